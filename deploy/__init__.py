@@ -1,0 +1,1 @@
+"""How ferroflux runs: the command, the embedded launcher, images, connectors and the sample catalogue."""

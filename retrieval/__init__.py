@@ -1,0 +1,1 @@
+"""The search library: text analysis, encoders, vector and text indexes, fusion, hybrid search."""

@@ -1,0 +1,1 @@
+"""Text analysis: one pure function for documents and queries, so that both sides always agree."""

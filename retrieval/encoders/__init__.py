@@ -1,0 +1,1 @@
+"""Text encoders on onnxruntime: the port, the exporters, and where weights come from."""

@@ -1,0 +1,40 @@
+"""The text of a product that is embedded, and its digest: the reason why a price change costs no inference."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+from schemas.documents import SearchDocument
+from schemas.version import canonical_digest
+
+TEMPLATE: Final = "title|brand|category|description:300"
+"""Name of the template; a part of the digest, so that another template means another vector."""
+
+_DESCRIPTION_CHARACTERS: Final = 300
+
+
+def passage_text(document: SearchDocument) -> str:
+    """The text to embed: title, then brand and category where the title lacks them, then the description's beginning.
+
+    NFKC-normalised with blanks collapsed, so that a change of mere spelling of blanks costs no inference.
+    """
+    title = _normalise(document.title) or str(document.sku)
+    seen = title.casefold()
+    parts = [title]
+    for extra in (_normalise(document.brand), _normalise(document.category)):
+        if extra and extra.casefold() not in seen:
+            parts.append(extra)
+    description = _normalise(document.description)[:_DESCRIPTION_CHARACTERS]
+    if description and description.casefold() not in seen:
+        parts.append(description)
+    return ". ".join(parts)
+
+
+def text_hash(text: str) -> str:
+    """Digest of a passage under the template, 16 hex digits; equal digests need no new vector."""
+    return canonical_digest([TEMPLATE, text])
+
+
+def _normalise(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).split())

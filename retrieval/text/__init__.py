@@ -1,0 +1,1 @@
+"""The text index: the port and its adapter on Tantivy."""

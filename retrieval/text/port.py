@@ -1,0 +1,107 @@
+"""The text index's ports: one writer that applies documents with a checkpoint, and any number of readers.
+
+The index is the query side's document store too: stored documents hydrate hits that came from the vector index. All
+methods are synchronous and release the GIL for their heavy part; callers run them off the event loop.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from retrieval.analysis.tokens import AnalysedText
+from retrieval.filters import CatalogueFilter
+from schemas.documents import SearchDocument
+from schemas.identity import SkuKey, TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a log was consumed: the log's identity (Kafka's cluster id) and the next offset of each partition."""
+
+    log_id: str
+    offsets: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one batch did: documents written, and documents dropped since a newer revision was held."""
+
+    written: int
+    outdated: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextHit:
+    """One match and its BM25 score."""
+
+    key: SkuKey
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextCounts:
+    """Living documents, tombstones, and living documents with a text vector or with an image."""
+
+    alive: int
+    dead: int
+    with_text_vector: int
+    with_image: int
+
+
+class TextIndexWriter(Protocol):
+    """The one writer of an index."""
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint of the last commit; None for a new index."""
+        ...
+
+    def apply(self, documents: Sequence[SearchDocument], checkpoint: Checkpoint) -> Applied:
+        """Write documents and checkpoint in one atomic commit; a document older than the held revision is dropped.
+
+        Several documents of one SKU may come; the highest revision wins. An equal revision is written again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the directory; nothing uncommitted survives."""
+        ...
+
+
+class TextIndexReader(Protocol):
+    """A reader over the newest commit it has loaded. Thread-safe."""
+
+    def refresh(self) -> bool:
+        """Load the newest commit if there is a newer one; whether there was. Cheap when there is none."""
+        ...
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint of the loaded commit."""
+        ...
+
+    def search(self, query: AnalysedText, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
+        """The `limit` best living products by BM25 over the analysed fields, best first."""
+        ...
+
+    def lookup_code(self, code: str, *, within: CatalogueFilter, limit: int) -> list[SkuKey]:
+        """Living products whose SKU, EAN or part number is exactly this, in folded form without separators."""
+        ...
+
+    def matching(self, keys: Collection[SkuKey], within: CatalogueFilter) -> frozenset[SkuKey]:
+        """Which of these products are alive here and meet the filter."""
+        ...
+
+    def fetch(self, keys: Collection[SkuKey]) -> dict[SkuKey, SearchDocument]:
+        """Stored documents of the products that are held, tombstones included."""
+        ...
+
+    def counts(self, tenant: TenantId | None = None) -> TextCounts:
+        """Exact counts over one tenant, or over all."""
+        ...
+
+    def tenants(self) -> tuple[TenantId, ...]:
+        """Tenants that have living products, sorted."""
+        ...
+
+    def revisions(self) -> Iterator[tuple[SkuKey, int]]:
+        """Every held product, tombstones included, with its revision."""
+        ...

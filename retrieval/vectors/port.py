@@ -1,0 +1,118 @@
+"""The vector index's port: it stores each product's vectors and merged state, guarded by revision, and searches them.
+
+The guard is what lets several writers live: a write names the revision that it read, and one whose revision has moved
+on is refused and reported, never half applied. Search sees only living products of the filter's tenant: that is decided
+in the adapters' one filter builder, nowhere else.
+"""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from retrieval.encoders.port import ModelRevision
+from retrieval.filters import CatalogueFilter
+from schemas.identity import SkuKey, TenantId
+
+Vector = npt.NDArray[np.float32]
+
+TEXT_VECTOR = "text"
+"""Name of the vector space of catalogue texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointPayload:
+    """What a point holds beside its vectors: revision, merged state, vector provenance and the filterable fields.
+
+    `state` is `ItemState.to_bytes()`; `text_hash` and `text_model` say which text and encoder the text vector came
+    from (empty: no text vector yet). `brand` and `category` are folded (`fold_keyword`).
+    """
+
+    rev: int
+    alive: bool
+    state: bytes
+    text_hash: str = ""
+    text_model: str = ""
+    brand: str = ""
+    category: str = ""
+    price: float | None = None
+    in_stock: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PointWrite:
+    """One guarded write: takes effect only where the stored revision is `expected_rev` (None: the point is not there).
+
+    `vectors` holds the new vectors by name; a stored vector that is not named stays as it is.
+    """
+
+    key: SkuKey
+    expected_rev: int | None
+    payload: PointPayload
+    vectors: Mapping[str, Vector] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorHit:
+    """One neighbour and its cosine similarity."""
+
+    key: SkuKey
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class VectorCounts:
+    """How many points there are: living products, tombstones (or items not created yet), and living ones with a text vector."""
+
+    alive: int
+    dead: int
+    with_text_vector: int
+
+
+class VectorIndex(Protocol):
+    """Every method may raise StoreUnavailableError, after the adapter's own retries of what is safe to retry."""
+
+    async def prepare(self, revision: ModelRevision) -> None:
+        """Create the collection for this encoder where it is absent, with its payload indexes; else check the recorded revision.
+
+        Raises:
+            ModelMismatchError: the collection was written by another encoder.
+        """
+        ...
+
+    async def read(self, keys: Sequence[SkuKey]) -> dict[SkuKey, PointPayload]:
+        """Payloads of the points that exist, tombstones included, in one round trip."""
+        ...
+
+    async def write(self, writes: Sequence[PointWrite]) -> frozenset[SkuKey]:
+        """Apply guarded writes of distinct keys; return the keys that were refused, known by reading back.
+
+        When it returns, what was applied is visible to `search`.
+        """
+        ...
+
+    async def revisions(self, keys: Sequence[SkuKey]) -> dict[SkuKey, int]:
+        """Stored revision of each point that exists; cheaper than `read`."""
+        ...
+
+    async def search(self, vector: Vector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+        """The `limit` nearest living products, best first."""
+        ...
+
+    async def counts(self, tenant: TenantId | None = None) -> VectorCounts:
+        """Exact counts over one tenant, or over all."""
+        ...
+
+    def scan(self, tenant: TenantId | None = None, *, page: int = 1000) -> AsyncIterator[Mapping[SkuKey, PointPayload]]:
+        """Every point, page by page, tombstones included; each point at least once while others are written."""
+        ...
+
+    async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, Vector]:
+        """Stored vectors of the points that have one of that name."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and let go of the store."""
+        ...

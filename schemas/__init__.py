@@ -1,0 +1,1 @@
+"""The contracts of ferroflux, pure: identities, versions, change events, the merge, documents, API models, errors."""

@@ -1,0 +1,65 @@
+"""The search document: one product as searchers see it, and the record value of the compacted topic `catalog.documents`.
+
+A document is a pure function of the item's merged state, so equal states give equal documents. A deleted product stays
+as a document with `deleted` set (a durable tombstone); the record is never null until garbage collection.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.identity import SkuId, SkuKey, TenantId
+
+AttributeValue = str | float | bool
+
+
+class DocumentTimes(BaseModel):
+    """When the newest merged change passed each stage, in microseconds since 1970; 0 where a stage is unknown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    changed_us: int = Field(0, description="The source committed the change.")
+    logged_us: int = Field(0, description="Kafka took the change event.")
+    indexed_us: int = Field(0, description="The indexer wrote the vector store and produced this document.")
+
+
+class SearchDocument(BaseModel):
+    """One product at one revision: identity, revision, item fields, and the merged price and stock."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    tenant: TenantId
+    sku: SkuId
+    rev: int = Field(ge=1, description="Counts the writes of this product's point; a replica never goes back.")
+    state: str = Field(description="Digest of the merged state that this document was built from, 16 hex digits.")
+    deleted: bool = False
+    title: str = ""
+    description: str = ""
+    bullets: tuple[str, ...] = ()
+    brand: str = ""
+    category: str = ""
+    attributes: dict[str, AttributeValue] = Field(default_factory=dict)
+    part_number: str = ""
+    ean: tuple[str, ...] = ()
+    unit: str = ""
+    images: tuple[str, ...] = ()
+    price: float | None = Field(None, description="The price in force; null where the shop gives none.")
+    currency: str = ""
+    prices: dict[str, float] = Field(default_factory=dict, description="Price by list, where the shop has several.")
+    stock: float | None = Field(None, description="Units on hand over all places; null where the shop does not say.")
+    stocks: dict[str, float] = Field(default_factory=dict, description="Units on hand by place.")
+    text_hash: str = Field("", description="Digest of the text that the vector was computed from; empty without one.")
+    model: str = Field("", description="Revision of the encoder that computed the vector; empty without one.")
+    times: DocumentTimes = Field(default_factory=DocumentTimes)
+
+    @property
+    def key(self) -> SkuKey:
+        """The product's identity; the parts were validated when the event was parsed."""
+        return SkuKey(self.tenant, self.sku)
+
+    @property
+    def in_stock(self) -> bool:
+        """Whether there is at least something on hand; a shop that does not say counts as in stock."""
+        return self.stock is None or self.stock > 0
+
+    def to_bytes(self) -> bytes:
+        """The record value: JSON without fields that hold their default."""
+        return self.model_dump_json(exclude_defaults=True).encode()

@@ -1,0 +1,191 @@
+"""The merge: why order, repetition and replay cannot hurt.
+
+An item is a map from facet to a last-writer-wins register. The register orders its events by their stamps, so joining
+is commutative, associative and idempotent (a join semilattice, as in Shapiro et al., *Conflict-free Replicated Data
+Types*, 2011): any permutation, duplication or interleaving of the same events ends in the same state.
+
+One addition: a row may lack fields that its source could not give. The register then remembers, per such field, the
+newest older event that gave one (`carried`), with that event's stamp: a deletion and a full row without the field give
+"absent", which is a value too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final
+
+import orjson
+
+from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, FieldValue
+from schemas.version import Stamp
+
+
+class Absent(Enum):
+    """Marks a field that an event gave as not there; JSON null is a value, this is none."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+
+
+class MergeOutcome(Enum):
+    """What one event did to the state that it met."""
+
+    APPLIED = "applied"
+    """The event is the newest of its facet, or filled a field that newer rows could not give."""
+    DUPLICATE = "duplicate"
+    """The very same event was merged before."""
+    STALE = "stale"
+    """A newer event of the same facet was merged before; this one changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The value of a field that the newest row could not give, and the stamp of the event that last gave it."""
+
+    stamp: Stamp
+    value: FieldValue | Absent
+
+
+@dataclass(frozen=True, slots=True)
+class FacetState:
+    """One register: the newest event's stamp, its fields (None for a tombstone), and the fields it could not give.
+
+    `unavailable` are the names that the newest event could not give; `carried` holds those of them that an older event
+    gave. `changed_at_us` is the newest event's commit time in microseconds since 1970, 0 where unknown.
+    """
+
+    stamp: Stamp
+    fields: Mapping[str, FieldValue] | None
+    unavailable: frozenset[str] = field(default_factory=frozenset)
+    carried: Mapping[str, Carried] = field(default_factory=dict)
+    changed_at_us: int = 0
+
+    @classmethod
+    def of(cls, event: ChangeEvent) -> FacetState:
+        """The register that holds nothing but one event."""
+        return cls(
+            stamp=event.stamp,
+            fields=event.fields,
+            unavailable=event.unavailable,
+            changed_at_us=event.changed_at_us,
+        )
+
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether the newest event deleted the row."""
+        return self.fields is None
+
+    def values(self) -> dict[str, FieldValue]:
+        """The row as it now is: the newest event's fields and the carried ones; empty for a tombstone."""
+        if self.fields is None:
+            return {}
+        carried = {name: kept.value for name, kept in self.carried.items() if kept.value is not ABSENT}
+        return {**self.fields, **carried}
+
+    def given(self, name: str) -> Carried | None:
+        """What this register knows of one field, and since which event; None where no event gave it yet."""
+        if name in self.unavailable:
+            return self.carried.get(name)
+        value = ABSENT if self.fields is None else self.fields.get(name, ABSENT)
+        return Carried(self.stamp, value)
+
+
+def join(left: FacetState, right: FacetState) -> FacetState:
+    """The least upper bound of two registers of the same facet."""
+    newest, older = (left, right) if left.stamp >= right.stamp else (right, left)
+    if not newest.unavailable:
+        return newest
+    carried = dict(newest.carried)
+    for name in newest.unavailable:
+        offered = older.given(name)
+        if offered is not None and (name not in carried or offered.stamp > carried[name].stamp):
+            carried[name] = offered
+    if carried == newest.carried:
+        return newest
+    return FacetState(newest.stamp, newest.fields, newest.unavailable, carried, newest.changed_at_us)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """All that is known of one product: its facets by key. Immutable; merging returns a new state."""
+
+    facets: Mapping[FacetKey, FacetState] = field(default_factory=dict)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the product exists: its item facet was seen and is no tombstone."""
+        item = self.facets.get(ITEM_FACET)
+        return item is not None and not item.is_tombstone
+
+    @property
+    def changed_at_us(self) -> int:
+        """Commit time of the latest merged change, microseconds since 1970; 0 where no source said."""
+        return max((facet.changed_at_us for facet in self.facets.values()), default=0)
+
+    def merge(self, event: ChangeEvent) -> tuple[ItemState, MergeOutcome]:
+        """Merge one event and say what it did."""
+        held = self.facets.get(event.facet)
+        if held is None:
+            return ItemState({**self.facets, event.facet: FacetState.of(event)}), MergeOutcome.APPLIED
+        if held.stamp == event.stamp:
+            return self, MergeOutcome.DUPLICATE
+        joined = join(held, FacetState.of(event))
+        if joined is held:
+            return self, MergeOutcome.STALE
+        return ItemState({**self.facets, event.facet: joined}), MergeOutcome.APPLIED
+
+    def join(self, other: ItemState) -> ItemState:
+        """The least upper bound of two states of the same product."""
+        facets = dict(self.facets)
+        for name, facet in other.facets.items():
+            facets[name] = join(facets[name], facet) if name in facets else facet
+        return ItemState(facets)
+
+    def conflicts_with(self, event: ChangeEvent) -> bool:
+        """Whether a different row of the same facet already carries the event's version."""
+        held = self.facets.get(event.facet)
+        return held is not None and held.stamp.version == event.version and held.stamp != event.stamp
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON bytes: equal states have equal bytes."""
+        return orjson.dumps(
+            {name: _facet_to_json(facet) for name, facet in self.facets.items()}, option=orjson.OPT_SORT_KEYS
+        )
+
+    @classmethod
+    def from_bytes(cls, raw: bytes | str) -> ItemState:
+        """Read what `to_bytes` wrote."""
+        return cls({FacetKey(name): _facet_from_json(facet) for name, facet in orjson.loads(raw).items()})
+
+
+def merge_all(events: Iterable[ChangeEvent], state: ItemState | None = None) -> ItemState:
+    """Merge the events of one product, in any order: the oracle of every convergence test."""
+    merged = state or ItemState()
+    for event in events:
+        merged, _ = merged.merge(event)
+    return merged
+
+
+def _facet_to_json(facet: FacetState) -> dict[str, Any]:
+    raw: dict[str, Any] = {"s": facet.stamp.to_json(), "f": None if facet.fields is None else dict(facet.fields)}
+    if facet.changed_at_us:
+        raw["t"] = facet.changed_at_us
+    if facet.unavailable:
+        raw["u"] = sorted(facet.unavailable)
+        raw["c"] = {
+            name: [kept.stamp.to_json()] if kept.value is ABSENT else [kept.stamp.to_json(), kept.value]
+            for name, kept in facet.carried.items()
+        }
+    return raw
+
+
+def _facet_from_json(raw: dict[str, Any]) -> FacetState:
+    carried = {
+        name: Carried(Stamp.from_json(kept[0]), kept[1] if len(kept) > 1 else ABSENT)
+        for name, kept in raw.get("c", {}).items()
+    }
+    return FacetState(Stamp.from_json(raw["s"]), raw["f"], frozenset(raw.get("u", ())), carried, raw.get("t", 0))

@@ -1,0 +1,39 @@
+"""The Kafka topics of ferroflux: names, cleanup policy, and how many partitions a new one gets.
+
+The record key is `tenant/sku` everywhere; only a Debezium connector's topics keep the connector's own key.
+"""
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DEFAULT_PARTITIONS: Final = 12
+
+
+class TopicNames(BaseModel):
+    """The names of the topics; the defaults suit one installation per Kafka cluster."""
+
+    model_config = ConfigDict(frozen=True)
+
+    changes: tuple[str, ...] = Field(
+        ("warehouse.changes",), description="Topics of change events: ours, and those of Debezium connectors."
+    )
+    documents: str = Field("catalog.documents", description="Compacted: the newest document of every SKU.")
+    dead_letters: str = Field("warehouse.changes.dlq", description="Records that could not be processed, with reasons.")
+
+
+class KafkaSettings(BaseModel):
+    """How to reach Kafka, and how topics are created where they are absent."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bootstrap: str = Field("localhost:9092", description="Bootstrap servers, comma-separated host:port.")
+    security_protocol: str = Field("PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
+    sasl_mechanism: str = Field("PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
+    sasl_username: str = Field("", description="SASL user name.")
+    sasl_password: str = Field("", description="SASL password; never logged.", repr=False)
+    ssl_cafile: str = Field("", description="Certificate authority file for SSL; empty: the system's.")
+    topics: TopicNames = Field(default_factory=TopicNames)
+    partitions: int = Field(DEFAULT_PARTITIONS, ge=1, le=1000, description="Partitions of a topic that we create.")
+    replication: int = Field(1, ge=1, le=10, description="Replication factor of a topic that we create.")
+    create_topics: bool = Field(True, description="Create absent topics at start; off where an operator does it.")
