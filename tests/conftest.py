@@ -1,0 +1,27 @@
+"""Fixtures that every test may ask for, and the rule that a skipped integration test is a failure where it counts."""
+
+from collections.abc import Generator
+
+import pytest
+
+from tests.support.prerequisites import integration_required
+
+pytest_plugins = [
+    "tests.support.debezium.fixtures",
+    "tests.support.kafka.fixtures",
+    "tests.support.postgres.fixtures",
+]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip of an integration test into a failure under CI and `make test`: a test that did not run proves nothing."""
+    report = yield
+    skipped = report.skipped and not hasattr(report, "wasxfail")
+    if skipped and integration_required() and item.get_closest_marker("integration"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"this integration test was skipped, which counts as a failure here: {reason}"
+    return report
