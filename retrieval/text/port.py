@@ -79,7 +79,11 @@ class TextIndexReader(Protocol):
         ...
 
     def search(self, query: AnalysedText, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
-        """The `limit` best living products by BM25 over the analysed fields, best first."""
+        """The `limit` best living products by BM25 over the analysed fields, best first.
+
+        A query without tokens ranks nothing and lists: every product of the filter with score 0, in an order that stays
+        the same while the loaded commit does.
+        """
         ...
 
     def lookup_code(self, code: str, *, within: CatalogueFilter, limit: int) -> list[SkuKey]:
