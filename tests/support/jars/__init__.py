@@ -10,7 +10,7 @@ from tests.support.prerequisites import unavailable
 def jars(name: str) -> Path:
     """Folder of the jars of `kafka` or `debezium`."""
     folder = ROOT / "var" / "jars" / name
-    if not any(folder.glob("*.jar")):
+    if not (folder / ".complete").exists():
         unavailable(
             f"the folder of {name}'s jars, var/jars/{name},",
             "run `make jars` (it needs Maven: `apt-get install maven`)",
