@@ -1,0 +1,70 @@
+"""Facet counts over the candidates of one answer. Pure: what is counted is exactly what can be paged through."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from retrieval.filters import fold_keyword
+from retrieval.search.query import Facets, PriceRange
+from schemas.documents import SearchDocument
+
+_STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
+"""Multiples of a power of ten that people read as round prices."""
+
+
+def count_facets(documents: Sequence[SearchDocument], *, values: int, price_buckets: int) -> Facets:
+    """Count brands, categories, price ranges and stock over these documents, each once.
+
+    Brands and categories that differ only in case or blanks are one value, shown as it was first met; the `values` most
+    frequent are given, ties in alphabetical order. A product without brand, category or price is in no such count.
+    """
+    in_stock = sum(document.in_stock for document in documents)
+    return Facets(
+        brands=_most_frequent([document.brand for document in documents], values),
+        categories=_most_frequent([document.category for document in documents], values),
+        prices=price_ranges([document.price for document in documents if document.price is not None], price_buckets),
+        in_stock=in_stock,
+        out_of_stock=len(documents) - in_stock,
+    )
+
+
+def price_ranges(prices: Sequence[float], buckets: int) -> tuple[PriceRange, ...]:
+    """Cut prices at round figures near their quantiles into at most `buckets` ranges; empty ranges are left out.
+
+    Quantiles, since prices in a hardware catalogue run over four orders of magnitude: ranges of equal width would put
+    nearly all into the first. The first range begins at 0, the last has no end; each is [low, high).
+    """
+    if not prices:
+        return ()
+    ordered = sorted(prices)
+    quantiles = [ordered[len(ordered) * cut // buckets] for cut in range(1, buckets)]
+    cuts = sorted({round_price(price) for price in quantiles if price > 0})
+    bounds = [min(0.0, ordered[0]), *cuts]
+    highs: list[float | None] = [*cuts, None]
+    ranges = []
+    for low, high in zip(bounds, highs, strict=True):
+        count = sum(1 for price in ordered if price >= low and (high is None or price < high))
+        if count:
+            ranges.append(PriceRange(low, high, count))
+    return tuple(ranges)
+
+
+def round_price(price: float) -> float:
+    """The nearest round price (1, 2, 2.5, 5 times a power of ten) in ratio; `price` is positive."""
+    magnitude = 10.0 ** math.floor(math.log10(price))
+    return min((step * magnitude for step in _STEPS), key=lambda step: abs(math.log(step / price)))
+
+
+def _most_frequent(values: Sequence[str], limit: int) -> tuple[tuple[str, int], ...]:
+    counts: Counter[str] = Counter()
+    written: dict[str, str] = {}
+    for value in values:
+        folded = fold_keyword(value)
+        if folded:
+            counts[folded] += 1
+            written.setdefault(folded, value.strip())
+    ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    return tuple((written[folded], count) for folded, count in ordered[:limit])

@@ -1,0 +1,72 @@
+"""Run the retrievers side by side, each under its deadline; one that fails is reported and the others answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from retrieval.search.fusion import RankedHit
+from retrieval.search.legs import Leg
+from retrieval.search.query import DegradedReason, PreparedQuery
+from schemas.api.search import RetrieverName
+from schemas.errors import RetryableError
+
+log = structlog.get_logger(__name__)
+
+
+class SearchUnavailableError(RetryableError):
+    """No retriever could answer this search. Try again in a moment; /readyz says what the worker waits for."""
+
+    code = "search_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class LegOutcome:
+    """What one retriever did: its list (empty where it failed), why it failed, and how long it took."""
+
+    retriever: RetrieverName
+    hits: Sequence[RankedHit]
+    degraded: DegradedReason | None
+    milliseconds: float
+    reached_depth: bool
+
+
+async def run_legs(legs: Sequence[Leg], query: PreparedQuery, *, deadline_s: float) -> list[LegOutcome]:
+    """Run the legs that apply to the query, all at once; outcomes come in the order of the legs.
+
+    A leg past its deadline is left behind: its thread ends by itself and the answer is thrown away.
+
+    Raises:
+        SearchUnavailableError: there were legs to run and every one failed.
+    """
+    applicable = [leg for leg in legs if leg.applies(query)]
+    outcomes = await asyncio.gather(*(_run(leg, query, deadline_s) for leg in applicable))
+    if outcomes and all(outcome.degraded for outcome in outcomes):
+        reasons = ", ".join(f"{outcome.retriever}: {outcome.degraded}" for outcome in outcomes)
+        raise SearchUnavailableError(f"no retriever could answer ({reasons}); try again in a moment")
+    return outcomes
+
+
+async def _run(leg: Leg, query: PreparedQuery, deadline_s: float) -> LegOutcome:
+    started = time.perf_counter()
+    hits: Sequence[RankedHit] = ()
+    degraded: DegradedReason | None = None
+    try:
+        async with asyncio.timeout(deadline_s):
+            hits = await leg.find(query)
+    except TimeoutError:
+        degraded = DegradedReason.DEADLINE
+        log.warning("retriever missed its deadline", retriever=str(leg.retriever), deadline_s=deadline_s)
+    except RetryableError as error:
+        degraded = DegradedReason.UNAVAILABLE
+        log.warning("retriever unavailable", retriever=str(leg.retriever), code=error.code, error=str(error))
+    except Exception:
+        # A defect in one retriever must not take the others' answer away; it is logged and reported to the caller.
+        degraded = DegradedReason.FAILED
+        log.exception("retriever failed", retriever=str(leg.retriever))
+    milliseconds = (time.perf_counter() - started) * 1000
+    return LegOutcome(leg.retriever, hits, degraded, milliseconds, len(hits) >= leg.depth)

@@ -1,0 +1,71 @@
+"""Weighted reciprocal rank fusion: several ranked lists become one, without comparing their scores. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from schemas.api.search import RetrieverName
+from schemas.identity import SkuKey
+
+
+@dataclass(frozen=True, slots=True)
+class RankedHit:
+    """A product in one retriever's list, with the score that this retriever gave (comparable only within the list)."""
+
+    key: SkuKey
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One retriever's part in a fused candidate: rank (from 1), raw score, and share of the fused score (0 to 1)."""
+
+    retriever: RetrieverName
+    rank: int
+    raw_score: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class FusedCandidate:
+    """A product after fusion; `contributions` go from the largest share to the smallest."""
+
+    key: SkuKey
+    score: float
+    contributions: tuple[Contribution, ...]
+
+
+def weighted_rrf(
+    lists: Mapping[RetrieverName, Sequence[RankedHit]], *, k: float, weights: Mapping[RetrieverName, float]
+) -> list[FusedCandidate]:
+    """Fuse ranked lists, best first.
+
+    A product's score is the sum over the lists that hold it of `weight / (k + rank)`, rank from 1: reciprocal rank
+    fusion (Cormack, Clarke and Buettcher, *Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
+    Methods*, SIGIR 2009, there with k = 60 and equal weights), with a weight per list (1 where none is named). A list
+    of weight 0 takes no part. Where a list names a product twice, its better rank counts.
+
+    Ties go to the better single rank, then to the smaller key, and sums are exactly rounded: the result depends
+    neither on the order of the lists nor on the run.
+    """
+    found: dict[SkuKey, list[tuple[float, int, RetrieverName, float]]] = {}
+    for retriever, hits in lists.items():
+        weight = weights.get(retriever, 1.0)
+        if weight <= 0:
+            continue
+        seen: set[SkuKey] = set()
+        for rank, hit in enumerate(hits, start=1):
+            if hit.key in seen:
+                continue
+            seen.add(hit.key)
+            found.setdefault(hit.key, []).append((weight / (k + rank), rank, retriever, hit.score))
+    scored = [(math.fsum(part[0] for part in parts), key, parts) for key, parts in found.items()]
+    scored.sort(key=lambda entry: (-entry[0], min(part[1] for part in entry[2]), entry[1]))
+    return [FusedCandidate(key, score, _contributions(parts, score)) for score, key, parts in scored]
+
+
+def _contributions(parts: Sequence[tuple[float, int, RetrieverName, float]], score: float) -> tuple[Contribution, ...]:
+    by_share = sorted(parts, key=lambda part: (-part[0], part[2]))
+    return tuple(Contribution(retriever, rank, raw, gain / score) for gain, rank, retriever, raw in by_share)

@@ -1,0 +1,110 @@
+"""The values at the two ends of a search: what is asked, and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from retrieval.analysis.tokens import AnalysedText
+from retrieval.filters import CatalogueFilter
+from retrieval.search.fusion import Contribution
+from schemas.api.search import RetrieverName
+from schemas.documents import SearchDocument
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """One search. Text that is empty or blank lists what meets the filter.
+
+    `limit` and `offset` cut a page out of the fused candidates, whose number the retrievers' depths bound.
+    """
+
+    text: str
+    within: CatalogueFilter
+    limit: int = 20
+    offset: int = 0
+    facets: bool = True
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether there is nothing to match, only filters."""
+        return not self.text.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedQuery:
+    """What every retriever gets: the text with blanks collapsed, its analysis and the filter."""
+
+    text: str
+    analysed: AnalysedText
+    within: CatalogueFilter
+
+
+class DegradedReason(StrEnum):
+    """Why a retriever is missing from an answer."""
+
+    DEADLINE = "deadline"
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A product of the page: the stored document, the fused score and each retriever's part in it."""
+
+    document: SearchDocument
+    score: float
+    signals: tuple[Contribution, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRange:
+    """How many candidates cost at least `low` and less than `high`; `high` is None for the open last range."""
+
+    low: float
+    high: float | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """Counts over exactly the candidates of one answer, after all filters.
+
+    `brands` and `categories` are (value as first written, count), most frequent first.
+    """
+
+    brands: tuple[tuple[str, int], ...] = ()
+    categories: tuple[tuple[str, int], ...] = ()
+    prices: tuple[PriceRange, ...] = ()
+    in_stock: int = 0
+    out_of_stock: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The answer.
+
+    `total` counts the candidates that live and meet the filter in the text replica; `truncated` says that a retriever
+    reached its depth, so that there may be more. `timings_ms` has milliseconds by stage: `analyse`, one per retriever
+    that ran (side by side), `fuse`, `hydrate`, `facets` and `total`.
+    """
+
+    hits: tuple[Hit, ...]
+    total: int
+    truncated: bool
+    facets: Facets | None
+    degraded: Mapping[RetrieverName, DegradedReason] = field(default_factory=dict)
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+    def log_fields(self) -> dict[str, object]:
+        """The answer as fields of a canonical log line; nothing of the query itself."""
+        return {
+            "hits": len(self.hits),
+            "total": self.total,
+            "truncated": self.truncated,
+            "top_sku": self.hits[0].document.sku if self.hits else None,
+            "top_retrievers": [str(signal.retriever) for signal in self.hits[0].signals] if self.hits else [],
+            "degraded": {str(name): str(reason) for name, reason in self.degraded.items()},
+            **{f"{stage}_ms": milliseconds for stage, milliseconds in self.timings_ms.items()},
+        }

@@ -1,0 +1,43 @@
+"""The settings of hybrid search: how the retrievers weigh, how deep they look and how long they may take."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.api.search import RetrieverName
+
+
+def _default_weights() -> dict[RetrieverName, float]:
+    return {
+        RetrieverName.CODE: 3.0,
+        RetrieverName.TEXT: 1.0,
+        RetrieverName.DENSE: 1.0,
+        RetrieverName.LIST: 1.0,
+    }
+
+
+class SearchSettings(BaseModel):
+    """Defaults that suit catalogues up to some hundred thousand products a tenant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rrf_k: float = Field(60.0, gt=0, description="The constant of reciprocal rank fusion; larger flattens the ranks.")
+    weights: dict[RetrieverName, float] = Field(
+        default_factory=_default_weights,
+        description="Weight by retriever; 0 switches one off, one that is not named weighs 1. An exact code weighs "
+        "more than the first ranks of text and dense together, so that a code that is typed whole comes first.",
+    )
+    depth: int = Field(100, ge=1, le=1000, description="Products that a retriever gives at most.")
+    list_depth: int = Field(300, ge=1, le=5000, description="Products that a listing without query text gives at most.")
+    code_depth: int = Field(20, ge=1, le=1000, description="Products that one code may stand for at most.")
+    deadline_s: float = Field(
+        0.5, gt=0, le=60, description="Seconds that a retriever may take; a later one is left out and reported."
+    )
+    hydration_deadline_s: float = Field(2.0, gt=0, le=60, description="Seconds that reading the hits may take.")
+    reader_threads: int = Field(4, ge=1, le=64, description="Threads for reading the text index.")
+    encoder_threads: int = Field(2, ge=1, le=64, description="Queries that are encoded at the same time.")
+    query_vector_cache: int = Field(4096, ge=0, description="Query vectors that are kept; 0 keeps none.")
+    facet_values: int = Field(30, ge=1, le=1000, description="Brands and categories that a facet lists at most.")
+    price_buckets: int = Field(5, ge=2, le=20, description="Price ranges that the facet aims at.")
+
+    def weight(self, retriever: RetrieverName) -> float:
+        """The weight of one retriever in the fusion."""
+        return self.weights.get(retriever, 1.0)

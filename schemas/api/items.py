@@ -1,0 +1,81 @@
+"""A product as the API gives it: the search document without its internals."""
+
+from typing import Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from schemas.api.times import instant
+from schemas.documents import AttributeValue, SearchDocument
+
+
+class Item(BaseModel):
+    """One product of the tenant's catalogue, as it is now."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "sku": "TOR-M8X40-Z",
+                    "title": "Tornillo hexagonal M8x40 zincado",
+                    "brand": "Acme",
+                    "category": "Fijaciones / Tornillos",
+                    "part_number": "933-8-40",
+                    "ean": ["7790001000018"],
+                    "unit": "unidad",
+                    "price": 0.35,
+                    "currency": "USD",
+                    "stock": 1200.0,
+                    "in_stock": True,
+                    "revision": 3,
+                }
+            ]
+        },
+    )
+
+    sku: str = Field(description="The shop's own article number.")
+    title: str = ""
+    description: str = ""
+    bullets: tuple[str, ...] = Field((), description="Selling points, one sentence each.")
+    brand: str = ""
+    category: str = ""
+    attributes: dict[str, AttributeValue] = Field(default_factory=dict, description="Further properties by name.")
+    part_number: str = Field("", description="The manufacturer's article number.")
+    ean: tuple[str, ...] = Field((), description="EAN, UPC or GTIN codes.")
+    unit: str = Field("", description="Unit of sale, as the shop names it.")
+    images: tuple[str, ...] = Field((), description="Addresses of pictures.")
+    price: float | None = Field(None, description="The price in force; null where the shop gives none.")
+    currency: str = Field("", description="ISO 4217 code, empty where the shop gives none.")
+    prices: dict[str, float] = Field(default_factory=dict, description="Price by list, where there are several.")
+    stock: float | None = Field(None, description="Units on hand over all places; null where the shop does not say.")
+    stocks: dict[str, float] = Field(default_factory=dict, description="Units on hand by place.")
+    in_stock: bool = Field(description="Whether something is on hand; a shop that does not say counts as in stock.")
+    revision: int = Field(description="Grows with every change of this product.")
+    changed_at: AwareDatetime | None = Field(None, description="When the source committed the newest change, if known.")
+    indexed_at: AwareDatetime | None = Field(None, description="When the newest change reached the indexes, if known.")
+
+    @classmethod
+    def of(cls, document: SearchDocument) -> Self:
+        """The public face of a living document."""
+        return cls(
+            sku=document.sku,
+            title=document.title,
+            description=document.description,
+            bullets=document.bullets,
+            brand=document.brand,
+            category=document.category,
+            attributes=document.attributes,
+            part_number=document.part_number,
+            ean=document.ean,
+            unit=document.unit,
+            images=document.images,
+            price=document.price,
+            currency=document.currency,
+            prices=document.prices,
+            stock=document.stock,
+            stocks=document.stocks,
+            in_stock=document.in_stock,
+            revision=document.rev,
+            changed_at=instant(document.times.changed_us),
+            indexed_at=instant(document.times.indexed_us),
+        )

@@ -1,0 +1,26 @@
+"""The bounds of every input of the HTTP API, in one place: what a request may hold at most."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_TEXT: Final = 512
+"""Characters of a query."""
+
+MAX_LIMIT: Final = 100
+"""Hits of one page."""
+
+MAX_OFFSET: Final = 1_000
+"""Hits that may be passed over; retrieval is bounded by depth, so later pages are empty anyway."""
+
+MAX_FILTER_VALUES: Final = 50
+"""Brands, and categories, that one request may name."""
+
+MAX_FILTER_VALUE: Final = 256
+"""Characters of one brand or category."""
+
+MAX_PRICE: Final = 1e12
+"""The largest price bound."""
+
+TENANT_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""What a tenant's name may be, as in `schemas.identity`."""

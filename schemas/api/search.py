@@ -1,0 +1,200 @@
+"""What a search asks and what it answers."""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from schemas.api.items import Item
+from schemas.api.limits import (
+    MAX_FILTER_VALUE,
+    MAX_FILTER_VALUES,
+    MAX_LIMIT,
+    MAX_OFFSET,
+    MAX_PRICE,
+    MAX_TEXT,
+    TENANT_PATTERN,
+)
+
+Tenant = Annotated[str, Field(pattern=TENANT_PATTERN, description="The shop whose catalogue is searched.")]
+QueryText = Annotated[str, Field(max_length=MAX_TEXT, description="What the buyer typed; empty lists by filters.")]
+FilterValue = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_FILTER_VALUE)]
+FilterValues = Annotated[tuple[FilterValue, ...], Field(max_length=MAX_FILTER_VALUES)]
+PriceBound = Annotated[float, Field(ge=0, le=MAX_PRICE, allow_inf_nan=False)]
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Hits of this page.")]
+Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET, description="Hits to pass over.")]
+
+
+def _price_bounds_in_order(low: float | None, high: float | None) -> None:
+    if low is not None and high is not None and low > high:
+        raise ValueError("price_min is above price_max")
+
+
+class SearchFilters(BaseModel):
+    """Conditions that every hit meets. Several brands (or categories) mean any of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    brand: FilterValues = Field((), description="Whole brand names, compared without regard to case.")
+    category: FilterValues = Field((), description="Whole categories, compared without regard to case.")
+    price_min: PriceBound | None = Field(None, description="Lowest price, inclusive; products without price fall out.")
+    price_max: PriceBound | None = Field(None, description="Highest price, inclusive; products without price fall out.")
+    in_stock: bool = Field(False, description="Only products on hand, or of shops that do not say.")
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        _price_bounds_in_order(self.price_min, self.price_max)
+        return self
+
+
+class SearchRequest(BaseModel):
+    """The body of `POST /v1/search`."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"tenant": "demo", "text": "tornillo hexagonal 8x40", "filters": {"in_stock": True}, "limit": 10},
+                {"tenant": "demo", "text": "", "filters": {"brand": ["Acme"], "price_max": 25}},
+            ]
+        },
+    )
+
+    tenant: Tenant
+    text: QueryText = ""
+    filters: SearchFilters = Field(default_factory=SearchFilters)
+    limit: Limit = 20
+    offset: Offset = 0
+    facets: bool = Field(True, description="Whether to count brands, categories, prices and stock.")
+
+
+class SearchParameters(BaseModel):
+    """The query string of `GET /v1/search`; `brand` and `category` may be repeated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenant: Tenant
+    q: QueryText = ""
+    brand: FilterValues = ()
+    category: FilterValues = ()
+    price_min: PriceBound | None = None
+    price_max: PriceBound | None = None
+    in_stock: bool = False
+    limit: Limit = 20
+    offset: Offset = 0
+    facets: bool = True
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        _price_bounds_in_order(self.price_min, self.price_max)
+        return self
+
+    def to_request(self) -> SearchRequest:
+        """The same search as a body."""
+        return SearchRequest(
+            tenant=self.tenant,
+            text=self.q,
+            filters=SearchFilters(
+                brand=self.brand,
+                category=self.category,
+                price_min=self.price_min,
+                price_max=self.price_max,
+                in_stock=self.in_stock,
+            ),
+            limit=self.limit,
+            offset=self.offset,
+            facets=self.facets,
+        )
+
+
+class RetrieverName(StrEnum):
+    """The ways in which a product can be found."""
+
+    CODE = "code"
+    """Its SKU, EAN or part number is in the query."""
+    TEXT = "text"
+    """Its words match (BM25)."""
+    DENSE = "dense"
+    """Its meaning is near (vector search)."""
+    LIST = "list"
+    """There was no query text: it meets the filters."""
+
+
+class HitSignal(BaseModel):
+    """How one retriever saw the hit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    retriever: RetrieverName
+    rank: int = Field(ge=1, description="Place in that retriever's own list.")
+    raw_score: float = Field(description="BM25 score, cosine similarity, or 1 for a code; comparable only within one.")
+    share: float = Field(
+        ge=0, le=1, description="Part of the hit's score that this retriever gave; shares add up to 1."
+    )
+
+
+class SearchHit(BaseModel):
+    """One product and why it is there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    item: Item
+    score: float = Field(description="Fused score (weighted reciprocal rank fusion); orders the hits of one answer.")
+    signals: tuple[HitSignal, ...]
+
+
+class ValueCount(BaseModel):
+    """A facet's value and how many of the answer's candidates have it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: str
+    count: int = Field(ge=1)
+
+
+class PriceBucket(BaseModel):
+    """Candidates with `low` <= price < `high`; the last bucket has no upper end."""
+
+    model_config = ConfigDict(frozen=True)
+
+    low: float
+    high: float | None
+    count: int = Field(ge=1)
+
+
+class SearchFacets(BaseModel):
+    """Counts over exactly the `total` candidates of the answer, all filters applied; not over the whole catalogue."""
+
+    model_config = ConfigDict(frozen=True)
+
+    brands: tuple[ValueCount, ...] = Field(
+        (), description="Most frequent first; products without brand are not counted."
+    )
+    categories: tuple[ValueCount, ...] = Field((), description="Most frequent first.")
+    prices: tuple[PriceBucket, ...] = Field((), description="Rising; products without price are in none.")
+    in_stock: int = Field(0, description="Candidates on hand or of unknown stock.")
+    out_of_stock: int = 0
+
+
+class DegradedRetriever(BaseModel):
+    """A retriever that did not take part in this answer, though it should have."""
+
+    model_config = ConfigDict(frozen=True)
+
+    retriever: RetrieverName
+    reason: Literal["deadline", "unavailable", "failed"]
+
+
+class SearchResponse(BaseModel):
+    """The answer to a search."""
+
+    model_config = ConfigDict(frozen=True)
+
+    hits: tuple[SearchHit, ...]
+    total: int = Field(description="Candidates that meet every filter: how many hits can be paged through.")
+    truncated: bool = Field(description="Whether a retriever reached its depth, so that more products may match.")
+    facets: SearchFacets | None = Field(None, description="Null where they were not asked for.")
+    degraded: tuple[DegradedRetriever, ...] = Field((), description="Empty in a full answer.")
+    timings_ms: dict[str, float] = Field(description="Milliseconds by stage; retrievers run side by side.")
+    request_id: str = Field(description="Quote it when you report a problem.")
