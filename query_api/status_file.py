@@ -68,6 +68,7 @@ class ReplicaStatus(BaseModel):
     partitions: tuple[PartitionProgress, ...] = Field((), description="Progress by partition, in order of partition.")
     written: int = Field(0, ge=0, description="Documents applied since the tailer started.")
     outdated: int = Field(0, ge=0, description="Documents dropped since a newer revision was held, since the start.")
+    malformed: int = Field(0, ge=0, description="Records skipped since they are no documents, since the start.")
     samples: tuple[FreshnessSample, ...] = Field(
         (), description="Newest documents with their times, oldest commit first, at most MAX_SAMPLES."
     )

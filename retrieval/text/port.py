@@ -55,10 +55,14 @@ class TextIndexWriter(Protocol):
         """The checkpoint of the last commit; None for a new index."""
         ...
 
-    def apply(self, documents: Sequence[SearchDocument], checkpoint: Checkpoint) -> Applied:
+    def apply(
+        self, documents: Sequence[SearchDocument], checkpoint: Checkpoint, *, removed: Collection[SkuKey] = ()
+    ) -> Applied:
         """Write documents and checkpoint in one atomic commit; a document older than the held revision is dropped.
 
-        Several documents of one SKU may come; the highest revision wins. An equal revision is written again.
+        Several documents of one SKU may come; the highest revision wins. An equal revision is written again. What is
+        held of the `removed` products is forgotten first, revision and all (their tombstones were collected as garbage,
+        and a product of that name may begin again at revision 1).
         """
         ...
 
