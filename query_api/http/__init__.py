@@ -1,0 +1,1 @@
+"""The HTTP layer of the query worker: routes, problem details, access, limits and metrics."""

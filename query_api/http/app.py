@@ -1,0 +1,66 @@
+"""The FastAPI application over a worker: routes, middleware, problem details and the worker's life."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from query_api.http import items, operations, page
+from query_api.http.access import Access
+from query_api.http.context import ApiContext
+from query_api.http.metrics import ApiMetrics
+from query_api.http.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
+from query_api.http.openapi import install_openapi
+from query_api.http.problems import install_problem_handlers
+from query_api.http.search import InFlight, search_router
+from query_api.settings import HttpSettings
+from query_api.worker import Worker
+
+_DESCRIPTION = (
+    "Search over live catalogues: a warehouse change is visible within a second. Every failure is problem details "
+    "(RFC 9457) with a stable `code` and a `request_id`."
+)
+
+
+def create_app(worker: Worker, http: HttpSettings, metrics: ApiMetrics) -> FastAPI:
+    """The application; it starts the worker when it starts and stops it when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await worker.start()
+        try:
+            yield
+        finally:
+            await worker.stop()
+
+    app = FastAPI(
+        title="ferroflux search",
+        version=version("ferroflux"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # the framework's pages load scripts from elsewhere; the document is at /openapi.json
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=http.max_body_bytes,
+    )
+    app.state.context = ApiContext(worker, http, Access(http.api_keys), metrics)
+    app.include_router(search_router(InFlight(http.max_in_flight)))
+    app.include_router(items.router)
+    app.include_router(operations.router)
+    if http.page:
+        app.include_router(page.router)
+    install_problem_handlers(app)
+    install_openapi(app)
+    if http.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(http.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", REQUEST_ID_HEADER],
+            expose_headers=[REQUEST_ID_HEADER],
+            max_age=600,
+        )
+    app.add_middleware(RequestContextMiddleware, metrics=metrics)  # added last: outermost
+    return app

@@ -1,0 +1,105 @@
+"""Prometheus metrics of a query worker, and their exposition for one worker or for several behind one port.
+
+Several workers share a port, and a scrape reaches any of them. Then `PROMETHEUS_MULTIPROC_DIR` names a folder in which
+each worker keeps its values in files, and whichever is scraped adds them all up (`run_api` sets it).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from retrieval.search.query import SearchResult
+
+MULTIPROCESS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+_SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
+
+
+class ApiMetrics:
+    """All metrics of the API. No label holds a tenant, a SKU or a query: /metrics shows no shop to another."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._requests = Counter(
+            "ferroflux_http_requests", "HTTP requests.", ["method", "route", "status"], registry=registry
+        )
+        self._request_seconds = Histogram(
+            "ferroflux_http_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=registry
+        )
+        self._stage_seconds = Histogram(
+            "ferroflux_search_stage_seconds",
+            "Time of a search by stage.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._empty = Counter("ferroflux_search_empty", "Searches without a hit.", registry=registry)
+        self._degraded = Counter(
+            "ferroflux_search_degraded",
+            "Retrievers missing from an answer.",
+            ["retriever", "reason"],
+            registry=registry,
+        )
+        self._shed = Counter("ferroflux_search_shed", "Searches refused since the worker was full.", registry=registry)
+        self._in_flight = Gauge(
+            "ferroflux_search_in_flight", "Searches being answered.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._ready = Gauge(
+            "ferroflux_worker_ready", "Workers that are ready.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._replica_lag = Gauge(
+            "ferroflux_replica_lag_records",
+            "Records of the documents topic not yet in the text replica.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._freshness = Gauge(
+            "ferroflux_freshness_seconds",
+            "Time from a stage until visible in search, over the freshness window.",
+            ["stage", "quantile"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one HTTP answer; status 0 is a connection that ended without one."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def searched(self, result: SearchResult) -> None:
+        """Count one search with its stages."""
+        for stage, milliseconds in result.timings_ms.items():
+            self._stage_seconds.labels(stage).observe(milliseconds / 1000)
+        for retriever, reason in result.degraded.items():
+            self._degraded.labels(str(retriever), str(reason)).inc()
+        if not result.total:
+            self._empty.inc()
+
+    def shed(self) -> None:
+        """Count one search that was refused."""
+        self._shed.inc()
+
+    def in_flight(self, searches: int) -> None:
+        """How many searches this worker holds."""
+        self._in_flight.set(searches)
+
+    def worker(self, *, ready: bool, lag: int | None, freshness_s: dict[tuple[str, str], float]) -> None:
+        """The worker's own state; `freshness_s` is seconds by (stage, quantile)."""
+        self._ready.set(1 if ready else 0)
+        if lag is not None:
+            self._replica_lag.set(lag)
+        for (stage, quantile), seconds in freshness_s.items():
+            self._freshness.labels(stage, quantile).set(seconds)
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus scrapes: this worker's, or all workers' added up."""
+        folder = os.environ.get(MULTIPROCESS_FOLDER)
+        if not folder:
+            return generate_latest(self._registry)
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody, path=folder)  # type: ignore[no-untyped-call]  # the library leaves it untyped
+        return generate_latest(everybody)

@@ -1,0 +1,157 @@
+"""`/v1/search`: the request as a query, the answer as hits with signals, one canonical log line."""
+
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Query, Request
+
+from query_api.http.context import ApiContext, Context
+from query_api.http.openapi import TENANT_PROBLEMS
+from query_api.http.problems import TooManyRequestsError, request_id
+from retrieval.filters import CatalogueFilter, fold_keyword
+from retrieval.search.query import Facets, Hit, SearchQuery, SearchResult
+from schemas.api.items import Item
+from schemas.api.search import (
+    DegradedRetriever,
+    HitSignal,
+    PriceBucket,
+    SearchFacets,
+    SearchHit,
+    SearchParameters,
+    SearchRequest,
+    SearchResponse,
+    ValueCount,
+)
+from schemas.identity import TenantId
+
+log = structlog.get_logger(__name__)
+
+_DESCRIPTION = (
+    "Finds products by code, words and meaning at once. Every hit names the retrievers that found it, their rank, raw "
+    "score and share. Empty text lists what meets the filters. `facets` and `total` count exactly the candidates that "
+    "can be paged through, which the retrievers' depth bounds (`truncated` says when)."
+)
+
+
+class InFlight:
+    """How many searches a worker holds, and the bound above which it refuses: a late answer helps nobody."""
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._held = 0
+
+    def enter(self) -> int:
+        """Take a place and return how many are taken.
+
+        Raises:
+            TooManyRequestsError: there is none.
+        """
+        if self._held >= self._bound:
+            raise TooManyRequestsError
+        self._held += 1
+        return self._held
+
+    def leave(self) -> int:
+        """Give the place back and return how many are still taken."""
+        self._held -= 1
+        return self._held
+
+
+def search_router(in_flight: InFlight) -> APIRouter:
+    """The two forms of the search route."""
+    router = APIRouter(tags=["search"], responses=TENANT_PROBLEMS)
+
+    @router.post("/v1/search", summary="Search", description=_DESCRIPTION)
+    async def search_by_body(request: Request, body: SearchRequest, context: Context) -> SearchResponse:
+        return await _search(request, body, context, in_flight)
+
+    @router.get("/v1/search", summary="Search by query string", description=_DESCRIPTION)
+    async def search_by_parameters(
+        request: Request, parameters: Annotated[SearchParameters, Query()], context: Context
+    ) -> SearchResponse:
+        return await _search(request, parameters.to_request(), context, in_flight)
+
+    return router
+
+
+async def _search(request: Request, asked: SearchRequest, context: ApiContext, in_flight: InFlight) -> SearchResponse:
+    context.access.check(request.headers, TenantId(asked.tenant))
+    searcher = context.worker.searcher
+    try:
+        context.metrics.in_flight(in_flight.enter())
+    except TooManyRequestsError:
+        context.metrics.shed()
+        raise
+    try:
+        result = await searcher.search(to_query(asked))
+    finally:
+        context.metrics.in_flight(in_flight.leave())
+    context.metrics.searched(result)
+    _log_search(asked, result, with_text=context.http.log_query_text)
+    return to_response(result, request_id(request))
+
+
+def to_query(asked: SearchRequest) -> SearchQuery:
+    """The request as the search library takes it: keywords folded, the tenant inside the filter."""
+    filters = asked.filters
+    return SearchQuery(
+        text=asked.text,
+        within=CatalogueFilter(
+            tenant=TenantId(asked.tenant),
+            brands=frozenset(fold_keyword(brand) for brand in filters.brand),
+            categories=frozenset(fold_keyword(category) for category in filters.category),
+            price_min=filters.price_min,
+            price_max=filters.price_max,
+            in_stock=filters.in_stock,
+        ),
+        limit=asked.limit,
+        offset=asked.offset,
+        facets=asked.facets,
+    )
+
+
+def to_response(result: SearchResult, identity: str) -> SearchResponse:
+    """The result on the wire."""
+    return SearchResponse(
+        hits=tuple(_hit(hit) for hit in result.hits),
+        total=result.total,
+        truncated=result.truncated,
+        facets=None if result.facets is None else _facets(result.facets),
+        degraded=tuple(
+            DegradedRetriever(retriever=retriever, reason=reason.value) for retriever, reason in result.degraded.items()
+        ),
+        timings_ms=dict(result.timings_ms),
+        request_id=identity,
+    )
+
+
+def _hit(hit: Hit) -> SearchHit:
+    signals = tuple(
+        HitSignal(retriever=part.retriever, rank=part.rank, raw_score=part.raw_score, share=min(1.0, part.share))
+        for part in hit.signals
+    )
+    return SearchHit(item=Item.of(hit.document), score=hit.score, signals=signals)
+
+
+def _facets(facets: Facets) -> SearchFacets:
+    return SearchFacets(
+        brands=tuple(ValueCount(value=value, count=count) for value, count in facets.brands),
+        categories=tuple(ValueCount(value=value, count=count) for value, count in facets.categories),
+        prices=tuple(PriceBucket(low=price.low, high=price.high, count=price.count) for price in facets.prices),
+        in_stock=facets.in_stock,
+        out_of_stock=facets.out_of_stock,
+    )
+
+
+def _log_search(asked: SearchRequest, result: SearchResult, *, with_text: bool) -> None:
+    """The canonical line: what was asked and how it went; no address, no agent, no key, no header."""
+    log.info(
+        "search answered",
+        tenant=asked.tenant,
+        **({"text": asked.text} if with_text else {}),
+        characters=len(asked.text),
+        filters=asked.filters.model_dump(exclude_defaults=True),
+        limit=asked.limit,
+        offset=asked.offset,
+        **result.log_fields(),
+    )

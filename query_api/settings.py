@@ -1,0 +1,72 @@
+"""The settings of a query worker: one tree, read from the environment under `FERROFLUX_`, sections joined by `__`.
+
+`FERROFLUX_HTTP__PORT=9000`, `FERROFLUX_SEARCH__RRF_K=40`; a section's nested value likewise.
+"""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from retrieval.encoders.settings import EncoderSettings
+from retrieval.search.settings import SearchSettings
+from retrieval.vectors.settings import VectorSettings
+from schemas.identity import tenant_id
+
+
+class TextSettings(BaseModel):
+    """The text replica on this machine, which `ferroflux replica` keeps up to date."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    directory: Path = Field(Path("var/text"), description="Folder of the text index and of the tailer's report.")
+    refresh_s: float = Field(0.015, ge=0.001, le=10, description="Seconds between two looks for a newer commit.")
+    heartbeat_s: float = Field(5.0, gt=0, description="Age of the tailer's heartbeat from which it counts as stale.")
+    freshness_window_s: float = Field(300.0, ge=1, description="Seconds over which freshness is reported.")
+
+
+class HttpSettings(BaseModel):
+    """How the API is served and who may call it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    max_body_bytes: int = Field(65_536, ge=1024, description="Largest request body.")
+    max_in_flight: int = Field(128, ge=1, description="Searches a worker holds at a time; more are answered 429.")
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Origins of shops whose pages may call the API; none: same origin only."
+    )
+    api_keys: dict[str, tuple[SecretStr, ...]] = Field(
+        default_factory=dict,
+        description="Keys by tenant. Empty: no key is asked for. Else every call about a tenant needs one of its keys, "
+        "as `Authorization: Bearer` or `X-API-Key`.",
+    )
+    page: bool = Field(True, description="Whether to serve the search page at /.")
+    log_query_text: bool = Field(
+        True, description="Whether the log line of a query holds its text; off where buyers may type personal data."
+    )
+    shutdown_s: int = Field(10, ge=1, description="Seconds that running requests get at a stop.")
+
+    @model_validator(mode="after")
+    def _keys_are_usable(self) -> Self:
+        for tenant, keys in self.api_keys.items():
+            tenant_id(tenant)
+            if not keys or any(len(key.get_secret_value()) < 16 for key in keys):
+                raise ValueError(f"api_keys of tenant {tenant}: give at least one key, each of 16 characters or more")
+        return self
+
+
+class ApiSettings(BaseSettings):
+    """All settings of a query worker."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FERROFLUX_", env_nested_delimiter="__", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    vectors: VectorSettings = Field(default_factory=VectorSettings)
+    encoder: EncoderSettings = Field(default_factory=EncoderSettings)
+    text: TextSettings = Field(default_factory=TextSettings)
+    search: SearchSettings = Field(default_factory=SearchSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)

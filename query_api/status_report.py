@@ -1,0 +1,81 @@
+"""The worker's state in the words of the API. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from query_api.status_file import ReplicaStatus
+from retrieval.encoders.port import ModelRevision
+from retrieval.text.port import TextCounts
+from schemas.api.status import (
+    CatalogueStatus,
+    Coverage,
+    EncoderStatus,
+    FreshnessStatus,
+    PartitionLag,
+    ReplicaHealth,
+)
+from schemas.api.times import instant
+from schemas.identity import TenantId
+
+
+def encoder_status(revision: ModelRevision) -> EncoderStatus:
+    """What a caller should know of the encoder."""
+    return EncoderStatus(
+        model=revision.model,
+        revision=revision.id,
+        dimension=revision.dimension,
+        quantisation=revision.quantisation,
+    )
+
+
+def catalogue_status(counts: Mapping[TenantId, TextCounts], vectors: int | None) -> CatalogueStatus:
+    """Sums over the tenants given; `vectors` is the vector store's own count of living products."""
+    alive = sum(count.alive for count in counts.values())
+    return CatalogueStatus(
+        documents=alive,
+        deleted=sum(count.dead for count in counts.values()),
+        embedding=_coverage(sum(count.with_text_vector for count in counts.values()), alive),
+        images=_coverage(sum(count.with_image for count in counts.values()), alive),
+        vectors=vectors,
+        by_tenant={str(tenant): count.alive for tenant, count in sorted(counts.items())},
+    )
+
+
+def replica_health(status: ReplicaStatus | None, *, stale: bool) -> ReplicaHealth | None:
+    """The tailer's report; None where there is none."""
+    if status is None:
+        return None
+    return ReplicaHealth(
+        log_id=status.log_id,
+        topic=status.topic,
+        caught_up=status.caught_up,
+        lag=status.lag,
+        partitions=tuple(
+            PartitionLag(partition=part.partition, position=part.position, end=part.end, lag=part.lag)
+            for part in status.partitions
+        ),
+        last_commit_at=instant(status.committed_us),
+        reported_at=instant(status.written_us),
+        stale=stale,
+    )
+
+
+def freshness_gauges(freshness: FreshnessStatus) -> dict[tuple[str, str], float]:
+    """Seconds by (stage, quantile), for stages that have samples."""
+    stages = {
+        "changed": freshness.changed_to_visible_ms,
+        "logged": freshness.logged_to_visible_ms,
+        "indexed": freshness.indexed_to_visible_ms,
+        "committed": freshness.committed_to_visible_ms,
+    }
+    return {
+        (stage, quantile): milliseconds / 1000
+        for stage, found in stages.items()
+        if found is not None
+        for quantile, milliseconds in (("0.5", found.p50), ("0.95", found.p95), ("0.99", found.p99))
+    }
+
+
+def _coverage(products: int, alive: int) -> Coverage:
+    return Coverage(products=products, share=min(1.0, products / alive) if alive else 1.0)
