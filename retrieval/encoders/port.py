@@ -17,7 +17,7 @@ class ModelRevision:
     """All that decides where a text lands in the vector space; two encoders may share a collection only if equal.
 
     `weights` is a digest of the graph and tokenizer files, `library` the inference library's major.minor, `dimension`
-    the length of a vector after truncation.
+    the length of a vector after truncation, `max_length` the tokens of a text that are read (0: all).
     """
 
     model: str
@@ -30,6 +30,7 @@ class ModelRevision:
     backend: str
     quantisation: str
     library: str
+    max_length: int = 0
 
     @property
     def id(self) -> str:

@@ -1,0 +1,85 @@
+"""A small builder of ONNX graphs: names, initializers and nodes, so that the network's module reads like the network."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from retrieval.encoders.models.tensors import BLOCK_SIZE, BlockQuantisedMatrix, Weight
+
+MICROSOFT: Final = "com.microsoft"
+"""Domain of onnxruntime's fused and quantised operators."""
+
+INPUT_IDS: Final = "input_ids"
+ATTENTION_MASK: Final = "attention_mask"
+EMBEDDING: Final = "sentence_embedding"
+
+_OPSET: Final = 17
+_IR_VERSION: Final = 9
+
+
+@dataclass(slots=True)
+class GraphBuilder:
+    """Collects nodes in order; every method returns the name of the value that it adds."""
+
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    initializers: list[onnx.TensorProto] = field(default_factory=list)
+
+    def constant(self, name: str, value: npt.NDArray[Any]) -> str:
+        """An initializer with the array's type and shape."""
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def nibbles(self, name: str, packed: npt.NDArray[np.uint8]) -> str:
+        """An initializer of signed 4-bit integers, two to a byte, from unsigned ones that count from 8."""
+        rows, half = packed.shape
+        # nibble - 8 as a two's complement nibble is the nibble with its highest bit turned.
+        signed = packed ^ np.uint8(0x88)
+        self.initializers.append(
+            helper.make_tensor(name, TensorProto.INT4, (rows, 2 * half), signed.tobytes(), raw=True)
+        )
+        return name
+
+    def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """A node with one output; an empty input name leaves an optional input out."""
+        output = f"{operator}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
+        return output
+
+    def gather_rows(self, name: str, table: Weight, indices: str) -> str:
+        """Rows of an embedding table, [..., columns]; a table in 4-bit blocks stays so in memory and loses nothing."""
+        if not isinstance(table, BlockQuantisedMatrix):
+            return self.node("Gather", self.constant(name, table), indices, axis=0)
+        return self.node(
+            "GatherBlockQuantized",
+            self.nibbles(name, table.packed),
+            indices,
+            self.constant(f"{name}.scales", table.scales),
+            domain=MICROSOFT,
+            gather_axis=0,
+            quantize_axis=1,
+            block_size=BLOCK_SIZE,
+        )
+
+    def finish(self, name: str, output: str, dimension: int) -> onnx.ModelProto:
+        """The model with inputs `input_ids` and `attention_mask`, int64 [batch, tokens], and output float32 [batch, dimension]."""
+        self.nodes.append(helper.make_node("Identity", [output], [EMBEDDING], name=EMBEDDING))
+        graph = helper.make_graph(
+            self.nodes,
+            name,
+            [
+                helper.make_tensor_value_info(each, TensorProto.INT64, ["batch", "tokens"])
+                for each in (INPUT_IDS, ATTENTION_MASK)
+            ],
+            [helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", dimension])],
+            self.initializers,
+        )
+        return helper.make_model(
+            graph,
+            producer_name="ferroflux",
+            ir_version=_IR_VERSION,
+            opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(MICROSOFT, 1)],
+        )

@@ -1,0 +1,68 @@
+"""Which way a folder becomes a graph: built from its weights, adopted as it was exported, or traced with torch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import onnx
+
+from retrieval.encoders.export.adopt import adopt_graph
+from retrieval.encoders.export.bert import BertConfig, build_bert
+from retrieval.encoders.export.pooling import POOLINGS
+from retrieval.encoders.export.torch_export import export_with_torch
+from retrieval.encoders.models.folder import SentenceTransformerFolder
+from retrieval.encoders.models.prepared import GRAPH_FILE, WEIGHTS_FILE
+from retrieval.encoders.models.tensors import Weight, read_safetensors
+from schemas.errors import ConfigurationError
+
+_SHIPPED_GRAPH: Final = Path("onnx", "model.onnx")
+_INLINE_BYTES: Final = 1024
+
+
+def build_graph(folder: SentenceTransformerFolder, weights: Mapping[str, Weight] | None) -> onnx.ModelProto:
+    """The graph from token ids to unit vectors.
+
+    A plain BERT is built from its weights (given, or in the folder's `model.safetensors`): fused, and sure to be the
+    weights' own. Otherwise a shipped `onnx/model.onnx` is taken and pooled. Everything else is traced with torch.
+
+    Raises:
+        ConfigurationError: the weights are incomplete, or torch is needed and not installed.
+    """
+    poolable = folder.plain and folder.pooling in POOLINGS
+    bert = BertConfig.from_transformers(folder.config)
+    weights_file = folder.transformer_path / "model.safetensors"
+    if poolable and bert is not None and (weights is not None or weights_file.is_file()):
+        found = weights if weights is not None else _without_prefix(read_safetensors(weights_file))
+        try:
+            return build_bert(bert, found, folder.pooling)
+        except KeyError as error:
+            raise ConfigurationError(f"{weights_file} has no weight {error}") from error
+    for shipped in (folder.transformer_path / _SHIPPED_GRAPH, folder.path / _SHIPPED_GRAPH):
+        if poolable and shipped.is_file():
+            return adopt_graph(shipped, folder.pooling)
+    return export_with_torch(folder.path)
+
+
+def save_graph(graph: onnx.ModelProto, target: Path) -> None:
+    """Write the graph and, in a file beside it, its weights: a session maps that file instead of copying it."""
+    onnx.save(
+        graph,
+        target / GRAPH_FILE,
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location=WEIGHTS_FILE,
+        size_threshold=_INLINE_BYTES,
+    )
+
+
+def quantisation(graph: onnx.ModelProto) -> str:
+    """How the weights are kept: `none`, `embeddings-q4` (4-bit table, no loss to its source), or `graph` (as shipped)."""
+    operators = {node.op_type for node in graph.graph.node}
+    if any("Integer" in each or "QuantizeLinear" in each or "NBits" in each for each in operators):
+        return "graph"
+    return "embeddings-q4" if "GatherBlockQuantized" in operators else "none"
+
+
+def _without_prefix(weights: Mapping[str, Weight]) -> dict[str, Weight]:
+    """Names as BertModel has them; a checkpoint with a head keeps the model under `bert.`."""
+    return {name.removeprefix("bert."): weight for name, weight in weights.items()}

@@ -1,0 +1,61 @@
+"""An encoder without a model: hashed words. For tests and demonstrations of everything around an encoder."""
+
+import re
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
+
+import numpy as np
+
+from retrieval.encoders.port import Matrix, ModelRevision
+
+_WORD: Final = re.compile(r"\w+")
+
+
+class HashingEncoder:
+    """Signed feature hashing of case-folded words, L2-normalised: texts that share words are near, and that is all.
+
+    It knows no synonyms, no inflection and no word order, so it says nothing about search quality; it is deterministic on
+    every platform, needs no file, and costs microseconds a text. A text without words becomes the first unit vector.
+    """
+
+    def __init__(self, dimension: int = 64) -> None:
+        if dimension < 1:
+            raise ValueError("the dimension must be positive")
+        self._dimension = dimension
+
+    @property
+    def revision(self) -> ModelRevision:
+        """A revision of its own, so that its vectors never mix with a model's."""
+        return ModelRevision(
+            model="hashing",
+            weights="none",
+            query_prompt="",
+            passage_prompt="",
+            dimension=self._dimension,
+            pooling="sum",
+            normalised=True,
+            backend="numpy",
+            quantisation="none",
+            library="ferroflux-hashing-1",
+        )
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """Unit vectors of the texts, float32 [len(texts), dimension]."""
+        return self._encode(texts)
+
+    def encode_passages(self, texts: Sequence[str]) -> Matrix:
+        """The same as for queries."""
+        return self._encode(texts)
+
+    def _encode(self, texts: Sequence[str]) -> Matrix:
+        vectors = np.zeros((len(texts), self._dimension), np.float32)
+        for vector, text in zip(vectors, texts, strict=True):
+            for word in _WORD.findall(text.casefold()):
+                digest = int.from_bytes(blake2b(word.encode("utf-8", "replace"), digest_size=8).digest(), "little")
+                vector[(digest >> 1) % self._dimension] += 1.0 if digest & 1 else -1.0
+            # Words may cancel each other out; a unit vector is promised all the same.
+            if not vector.any():
+                vector[0] = 1.0
+        lengths: Matrix = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.divide(vectors, lengths)

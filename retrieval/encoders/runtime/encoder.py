@@ -1,0 +1,101 @@
+"""The text encoder on onnxruntime: prompt, tokenise, bucket by length, infer, put back into order."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from retrieval.encoders.models.prepared import PreparedModel
+from retrieval.encoders.port import Matrix, ModelRevision
+from retrieval.encoders.runtime.batching import plan_batches
+from retrieval.encoders.runtime.session import LIBRARY, OnnxSession
+from retrieval.encoders.runtime.tokenization import TextTokenizer
+from retrieval.encoders.settings import EncoderSettings, available_cpus
+from schemas.errors import ConfigurationError
+
+_TINY: Final = 1e-12
+"""Keeps the division of an all-zero prefix finite."""
+
+
+class OnnxTextEncoder:
+    """Implements `TextEncoder` over a prepared model.
+
+    Thread-safe without locks: the tokenizer is read-only and a session runs concurrent calls; both release the GIL.
+    The vector of a text does not depend on its neighbours in a batch beyond float rounding (1e-6).
+    """
+
+    def __init__(self, model: PreparedModel, settings: EncoderSettings) -> None:
+        """Load tokenizer and graph.
+
+        Raises:
+            ConfigurationError: the settings do not fit the model or this build of onnxruntime.
+        """
+        manifest = model.manifest
+        dimension = settings.truncate_dimension or manifest.dimension
+        if dimension > manifest.dimension:
+            raise ConfigurationError(
+                f"encoder.truncate_dimension is {dimension}, but {manifest.model} has only {manifest.dimension} dimensions"
+            )
+        max_length = min(settings.max_length or manifest.max_length, manifest.max_length)
+        self._pad_id = manifest.pad_id
+        self._token_budget = settings.batch_tokens
+        self._tokenizer = TextTokenizer(model.tokenizer_file, max_length=max_length, lower_case=manifest.lower_case)
+        self._session = OnnxSession(
+            model.graph_file,
+            providers=settings.providers,
+            threads=settings.threads or available_cpus(),
+            inter_op_threads=settings.inter_op_threads,
+            spin=settings.spin,
+        )
+        self._truncates = dimension < manifest.dimension
+        self._revision = ModelRevision(
+            model=manifest.model,
+            weights=manifest.weights,
+            query_prompt=_first_given(settings.query_prompt, manifest.query_prompt),
+            passage_prompt=_first_given(settings.passage_prompt, manifest.passage_prompt),
+            dimension=dimension,
+            pooling=manifest.pooling,
+            normalised=True,
+            backend="onnxruntime",
+            quantisation=manifest.quantisation,
+            library=LIBRARY,
+            max_length=max_length,
+        )
+
+    @property
+    def revision(self) -> ModelRevision:
+        """Which space the vectors live in."""
+        return self._revision
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """Unit vectors of queries behind the query prompt, float32 [len(texts), dimension]."""
+        return self._encode(texts, self._revision.query_prompt)
+
+    def encode_passages(self, texts: Sequence[str]) -> Matrix:
+        """Unit vectors of passages behind the passage prompt, float32 [len(texts), dimension], in the order given."""
+        return self._encode(texts, self._revision.passage_prompt)
+
+    def _encode(self, texts: Sequence[str], prompt: str) -> Matrix:
+        token_ids = self._tokenizer.token_ids(texts, prompt)
+        vectors = np.empty((len(texts), self._revision.dimension), np.float32)
+        for batch in plan_batches([len(ids) for ids in token_ids], self._token_budget):
+            vectors[batch] = self._infer([token_ids[index] for index in batch])
+        return vectors
+
+    def _infer(self, token_ids: Sequence[Sequence[int]]) -> Matrix:
+        width = max(len(ids) for ids in token_ids)
+        padded = np.full((len(token_ids), width), self._pad_id, np.int64)
+        mask = np.zeros_like(padded)
+        for row, ids in enumerate(token_ids):
+            padded[row, : len(ids)] = ids
+            mask[row, : len(ids)] = 1
+        vectors = self._session.run(padded, mask)
+        if not self._truncates:
+            return vectors
+        kept = vectors[:, : self._revision.dimension]
+        lengths: Matrix = np.linalg.norm(kept, axis=1, keepdims=True)
+        return np.divide(kept, np.maximum(lengths, np.float32(_TINY)))
+
+
+def _first_given(chosen: str | None, own: str) -> str:
+    return own if chosen is None else chosen

@@ -1,0 +1,64 @@
+"""The onnxruntime session: threads, providers, and the call that turns token ids into vectors."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from retrieval.encoders.port import Matrix
+from schemas.errors import ConfigurationError
+
+TokenIds = npt.NDArray[np.int64]
+
+LIBRARY: Final = "onnxruntime-" + ".".join(ort.__version__.split(".")[:2])
+"""Name, major and minor: kernels may change their rounding between minor versions."""
+
+_OUTPUT: Final = "sentence_embedding"
+_WARNING: Final = 3
+
+
+class OnnxSession:
+    """One loaded graph. Several threads may call `run` at once; it releases the GIL while it computes."""
+
+    def __init__(
+        self, graph: Path, *, providers: Sequence[str], threads: int, inter_op_threads: int = 1, spin: bool = False
+    ) -> None:
+        """Load the graph.
+
+        Raises:
+            ConfigurationError: a provider is not in this build of onnxruntime, or the graph does not load.
+        """
+        missing = [each for each in providers if each not in ort.get_available_providers()]
+        if missing:
+            raise ConfigurationError(
+                f"onnxruntime has no execution provider {', '.join(missing)} here; it has {', '.join(ort.get_available_providers())}"
+            )
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = inter_op_threads
+        options.log_severity_level = _WARNING
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "1" if spin else "0")
+        try:
+            self._session = ort.InferenceSession(graph, options, providers=list(providers))
+        except Exception as error:  # onnxruntime's exceptions share no base below Exception
+            raise ConfigurationError(f"onnxruntime cannot load {graph}: {error}") from error
+        self._inputs = [each.name for each in self._session.get_inputs()]
+
+    def run(self, token_ids: TokenIds, attention_mask: TokenIds) -> Matrix:
+        """Unit vectors, float32 [batch, dimension], of ids and mask int64 [batch, tokens]."""
+        available = {"input_ids": token_ids, "attention_mask": attention_mask}
+        if "token_type_ids" in self._inputs:
+            available["token_type_ids"] = np.zeros_like(token_ids)
+        (vectors,) = self._session.run([_OUTPUT], {name: available[name] for name in self._inputs})
+        return np.asarray(vectors, dtype=np.float32)
+
+
+def output_dimension(graph: Path) -> int:
+    """Length of the graph's vectors, found by computing one; a graph that does not load or run fails here."""
+    session = OnnxSession(graph, providers=["CPUExecutionProvider"], threads=1)
+    ids = np.full((1, 2), 3, np.int64)
+    return int(session.run(ids, np.ones_like(ids)).shape[1])

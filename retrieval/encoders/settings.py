@@ -1,0 +1,55 @@
+"""Which encoder and how it runs: the settings under `FERROFLUX_ENCODER__…`."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DEFAULT_MODEL: Final = "multilingual-e5-small"
+
+
+def default_cache_dir() -> Path:
+    """`ferroflux/models` in the user's cache directory (XDG)."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "ferroflux" / "models"
+
+
+def available_cpus() -> int:
+    """Processors that this process may use; onnxruntime's own default counts the whole machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class EncoderSettings(BaseModel):
+    """The model and its run-time settings. What changes the vectors is in the model's revision, the rest is free."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(
+        DEFAULT_MODEL,
+        min_length=1,
+        description="A built-in model, a sentence-transformers folder, or an fsspec URL of such a folder.",
+    )
+    cache_dir: Path = Field(default_factory=default_cache_dir, description="Where prepared models are kept.")
+    query_prompt: str | None = Field(None, description="Put before every query; null takes the model's own.")
+    passage_prompt: str | None = Field(None, description="Put before every passage; null takes the model's own.")
+    max_length: int | None = Field(
+        None, ge=8, description="Tokens of a text that are read; null takes the model's own."
+    )
+    truncate_dimension: int | None = Field(
+        None, ge=1, description="Keep the first so many numbers of a vector (for models trained so)."
+    )
+    threads: int | None = Field(
+        None, ge=1, description="Threads of one inference; null takes the available processors."
+    )
+    inter_op_threads: int = Field(1, ge=1, description="Branches of the graph that run at once; ours has none.")
+    spin: bool = Field(
+        default=False,
+        description="Let idle threads spin for the next task: a query is about 15 % faster, idle processors burn.",
+    )
+    batch_tokens: int = Field(2048, ge=64, description="Tokens of one batch, padding included; bounds its memory.")
+    providers: tuple[str, ...] = Field(
+        ("CPUExecutionProvider",), min_length=1, description="onnxruntime's execution providers in order of preference."
+    )
