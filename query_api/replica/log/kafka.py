@@ -1,0 +1,147 @@
+"""The documents log on Kafka: an aiokafka consumer without a group, reading committed records only."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
+from query_api.replica.settings import TailSettings
+from schemas.errors import LogUnavailableError
+from schemas.topics import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+_REQUEST_TIMEOUT_MS: Final = 10_000
+_CLOSE_S: Final = 5.0
+
+
+class KafkaDocumentLog:
+    """Follows `kafka.topics.documents`. Bound to the event loop that opens it.
+
+    `log_id` replaces the cluster id where a broker's own means nothing (the embedded broker).
+    """
+
+    def __init__(self, kafka: KafkaSettings, tail: TailSettings, *, log_id: str | None = None) -> None:
+        self._kafka = kafka
+        self._tail = tail
+        self._log_id = log_id
+        self._topic = kafka.topics.documents
+        self._consumer: Any = None
+        self._followed: tuple[TopicPartition, ...] = ()
+        self._followed_since = 0.0
+
+    async def open(self) -> LogView:
+        """Connect, and read the topic's bounds; the broker must answer and the topic exist."""
+        try:
+            log_id, partitions = await self._describe()
+            self._consumer = AIOKafkaConsumer(
+                **_connection(self._kafka),
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                isolation_level="read_committed",
+                fetch_max_wait_ms=self._tail.fetch_wait_ms,
+                max_poll_records=self._tail.batch_records,
+                metadata_max_age_ms=int(self._tail.metadata_age_s * 1000),
+                request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            )
+            await self._consumer.start()
+            begins = await self._consumer.beginning_offsets(partitions)
+            ends = await self._consumer.end_offsets(partitions)
+        except (KafkaError, OSError) as error:
+            raise LogUnavailableError(f"Kafka at {self._kafka.bootstrap} did not answer: {error!r}") from error
+        return LogView(log_id, {tp.partition: Bounds(begins[tp], ends[tp]) for tp in partitions})
+
+    def follow(self, positions: Mapping[int, int]) -> None:
+        """Assign the partitions and seek; nothing is fetched twice that is not asked for twice."""
+        self._followed = tuple(TopicPartition(self._topic, number) for number in sorted(positions))
+        self._consumer.assign(list(self._followed))
+        for partition in self._followed:
+            self._consumer.seek(partition, positions[partition.partition])
+        self._followed_since = time.time()
+
+    async def poll(self) -> Polled:
+        """Records of all partitions, those of one partition in order."""
+        try:
+            batches = await self._consumer.getmany(timeout_ms=self._tail.poll_timeout_ms)
+        except (KafkaError, OSError) as error:
+            raise LogUnavailableError(f"reading {self._topic} failed: {error!r}") from error
+        if not batches:
+            self._check_heard()
+        records = [
+            LogRecord(tp.partition, record.offset, record.key, record.value)
+            for tp, batch in batches.items()
+            for record in batch
+        ]
+        positions = {tp.partition: await self._consumer.position(tp) for tp in self._followed}
+        # Of transactions that are still open nothing is readable: the end for us is the last stable offset.
+        ends = {tp.partition: self._consumer.last_stable_offset(tp) for tp in self._followed}
+        return Polled(records, positions, {number: end for number, end in ends.items() if end is not None and end >= 0})
+
+    def partitions(self) -> frozenset[int]:
+        """As in the client's newest metadata, which it renews every `metadata_age_s`."""
+        return frozenset(self._consumer.partitions_for_topic(self._topic) or ())
+
+    async def close(self) -> None:
+        """Stop the consumer; a broker that is away cannot keep us.
+
+        Where a fetch is waiting to be tried again, aiokafka 0.14 lets the cancellation of that fetch escape from
+        `stop()` and leaves its connections open. In a task of its own it cannot be taken for ours.
+        """
+        if self._consumer is None:
+            return
+        consumer, self._consumer = self._consumer, None
+        stopping = asyncio.ensure_future(consumer.stop())
+        await asyncio.wait([stopping], timeout=_CLOSE_S)
+        if stopping.done() and not stopping.cancelled() and stopping.exception() is None:
+            return
+        stopping.cancel()
+        log.debug("consumer did not stop in order; its connections are closed")
+        await consumer._client.close()  # noqa: SLF001 - the part of stop() that the escaped cancellation left out
+
+    def _check_heard(self) -> None:
+        """Tell a broker that is away by the age of its newest answer: aiokafka itself retries in silence, for ever."""
+        answers = [self._consumer.last_poll_timestamp(tp) for tp in self._followed]
+        heard = max([answer / 1000 for answer in answers if answer is not None], default=0.0)
+        silent = time.time() - max(heard, self._followed_since)
+        if self._followed and silent > self._tail.silence_s:
+            raise LogUnavailableError(f"Kafka at {self._kafka.bootstrap} has answered no fetch for {silent:.0f} s")
+
+    async def _describe(self) -> tuple[str, list[TopicPartition]]:
+        admin = AIOKafkaAdminClient(**_connection(self._kafka), request_timeout_ms=_REQUEST_TIMEOUT_MS)
+        try:
+            await admin.start()
+            cluster = await admin.describe_cluster()
+            (topic,) = await admin.describe_topics([self._topic])
+        finally:
+            await admin.close()
+        numbers = sorted(entry["partition"] for entry in topic["partitions"])
+        if not numbers:
+            raise LogUnavailableError(
+                f"there is no topic {self._topic} yet; the indexer creates it at its start, or your operator does"
+            )
+        return self._log_id or str(cluster["cluster_id"]), [TopicPartition(self._topic, number) for number in numbers]
+
+
+def _connection(kafka: KafkaSettings) -> dict[str, Any]:
+    """What every aiokafka client is given to reach the brokers."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap,
+        "security_protocol": kafka.security_protocol,
+        "client_id": "ferroflux-replica",
+    }
+    if "SSL" in kafka.security_protocol:
+        options["ssl_context"] = ssl.create_default_context(cafile=kafka.ssl_cafile or None)
+    if kafka.security_protocol.startswith("SASL"):
+        options["sasl_mechanism"] = kafka.sasl_mechanism
+        options["sasl_plain_username"] = kafka.sasl_username
+        options["sasl_plain_password"] = kafka.sasl_password
+    return options

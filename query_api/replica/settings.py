@@ -1,0 +1,57 @@
+"""Settings of the replica process, from the environment: `FERROFLUX_KAFKA__BOOTSTRAP`, `FERROFLUX_TEXT__DIRECTORY` and so on."""
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from query_api.settings import TextSettings
+from schemas.topics import KafkaSettings
+
+
+class ReplicaHttpSettings(BaseModel):
+    """Where the replica answers /healthz, /readyz and /metrics."""
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - probes come from outside the container
+    port: int = Field(8002, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+
+
+class TailSettings(BaseModel):
+    """How the log is followed. The defaults make a document searchable a few milliseconds after it is in the log."""
+
+    model_config = ConfigDict(frozen=True)
+
+    batch_records: int = Field(
+        2000, ge=1, le=100_000, description="Most records in one commit; reached only when catching up."
+    )
+    fetch_wait_ms: int = Field(
+        20,
+        ge=1,
+        le=1000,
+        description="How long the broker holds an empty fetch open. A client has one fetch a broker in flight, so this "
+        "bounds how long a partition that was just read waits for its next turn.",
+    )
+    poll_timeout_ms: int = Field(
+        200, ge=1, le=1000, description="Longest wait for records before the report is renewed and a stop is seen."
+    )
+    silence_s: float = Field(
+        5, gt=0, le=300, description="The broker counts as away when it has answered no fetch for this long."
+    )
+    metadata_age_s: float = Field(
+        5, gt=0, le=3600, description="How often the topic is looked at for partitions that were added."
+    )
+    retry_first_s: float = Field(0.2, gt=0, le=60, description="First wait after the log went away.")
+    retry_most_s: float = Field(10, gt=0, le=600, description="Longest wait between two tries.")
+
+
+class ReplicaSettings(BaseSettings):
+    """All settings of `ferroflux replica`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FERROFLUX_", env_nested_delimiter="__", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    text: TextSettings = Field(default_factory=TextSettings)
+    http: ReplicaHttpSettings = Field(default_factory=ReplicaHttpSettings)
+    tail: TailSettings = Field(default_factory=TailSettings)

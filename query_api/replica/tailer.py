@@ -1,0 +1,202 @@
+"""The tailer: one loop from the documents log into the text index.
+
+Data and offsets are committed together by the writer, so there is nothing to acknowledge and nothing to lose: after any
+stop the loop begins where the index says. It commits as soon as a poll returned something; while a commit runs, the
+consumer fetches on, so a burst makes larger commits and never a queue that grows.
+
+    log ──poll (≤ batch_records)──▶ decode, fold ──▶ writer.apply(documents, checkpoint)   one thread, off the loop
+     ▲                                                        │
+     └── opened again after a pause, from the checkpoint      └──▶ report, metrics
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from query_api.replica.backoff import Backoff
+from query_api.replica.decode import Decoded, decode
+from query_api.replica.log.port import DocumentLog, Polled
+from query_api.replica.operations.metrics import ReplicaMetrics
+from query_api.replica.operations.report import HEARTBEAT_US, Report
+from query_api.replica.progress import Progress, plan_start
+from query_api.status_file import FreshnessSample
+from retrieval.text.port import Applied, TextIndexWriter
+from schemas.documents import DocumentTimes
+from schemas.errors import RetryableError
+
+log = structlog.get_logger(__name__)
+
+
+def wall_clock_us() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class ReplicaTailer:
+    """Follows one documents log into one text index. `run` is the whole life; `start` and `stop` embed it in a loop.
+
+    The writer stays its owner's: it is not closed here, and not used any more once `run` or `stop` has returned.
+    `report_to` is the folder of the report for the API workers; None writes none.
+    """
+
+    def __init__(
+        self,
+        writer: TextIndexWriter,
+        open_log: Callable[[], DocumentLog],
+        *,
+        topic: str,
+        report_to: Path | None,
+        backoff: Backoff,
+        metrics: ReplicaMetrics | None = None,
+        now_us: Callable[[], int] = wall_clock_us,
+    ) -> None:
+        self._writer = writer
+        self._open_log = open_log
+        self._report_to = report_to
+        self._backoff = backoff
+        self._now_us = now_us
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        # One thread: commits follow each other in order, and none runs any more once the pool is shut down.
+        self._index_thread = ThreadPoolExecutor(1, thread_name_prefix="replica-index")
+        self._waiting_for: str | None = "the log's first answer"
+        self.metrics = metrics or ReplicaMetrics()
+        self.report = Report(topic, os.getpid(), now_us())
+
+    @property
+    def not_ready(self) -> str | None:
+        """What the replica waits for; None when it is whole and follows the log."""
+        if self._waiting_for is not None:
+            return self._waiting_for
+        return None if self.report.caught_up else f"catching up: {sum(p.lag for p in self.report.partitions)} records"
+
+    def start(self) -> None:
+        """Run in the background of the current event loop."""
+        self._task = asyncio.create_task(self.run(), name="replica-tailer")
+
+    async def stop(self) -> None:
+        """Finish the commit that runs and end; raises what ended the loop before, if something did."""
+        self.request_stop()
+        if self._task is not None:
+            await self._task
+
+    def request_stop(self) -> None:
+        """Ask `run` to return; from the loop's own thread."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Follow the log until a stop is asked for. A log that is away is waited for; any other failure is raised."""
+        try:
+            while not self._stopping.is_set():
+                try:
+                    await self._follow()
+                except RetryableError as error:
+                    await self._wait_after(error)
+        finally:
+            await asyncio.to_thread(self._index_thread.shutdown)
+
+    async def _follow(self) -> None:
+        document_log = self._open_log()
+        try:
+            view = await document_log.open()
+            plan = plan_start(self._writer.checkpoint(), view)
+            progress = Progress(view, plan.positions)
+            document_log.follow(progress.positions)
+            self._backoff.reset()
+            self._waiting_for = None
+            self.metrics.following(len(plan.rewound))
+            log.info(
+                "replica follows the log",
+                log_id=view.log_id,
+                new_log=plan.new_log,
+                rewound=sorted(plan.rewound),
+                behind=sum(progress.lag.values()),
+            )
+            await self._note(progress)
+            while not self._stopping.is_set():
+                polled = await document_log.poll()
+                progress.advance(polled.positions, polled.ends)
+                if polled.records:
+                    await self._apply(polled, progress)
+                await self._note(progress)
+                added = document_log.partitions() - progress.positions.keys()
+                if added:
+                    progress.add(frozenset(added))
+                    document_log.follow(progress.positions)
+                    log.info("partitions were added", partitions=sorted(added))
+        finally:
+            await document_log.close()
+
+    async def _apply(self, polled: Polled, progress: Progress) -> None:
+        checkpoint = progress.checkpoint()
+
+        def decode_and_commit() -> tuple[Decoded, Applied]:
+            decoded = decode(polled.records)
+            return decoded, self._writer.apply(decoded.documents, checkpoint, removed=decoded.removed)
+
+        began = time.perf_counter()
+        decoded, applied = await asyncio.get_running_loop().run_in_executor(self._index_thread, decode_and_commit)
+        seconds = time.perf_counter() - began
+        now_us = self._now_us()
+        # What is read while catching up was changed long ago: its age says nothing of how fresh a change arrives.
+        samples = [_sample(document.times, now_us) for document in decoded.documents] if self.report.caught_up else []
+        outcomes = {
+            "written": applied.written,
+            "outdated": applied.outdated,
+            "removed": len(decoded.removed),
+            "malformed": len(decoded.malformed),
+        }
+        self.report.committed(
+            now_us,
+            written=applied.written,
+            outdated=applied.outdated,
+            malformed=len(decoded.malformed),
+            samples=samples,
+        )
+        self.metrics.committed(seconds=seconds, outcomes=outcomes, samples=samples)
+        log.debug("batch committed", records=len(polled.records), seconds=round(seconds, 4), **outcomes)
+        if decoded.malformed:
+            first = decoded.malformed[0]
+            log.warning(
+                "records of the documents topic are no documents",
+                count=len(decoded.malformed),
+                partition=first.partition,
+                offset=first.offset,
+                reason=first.reason,
+            )
+
+    async def _note(self, progress: Progress) -> None:
+        self.report.progressed(progress)
+        self.metrics.progressed(progress.lag, caught_up=self.report.caught_up)
+        await self._write_report()
+
+    async def _write_report(self) -> None:
+        now_us = self._now_us()
+        if self._report_to is not None and self.report.due(now_us):
+            await asyncio.get_running_loop().run_in_executor(
+                self._index_thread, self.report.write, self._report_to, now_us
+            )
+
+    async def _wait_after(self, error: RetryableError) -> None:
+        """Wait the backoff's time, reporting as always: the index is still served, and the workers see our heartbeat."""
+        seconds = self._backoff.next()
+        self._waiting_for = str(error)
+        self.metrics.failed()
+        log.warning("the log is away", error=str(error), code=error.code, again_in_s=round(seconds, 2))
+        ends_at = time.monotonic() + seconds
+        while not self._stopping.is_set() and (left := ends_at - time.monotonic()) > 0:
+            await self._write_report()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), min(left, HEARTBEAT_US / 1e6))
+
+
+def _sample(times: DocumentTimes, committed_us: int) -> FreshnessSample:
+    return FreshnessSample(times.changed_us, times.logged_us, times.indexed_us, committed_us)

@@ -1,0 +1,124 @@
+"""The tailer's log adapter on real Apache Kafka, with an index in memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewPartitions, RecordsToDelete
+
+from query_api.replica.backoff import Backoff
+from query_api.replica.log.kafka import KafkaDocumentLog
+from query_api.replica.settings import TailSettings
+from query_api.replica.tailer import ReplicaTailer
+from retrieval.text.port import Checkpoint
+from schemas.topics import KafkaSettings
+from tests.support.kafka.clients import Record, admin, append, create_topic
+from tests.support.waiting import eventually
+from tests.unit.query_api.replica.fakes import FakeWriter, document, key
+
+pytestmark = pytest.mark.integration
+
+TAIL = TailSettings(silence_s=1.5, metadata_age_s=0.5, retry_first_s=0.05, retry_most_s=0.5)
+
+
+def record(sku: str, rev: int = 1, partition: int | None = None) -> Record:
+    entry = document(sku, rev)
+    return Record(entry.key.kafka_key, entry.to_bytes(), partition=partition)
+
+
+@asynccontextmanager
+async def tailing(bootstrap, topics, writer) -> AsyncIterator[ReplicaTailer]:
+    settings = KafkaSettings(bootstrap=bootstrap, topics=topics)
+    tailer = ReplicaTailer(
+        writer,
+        lambda: KafkaDocumentLog(settings, TAIL),
+        topic=topics.documents,
+        report_to=None,
+        backoff=Backoff(TAIL.retry_first_s, TAIL.retry_most_s),
+    )
+    tailer.start()
+    try:
+        yield tailer
+    finally:
+        await tailer.stop()
+
+
+async def test_it_waits_for_the_topic_and_then_reads_it(kafka, topics):
+    writer = FakeWriter()
+    async with tailing(kafka.bootstrap, topics, writer) as tailer:
+        await eventually(lambda: "no topic" in (tailer.not_ready or ""))
+        await create_topic(kafka.bootstrap, topics.documents)
+        await append(kafka.bootstrap, topics.documents, [record(f"S{number}") for number in range(200)])
+        await eventually(lambda: len(writer.held) == 200 and tailer.not_ready is None, timeout=20)
+    assert writer.checkpoint().log_id == kafka.cluster_id
+    assert sum(writer.checkpoint().offsets.values()) == 200
+
+
+async def test_open_and_aborted_transactions_are_not_read_and_their_markers_leave_no_lag(kafka, topics):
+    await create_topic(kafka.bootstrap, topics.documents, partitions=1)
+    writer = FakeWriter()
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=f"tx-{topics.documents}")
+    await producer.start()
+    try:
+        async with tailing(kafka.bootstrap, topics, writer) as tailer:
+            await eventually(lambda: tailer.not_ready is None)
+            for number, commit in enumerate((True, False, True)):
+                await producer.begin_transaction()
+                entry = document(f"T{number}")
+                await producer.send_and_wait(topics.documents, entry.to_bytes(), key=entry.key.kafka_key)
+                await (producer.commit_transaction() if commit else producer.abort_transaction())
+            await eventually(lambda: set(writer.held) == {key("T0"), key("T2")})
+            await eventually(lambda: tailer.report.partitions[0].position == 6)
+            assert tailer.report.partitions[0].lag == 0
+        async with tailing(kafka.bootstrap, topics, writer) as again:
+            await eventually(lambda: again.not_ready is None)
+    finally:
+        await producer.stop()
+
+
+async def test_added_partitions_are_picked_up_while_it_runs(kafka, topics):
+    await create_topic(kafka.bootstrap, topics.documents, partitions=1)
+    writer = FakeWriter()
+    async with tailing(kafka.bootstrap, topics, writer) as tailer:
+        await eventually(lambda: tailer.not_ready is None)
+        async with admin(kafka.bootstrap) as client:
+            await client.create_partitions({topics.documents: NewPartitions(total_count=3)})
+        await append(kafka.bootstrap, topics.documents, [record("N", partition=2), record("O", partition=0)])
+        await eventually(lambda: {key("N"), key("O")} <= set(writer.held), timeout=20)
+    assert set(writer.checkpoint().offsets) == {0, 1, 2}
+
+
+async def test_deleted_records_are_passed_over_from_what_is_left(kafka, topics):
+    await create_topic(kafka.bootstrap, topics.documents, partitions=1)
+    await append(kafka.bootstrap, topics.documents, [record(f"S{number}") for number in range(10)])
+    writer = FakeWriter()
+    writer.commits.append(Checkpoint(kafka.cluster_id, {0: 3}))
+    async with admin(kafka.bootstrap) as client:
+        await client.delete_records({TopicPartition(topics.documents, 0): RecordsToDelete(before_offset=7)})
+    async with tailing(kafka.bootstrap, topics, writer) as tailer:
+        await eventually(lambda: tailer.not_ready is None)
+        assert tailer.metrics.registry.get_sample_value("ferroflux_replica_rewound_partitions_total") == 1
+    assert set(writer.held) == {key(f"S{number}") for number in (7, 8, 9)}
+
+
+@pytest.mark.parametrize("silence", ["frozen", "killed"])
+async def test_a_broker_that_is_away_is_told_and_nothing_is_lost_when_it_is_back(breakable_kafka, topics, silence):
+    await create_topic(breakable_kafka.bootstrap, topics.documents)
+    await append(breakable_kafka.bootstrap, topics.documents, [record("A")])
+    writer = FakeWriter()
+    async with tailing(breakable_kafka.bootstrap, topics, writer) as tailer:
+        await eventually(lambda: tailer.not_ready is None)
+        if silence == "frozen":
+            breakable_kafka.suspend()
+        else:
+            breakable_kafka.kill()
+        await eventually(lambda: tailer.not_ready is not None, timeout=20)
+        if silence == "frozen":
+            breakable_kafka.resume()
+        else:
+            breakable_kafka.start()
+        await append(breakable_kafka.bootstrap, topics.documents, [record("B")])
+        await eventually(lambda: set(writer.held) == {key("A"), key("B")}, timeout=30)
+        await eventually(lambda: tailer.not_ready is None, timeout=30)
+    assert sum(writer.checkpoint().offsets.values()) == 2

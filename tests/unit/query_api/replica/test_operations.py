@@ -1,0 +1,24 @@
+"""The replica's HTTP endpoints."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.testclient import TestClient
+
+from query_api.replica.operations.http import operations_app
+from query_api.replica.operations.metrics import ReplicaMetrics
+
+
+@pytest.mark.parametrize(("reason", "status"), [(None, 200), ("catching up: 12 records", 503)])
+def test_readiness_says_what_it_waits_for(reason, status):
+    client = TestClient(operations_app(lambda: reason, CollectorRegistry()))
+    reply = client.get("/readyz")
+    assert reply.status_code == status
+    assert reply.json().get("waiting_for") == reason
+    assert client.get("/healthz").status_code == 200
+
+
+def test_metrics_are_rendered():
+    metrics = ReplicaMetrics()
+    metrics.progressed({0: 7}, caught_up=False)
+    reply = TestClient(operations_app(lambda: None, metrics.registry)).get("/metrics")
+    assert 'ferroflux_replica_lag_records{partition="0"} 7.0' in reply.text
