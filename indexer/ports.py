@@ -1,4 +1,4 @@
-"""What the pipeline needs from outside, beside the vector index and the encoder: three small ports."""
+"""What the indexer needs from outside, beside the vector index: small ports, so that a test or a simulation can be all of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from indexer.records import DeadLetter, InboundRecord, LogId, TopicPartition
-from schemas.documents import SearchDocument
+from retrieval.encoders.port import Matrix
+from schemas.documents import DocumentTimes, SearchDocument
+from schemas.errors import RetryableError
+from schemas.identity import SkuKey
+from schemas.merge import ItemState
+
+
+class LeaseLostError(RetryableError):
+    """The batch's partitions went to another indexer while it was worked on. That one does the rest; nothing to do here."""
+
+    code = "lease_lost"
 
 
 class DocumentPublisher(Protocol):
@@ -42,4 +52,76 @@ class ChangeJournal(Protocol):
 
     async def mark_applied(self, log_id: LogId, next_offsets: Mapping[TopicPartition, int]) -> None:
         """Note that everything below these offsets is in the indexes; a restart begins there."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, in two kinds: what the calendar says, and what may be subtracted."""
+
+    def now_us(self) -> int:
+        """Microseconds since 1970, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed point; never goes back, and goes on while the process is stopped."""
+        ...
+
+
+class Sleep(Protocol):
+    """A pause; the default is `asyncio.sleep`."""
+
+    async def __call__(self, delay: float, /) -> None:
+        """Come back after `delay` seconds."""
+        ...
+
+
+class Lease(Protocol):
+    """The right to write and publish for the partitions of one batch, until a revocation takes it away."""
+
+    def check(self) -> None:
+        """Return while the right is held.
+
+        Raises:
+            LeaseLostError: the partitions were taken away.
+        """
+        ...
+
+
+class PassageEncoder(Protocol):
+    """The text encoder as the pipeline sees it: awaited, because the work is done off the event loop."""
+
+    @property
+    def model(self) -> str:
+        """Id of the encoder's revision, as it is written into points and documents."""
+        ...
+
+    async def encode(self, texts: Sequence[str]) -> Matrix:
+        """Vectors of catalogue texts, float32 [len(texts), dimension], in the order of the texts."""
+        ...
+
+
+class DocumentComposer(Protocol):
+    """Builds the search document of a merged state; the shop's price and stock policy is bound into it."""
+
+    def __call__(
+        self, key: SkuKey, state: ItemState, *, rev: int, text_hash: str, model: str, times: DocumentTimes
+    ) -> SearchDocument:
+        """The document, a pure function of its arguments."""
+        ...
+
+
+class PartitionControl(Protocol):
+    """What a batch may do to its consumer: rewind it, and commit how far it has come."""
+
+    async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit explicit offsets.
+
+        Raises:
+            LeaseLostError: the group has rebalanced; another member owns the partitions.
+            LogUnavailableError: the group's coordinator did not answer.
+        """
+        ...
+
+    def rewind(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Read these partitions again from these offsets; partitions that are not assigned any more are left alone."""
         ...

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NewType
+from typing import Final, NewType
 
 LogId = NewType("LogId", str)
 """Identity of a log: Kafka's cluster id. Offsets of one log mean nothing in another."""
 
 TopicPartition = tuple[str, int]
+
+ATTEMPT_HEADER: Final = "ferroflux.attempt"
+"""On a dead letter and on its redriven record: how often the record has been tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +42,21 @@ class DeadLetter:
     detail: str
     tenant: str = ""
     attempt: int = 1
+
+
+def next_offsets(records: Iterable[InboundRecord]) -> dict[TopicPartition, int]:
+    """What to commit once these records are done: per partition, the offset after the highest."""
+    offsets: dict[TopicPartition, int] = {}
+    for record in records:
+        place = (record.topic, record.partition)
+        offsets[place] = max(offsets.get(place, 0), record.offset + 1)
+    return offsets
+
+
+def first_offsets(records: Iterable[InboundRecord]) -> dict[TopicPartition, int]:
+    """Where to read again from if these records are not done: per partition, the lowest offset."""
+    offsets: dict[TopicPartition, int] = {}
+    for record in records:
+        place = (record.topic, record.partition)
+        offsets[place] = min(offsets.get(place, record.offset), record.offset)
+    return offsets

@@ -1,0 +1,207 @@
+"""The consumer: FastStream on aiokafka, raw batches, explicit commits, and a rebalance listener that ends the lease.
+
+What is set, and why:
+
+- `AckPolicy.MANUAL` and a parser of our own. FastStream's default commits before the handler runs; its parser decodes
+  header values as UTF-8 text, and a null or binary one (Kafka Connect writes both) makes it drop the whole batch in
+  silence. Ours looks at nothing: records go to the runner as they are.
+- `fetch_max_wait_ms` is short. A fetch that waits at the broker holds no partition whose records are still being
+  worked on, and aiokafka sends no second one to that broker meanwhile: with the default of 500 ms, a change that comes
+  during a batch would wait for half a second.
+- `batch_timeout_ms` is short, too: FastStream sleeps that long after a poll that returned nothing.
+- `auto_offset_reset` is "earliest": a new group takes the whole log in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+from aiokafka import ConsumerRecord
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.annotations import KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER
+from faststream.kafka.message import KafkaMessage as RawBatch
+
+from indexer.kafka.connection import bootstrap_servers, faststream_security
+from indexer.kafka.publish_lock import PublishLock
+from indexer.ports import LeaseLostError
+from indexer.records import InboundRecord, TopicPartition
+from indexer.service.progress import Progress
+from indexer.settings import ConsumerSettings
+from schemas.errors import LogUnavailableError
+from schemas.topics import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[Sequence[InboundRecord]], Awaitable[None]]
+
+_COMMIT_SECONDS: Final = 10.0
+_POSITION_SECONDS: Final = 0.2
+
+
+class ChangeConsumer:
+    """One member of the consumer group. It is the `PartitionControl` of the batches that it hands out."""
+
+    def __init__(
+        self, kafka: KafkaSettings, settings: ConsumerSettings, *, lock: PublishLock, progress: Progress
+    ) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._done: dict[TopicPartition, int] = {}
+        self.broker = KafkaBroker(
+            bootstrap_servers(kafka),
+            security=faststream_security(kafka),
+            consumer_only=True,
+            graceful_timeout=settings.stop_grace_s,
+            logger=logging.getLogger("ferroflux.faststream"),
+            log_level=logging.DEBUG,
+            client_id=settings.client_id,
+        )
+        self._subscriber = self.broker.subscriber(
+            *kafka.topics.changes,
+            batch=True,
+            group_id=settings.group_id,
+            group_instance_id=settings.group_instance_id,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            max_records=settings.batch_records,
+            batch_timeout_ms=settings.poll_ms,
+            fetch_max_wait_ms=settings.fetch_wait_ms,
+            max_partition_fetch_bytes=settings.partition_fetch_bytes,
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 5,
+            rebalance_timeout_ms=settings.rebalance_timeout_ms,
+            listener=RevocationListener(lock, progress, grace_s=settings.revoke_grace_s),
+            parser=_take_as_it_is,
+            decoder=_decode_nothing,
+            no_reply=True,
+        )
+
+    def handle_with(self, handler: Handler) -> None:
+        """Give every batch to `handler`, one at a time, in the order of each partition. Call it once, before `start`."""
+
+        async def changes(message: KafkaMessage) -> None:
+            await handler([inbound(record) for record in message.raw_message])
+
+        self._subscriber(changes)
+
+    async def start(self) -> None:
+        """Join the group and begin to poll.
+
+        Raises:
+            LogUnavailableError: no broker answered.
+        """
+        try:
+            await self.broker.start()
+        except (KafkaError, OSError) as error:
+            await self.broker.stop()
+            raise LogUnavailableError(f"Kafka did not let the consumer in: {error!r}") from error
+
+    async def stop(self) -> None:
+        """Finish the batch in progress, up to the settings' grace, then leave the group."""
+        await self.broker.stop()
+
+    async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit explicit offsets for exactly these partitions."""
+        offsets = {KafkaPartition(topic, partition): offset for (topic, partition), offset in next_offsets.items()}
+        try:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await self._consumer().commit(offsets)
+        except (IllegalStateError, CommitFailedError) as error:
+            raise LeaseLostError from error
+        except (KafkaError, TimeoutError) as error:
+            raise LogUnavailableError(f"Kafka did not confirm a commit: {error!r}") from error
+        self._done.update(next_offsets)
+
+    def rewind(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Read these partitions again from these offsets; whatever was fetched beyond is dropped."""
+        consumer = self._consumer()
+        assigned = consumer.assignment()
+        for (topic, partition), offset in offsets.items():
+            place = KafkaPartition(topic, partition)
+            if place in assigned:
+                consumer.seek(place, offset)
+
+    async def lag(self) -> dict[TopicPartition, int]:
+        """Records per assigned partition that are not processed yet, as far as the newest fetch tells."""
+        consumer: Any = self._subscriber.consumer
+        if consumer is None:
+            return {}
+        lag: dict[TopicPartition, int] = {}
+        for place in consumer.assignment():
+            end = consumer.highwater(place)
+            if end is None:
+                continue
+            done = self._done.get((place.topic, place.partition))
+            if done is None:
+                done = await self._position(consumer, place)
+            if done is not None:
+                lag[place.topic, place.partition] = max(0, end - done)
+        return lag
+
+    async def _position(self, consumer: Any, place: KafkaPartition) -> int | None:
+        try:
+            async with asyncio.timeout(_POSITION_SECONDS):
+                position: int = await consumer.position(place)
+        except (TimeoutError, IllegalStateError):
+            # Between a rebalance and the first fetch there is none.
+            return None
+        return position
+
+    def _consumer(self) -> Any:
+        consumer: Any = self._subscriber.consumer
+        if consumer is None:
+            raise LeaseLostError("the consumer has left its group")
+        return consumer
+
+
+class RevocationListener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
+    """Kafka waits for `on_partitions_revoked` before partitions go to another member: the place to finish and to let go."""
+
+    def __init__(self, lock: PublishLock, progress: Progress, *, grace_s: float) -> None:
+        self._lock = lock
+        self._progress = progress
+        self._grace_s = grace_s
+
+    async def on_partitions_revoked(self, revoked: set[KafkaPartition]) -> None:
+        """Let the batch in progress finish and commit, then take the publish lock away."""
+        finished = await self._lock.revoke(self._grace_s)
+        self._progress.revoked()
+        log.info("partitions revoked", partitions=len(revoked), batch_finished=finished)
+
+    async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:
+        """Note the new assignment for readiness."""
+        self._progress.assigned(frozenset((place.topic, place.partition) for place in assigned))
+        log.info("partitions assigned", partitions=len(assigned))
+
+
+def inbound(record: ConsumerRecord[Any, Any]) -> InboundRecord:
+    """A record as aiokafka gives it, in our own form; nothing of it is decoded or believed yet."""
+    return InboundRecord(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp,
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+    )
+
+
+async def _take_as_it_is(batch: tuple[ConsumerRecord[Any, Any], ...]) -> RawBatch:
+    """A parser that cannot fail. The acknowledging methods of the message are inert: offsets are committed by `commit`."""
+    return RawBatch(body=b"", headers={}, batch_headers=[], raw_message=tuple(batch), consumer=FAKE_CONSUMER)
+
+
+async def _decode_nothing(message: RawBatch) -> bytes:
+    """A decoder that cannot fail; the runner reads the raw records."""
+    del message
+    return b""

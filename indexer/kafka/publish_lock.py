@@ -1,0 +1,53 @@
+"""The publish lock: a batch writes, publishes and commits under it, and a partition revocation takes it away.
+
+Kafka calls the rebalance listener before the group rejoins and waits for it. The listener gives the batch in progress
+a grace to finish and commit; after that it ends the lease, and the batch stops at its next effect. The lock is never
+held while records are polled, so the listener cannot wait for something that waits for the listener (aiokafka's
+documented deadlock).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from indexer.ports import LeaseLostError
+
+
+class _EpochLease:
+    """A lease that ends when its lock's epoch moves on."""
+
+    def __init__(self, lock: PublishLock, epoch: int) -> None:
+        self._lock = lock
+        self._epoch = epoch
+
+    def check(self) -> None:
+        """Return while no revocation came since the lease began."""
+        if self._lock.epoch != self._epoch:
+            raise LeaseLostError
+
+
+class PublishLock:
+    """At most one batch holds it; a revocation ends the batch's lease once its grace is over."""
+
+    def __init__(self) -> None:
+        self._busy = asyncio.Lock()
+        self.epoch = 0
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[_EpochLease]:
+        """Hold the lock for one batch; what is yielded says whether the right is still there."""
+        async with self._busy:
+            yield _EpochLease(self, self.epoch)
+
+    async def revoke(self, grace_s: float) -> bool:
+        """Let the batch in progress finish for up to `grace_s` seconds, then end its lease. True if it had finished."""
+        finished = True
+        try:
+            async with asyncio.timeout(grace_s), self._busy:
+                pass
+        except TimeoutError:
+            finished = False
+        self.epoch += 1
+        return finished

@@ -1,0 +1,135 @@
+"""The topics at start: created where they are absent, checked where they are not.
+
+The documents topic must be compacted: it is what replicas are built from, and one that deletes by age would lose
+products that nobody changed for a week.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Self
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from indexer.kafka.connection import client_options
+from indexer.records import LogId
+from schemas.errors import ConfigurationError, LogUnavailableError
+from schemas.topics import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+LARGEST_RECORD_BYTES: Final = 8 * 1024 * 1024
+"""Room in our own topics for a document of many facets, and for a dead letter, which is its record plus headers."""
+
+_DOCUMENTS_CONFIG: Final = {
+    "cleanup.policy": "compact",
+    # Half of a segment may be old revisions before the cleaner runs: a rebuilt replica reads at most twice the catalogue.
+    "min.cleanable.dirty.ratio": "0.5",
+    # The open segment is never compacted; rolling it every hour and at 64 MiB keeps that tail short.
+    "segment.ms": "3600000",
+    "segment.bytes": "67108864",
+    # Null records (garbage-collected products) stay a week, so that a replica that slept less still sees them.
+    "delete.retention.ms": "604800000",
+    "max.message.bytes": str(LARGEST_RECORD_BYTES),
+}
+_DEAD_LETTERS_CONFIG: Final = {
+    "cleanup.policy": "delete",
+    "retention.ms": "2592000000",
+    "max.message.bytes": str(LARGEST_RECORD_BYTES),
+}
+_CHANGES_CONFIG: Final = {
+    "cleanup.policy": "delete",
+    # Two weeks of replay.
+    "retention.ms": "1209600000",
+}
+
+
+class TopicAdmin:
+    """A short-lived admin client: open it, prepare the topics, read the log's identity, close it."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._client: Any = None
+
+    async def __aenter__(self) -> Self:
+        client = AIOKafkaAdminClient(**client_options(self._settings))
+        try:
+            await client.start()
+        except (KafkaError, OSError) as error:
+            await client.close()
+            raise LogUnavailableError(f"Kafka at {self._settings.bootstrap} did not answer: {error}") from error
+        self._client = client
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def log_id(self) -> LogId:
+        """The cluster's id.
+
+        Raises:
+            LogUnavailableError: the cluster did not answer.
+        """
+        try:
+            cluster = await self._client.describe_cluster()
+        except KafkaError as error:
+            raise LogUnavailableError(f"Kafka did not tell its cluster id: {error}") from error
+        return LogId(str(cluster.get("cluster_id") or ""))
+
+    async def ensure(self) -> list[str]:
+        """Create what is absent and check what is there; returns the names of topics that were created.
+
+        Raises:
+            ConfigurationError: the cluster refuses to create a topic, or the documents topic is not compacted.
+            LogUnavailableError: the cluster did not answer.
+        """
+        names = self._settings.topics
+        try:
+            existing = set(await self._client.list_topics())
+            wanted = dict.fromkeys(names.changes, _CHANGES_CONFIG)
+            wanted |= {names.documents: _DOCUMENTS_CONFIG, names.dead_letters: _DEAD_LETTERS_CONFIG}
+            absent = [name for name in wanted if name not in existing]
+            await self._create([(name, wanted[name]) for name in absent])
+            if names.documents not in absent:
+                await self._require_compaction(names.documents)
+        except KafkaError as error:
+            raise LogUnavailableError(f"Kafka did not answer about its topics: {error}") from error
+        return absent
+
+    async def _create(self, topics: list[tuple[str, dict[str, str]]]) -> None:
+        if not topics:
+            return
+        response = await self._client.create_topics(
+            [
+                NewTopic(name, self._settings.partitions, self._settings.replication, topic_configs=config)
+                for name, config in topics
+            ]
+        )
+        for outcome in response.to_object()["topic_errors"]:
+            error = for_code(outcome["error_code"])
+            # Another indexer that starts at the same moment may have been faster.
+            if not outcome["error_code"] or error is TopicAlreadyExistsError:
+                continue
+            reason = outcome.get("error_message") or error.__name__
+            if error.retriable:
+                raise LogUnavailableError(f"Kafka could not create topic {outcome['topic']} yet: {reason}")
+            raise ConfigurationError(
+                f"Kafka refused to create topic {outcome['topic']}: {reason}; "
+                "create it by hand, or correct kafka.partitions and kafka.replication"
+            )
+        log.info("topics created", topics=[name for name, _ in topics])
+
+    async def _require_compaction(self, name: str) -> None:
+        resource = ConfigResource(ConfigResourceType.TOPIC, name, configs={"cleanup.policy": ""})
+        for response in await self._client.describe_configs([resource]):
+            for described in response.to_object()["resources"]:
+                policies = [
+                    entry["config_value"] for entry in described["config_entries"] if entry["config_names"] == "cleanup.policy"
+                ]  # fmt: skip
+                if policies and policies[0] != "compact":
+                    raise ConfigurationError(
+                        f"topic {name} has cleanup.policy={policies[0]}, and replicas are built from it: "
+                        "set it to compact, or name another topic in kafka.topics.documents"
+                    )

@@ -1,0 +1,254 @@
+"""One batch through the indexer: parse, fold, read, merge, plan, encode, write under guard, publish fenced, bury the bad.
+
+The order of effects is what makes every crash harmless: the vector store first (it holds the merged state, so a
+redelivered event is recognised), then the documents topic, then the dead letters, and only then may the caller commit.
+A batch is worked in two lanes: changes that need no inference are written and published at once, and those that do
+follow in chunks, each chunk's encoding running beside the chunk before it being written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from indexer.plan import Arrival, fold, merge, plan
+from indexer.planned import PlannedWork, count_events, work_of
+from indexer.ports import (
+    Clock,
+    DeadLetterSink,
+    DocumentComposer,
+    DocumentPublisher,
+    Lease,
+    PassageEncoder,
+    Sleep,
+)
+from indexer.publishing import FencedPublisher
+from indexer.records import DeadLetter, InboundRecord
+from indexer.report import BatchReport
+from indexer.triage import dead_letter, triage
+from retrieval.encoders.port import Matrix
+from retrieval.vectors.port import PointPayload, VectorIndex
+from schemas.errors import ContentionError
+from schemas.events.parser import EventParser
+from schemas.identity import SkuKey
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineLimits:
+    """Bounds of one batch.
+
+    `embed_chunk` texts are encoded together; `plan_slice` products are planned before the event loop gets its turn
+    (heartbeats live there). A refused write is tried again up to `contention_attempts` times, after a pause drawn
+    uniformly from 0 to `contention_pause_s` times 2 to the power of the attempt (full jitter).
+    """
+
+    embed_chunk: int = 32
+    plan_slice: int = 128
+    contention_attempts: int = 6
+    contention_pause_s: float = 0.01
+    max_record_bytes: int = 4_194_304
+
+
+class PermanentLease:
+    """A lease that nobody takes away: for replays, reconciliation and tests, which own no partitions."""
+
+    def check(self) -> None:
+        """Return at once."""
+
+
+_PERMANENT = PermanentLease()
+
+
+class Pipeline:
+    """Takes batches of records into the indexes. Several may work on the same stores, in any number of processes."""
+
+    def __init__(
+        self,
+        *,
+        parser: EventParser,
+        index: VectorIndex,
+        publisher: DocumentPublisher,
+        dead_letters: DeadLetterSink,
+        encoder: PassageEncoder,
+        compose: DocumentComposer,
+        clock: Clock,
+        rng: random.Random,
+        sleep: Sleep = asyncio.sleep,
+        limits: PipelineLimits | None = None,
+    ) -> None:
+        self._parser = parser
+        self._index = index
+        self._dead_letters = dead_letters
+        self._encoder = encoder
+        self._compose = compose
+        self._clock = clock
+        self._rng = rng
+        self._sleep = sleep
+        self._limits = limits or PipelineLimits()
+        self._documents = FencedPublisher(index, publisher, compose=compose, clock=clock)
+
+    async def process(self, records: Sequence[InboundRecord], lease: Lease = _PERMANENT) -> BatchReport:
+        """Take one batch in. When it returns, every record is in both indexes' logs or in the dead letters.
+
+        Raises:
+            RetryableError: a dependency failed; processing the same records again is safe and completes them.
+            LeaseLostError: the batch's partitions were taken away; their new owner gets the records again.
+        """
+        started = self._clock.monotonic()
+        first_look = triage(records, self._parser, max_record_bytes=self._limits.max_record_bytes)
+        report = BatchReport(records=len(records), ignored=first_look.ignored)
+        unplannable = await self._settle(fold(first_look.arrivals), report, lease)
+        await self._bury([*first_look.letters, *unplannable], report, lease)
+        report.total_seconds = self._clock.monotonic() - started
+        return report
+
+    async def apply(self, arrivals: Sequence[Arrival], lease: Lease = _PERMANENT) -> BatchReport:
+        """Take parsed changes in, whatever log they came from: the entrance for replays and rebuilds.
+
+        Raises:
+            RetryableError: a dependency failed; applying the same changes again is safe and completes them.
+        """
+        started = self._clock.monotonic()
+        report = BatchReport(records=len(arrivals))
+        unplannable = await self._settle(fold(arrivals), report, lease)
+        await self._bury(unplannable, report, lease)
+        report.total_seconds = self._clock.monotonic() - started
+        return report
+
+    async def republish(self, keys: Sequence[SkuKey], lease: Lease = _PERMANENT) -> BatchReport:
+        """Publish the documents of products as the vector store holds them; products that it does not hold are left out.
+
+        Raises:
+            RetryableError: a dependency failed; publishing them again is safe.
+        """
+        started = self._clock.monotonic()
+        report = BatchReport()
+        read_at = self._clock.monotonic()
+        documents = await self._documents.stored_documents(list(dict.fromkeys(keys)))
+        await self._documents.publish(documents, written_at=read_at, lease=lease, report=report)
+        report.republished = len(documents)
+        report.total_seconds = self._clock.monotonic() - started
+        return report
+
+    async def _settle(
+        self, groups: Mapping[SkuKey, list[Arrival]], report: BatchReport, lease: Lease
+    ) -> list[DeadLetter]:
+        """Merge and write until no guarded write is refused; returns what could not be planned at all."""
+        letters: list[DeadLetter] = []
+        pending = dict(groups)
+        for attempt in range(self._limits.contention_attempts):
+            if not pending:
+                return letters
+            if attempt:
+                await self._sleep(self._rng.uniform(0, self._limits.contention_pause_s * 2**attempt))
+            read_at = self._clock.monotonic()
+            stored = await self._index.read(list(pending))
+            report.read_seconds += self._clock.monotonic() - read_at
+            planned = await self._plan(pending, stored, report, letters)
+            refused = await self._carry_out(planned, read_at, report, lease)
+            report.contended += len(refused)
+            pending = {key: pending[key] for key in pending if key in refused}
+        if pending:
+            raise ContentionError(
+                f"{len(pending)} products were changed by others in all of {self._limits.contention_attempts} attempts"
+            )
+        return letters
+
+    async def _plan(
+        self,
+        pending: Mapping[SkuKey, list[Arrival]],
+        stored: Mapping[SkuKey, PointPayload],
+        report: BatchReport,
+        letters: list[DeadLetter],
+    ) -> list[PlannedWork]:
+        planned: list[PlannedWork] = []
+        for number, (key, arrivals) in enumerate(pending.items(), start=1):
+            point = stored.get(key)
+            try:
+                merged = merge(point, arrivals)
+                decision = plan(key, point, merged, arrivals, compose=self._compose, model=self._encoder.model)
+            except Exception as error:
+                # A product whose document cannot be built must not stop the others: its records are kept, with the reason.
+                log.exception("product could not be planned", key=str(key))
+                letters.extend(dead_letter(arrival.record, error, key) for arrival in arrivals)
+                continue
+            work = work_of(key, decision, merged)
+            if work is None:
+                count_events(merged, report)
+            else:
+                planned.append(work)
+            if number % self._limits.plan_slice == 0:
+                await asyncio.sleep(0)
+        return planned
+
+    async def _carry_out(
+        self, planned: Sequence[PlannedWork], read_at: float, report: BatchReport, lease: Lease
+    ) -> frozenset[SkuKey]:
+        """Write and publish what was planned, the lane without inference first; returns the keys that were refused."""
+        light = [work for work in planned if work.text is None]
+        heavy = [work for work in planned if work.text is not None]
+        size = self._limits.embed_chunk
+        chunks = [heavy[start : start + size] for start in range(0, len(heavy), size)]
+        ahead = self._start_encoding(chunks[0], report) if chunks else None
+        try:
+            refused = await self._commit(light, read_at, report, lease)
+            for number, chunk in enumerate(chunks, start=1):
+                assert ahead is not None
+                vectors = await ahead
+                ahead = self._start_encoding(chunks[number], report) if number < len(chunks) else None
+                ready = [work.with_vector(vectors[row]) for row, work in enumerate(chunk)]
+                refused |= await self._commit(ready, read_at, report, lease)
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+        return refused
+
+    def _start_encoding(self, chunk: Sequence[PlannedWork], report: BatchReport) -> asyncio.Task[Matrix]:
+        async def encode() -> Matrix:
+            started = self._clock.monotonic()
+            vectors = await self._encoder.encode([work.text for work in chunk if work.text is not None])
+            report.encode_seconds += self._clock.monotonic() - started
+            return vectors
+
+        return asyncio.create_task(encode())
+
+    async def _commit(
+        self, planned: Sequence[PlannedWork], read_at: float, report: BatchReport, lease: Lease
+    ) -> frozenset[SkuKey]:
+        """One guarded write and one fenced publication; returns the keys that the guard refused."""
+        if not planned:
+            return frozenset()
+        writes = [work.write for work in planned if work.write is not None]
+        refused: frozenset[SkuKey] = frozenset()
+        # What is only published again was true when it was read; what is written is true from the write on.
+        written_at = read_at if len(writes) < len(planned) else self._clock.monotonic()
+        if writes:
+            lease.check()
+            started = self._clock.monotonic()
+            refused = await self._index.write(writes)
+            report.write_seconds += self._clock.monotonic() - started
+        accepted = [work for work in planned if work.key not in refused]
+        started = self._clock.monotonic()
+        await self._documents.publish(
+            [work.document for work in accepted], written_at=written_at, lease=lease, report=report
+        )
+        report.publish_seconds += self._clock.monotonic() - started
+        for work in accepted:
+            work.count(report)
+        return refused
+
+    async def _bury(self, letters: Sequence[DeadLetter], report: BatchReport, lease: Lease) -> None:
+        if not letters:
+            return
+        # One record can concern several products; it is buried once.
+        once = list({letter.record.coordinates: letter for letter in letters}.values())
+        lease.check()
+        await self._dead_letters.send(once)
+        report.dead_letters.update(letter.reason for letter in once)

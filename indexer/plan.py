@@ -1,0 +1,170 @@
+"""What one batch should do to one product: pure decisions from the stored point, the merged state and the encoder's revision.
+
+The rule that makes streaming cheap lives here: a vector is computed again only where the digest of the embedded text or
+the model's revision changed, so a change of price or stock costs no inference. The rule that makes crashes harmless
+lives here too: an event that was merged before is published again, because the crash may have come between the write
+to the vector store and the write to the documents topic; only an older one is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from indexer.ports import DocumentComposer
+from indexer.records import InboundRecord
+from retrieval.filters import fold_keyword
+from retrieval.passages import passage_text, text_hash
+from retrieval.vectors.port import PointPayload, PointWrite
+from schemas.changes import ChangeEvent
+from schemas.documents import DocumentTimes, SearchDocument
+from schemas.identity import SkuKey
+from schemas.merge import ItemState, MergeOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A change event and the record that brought it."""
+
+    event: ChangeEvent
+    record: InboundRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A product's state after a batch, and what its events did to the state that was stored."""
+
+    state: ItemState
+    applied: int
+    duplicates: int
+    stale: int
+    conflicts: int
+    """Events that met another row of the same facet with the same version: the source does not count properly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """The text changed: compute `text`'s vector, then write it with `write`'s payload, then publish."""
+
+    write: PointWrite
+    document: SearchDocument
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatchPayload:
+    """The vector still holds: write the payload alone, then publish."""
+
+    write: PointWrite
+    document: SearchDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """The product is gone, or not created yet: write the state as a tombstone, then publish."""
+
+    write: PointWrite
+    document: SearchDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Noop:
+    """Everything was merged before: nothing to write, but publish again."""
+
+    document: SearchDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Newer events were merged before; whoever merged them publishes."""
+
+    key: SkuKey
+
+
+Decision = Embed | PatchPayload | Delete | Noop | Stale
+
+_NO_VECTOR: Final = ("", "")
+
+
+def fold(arrivals: Iterable[Arrival]) -> dict[SkuKey, list[Arrival]]:
+    """Group a batch by product, in order of arrival, so that each point is read, written and published once."""
+    by_key: dict[SkuKey, list[Arrival]] = {}
+    for arrival in arrivals:
+        by_key.setdefault(arrival.event.key, []).append(arrival)
+    return by_key
+
+
+def merge(stored: PointPayload | None, arrivals: Sequence[Arrival]) -> Merged:
+    """Merge one product's events into what is stored of it."""
+    state = ItemState() if stored is None else ItemState.from_bytes(stored.state)
+    counts = dict.fromkeys(MergeOutcome, 0)
+    conflicts = 0
+    for arrival in arrivals:
+        conflicts += state.conflicts_with(arrival.event)
+        state, outcome = state.merge(arrival.event)
+        counts[outcome] += 1
+    return Merged(
+        state=state,
+        applied=counts[MergeOutcome.APPLIED],
+        duplicates=counts[MergeOutcome.DUPLICATE],
+        stale=counts[MergeOutcome.STALE],
+        conflicts=conflicts,
+    )
+
+
+def plan(
+    key: SkuKey,
+    stored: PointPayload | None,
+    merged: Merged,
+    arrivals: Sequence[Arrival],
+    *,
+    compose: DocumentComposer,
+    model: str,
+) -> Decision:
+    """Decide what to do about one product. `model` is the id of the running encoder's revision."""
+    if not merged.applied and not merged.duplicates:
+        return Stale(key)
+
+    expected_rev = None if stored is None else stored.rev
+    provenance = _NO_VECTOR if stored is None else (stored.text_hash, stored.text_model)
+    times = DocumentTimes(changed_us=merged.state.changed_at_us, logged_us=_logged_us(arrivals), indexed_us=0)
+    document = compose(
+        key, merged.state, rev=(expected_rev or 0) + 1, text_hash=provenance[0], model=provenance[1], times=times
+    )
+    if not merged.state.alive:
+        if stored is not None and not merged.applied:
+            return Noop(document.model_copy(update={"rev": stored.rev, "times": times}))
+        write = _write(key, expected_rev, merged.state, document, provenance)
+        return Delete(write, document.model_copy(update={"times": times}))
+
+    text = passage_text(document)
+    wanted = (text_hash(text), model)
+    if wanted != provenance:
+        document = document.model_copy(update={"text_hash": wanted[0], "model": wanted[1]})
+        return Embed(_write(key, expected_rev, merged.state, document, wanted), document, text)
+    if stored is not None and not merged.applied:
+        return Noop(document.model_copy(update={"rev": stored.rev}))
+    return PatchPayload(_write(key, expected_rev, merged.state, document, provenance), document)
+
+
+def _logged_us(arrivals: Sequence[Arrival]) -> int:
+    return max((arrival.record.timestamp_ms for arrival in arrivals), default=0) * 1000
+
+
+def _write(
+    key: SkuKey, expected_rev: int | None, state: ItemState, document: SearchDocument, provenance: tuple[str, str]
+) -> PointWrite:
+    """The guarded write of a state. A deleted product keeps its vector's provenance, for it may come back unchanged."""
+    payload = PointPayload(
+        rev=document.rev,
+        alive=state.alive,
+        state=state.to_bytes(),
+        text_hash=provenance[0],
+        text_model=provenance[1],
+        brand=fold_keyword(document.brand),
+        category=fold_keyword(document.category),
+        price=document.price,
+        in_stock=document.in_stock,
+    )
+    return PointWrite(key, expected_rev, payload)

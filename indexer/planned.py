@@ -1,0 +1,72 @@
+"""A decision on its way through the stores: what it writes, what it publishes, and how it counts once it went through.
+
+Counting waits for the guarded write: a refused decision is planned anew from newer state, and only the attempt that
+went through may count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from indexer.plan import Decision, Delete, Embed, Merged, Noop, PatchPayload, Stale
+from indexer.report import BatchReport
+from retrieval.vectors.port import TEXT_VECTOR, PointWrite, Vector
+from schemas.documents import SearchDocument
+from schemas.identity import SkuKey
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWork:
+    """One product's decision (never `Stale`: that needs no work) and what its events did."""
+
+    key: SkuKey
+    decision: Embed | PatchPayload | Delete | Noop
+    merged: Merged
+
+    @property
+    def write(self) -> PointWrite | None:
+        """The guarded write; None where nothing is written."""
+        return None if isinstance(self.decision, Noop) else self.decision.write
+
+    @property
+    def document(self) -> SearchDocument:
+        """What goes out after the write."""
+        return self.decision.document
+
+    @property
+    def text(self) -> str | None:
+        """The text whose vector is needed; None where the stored one holds."""
+        return self.decision.text if isinstance(self.decision, Embed) else None
+
+    def with_vector(self, vector: Vector) -> PlannedWork:
+        """The same work, its text's vector included in the write."""
+        if not isinstance(self.decision, Embed):
+            return self
+        write = replace(self.decision.write, vectors={TEXT_VECTOR: vector})
+        return replace(self, decision=replace(self.decision, write=write))
+
+    def count(self, report: BatchReport) -> None:
+        """Add this work, which went through, to the batch's report."""
+        count_events(self.merged, report)
+        match self.decision:
+            case Embed():
+                report.embedded += 1
+            case PatchPayload():
+                report.patched += 1
+            case Delete():
+                report.deleted += 1
+            case Noop():
+                report.republished += 1
+
+
+def work_of(key: SkuKey, decision: Decision, merged: Merged) -> PlannedWork | None:
+    """The work that a decision asks for; None for a stale one."""
+    return None if isinstance(decision, Stale) else PlannedWork(key, decision, merged)
+
+
+def count_events(merged: Merged, report: BatchReport) -> None:
+    """Add what a product's events did to the batch's report."""
+    report.applied += merged.applied
+    report.duplicates += merged.duplicates
+    report.stale += merged.stale
+    report.conflicts += merged.conflicts

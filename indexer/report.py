@@ -1,0 +1,64 @@
+"""What became of one batch: the figures for its canonical log line, the metrics and the freshness histograms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Freshness(NamedTuple):
+    """When one published change passed each stage, microseconds since 1970; 0 where a stage is unknown."""
+
+    changed_us: int
+    logged_us: int
+    indexed_us: int
+
+
+@dataclass(slots=True)
+class BatchReport:
+    """Counts and stage times of one batch. The pipeline fills it; afterwards it is only read.
+
+    Of events: `applied`, `duplicates`, `stale`, `conflicts`. Of products: `embedded`, `patched`, `deleted`,
+    `republished` (merged before, published again), `superseded` (another writer was faster, its newer document was
+    published in place of ours), `contended` (a guarded write was refused and tried again). Seconds are summed over
+    the batch's chunks; encoding overlaps the writes of the chunk before it.
+    """
+
+    records: int = 0
+    ignored: int = 0
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    applied: int = 0
+    duplicates: int = 0
+    stale: int = 0
+    conflicts: int = 0
+    embedded: int = 0
+    patched: int = 0
+    deleted: int = 0
+    republished: int = 0
+    superseded: int = 0
+    contended: int = 0
+    read_seconds: float = 0.0
+    encode_seconds: float = 0.0
+    write_seconds: float = 0.0
+    publish_seconds: float = 0.0
+    total_seconds: float = 0.0
+    freshness: list[Freshness] = field(default_factory=list)
+
+    def log_fields(self) -> Mapping[str, object]:
+        """The fields of the batch's one log line; counts that are zero are left out."""
+        counts = {
+            name: getattr(self, name)
+            for name in (
+                "ignored", "applied", "duplicates", "stale", "conflicts", "embedded", "patched", "deleted",
+                "republished", "superseded", "contended",
+            )
+            if getattr(self, name)
+        }  # fmt: skip
+        seconds = {
+            f"{stage}_ms": round(getattr(self, f"{stage}_seconds") * 1000, 1)
+            for stage in ("read", "encode", "write", "publish", "total")
+        }
+        dead = {"dead_letters": dict(self.dead_letters)} if self.dead_letters else {}
+        return {"records": self.records, **counts, **dead, **seconds}

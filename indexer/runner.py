@@ -1,0 +1,140 @@
+"""A batch and its offsets: nothing is committed that is not done, and what failed is read again after a pause.
+
+This is the part of the consumer that decides; it knows no Kafka library. The FastStream subscriber feeds it, and a
+simulation can feed it as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from indexer.kafka.publish_lock import PublishLock
+from indexer.pipeline import Pipeline
+from indexer.ports import ChangeJournal, Clock, Lease, LeaseLostError, PartitionControl
+from indexer.records import InboundRecord, LogId, first_offsets, next_offsets
+from indexer.report import BatchReport
+from indexer.service.metrics import IndexerMetrics
+from indexer.service.progress import Progress
+from schemas.errors import FatalError, FerrofluxError
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffPolicy:
+    """How long to rest after a failed batch: uniformly from 0 to min(cap, base * 2**failures).
+
+    This is the "full jitter" of Brooker, *Exponential Backoff and Jitter*, 2015.
+    """
+
+    base_s: float = 0.2
+    cap_s: float = 20.0
+
+    def delay(self, failures: int, rng: random.Random) -> float:
+        """Seconds to rest after the given number of failures in a row, which is at least 1."""
+        return rng.uniform(0, min(self.cap_s, self.base_s * 2.0 ** min(failures, 32)))
+
+
+class BatchRunner:
+    """Runs batches one after the other: journal, pipeline, commit; on a failure rewind, rest and let them come again."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        control: PartitionControl,
+        lock: PublishLock,
+        progress: Progress,
+        metrics: IndexerMetrics,
+        clock: Clock,
+        rng: random.Random,
+        backoff: BackoffPolicy | None = None,
+        journal: ChangeJournal | None = None,
+        log_id: LogId | None = None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._control = control
+        self._lock = lock
+        self._progress = progress
+        self._metrics = metrics
+        self._clock = clock
+        self._rng = rng
+        self._backoff = backoff or BackoffPolicy()
+        self._journal = journal
+        self._log_id = log_id or LogId("")
+        self._stopping = asyncio.Event()
+        self._fatal: FatalError | None = None
+        self._failed = asyncio.Event()
+
+    async def run(self, records: Sequence[InboundRecord]) -> None:
+        """Work one batch to its end. Never raises: what failed is rewound, counted and shown in readiness."""
+        self._progress.batch_began(self._clock.monotonic())
+        try:
+            async with self._lock.hold() as lease:
+                report = await self._work(records, lease)
+        except LeaseLostError as error:
+            self._metrics.lease_lost()
+            self._progress.batch_ended(self._clock.monotonic())
+            log.info("batch left to the partitions' new owner", records=len(records), reason=str(error))
+        except FatalError as error:
+            self._control.rewind(first_offsets(records))
+            self._progress.batch_failed(self._clock.monotonic(), error.code, str(error), resting_s=0.0)
+            log.error("indexer cannot go on", code=error.code, error=str(error))  # noqa: TRY400 - the sentence is the remedy
+            self._fatal = error
+            self._failed.set()
+            await self._stopping.wait()
+        except Exception as error:  # noqa: BLE001 - a defect must neither skip the batch nor end the consume loop; it is shown
+            await self._retreat(records, error)
+        else:
+            self._progress.batch_ended(self._clock.monotonic())
+            self._metrics.batch(report)
+            log.info("batch indexed", **report.log_fields())
+
+    def stop(self) -> None:
+        """End a rest at once; the batch in progress is finished."""
+        self._stopping.set()
+
+    async def failed(self) -> FatalError:
+        """Wait for an error that needs the operator; the consumer works on nothing more after it."""
+        await self._failed.wait()
+        assert self._fatal is not None
+        return self._fatal
+
+    async def _work(self, records: Sequence[InboundRecord], lease: Lease) -> BatchReport:
+        if self._journal is not None:
+            await self._journal.append(self._log_id, records)
+        report = await self._pipeline.process(records, lease)
+        lease.check()
+        offsets = next_offsets(records)
+        if self._journal is not None:
+            await self._journal.mark_applied(self._log_id, offsets)
+        await self._control.commit(offsets)
+        return report
+
+    async def _retreat(self, records: Sequence[InboundRecord], error: Exception) -> None:
+        """Rewind to the batch's beginning and rest. The lock is free meanwhile: a revocation does not wait for the rest."""
+        self._control.rewind(first_offsets(records))
+        failures = self._progress.failures + 1
+        delay = self._backoff.delay(failures, self._rng)
+        code = error.code if isinstance(error, FerrofluxError) else "unexpected"
+        self._progress.batch_failed(self._clock.monotonic(), code, str(error), resting_s=delay)
+        self._metrics.batch_retried(code)
+        log.warning(
+            "batch failed and is read again",
+            records=len(records),
+            code=code,
+            failures=failures,
+            rest_s=round(delay, 3),
+            exc_info=None if isinstance(error, FerrofluxError) else error,
+            error=str(error),
+        )
+        try:
+            async with asyncio.timeout(delay):
+                await self._stopping.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,100 @@
+"""The indexer as one object with a life: start, readiness, stop. A process owns one, and so does the embedded launcher."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+
+import structlog
+
+from indexer.kafka.consumer import ChangeConsumer
+from indexer.kafka.publisher import LogWriter
+from indexer.pipeline import Pipeline
+from indexer.runner import BatchRunner
+from indexer.service.metrics import IndexerMetrics
+from indexer.service.progress import Progress
+from indexer.service.readiness import Readiness, ReadinessProbe
+from retrieval.encoders.port import ModelRevision
+from retrieval.vectors.port import VectorIndex
+from schemas.errors import FatalError
+
+log = structlog.get_logger(__name__)
+
+
+class IndexerApp:
+    """Owns the consumer, the producer and the encoder's executor; the vector index and the journal belong to the caller.
+
+    Everything runs on the event loop on which `start` is awaited.
+    """
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        runner: BatchRunner,
+        consumer: ChangeConsumer,
+        writer: LogWriter,
+        index: VectorIndex,
+        revision: ModelRevision,
+        executor: Executor,
+        metrics: IndexerMetrics,
+        progress: Progress,
+        probe: ReadinessProbe,
+    ) -> None:
+        self.pipeline = pipeline
+        """For start-up reconciliation (`republish`) and replays (`apply`); safe beside the running consumer."""
+        self.metrics = metrics
+        self.progress = progress
+        self._runner = runner
+        self._consumer = consumer
+        self._writer = writer
+        self._index = index
+        self._revision = revision
+        self._executor = executor
+        self._probe = probe
+        self._writing = False
+
+    async def prepare(self) -> None:
+        """Make ready to publish without consuming yet: the collection and the producer. `start` does it where it was not done.
+
+        Raises:
+            ModelMismatchError: the collection was written by another encoder.
+            StoreUnavailableError, LogUnavailableError: a dependency did not answer.
+        """
+        if self._writing:
+            return
+        await self._index.prepare(self._revision)
+        await self._writer.start()
+        self._writing = True
+
+    async def start(self) -> None:
+        """Prepare, then join the consumer group and begin.
+
+        Raises:
+            ModelMismatchError: the collection was written by another encoder.
+            StoreUnavailableError, LogUnavailableError: a dependency did not answer; starting again is safe.
+        """
+        await self.prepare()
+        await self._consumer.start()
+        log.info("indexer started", model=self._revision.id)
+
+    async def stop(self) -> None:
+        """Finish the batch in progress, commit it, leave the group, flush the producer."""
+        self._runner.stop()
+        await self._consumer.stop()
+        await self._writer.stop()
+        self._writing = False
+        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+        log.info("indexer stopped")
+
+    async def readiness(self) -> Readiness:
+        """Whether the indexer does its work, and if not, why."""
+        return await self._probe.check(await self._consumer.lag())
+
+    async def refresh_metrics(self) -> None:
+        """Bring the lag gauges up to date."""
+        self.metrics.lag(await self._consumer.lag())
+
+    async def failed(self) -> FatalError:
+        """Wait for an error that needs the operator; never returns while all is well."""
+        return await self._runner.failed()

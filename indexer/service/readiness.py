@@ -1,0 +1,94 @@
+"""Whether the indexer does its work, and if not, why: sentences for the operator, gathered from every part.
+
+A broker's ping would not do: it stays green with a dead consume loop, a lost assignment or a store that is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from indexer.ports import Clock
+from indexer.records import TopicPartition
+from indexer.service.progress import Progress
+from retrieval.vectors.port import VectorIndex
+from schemas.errors import FerrofluxError
+from schemas.identity import SkuId, SkuKey, TenantId
+
+_PROBE_KEY: Final = SkuKey(TenantId("ferroflux-probe"), SkuId("readiness"))
+_PROBE_SECONDS: Final = 2.0
+_PROBE_KEPT_SECONDS: Final = 2.0
+_STUCK_SECONDS: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The answer: ready where there is no reason against it. `lag` is in records by `topic/partition`."""
+
+    reasons: tuple[str, ...]
+    assignment: tuple[str, ...] = ()
+    lag: Mapping[str, int] = field(default_factory=dict)
+    seconds_since_batch: float | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+
+class ReadinessProbe:
+    """Judges the consumer's progress and asks the vector store for a sign of life, at most every two seconds."""
+
+    def __init__(self, progress: Progress, index: VectorIndex, clock: Clock) -> None:
+        self._progress = progress
+        self._index = index
+        self._clock = clock
+        self._store_reason: str | None = None
+        self._store_asked: float | None = None
+
+    async def check(self, lag: Mapping[TopicPartition, int]) -> Readiness:
+        """Everything that speaks against being ready, now."""
+        now = self._clock.monotonic()
+        reasons = [*self._consumer_reasons(now)]
+        store = await self._ask_store(now)
+        if store:
+            reasons.append(store)
+        last = self._progress.last_batch
+        return Readiness(
+            reasons=tuple(reasons),
+            assignment=tuple(sorted(f"{topic}/{partition}" for topic, partition in self._progress.assignment)),
+            lag={f"{topic}/{partition}": records for (topic, partition), records in sorted(lag.items())},
+            seconds_since_batch=None if last is None else round(now - last, 3),
+        )
+
+    def _consumer_reasons(self, now: float) -> list[str]:
+        progress = self._progress
+        reasons = []
+        if not progress.joined:
+            reasons.append("the consumer group has given no assignment yet; it is joining or rebalancing")
+        failure = progress.failure
+        if failure is not None:
+            left = max(0.0, failure.at + failure.resting_s - now)
+            reasons.append(
+                f"paused after {progress.failures} failed attempts in a row, next in {left:.1f} s: "
+                f"{failure.code}: {failure.message}"
+            )
+        if progress.batch_since is not None and now - progress.batch_since > _STUCK_SECONDS:
+            reasons.append(f"one batch has been worked on for {now - progress.batch_since:.0f} s")
+        return reasons
+
+    async def _ask_store(self, now: float) -> str | None:
+        if self._store_asked is None or now - self._store_asked > _PROBE_KEPT_SECONDS:
+            self._store_asked = now
+            try:
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    await self._index.revisions([_PROBE_KEY])
+            except TimeoutError:
+                self._store_reason = f"the vector store did not answer in {_PROBE_SECONDS:.0f} s"
+            except FerrofluxError as error:
+                self._store_reason = f"{error.code}: {error}"
+            else:
+                self._store_reason = None
+        return self._store_reason
