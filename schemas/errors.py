@@ -57,6 +57,12 @@ class MissingKeyError(PoisonError):
     code = "missing_key"
 
 
+class UnsupportedChangeError(PoisonError):
+    """The source changed a whole table at once (TRUNCATE), which names no SKU. Delete the tenant's products, or raise the source's epoch and snapshot again."""
+
+    code = "unsupported_change"
+
+
 class UnmappedTableError(PoisonError):
     """No entry of the mapping file matches the event's table. Add the table to the mapping, or list it under `ignore`."""
 

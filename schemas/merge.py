@@ -97,16 +97,17 @@ class FacetState:
 def join(left: FacetState, right: FacetState) -> FacetState:
     """The least upper bound of two registers of the same facet."""
     newest, older = (left, right) if left.stamp >= right.stamp else (right, left)
-    if not newest.unavailable:
-        return newest
+    changed_at_us = newest.changed_at_us
+    if left.stamp == right.stamp:  # one event delivered twice, perhaps with another commit time: the later one counts
+        changed_at_us = max(left.changed_at_us, right.changed_at_us)
     carried = dict(newest.carried)
     for name in newest.unavailable:
         offered = older.given(name)
         if offered is not None and (name not in carried or offered.stamp > carried[name].stamp):
             carried[name] = offered
-    if carried == newest.carried:
+    if carried == newest.carried and changed_at_us == newest.changed_at_us:
         return newest
-    return FacetState(newest.stamp, newest.fields, newest.unavailable, carried, newest.changed_at_us)
+    return FacetState(newest.stamp, newest.fields, newest.unavailable, carried, changed_at_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +132,9 @@ class ItemState:
         held = self.facets.get(event.facet)
         if held is None:
             return ItemState({**self.facets, event.facet: FacetState.of(event)}), MergeOutcome.APPLIED
-        if held.stamp == event.stamp:
-            return self, MergeOutcome.DUPLICATE
         joined = join(held, FacetState.of(event))
+        if held.stamp == event.stamp:
+            return self if joined is held else ItemState({**self.facets, event.facet: joined}), MergeOutcome.DUPLICATE
         if joined is held:
             return self, MergeOutcome.STALE
         return ItemState({**self.facets, event.facet: joined}), MergeOutcome.APPLIED

@@ -1,0 +1,174 @@
+"""Debezium's change events: the envelope, its operations, and the records beside them that hold no row.
+
+A row's identity is read from `after`, and for a deletion from `before` and the record's key (default replica identity
+gives only the key). Where `before` is a whole row and names another SKU or place than `after`, the row has moved: the
+register that it left is deleted in the same record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from schemas.changes import ChangeEvent
+from schemas.errors import InvalidEventError, MissingKeyError, UnmappedTableError, UnsupportedChangeError
+from schemas.events.connect_types import Decoder, row_decoders, struct_decoders
+from schemas.events.outcome import Changes, Ignored, ParsedRecord
+from schemas.events.positions import commit_time_us, is_snapshot_read, source_version
+from schemas.mapping.compiled import CompiledMapping, CompiledTable, RowIdentity, TableName
+from schemas.version import SourceVersion
+
+_ROW_OPERATIONS: Final = frozenset({"c", "u", "d", "r"})
+_NO_DECODERS: Final[Mapping[str, Decoder]] = {}
+_TRANSACTION_STATES: Final = frozenset({"BEGIN", "END"})
+
+
+def without_rows(payload: Mapping[str, Any]) -> Ignored | None:
+    """Why a record of Debezium's own holds no row: schema changes, heartbeats, transaction boundaries, messages."""
+    if "ddl" in payload or "tableChanges" in payload:
+        return Ignored("a schema change: rows that follow are read by the columns that they have")
+    if payload.keys() == {"ts_ms"}:
+        return Ignored("a heartbeat of the connector")
+    if payload.get("status") in _TRANSACTION_STATES and "id" in payload:
+        return Ignored("a transaction boundary")
+    if payload.get("op") == "m" and "source" in payload:
+        return Ignored("a logical decoding message (pg_logical_emit_message)")
+    return None
+
+
+def is_change(payload: Mapping[str, Any]) -> bool:
+    """Whether the payload is a change event of a table."""
+    return "source" in payload and ("op" in payload or "after" in payload or "before" in payload)
+
+
+def parse_change(
+    payload: Mapping[str, Any], schema: Any, record_key: bytes | None, mapping: CompiledMapping
+) -> ParsedRecord:
+    """The changes that one Debezium event makes under the mapping.
+
+    Raises:
+        MissingKeyError: a deletion names no SKU.
+        UnmappedTableError: no entry matches the table.
+        UnsupportedChangeError: the whole table was truncated.
+        InvalidEventError: anything else is not as Debezium writes it, or breaks a rule.
+    """
+    source = payload["source"]
+    if type(source) is not dict:
+        msg = "'source' is not an object"
+        raise InvalidEventError(msg)
+    name = _table_name(source)
+    table, rule, ignored = mapping.resolve(name)
+    if ignored:
+        return Ignored(f"table {name} is on the mapping's ignore list")
+    op = payload.get("op")
+    if op == "t":
+        msg = f"table {name} was truncated, and the event names no SKU: delete its products, or raise the source's epoch and snapshot again"
+        raise UnsupportedChangeError(msg)
+    if type(op) is not str or op not in _ROW_OPERATIONS:
+        msg = f"op {str(op)[:40]!r} is none of Debezium's c, u, d, r, t, m"
+        raise InvalidEventError(msg)
+    if table is None:
+        msg = f"table {name} ({name.connector or 'no connector'}) matches no entry of the mapping: add it, or list it under ignore"
+        raise UnmappedTableError(msg)
+    read = is_snapshot_read(op, source)
+    version = source_version(source, rule, snapshot_read=read, processed_ms=_milliseconds(payload))
+    changed_at_us = 0 if read else commit_time_us(source)  # a read says when it was read, not when it was written
+    decoders = _NO_DECODERS if schema is None else row_decoders(schema)
+    if op == "d":
+        identity = _deleted_identity(payload.get("before"), record_key, table, decoders)
+        return Changes((ChangeEvent(identity.key, identity.facet, version, None, changed_at_us=changed_at_us),))
+    return Changes(_written(payload, table, decoders, version, changed_at_us))
+
+
+def _written(
+    payload: Mapping[str, Any],
+    table: CompiledTable,
+    decoders: Mapping[str, Decoder],
+    version: SourceVersion,
+    changed_at_us: int,
+) -> tuple[ChangeEvent, ...]:
+    after, before = payload.get("after"), payload.get("before")
+    if type(after) is not dict:
+        msg = f"op {payload['op']!r} has no row: 'after' is not an object"
+        raise InvalidEventError(msg)
+    identity = table.identity(after, decoders)
+    if table.deleted is not None and table.deleted(after):
+        written = ChangeEvent(identity.key, identity.facet, version, None, changed_at_us=changed_at_us)
+    else:
+        fields, unavailable = table.values(after, decoders)
+        written = ChangeEvent(identity.key, identity.facet, version, fields, unavailable, changed_at_us)
+    left = _identity_or_none(before, table, decoders) if type(before) is dict and payload["op"] == "u" else None
+    if left is None or left == identity:
+        return (written,)
+    return (ChangeEvent(left.key, left.facet, version, None, changed_at_us=changed_at_us), written)
+
+
+def _identity_or_none(
+    before: Mapping[str, Any], table: CompiledTable, decoders: Mapping[str, Decoder]
+) -> RowIdentity | None:
+    """The identity of the row before the update; None where `before` holds less than the identity."""
+    try:
+        return table.identity(before, decoders)
+    except (MissingKeyError, InvalidEventError):
+        return None
+
+
+def _deleted_identity(
+    before: Any, record_key: bytes | None, table: CompiledTable, decoders: Mapping[str, Decoder]
+) -> RowIdentity:
+    """Who was deleted: the key's columns go before those of `before`, which may hold nothing but defaults."""
+    row: dict[str, Any] = {}
+    if type(before) is dict:
+        row.update(_decoded(before, decoders))
+    row.update(_key_row(record_key))
+    if not row:
+        msg = (
+            "the deletion names no row: 'before' is null and the record has no usable key; publish with Debezium's "
+            "record key, or set REPLICA IDENTITY FULL"
+        )
+        raise MissingKeyError(msg)
+    return table.identity(row, _NO_DECODERS)
+
+
+def _key_row(record_key: bytes | None) -> dict[str, Any]:
+    """The columns of a record key in Connect's JSON, with or without its schema; empty where it is of another form."""
+    if not record_key:
+        return {}
+    try:
+        raw = orjson.loads(record_key)
+    except orjson.JSONDecodeError:
+        return {}
+    if type(raw) is not dict:
+        return {}
+    if raw.keys() != {"schema", "payload"}:
+        return raw
+    payload = raw["payload"]
+    if type(payload) is not dict:
+        return {}
+    return _decoded(payload, struct_decoders(raw["schema"]))
+
+
+def _decoded(row: Mapping[str, Any], decoders: Mapping[str, Decoder]) -> dict[str, Any]:
+    try:
+        return {
+            column: decoders[column](value) if column in decoders and value is not None else value
+            for column, value in row.items()
+        }
+    except ValueError as error:
+        msg = f"a column of the deleted row {error}"
+        raise InvalidEventError(msg) from error
+
+
+def _table_name(source: Mapping[str, Any]) -> TableName:
+    def part(member: str) -> str:
+        value = source.get(member)
+        return value if type(value) is str else ""
+
+    return TableName(part("connector"), part("name"), part("db"), part("schema"), part("table"))
+
+
+def _milliseconds(payload: Mapping[str, Any]) -> int:
+    value = payload.get("ts_ms")
+    return value if type(value) is int else 0

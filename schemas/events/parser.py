@@ -1,0 +1,102 @@
+"""The one entry point for change records: raw key and value in, changes or a reason out.
+
+A record is recognised by its shape, not by its topic, so one topic may carry both forms and a file can be checked
+without any setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from schemas.errors import InvalidEventError, UnparsableEventError
+from schemas.events import debezium
+from schemas.events.canonical import parse_canonical
+from schemas.events.outcome import Changes, Ignored, ParsedRecord
+from schemas.identity import tenant_id
+from schemas.mapping.compiled import CompiledMapping
+from schemas.mapping.loading import default_mapping
+
+__all__ = ["MAX_EVENT_BYTES", "TOMBSTONE", "Changes", "EventParser", "Ignored", "ParsedRecord"]
+
+MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
+"""Larger than any row that a search could use; Kafka's own limit is 1 MB by default."""
+
+TOMBSTONE: Final = Ignored("a Kafka tombstone (null value): a deletion is an event with a version")
+
+
+class EventParser:
+    """Parses change records, canonical and Debezium, under one mapping. Pure: safe to share between threads."""
+
+    def __init__(self, mapping: CompiledMapping | None = None, default_tenant: str = "default") -> None:
+        """Without a mapping, the default one of conventional column names.
+
+        `default_tenant` is the tenant of events and rows that name none, unless the mapping says another.
+        """
+        self.mapping = default_mapping(default_tenant) if mapping is None else mapping
+        self._canonical_tenant = tenant_id(default_tenant)
+
+    def parse(self, key: bytes | None, value: bytes | None) -> ParsedRecord:
+        """Changes of one record, or why it holds none.
+
+        Raises:
+            PoisonError: the record can never be processed as it is; the class says in which way, the message why.
+        """
+        if not value:
+            return TOMBSTONE
+        if len(value) > MAX_EVENT_BYTES:
+            msg = f"the event has {len(value)} bytes, more than {MAX_EVENT_BYTES}"
+            raise UnparsableEventError(msg)
+        try:
+            raw = orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise UnparsableEventError(_unreadable(value, error)) from error
+        if type(raw) is not dict:
+            if raw is None:
+                return TOMBSTONE
+            msg = f"the event is {_kind(raw)}, not a JSON object"
+            raise UnparsableEventError(msg)
+        if "sku" in raw and "source" not in raw and "__op" not in raw and "__deleted" not in raw:
+            return Changes((parse_canonical(raw, self._canonical_tenant),))
+        return self._other(raw, key)
+
+    def _other(self, raw: Mapping[str, Any], key: bytes | None) -> ParsedRecord:
+        if "payload" in raw and raw.keys() <= {"schema", "payload"}:
+            payload, schema = raw["payload"], raw.get("schema")
+            if payload is None:
+                return TOMBSTONE
+            if type(payload) is not dict:
+                msg = f"the envelope's payload is {_kind(payload)}, not an object"
+                raise UnparsableEventError(msg)
+        else:
+            payload, schema = raw, None
+        ignored = debezium.without_rows(payload)
+        if ignored is not None:
+            return ignored
+        if debezium.is_change(payload):
+            return debezium.parse_change(payload, schema, key, self.mapping)
+        if schema is None and payload.keys() & {"version", "facet", "fields", "op"}:
+            return Changes((parse_canonical(payload, self._canonical_tenant),))
+        raise InvalidEventError(_unrecognised(payload))
+
+
+def _unreadable(value: bytes, error: orjson.JSONDecodeError) -> str:
+    if value[:1] == b"\x00":
+        return "the value is in a schema registry's binary form: use Connect's JsonConverter for values"
+    return f"the value is not JSON: {error}"[:300]
+
+
+def _kind(raw: object) -> str:
+    return {list: "a list", str: "text", bool: "a boolean"}.get(type(raw), "a number")
+
+
+def _unrecognised(payload: Mapping[str, Any]) -> str:
+    if payload.keys() & {"__op", "__deleted", "__table", "__lsn"}:
+        return (
+            "the row was unwrapped by ExtractNewRecordState, which drops its position in the history: "
+            "remove this transform from the connector"
+        )
+    members = ", ".join(repr(name[:40]) for name in list(payload)[:6]) or "no members"
+    return f"neither a canonical event (sku, version, fields) nor a Debezium one (source, op, after): it has {members}"

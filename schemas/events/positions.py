@@ -1,0 +1,118 @@
+"""The version of a Debezium change: its position in the source's history (docs/decisions/0003 has the reasons).
+
+One history has one kind of position. A PostgreSQL source counts in LSNs and a MySQL source in binlog positions; a
+microsecond clock between them would compare as newer than every LSN and silently freeze the row. So a snapshot read
+without a position ranks below every position of its epoch, and a streamed change without one is rejected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from schemas.errors import InvalidEventError
+from schemas.version import MAX_SEQUENCE, SourceVersion
+
+VersionMode = Literal["auto", "position", "clock"]
+"""`auto`: the position where the connector has one (PostgreSQL, MySQL, MariaDB), else the commit clock."""
+
+_FILE_BITS: Final = 20
+_POSITION_BITS: Final = 32
+_ROW_BITS: Final = 12
+FIRST_BINLOG_SEQUENCE: Final = 1 << (_POSITION_BITS + _ROW_BITS)
+"""Binlog files count from 1, so every MySQL position is at least this; milliseconds since 1970 stay below until 2527."""
+
+_FILE_NUMBER = re.compile(r"\.([0-9]{1,10})$")
+_NO_SNAPSHOT: Final = frozenset({None, False, "false"})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRule:
+    """What the operator says of one source: its epoch, and what its changes are ordered by."""
+
+    epoch: int = 0
+    version: VersionMode = "auto"
+
+
+def is_snapshot_read(op: str, source: Mapping[str, Any]) -> bool:
+    """Whether the row was read from its table rather than from the log; MySQL's older connectors call it a create."""
+    snapshot = source.get("snapshot")
+    if type(snapshot) is not str and type(snapshot) is not bool:
+        snapshot = None
+    return op == "r" or snapshot not in _NO_SNAPSHOT
+
+
+def source_version(
+    source: Mapping[str, Any], rule: SourceRule, *, snapshot_read: bool, processed_ms: int
+) -> SourceVersion:
+    """The version of one change. `processed_ms` is when the connector made the event, milliseconds since 1970.
+
+    Raises:
+        InvalidEventError: a streamed change has no position, or one that is out of range.
+    """
+    connector = source.get("connector")
+    if rule.version != "clock" and connector == "postgresql":
+        sequence = _lsn(source)
+        fallback, missing = 0, "source.lsn"
+    elif rule.version != "clock" and connector in {"mysql", "mariadb"}:
+        sequence = _binlog_sequence(source)
+        fallback, missing = min(max(processed_ms, 0), FIRST_BINLOG_SEQUENCE - 1), "source.file and source.pos"
+    elif rule.version == "position":
+        msg = f"the mapping asks for positions, but connector {str(connector)[:40]!r} has none; use version: clock"
+        raise InvalidEventError(msg)
+    else:
+        sequence = commit_time_us(source) or None
+        fallback, missing = 0, "commit time (source.ts_us, ts_ns or ts_ms)"
+    if sequence is None:
+        if not snapshot_read:
+            msg = f"the change has no {missing}, so its place in the history is unknown"
+            raise InvalidEventError(msg)
+        sequence = fallback
+    return SourceVersion(rule.epoch, sequence)
+
+
+def commit_time_us(source: Mapping[str, Any]) -> int:
+    """When the source committed the change, microseconds since 1970; 0 where it does not say."""
+    for name, numerator, denominator in (("ts_us", 1, 1), ("ts_ns", 1, 1_000), ("ts_ms", 1_000, 1)):
+        value = source.get(name)
+        if type(value) is int and value > 0:
+            return min(value * numerator // denominator, 2**63 - 1)
+    return 0
+
+
+def pack_binlog(file_number: int, position: int, row: int) -> int:
+    """One 64-bit number of a binlog file's number (20 bits), the event's position (32) and the row in it (12).
+
+    A row beyond 4,095 of one event shares the last number: MySQL splits events at 8 KB, and rows of one event have
+    different keys.
+
+    Raises:
+        InvalidEventError: the file's number or the position needs more bits.
+    """
+    if not 0 <= file_number < 1 << _FILE_BITS or not 0 <= position < 1 << _POSITION_BITS or row < 0:
+        msg = f"binlog position (file {file_number}, pos {position}, row {row}) is out of range"
+        raise InvalidEventError(msg)
+    return (file_number << _POSITION_BITS | position) << _ROW_BITS | min(row, (1 << _ROW_BITS) - 1)
+
+
+def _lsn(source: Mapping[str, Any]) -> int | None:
+    lsn = source.get("lsn")
+    if type(lsn) is not int or lsn <= 0:
+        return None
+    if lsn > MAX_SEQUENCE:
+        msg = f"source.lsn {lsn} is out of range"
+        raise InvalidEventError(msg)
+    return lsn
+
+
+def _binlog_sequence(source: Mapping[str, Any]) -> int | None:
+    file, position, row = source.get("file"), source.get("pos"), source.get("row")
+    if type(file) is not str or not file or type(position) is not int:
+        return None
+    number = _FILE_NUMBER.search(file)
+    if number is None or int(number[1]) == 0:
+        msg = f"binlog file {file[:80]!r} does not end in its number"
+        raise InvalidEventError(msg)
+    return pack_binlog(int(number[1]), position, row if type(row) is int else 0)

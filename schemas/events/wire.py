@@ -1,0 +1,159 @@
+"""The canonical change event as models: the contract's JSON Schema and its documentation.
+
+The parser (`schemas.events.canonical`) does not use them, for speed; a test gives both the same events and expects the
+same verdicts. The limits are those of `schemas.fields`.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StrictBool, StrictInt, StrictStr, model_validator
+
+from schemas import fields as rules
+from schemas.events.canonical import MAX_UNAVAILABLE
+from schemas.identity import MAX_SKU_LENGTH
+from schemas.version import MAX_EPOCH, MAX_SEQUENCE
+
+_DECIMAL_TEXT: Final = r"^\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?)?\s*$"
+_ATTRIBUTE_NAMES: Final = f"^attributes\\.[^\\x00-\\x1f\\x7f]{{1,{rules.MAX_ATTRIBUTE_NAME}}}$"
+
+Scalar = StrictStr | StrictInt | float
+"""Text; a number is written out."""
+
+
+def _text(limit: int) -> Any:
+    return Annotated[StrictStr, Field(max_length=limit)] | StrictInt | float
+
+
+def _texts(count: int, limit: int) -> Any:
+    one = _text(limit)
+    return one | Annotated[list[one | None], Field(max_length=count)]
+
+
+DecimalText = Annotated[StrictStr, Field(max_length=400, pattern=_DECIMAL_TEXT)]
+Price = Annotated[float, Field(strict=True, ge=0, le=rules.MAX_AMOUNT)] | DecimalText
+Stock = Annotated[float, Field(strict=True, ge=-rules.MAX_AMOUNT, le=rules.MAX_AMOUNT)] | DecimalText
+Text = _text(rules.MAX_NAME)
+AttributeText = _text(rules.MAX_ATTRIBUTE_VALUE)
+Attribute = StrictBool | AttributeText | list[AttributeText | None] | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PriceFields(_Strict):
+    """A row of the price facet: one price, of one list where the facet names an instance."""
+
+    price: Price | None = Field(None, description="At least 0; decimal text such as `12.50` is taken too.")
+    currency: _text(rules.MAX_CURRENCY) | None = Field(None, description="ISO 4217 code.")
+
+
+class StockFields(_Strict):
+    """A row of the stock facet: the units on hand, in one place where the facet names an instance."""
+
+    stock: Stock | None = Field(None, description="Units on hand; below zero where orders wait.")
+
+
+def _attribute_members(schema: dict[str, Any]) -> None:
+    """Members beyond the named ones are attributes, and say so in their names."""
+    attribute = schema.pop("additionalProperties")
+    schema["patternProperties"] = {_ATTRIBUTE_NAMES: attribute}
+    schema["additionalProperties"] = False
+    schema["maxProperties"] = rules.MAX_ATTRIBUTES
+
+
+class ItemFields(BaseModel):
+    """A whole row of the item facet. Null, blank text and an empty list say the same as an absent member."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=_attribute_members)
+    __pydantic_extra__: dict[str, Attribute]
+
+    title: _text(rules.MAX_TITLE) | None = Field(None, description="What the product is called.")
+    description: _text(rules.MAX_DESCRIPTION) | None = Field(None, description="May have several lines.")
+    bullets: _texts(rules.MAX_BULLETS, rules.MAX_BULLET) | None = Field(None, description="Selling points.")
+    brand: Text | None = None
+    category: Text | list[Text | None] | None = Field(None, description="A name, or the path from the root as a list.")
+    attributes: Annotated[dict[str, Attribute], Field(max_length=rules.MAX_ATTRIBUTES)] | None = Field(
+        None, description="Anything else worth finding or filtering by; names of at most 128 characters."
+    )
+    part_number: Text | None = Field(None, description="The manufacturer's number.")
+    ean: _texts(rules.MAX_EANS, rules.MAX_EAN) | None = Field(None, description="Barcodes.")
+    unit: _text(rules.MAX_UNIT) | None = Field(None, description="Unit of sale.")
+    image: _texts(rules.MAX_IMAGES, rules.MAX_IMAGE) | None = Field(None, description="The same as `images`.")
+    images: _texts(rules.MAX_IMAGES, rules.MAX_IMAGE) | None = Field(None, description="URLs or object-store paths.")
+    price: Price | None = Field(
+        None, description="Where the shop keeps it with the product; a price facet goes before."
+    )
+    currency: _text(rules.MAX_CURRENCY) | None = Field(None, description="ISO 4217 code.")
+    stock: Stock | None = Field(None, description="Where the shop keeps it with the product; stock facets go before.")
+
+    @model_validator(mode="after")
+    def _only_attributes_beyond(self) -> "ItemFields":
+        for name in self.__pydantic_extra__:
+            if not name.startswith(rules.ATTRIBUTE_PREFIX):
+                msg = f"{name!r} is no field of an item; other values belong under 'attributes'"
+                raise ValueError(msg)
+        return self
+
+
+class Version(_Strict):
+    """Position of the change in its source's history, compared as a pair."""
+
+    epoch: int = Field(0, strict=True, ge=0, le=MAX_EPOCH, description="Raised when the source starts its count again.")
+    sequence: int = Field(strict=True, ge=0, le=MAX_SEQUENCE, description="Grows with every change of the row.")
+
+
+def _row_by_operation(schema: dict[str, Any]) -> None:
+    """A delete has no row, anything else has one."""
+    nothing = {"anyOf": [{"type": "null"}, {"maxProperties": 0, "maxItems": 0, "type": ["object", "array"]}]}
+    schema["if"] = {"properties": {"op": {"const": "delete"}}, "required": ["op"]}
+    schema["then"] = {"properties": {"fields": nothing, "unavailable": nothing}}
+    schema["else"] = {"properties": {"fields": {"type": "object"}}, "required": ["fields"]}
+
+
+class _Change(_Strict):
+    model_config = ConfigDict(json_schema_extra=_row_by_operation)
+
+    tenant: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = Field(
+        None, description="Whose product; absent: the installation's default tenant."
+    )
+    sku: Annotated[StrictStr, Field(min_length=1, max_length=MAX_SKU_LENGTH, pattern=r"\S")] | StrictInt = Field(
+        description="The product's key in its tenant."
+    )
+    op: Literal["upsert", "delete"] = "upsert"
+    version: Annotated[int, Field(strict=True, ge=0, le=MAX_SEQUENCE)] | Version = Field(
+        description="A number that grows with every change of the row at its source, never a time of sending."
+    )
+    unavailable: Annotated[list[StrictStr], Field(max_length=MAX_UNAVAILABLE)] | None = Field(
+        None, description="Fields that the source could not give in this row: they keep the value that they had."
+    )
+    changed_at: (
+        Annotated[int, Field(strict=True, ge=0, lt=2**63)] | Annotated[StrictStr, Field(max_length=40)] | None
+    ) = Field(
+        None, description="When the source committed the change: microseconds since 1970, or ISO 8601 with a zone."
+    )
+
+
+class ItemChange(_Change):
+    """The product itself; deleting it deletes the product."""
+
+    facet: Literal["item"] | None = Field(None, description="May be left out.")
+    fields: ItemFields | None = None
+
+
+class PriceChange(_Change):
+    """A price: `price`, or `price:<list>` where the shop has several."""
+
+    facet: Annotated[StrictStr, Field(pattern=r"^price(:[^\x00-\x1f\x7f]{1,128})?$")]
+    fields: PriceFields | None = None
+
+
+class StockChange(_Change):
+    """A stock: `stock`, or `stock:<place>` where the shop has several."""
+
+    facet: Annotated[StrictStr, Field(pattern=r"^stock(:[^\x00-\x1f\x7f]{1,128})?$")]
+    fields: StockFields | None = None
+
+
+class ChangeEventIn(RootModel[ItemChange | PriceChange | StockChange]):
+    """A canonical change event: a whole row of one facet of one product, or its deletion, at a version."""

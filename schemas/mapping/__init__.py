@@ -1,0 +1,1 @@
+"""The mapping file: from a warehouse's tables and columns to facets and item fields."""
