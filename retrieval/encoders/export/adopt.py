@@ -31,10 +31,10 @@ def adopt_graph(path: Path, pooling: str) -> onnx.ModelProto:
         # Optimum's own pooled output would clash with ours.
         node.output[:] = [f"shipped.{each}" if each == EMBEDDING else each for each in node.output]
         node.input[:] = [f"shipped.{each}" if each == EMBEDDING else each for each in node.input]
-    tail = GraphBuilder()
+    tail = GraphBuilder(prefix="ferroflux.")
     pooled = pool_and_normalise(tail, hidden, pooling)
     graph.node.extend(tail.nodes)
-    graph.node.append(helper.make_node("Identity", [pooled], [EMBEDDING], name=EMBEDDING))
+    graph.node.append(helper.make_node("Identity", [pooled], [EMBEDDING], name=f"{tail.prefix}{EMBEDDING}"))
     graph.initializer.extend(tail.initializers)
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", None]))

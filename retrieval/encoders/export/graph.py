@@ -23,15 +23,17 @@ _IR_VERSION: Final = 9
 
 @dataclass(slots=True)
 class GraphBuilder:
-    """Collects nodes in order; every method returns the name of the value that it adds."""
+    """Collects nodes in order; every method returns the name of the value that it adds, which starts with `prefix`."""
 
+    prefix: str = ""
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
 
     def constant(self, name: str, value: npt.NDArray[Any]) -> str:
         """An initializer with the array's type and shape."""
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
+        full_name = self.prefix + name
+        self.initializers.append(numpy_helper.from_array(np.asarray(value, order="C"), full_name))
+        return full_name
 
     def nibbles(self, name: str, packed: npt.NDArray[np.uint8]) -> str:
         """An initializer of signed 4-bit integers, two to a byte, from unsigned ones that count from 8."""
@@ -45,7 +47,7 @@ class GraphBuilder:
 
     def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """A node with one output; an empty input name leaves an optional input out."""
-        output = f"{operator}_{len(self.nodes)}"
+        output = f"{self.prefix}{operator}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
         return output
 

@@ -73,7 +73,7 @@ def export_with_torch(folder: Path) -> onnx.ModelProto:
 
 
 def _example(torch: Any, *, batch: int, tokens: int) -> tuple[Any, Any]:
-    ids = torch.arange(batch * tokens).reshape(batch, tokens) % 50 + 3
+    ids = torch.arange(batch * tokens).reshape(batch, tokens) % 7 + 3
     mask = torch.ones_like(ids)
     mask[-1, (tokens + 1) // 2 :] = 0
     return ids, mask
