@@ -83,7 +83,7 @@ class _Comparison:
         if new is False or old is True:
             yield f"{path}: newly restricted"
             return
-        yield from self.compare(old, new, path)  # type: ignore[arg-type]  # booleans were handled above
+        yield from self.compare(old, new, path)
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:
@@ -112,8 +112,10 @@ def _alternatives(schema: Schema, root: Schema) -> Iterator[Schema]:
 def _types(old: Schema, new: Schema, path: str) -> Iterator[str]:
     if "type" not in new:
         return
-    before, after = _type_set(old), _type_set(new)
-    if before is None or not before <= after | ({"integer"} if "number" in after else set()):
+    before, after = _type_set(old), _type_set(new) or set()
+    if "number" in after:
+        after = after | {"integer"}
+    if before is None or not before <= after:
         yield f"{path}: type narrowed from {_shown(old)} to {_shown(new)}"
 
 

@@ -16,24 +16,24 @@ from schemas.version import MAX_EPOCH, MAX_SEQUENCE
 _DECIMAL_TEXT: Final = r"^\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?)?\s*$"
 _ATTRIBUTE_NAMES: Final = f"^attributes\\.[^\\x00-\\x1f\\x7f]{{1,{rules.MAX_ATTRIBUTE_NAME}}}$"
 
-Scalar = StrictStr | StrictInt | float
-"""Text; a number is written out."""
+Number = StrictInt | float
+"""A number where text is expected is written out."""
 
-
-def _text(limit: int) -> Any:
-    return Annotated[StrictStr, Field(max_length=limit)] | StrictInt | float
-
-
-def _texts(count: int, limit: int) -> Any:
-    one = _text(limit)
-    return one | Annotated[list[one | None], Field(max_length=count)]
-
-
+Title = Annotated[StrictStr, Field(max_length=rules.MAX_TITLE)] | Number
+Description = Annotated[StrictStr, Field(max_length=rules.MAX_DESCRIPTION)] | Number
+Name = Annotated[StrictStr, Field(max_length=rules.MAX_NAME)] | Number
+Unit = Annotated[StrictStr, Field(max_length=rules.MAX_UNIT)] | Number
+Currency = Annotated[StrictStr, Field(max_length=rules.MAX_CURRENCY)] | Number
+Bullet = Annotated[StrictStr, Field(max_length=rules.MAX_BULLET)] | Number
+Ean = Annotated[StrictStr, Field(max_length=rules.MAX_EAN)] | Number
+Image = Annotated[StrictStr, Field(max_length=rules.MAX_IMAGE)] | Number
+Bullets = Bullet | Annotated[list[Bullet | None], Field(max_length=rules.MAX_BULLETS)]
+Eans = Ean | Annotated[list[Ean | None], Field(max_length=rules.MAX_EANS)]
+Images = Image | Annotated[list[Image | None], Field(max_length=rules.MAX_IMAGES)]
 DecimalText = Annotated[StrictStr, Field(max_length=400, pattern=_DECIMAL_TEXT)]
 Price = Annotated[float, Field(strict=True, ge=0, le=rules.MAX_AMOUNT)] | DecimalText
 Stock = Annotated[float, Field(strict=True, ge=-rules.MAX_AMOUNT, le=rules.MAX_AMOUNT)] | DecimalText
-Text = _text(rules.MAX_NAME)
-AttributeText = _text(rules.MAX_ATTRIBUTE_VALUE)
+AttributeText = Annotated[StrictStr, Field(max_length=rules.MAX_ATTRIBUTE_VALUE)] | Number
 Attribute = StrictBool | AttributeText | list[AttributeText | None] | None
 
 
@@ -45,7 +45,7 @@ class PriceFields(_Strict):
     """A row of the price facet: one price, of one list where the facet names an instance."""
 
     price: Price | None = Field(None, description="At least 0; decimal text such as `12.50` is taken too.")
-    currency: _text(rules.MAX_CURRENCY) | None = Field(None, description="ISO 4217 code.")
+    currency: Currency | None = Field(None, description="ISO 4217 code.")
 
 
 class StockFields(_Strict):
@@ -68,23 +68,23 @@ class ItemFields(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=_attribute_members)
     __pydantic_extra__: dict[str, Attribute]
 
-    title: _text(rules.MAX_TITLE) | None = Field(None, description="What the product is called.")
-    description: _text(rules.MAX_DESCRIPTION) | None = Field(None, description="May have several lines.")
-    bullets: _texts(rules.MAX_BULLETS, rules.MAX_BULLET) | None = Field(None, description="Selling points.")
-    brand: Text | None = None
-    category: Text | list[Text | None] | None = Field(None, description="A name, or the path from the root as a list.")
+    title: Title | None = Field(None, description="What the product is called.")
+    description: Description | None = Field(None, description="May have several lines.")
+    bullets: Bullets | None = Field(None, description="Selling points.")
+    brand: Name | None = None
+    category: Name | list[Name | None] | None = Field(None, description="A name, or the path from the root as a list.")
     attributes: Annotated[dict[str, Attribute], Field(max_length=rules.MAX_ATTRIBUTES)] | None = Field(
         None, description="Anything else worth finding or filtering by; names of at most 128 characters."
     )
-    part_number: Text | None = Field(None, description="The manufacturer's number.")
-    ean: _texts(rules.MAX_EANS, rules.MAX_EAN) | None = Field(None, description="Barcodes.")
-    unit: _text(rules.MAX_UNIT) | None = Field(None, description="Unit of sale.")
-    image: _texts(rules.MAX_IMAGES, rules.MAX_IMAGE) | None = Field(None, description="The same as `images`.")
-    images: _texts(rules.MAX_IMAGES, rules.MAX_IMAGE) | None = Field(None, description="URLs or object-store paths.")
+    part_number: Name | None = Field(None, description="The manufacturer's number.")
+    ean: Eans | None = Field(None, description="Barcodes.")
+    unit: Unit | None = Field(None, description="Unit of sale.")
+    image: Images | None = Field(None, description="The same as `images`.")
+    images: Images | None = Field(None, description="URLs or object-store paths.")
     price: Price | None = Field(
         None, description="Where the shop keeps it with the product; a price facet goes before."
     )
-    currency: _text(rules.MAX_CURRENCY) | None = Field(None, description="ISO 4217 code.")
+    currency: Currency | None = Field(None, description="ISO 4217 code.")
     stock: Stock | None = Field(None, description="Where the shop keeps it with the product; stock facets go before.")
 
     @model_validator(mode="after")
