@@ -1,0 +1,106 @@
+"""The files of an Edge index: the shard, and beside it the record of the model that wrote it.
+
+    directory/owner.lock   who owns it now
+    directory/model.json   the model revision
+    directory/shard/       Edge's own files
+
+The shard is built under another name and moved into place when it is whole, and the record is written before that: a
+process that dies in between leaves nothing that the next one would misread.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import orjson
+import qdrant_edge as edge
+
+from retrieval.encoders.port import ModelRevision
+from retrieval.vectors import record
+from retrieval.vectors.model_record import RECORD_KEY, require_same_model, revision_record
+from retrieval.vectors.port import TEXT_VECTOR
+from retrieval.vectors.settings import Quantisation, VectorSettings
+
+BYTES_PER_NUMBER = 4
+"""Vectors are float32."""
+
+
+class ShardFiles:
+    """Opens and creates the shard of one directory. Not thread-safe: the index calls it from its one thread."""
+
+    def __init__(self, settings: VectorSettings) -> None:
+        self._settings = settings
+        self._shard = settings.directory / "shard"
+        self._model = settings.directory / "model.json"
+
+    def exists(self) -> bool:
+        """Whether there is a shard to open."""
+        return self._shard.is_dir()
+
+    def open(self) -> edge.EdgeShard:
+        """Open the shard; what its write-ahead log holds beyond the last flush is applied again."""
+        dimension = (self._recorded() or {}).get("dimension")
+        # With a configuration, Edge takes over today's thresholds and graph settings; what they change, `maintain` builds.
+        return edge.EdgeShard.load(str(self._shard), None if dimension is None else self._config(dimension))
+
+    def require_model(self, revision: ModelRevision) -> None:
+        """Check the recorded model.
+
+        Raises:
+            ModelMismatchError: another encoder wrote the shard.
+        """
+        require_same_model(self._recorded(), revision, where=f"the vector index in {self._settings.directory}")
+
+    def create(self, revision: ModelRevision) -> edge.EdgeShard:
+        """Record the model and create an empty shard with its payload indexes."""
+        _write_durably(self._model, orjson.dumps({RECORD_KEY: revision_record(revision)}, option=orjson.OPT_INDENT_2))
+        unfinished = self._shard.with_suffix(".new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shard = edge.EdgeShard.create(str(unfinished), self._config(revision.dimension))
+        for field, schema in _payload_indexes().items():
+            shard.update(edge.UpdateOperation.create_field_index(field, schema))
+        shard.flush()
+        shard.close()
+        unfinished.rename(self._shard)
+        return self.open()
+
+    def _recorded(self) -> dict[str, Any] | None:
+        if not self._model.exists():
+            return None
+        recorded: dict[str, Any] | None = orjson.loads(self._model.read_bytes()).get(RECORD_KEY)
+        return recorded
+
+    def _config(self, dimension: int) -> edge.EdgeConfig:
+        hnsw = self._settings.hnsw
+        index_after_kb = self._settings.index_after_points * dimension * BYTES_PER_NUMBER // 1024
+        scalar = edge.ScalarQuantizationConfig(edge.ScalarType.Int8)
+        return edge.EdgeConfig(
+            vectors={TEXT_VECTOR: edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Cosine)},
+            hnsw_config=edge.HnswIndexConfig(
+                m=hnsw.m, ef_construct=hnsw.ef_construct, full_scan_threshold=10_000, payload_m=hnsw.payload_m
+            ),
+            quantization_config=scalar if self._settings.quantisation is Quantisation.SCALAR else None,
+            optimizers=edge.EdgeOptimizersConfig(indexing_threshold=max(1, index_after_kb)),
+            wal_enabled=True,
+        )
+
+
+def _payload_indexes() -> dict[str, edge.PayloadSchemaParams]:
+    return {
+        record.TENANT: edge.KeywordIndexParams(is_tenant=True),
+        **{field: edge.KeywordIndexParams() for field in record.KEYWORD_FIELDS},
+        **{field: edge.IntegerIndexParams(lookup=True, range=False) for field in record.INTEGER_FIELDS},
+        **{field: edge.FloatIndexParams() for field in record.FLOAT_FIELDS},
+    }
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

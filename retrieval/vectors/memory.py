@@ -1,0 +1,117 @@
+"""A vector index in plain memory: the port's semantics without a store, for unit tests and simulated schedules.
+
+Deterministic: equal scores are ordered by key. Each method runs without yielding to the event loop, so it is atomic.
+Search compares with every vector; a few thousand points are its measure.
+"""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrieval.encoders.port import ModelRevision
+from retrieval.filters import CatalogueFilter
+from retrieval.vectors.model_record import require_same_model, revision_record
+from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite, Vector, VectorCounts, VectorHit
+from retrieval.vectors.record import require_distinct
+from schemas.identity import SkuKey, TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPoint:
+    """One point: its payload and its unit vectors by name."""
+
+    payload: PointPayload
+    vectors: Mapping[str, Vector]
+
+
+class MemoryIndex:
+    """The port `VectorIndex` on a dictionary; several writers may share one instance."""
+
+    def __init__(self) -> None:
+        self._points: dict[SkuKey, StoredPoint] = {}
+        self._revision: ModelRevision | None = None
+
+    async def prepare(self, revision: ModelRevision) -> None:
+        """Record the encoder's revision, or check it against the recorded one."""
+        if self._revision is None:
+            self._revision = revision
+        require_same_model(revision_record(self._revision), revision, where="the index in memory")
+
+    async def read(self, keys: Sequence[SkuKey]) -> dict[SkuKey, PointPayload]:
+        """Payloads of the points that exist."""
+        return {key: self._points[key].payload for key in keys if key in self._points}
+
+    async def write(self, writes: Sequence[PointWrite]) -> frozenset[SkuKey]:
+        """Apply each write whose expected revision is the stored one; return the others' keys."""
+        require_distinct([write.key for write in writes])
+        return frozenset(write.key for write in writes if not self._apply(write))
+
+    async def revisions(self, keys: Sequence[SkuKey]) -> dict[SkuKey, int]:
+        """Stored revision of each point that exists."""
+        return {key: self._points[key].payload.rev for key in keys if key in self._points}
+
+    async def search(self, vector: Vector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+        """The `limit` nearest living products by exact comparison, best first."""
+        query = _unit(vector)
+        hits = [
+            VectorHit(key, float(point.vectors[using] @ query))
+            for key, point in self._points.items()
+            if using in point.vectors and _visible(key, point.payload, within)
+        ]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.key))[:limit]
+
+    async def counts(self, tenant: TenantId | None = None) -> VectorCounts:
+        """Exact counts over one tenant, or over all."""
+        points = [point for key, point in self._points.items() if tenant in (None, key.tenant)]
+        alive = [point for point in points if point.payload.alive]
+        return VectorCounts(
+            alive=len(alive),
+            dead=len(points) - len(alive),
+            with_text_vector=sum(TEXT_VECTOR in point.vectors for point in alive),
+        )
+
+    async def scan(
+        self, tenant: TenantId | None = None, *, page: int = 1000
+    ) -> AsyncIterator[Mapping[SkuKey, PointPayload]]:
+        """Pages over the keys that were there when the scan began."""
+        keys = sorted(key for key in self._points if tenant in (None, key.tenant))
+        for start in range(0, len(keys), page):
+            yield {key: self._points[key].payload for key in keys[start : start + page]}
+
+    async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, Vector]:
+        """Stored vectors of the points that have one of that name."""
+        return {key: self._points[key].vectors[using] for key in keys if using in self._vectors_of(key)}
+
+    async def close(self) -> None:
+        """Nothing is held open; the content stays until the instance goes."""
+
+    def _vectors_of(self, key: SkuKey) -> Mapping[str, Vector]:
+        point = self._points.get(key)
+        return point.vectors if point else {}
+
+    def _apply(self, write: PointWrite) -> bool:
+        held = self._points.get(write.key)
+        if write.expected_rev != (held.payload.rev if held else None):
+            return False
+        named = {name: _unit(vector) for name, vector in write.vectors.items()}
+        self._points[write.key] = StoredPoint(write.payload, {**self._vectors_of(write.key), **named})
+        return True
+
+
+def _unit(vector: Vector) -> Vector:
+    norm = float(np.linalg.norm(vector))
+    return np.asarray(vector if norm == 0 else vector / norm, dtype=np.float32)
+
+
+def _visible(key: SkuKey, payload: PointPayload, within: CatalogueFilter) -> bool:
+    """This adapter's one filter: the tenant's living products that meet every condition."""
+    return (
+        key.tenant == within.tenant
+        and payload.alive
+        and (not within.brands or payload.brand in within.brands)
+        and (not within.categories or payload.category in within.categories)
+        and (within.price_min is None or (payload.price is not None and payload.price >= within.price_min))
+        and (within.price_max is None or (payload.price is not None and payload.price <= within.price_max))
+        and (payload.in_stock or not within.in_stock)
+    )

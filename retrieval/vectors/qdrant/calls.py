@@ -1,0 +1,94 @@
+"""One call to the server: its deadline, its retries, and what its failures mean to us.
+
+Every call that goes through here is safe to repeat: reads, and writes that carry their guard. So a try that may or may
+not have taken effect is simply made again; the guard turns the second effect into nothing.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import grpc
+import structlog
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+
+from retrieval.vectors.settings import RetrySettings
+from schemas.errors import ConfigurationError, FerrofluxError, StoreUnavailableError
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_CONFIGURATION_CODES: Final = frozenset(
+    {
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.FAILED_PRECONDITION,
+    }
+)
+"""Answers that the same call will get again. Everything else may pass: away, too slow, overloaded, a full disk."""
+
+
+class NotAppliedError(Exception):
+    """The server took a write but did not say that it is applied. The call is made again; its guard makes that safe."""
+
+
+class StoreCalls:
+    """Makes calls to one server within their time, again where the failure may pass."""
+
+    def __init__(self, store: str, *, timeout_s: float, retry: RetrySettings) -> None:
+        self._store = store
+        self._timeout_s = timeout_s
+        self._retry = retry
+        # Jitter only has to differ between processes; nothing secret hangs on it.
+        self._random = random.Random()  # noqa: S311
+
+    async def __call__(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Await `attempt()` until it succeeds; `what` names it in logs and errors.
+
+        Raises:
+            StoreUnavailableError: tries or time ran out.
+            ConfigurationError: the server refuses the call as it is.
+        """
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._retry.deadline_s
+        tried = 0
+        while True:
+            tried += 1
+            try:
+                async with asyncio.timeout(max(0.0, min(self._timeout_s, deadline - now()))):
+                    return await attempt()
+            except (grpc.aio.AioRpcError, ResourceExhaustedResponse, NotAppliedError, OSError) as error:
+                failure = self._meaning(what, error)
+                pause = self._pause_s(tried, error)
+                if not isinstance(failure, StoreUnavailableError):
+                    raise failure from error
+                if tried >= self._retry.attempts or now() + pause >= deadline:
+                    raise failure from error
+            log.warning(
+                "vector store call failed", call=what, tried=tried, retry_in_s=round(pause, 3), reason=str(failure)
+            )
+            await asyncio.sleep(pause)
+
+    def _pause_s(self, tried: int, error: BaseException) -> float:
+        """Full jitter under a doubling bound, but never sooner than the server asked for."""
+        bound = min(self._retry.max_delay_s, self._retry.first_delay_s * 2 ** (tried - 1))
+        asked = float(error.retry_after_s) if isinstance(error, ResourceExhaustedResponse) else 0.0
+        return asked + self._random.uniform(0.0, bound)
+
+    def _meaning(self, what: str, error: BaseException) -> FerrofluxError:
+        if isinstance(error, grpc.aio.AioRpcError):
+            reason = f"{error.code().name}: {error.details()}"
+            if error.code() in _CONFIGURATION_CODES:
+                return ConfigurationError(f"the vector store {self._store} refused to {what}: {reason}")
+        elif isinstance(error, TimeoutError):
+            reason = f"no answer within {self._timeout_s:g} s"
+        else:
+            reason = str(error) or type(error).__name__
+        return StoreUnavailableError(
+            f"the vector store {self._store} could not {what} ({reason}); check that it is up and reachable"
+        )

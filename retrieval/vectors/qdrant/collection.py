@@ -1,0 +1,108 @@
+"""The collection: made for one encoder where it is absent, checked where it is there.
+
+Several processes may prepare the same collection at once. The model revision is part of the request that creates it,
+so there is no moment at which it exists without one, and each later step is harmless to repeat.
+"""
+
+from typing import Final
+
+import structlog
+from qdrant_client import AsyncQdrantClient, models
+
+from retrieval.encoders.port import ModelRevision
+from retrieval.vectors import record
+from retrieval.vectors.model_record import RECORD_KEY, require_same_model, revision_record
+from retrieval.vectors.port import TEXT_VECTOR
+from retrieval.vectors.qdrant.calls import StoreCalls
+from retrieval.vectors.settings import Quantisation, VectorSettings
+from schemas.errors import ConfigurationError
+
+log = structlog.get_logger(__name__)
+
+OLDEST_SERVER: Final = (1, 17)
+"""The first release that knows `update_mode`; an older one ignores it in silence, and a create would overwrite."""
+
+
+async def require_recent_server(client: AsyncQdrantClient, calls: StoreCalls) -> None:
+    """Check that the server knows the guards that our writes rely on.
+
+    Raises:
+        ConfigurationError: it is older than `OLDEST_SERVER`.
+    """
+    version = (await calls("say its version", client.info)).version
+    major, minor = (int(part) for part in version.split(".")[:2])
+    if (major, minor) < OLDEST_SERVER:
+        oldest = ".".join(map(str, OLDEST_SERVER))
+        raise ConfigurationError(f"the Qdrant server is {version}; guarded writes need {oldest} or later")
+
+
+async def ensure_collection(
+    client: AsyncQdrantClient, calls: StoreCalls, settings: VectorSettings, revision: ModelRevision, *, indexes: bool
+) -> None:
+    """Create what is absent of the collection and its payload indexes, and check the recorded revision.
+
+    Raises:
+        ModelMismatchError: the collection was written by another encoder.
+    """
+    name = settings.collection
+    if not await calls("look for the collection", lambda: client.collection_exists(name)):
+        await _create(client, calls, settings, revision)
+    info = await calls("describe the collection", lambda: client.get_collection(name))
+    recorded = (info.config.metadata or {}).get(RECORD_KEY)
+    require_same_model(recorded, revision, where=f"collection {name!r}")
+    if not indexes:
+        return
+    for field, schema in _payload_indexes().items():
+        if field not in info.payload_schema:
+            await calls(
+                "index a payload field",
+                lambda field=field, schema=schema: client.create_payload_index(name, field, schema, wait=True),  # type: ignore[misc]  # mypy cannot type a lambda that binds its loop variables
+            )
+
+
+async def _create(
+    client: AsyncQdrantClient, calls: StoreCalls, settings: VectorSettings, revision: ModelRevision
+) -> None:
+    async def create() -> bool:
+        # A process beside us, or a first try whose answer was lost, may have made it since we looked.
+        if await client.collection_exists(settings.collection):
+            return False
+        return await client.create_collection(
+            settings.collection,
+            vectors_config={TEXT_VECTOR: models.VectorParams(size=revision.dimension, distance=models.Distance.COSINE)},
+            hnsw_config=models.HnswConfigDiff(
+                m=settings.hnsw.m, payload_m=settings.hnsw.payload_m, ef_construct=settings.hnsw.ef_construct
+            ),
+            quantization_config=_quantisation(settings),
+            shard_number=settings.shards,
+            replication_factor=settings.replicas,
+            write_consistency_factor=settings.replicas // 2 + 1,
+            metadata={RECORD_KEY: revision_record(revision)},
+        )
+
+    try:
+        created = await calls("create the collection", create)
+    except ConfigurationError:
+        # The server answers INVALID_ARGUMENT to the slower of two creators.
+        if not await calls("look for the collection", lambda: client.collection_exists(settings.collection)):
+            raise
+        created = False
+    if created:
+        log.info("collection created", collection=settings.collection, model=revision.model, revision=revision.id)
+
+
+def _quantisation(settings: VectorSettings) -> models.ScalarQuantization | None:
+    if settings.quantisation is Quantisation.NONE:
+        return None
+    return models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8))
+
+
+def _payload_indexes() -> dict[str, models.PayloadSchemaType | models.KeywordIndexParams | models.IntegerIndexParams]:
+    """Every field that a filter or a guard names, so that a server in strict mode accepts both."""
+    keyword, integer = models.KeywordIndexType.KEYWORD, models.IntegerIndexType.INTEGER
+    return {
+        record.TENANT: models.KeywordIndexParams(type=keyword, is_tenant=True),
+        **{field: models.KeywordIndexParams(type=keyword) for field in record.KEYWORD_FIELDS},
+        **{field: models.IntegerIndexParams(type=integer, lookup=True, range=False) for field in record.INTEGER_FIELDS},
+        **dict.fromkeys(record.FLOAT_FIELDS, models.PayloadSchemaType.FLOAT),
+    }

@@ -1,0 +1,56 @@
+"""What the server's queries and guards look like: the one place where a search's visibility is decided here."""
+
+from collections.abc import Mapping
+
+from qdrant_client import models
+
+from retrieval.filters import CatalogueFilter
+from retrieval.vectors import record
+from schemas.identity import TenantId
+
+
+def visible(within: CatalogueFilter) -> models.Filter:
+    """The tenant's living products that meet every condition."""
+    must: list[models.Condition] = [_equals(record.TENANT, within.tenant), _equals(record.ALIVE, 1)]
+    if within.brands:
+        must.append(_any_of(record.BRAND, within.brands))
+    if within.categories:
+        must.append(_any_of(record.CATEGORY, within.categories))
+    if within.price_min is not None or within.price_max is not None:
+        bounds = models.Range(gte=within.price_min, lte=within.price_max)
+        must.append(models.FieldCondition(key=record.PRICE, range=bounds))
+    if within.in_stock:
+        must.append(_equals(record.IN_STOCK, 1))
+    return models.Filter(must=must)
+
+
+def population(
+    tenant: TenantId | None, *, alive: bool | None = None, vector: str | None = None
+) -> models.Filter | None:
+    """Points of a tenant (None: of all), by life and by having a vector; None where that is every point."""
+    must: list[models.Condition] = []
+    if tenant is not None:
+        must.append(_equals(record.TENANT, tenant))
+    if alive is not None:
+        must.append(_equals(record.ALIVE, int(alive)))
+    if vector is not None:
+        must.append(models.HasVectorCondition(has_vector=vector))
+    return models.Filter(must=must) if must else None
+
+
+def at_revisions(expected: Mapping[str, int]) -> models.Filter:
+    """Guard of one request over many points: each point id only at its own revision."""
+    return models.Filter(
+        should=[
+            models.Filter(must=[models.HasIdCondition(has_id=[point_id]), _equals(record.REV, rev)])
+            for point_id, rev in expected.items()
+        ]
+    )
+
+
+def _equals(key: str, value: str | int) -> models.FieldCondition:
+    return models.FieldCondition(key=key, match=models.MatchValue(value=value))
+
+
+def _any_of(key: str, values: frozenset[str]) -> models.FieldCondition:
+    return models.FieldCondition(key=key, match=models.MatchAny(any=sorted(values)))
