@@ -1,0 +1,290 @@
+"""The three gRPC services as far as our adapter uses them. One event loop runs them, so each effect is atomic."""
+# ruff: noqa: N802 -- the method names are the protocol's
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import grpc
+import qdrant_edge as edge
+from qdrant_client import grpc as wire
+
+from tests.support.qdrant_grpc import convert
+from tests.support.qdrant_grpc.collections import Collection, Collections
+from tests.support.qdrant_grpc.faults import Fault, Faults
+
+UPDATE_MODES = {
+    wire.UpdateMode.Upsert: edge.UpdateMode.Upsert,
+    wire.UpdateMode.InsertOnly: edge.UpdateMode.InsertOnly,
+    wire.UpdateMode.UpdateOnly: edge.UpdateMode.UpdateOnly,
+}
+INDEX_TYPES = {
+    wire.FieldType.FieldTypeKeyword: edge.KeywordIndexParams,
+    wire.FieldType.FieldTypeInteger: edge.IntegerIndexParams,
+    wire.FieldType.FieldTypeFloat: edge.FloatIndexParams,
+    wire.FieldType.FieldTypeBool: edge.BoolIndexParams,
+}
+SCHEMA_TYPES = {
+    wire.FieldType.FieldTypeKeyword: wire.PayloadSchemaType.Keyword,
+    wire.FieldType.FieldTypeInteger: wire.PayloadSchemaType.Integer,
+    wire.FieldType.FieldTypeFloat: wire.PayloadSchemaType.Float,
+    wire.FieldType.FieldTypeBool: wire.PayloadSchemaType.Bool,
+}
+BEFORE = {
+    Fault.UNAVAILABLE_BEFORE: grpc.StatusCode.UNAVAILABLE,
+    Fault.INTERNAL: grpc.StatusCode.INTERNAL,
+    Fault.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
+}
+
+
+async def refuse(context: grpc.aio.ServicerContext, code: grpc.StatusCode, reason: str) -> NoReturn:
+    await context.abort(code, reason)
+    raise AssertionError("abort raises")
+
+
+class Served:
+    """What the services share: the collections, the faults, and one way to run a method between them."""
+
+    def __init__(self, collections: Collections, faults: Faults) -> None:
+        self.collections = collections
+        self.faults = faults
+
+    async def collection(self, name: str, context: grpc.aio.ServicerContext) -> Collection:
+        if name not in self.collections:
+            await refuse(context, grpc.StatusCode.NOT_FOUND, f"Not found: Collection `{name}` doesn't exist!")
+        return self.collections[name]
+
+    async def run(
+        self,
+        method: str,
+        context: grpc.aio.ServicerContext,
+        effect: Callable[[], Any],
+        *,
+        half: Callable[[], Any] | None = None,
+        ignored: Callable[[wire.UpdateStatus], Any] | None = None,
+    ) -> Any:
+        await self.faults.pass_gate(method)
+        injected = self.faults.take(method)
+        fault = injected.fault if injected else None
+        if fault in BEFORE:
+            await refuse(context, BEFORE[fault], "injected")
+        if fault is Fault.SLOW_BEFORE:
+            await asyncio.sleep(injected.delay_s)
+        if fault is Fault.IGNORE:
+            return ignored(wire.UpdateStatus.Completed)
+        if fault is Fault.WAIT_TIMEOUT:
+            return ignored(wire.UpdateStatus.WaitTimeout)
+        try:
+            if fault is Fault.HALF:
+                half()
+                await refuse(context, grpc.StatusCode.UNAVAILABLE, "injected in the middle of a batch")
+            answer = effect()
+        except convert.UnsupportedError as error:
+            await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except (grpc.aio.AbortError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 -- Edge raises bare Exception; the wire carries it to the client
+            await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        if fault is Fault.SLOW_AFTER:
+            await asyncio.sleep(injected.delay_s)
+        if fault is Fault.UNAVAILABLE_AFTER:
+            await refuse(context, grpc.StatusCode.UNAVAILABLE, "injected after the effect")
+        return answer
+
+
+def upsert_of(points: Any, request: Any) -> edge.UpdateOperation:
+    return edge.UpdateOperation.upsert_points(
+        [convert.point_from_wire(point) for point in points],
+        convert.optional_filter(request, "update_filter"),
+        UPDATE_MODES[request.update_mode],
+    )
+
+
+def completed(numbers: list[int], started: float) -> wire.UpdateBatchResponse:
+    results = [wire.UpdateResult(operation_id=number, status=wire.UpdateStatus.Completed) for number in numbers]
+    return wire.UpdateBatchResponse(result=results, time=time.perf_counter() - started)
+
+
+class Points(wire.PointsServicer):
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    async def UpdateBatch(self, request: wire.UpdateBatchPoints, context: grpc.aio.ServicerContext) -> Any:
+        collection = await self._served.collection(request.collection_name, context)
+        started = time.perf_counter()
+
+        def upserts() -> list[Any]:
+            for operation in request.operations:
+                if operation.WhichOneof("operation") != "upsert":
+                    raise convert.UnsupportedError(f"operation {operation.WhichOneof('operation')}")
+            return [operation.upsert for operation in request.operations]
+
+        def effect() -> wire.UpdateBatchResponse:
+            return completed([collection.apply(upsert_of(upsert.points, upsert)) for upsert in upserts()], started)
+
+        def half() -> None:
+            for upsert in upserts():
+                points = upsert.points[: len(upsert.points) // 2]
+                if points:
+                    collection.apply(upsert_of(points, upsert))
+
+        def ignored(status: wire.UpdateStatus) -> wire.UpdateBatchResponse:
+            return wire.UpdateBatchResponse(result=[wire.UpdateResult(status=status) for _ in request.operations])
+
+        return await self._served.run("UpdateBatch", context, effect, half=half, ignored=ignored)
+
+    async def Get(self, request: wire.GetPoints, context: grpc.aio.ServicerContext) -> Any:
+        collection = await self._served.collection(request.collection_name, context)
+
+        def effect() -> wire.GetResponse:
+            points = collection.shard.retrieve(
+                convert.ids_from_wire(request.ids),
+                convert.with_payload(request.with_payload),
+                convert.with_vectors(request.with_vectors),
+            )
+            return wire.GetResponse(result=[convert.point_to_wire(point) for point in points])
+
+        return await self._served.run("Get", context, effect)
+
+    async def Query(self, request: wire.QueryPoints, context: grpc.aio.ServicerContext) -> Any:
+        collection = await self._served.collection(request.collection_name, context)
+
+        def effect() -> wire.QueryResponse:
+            query = edge.QueryRequest(
+                limit=request.limit,
+                query=edge.Query.Nearest(list(request.query.nearest.dense.data), using=request.using),
+                filter=convert.optional_filter(request, "filter"),
+                with_payload=convert.with_payload(request.with_payload),
+                with_vector=False,
+            )
+            return wire.QueryResponse(result=[convert.hit_to_wire(hit) for hit in collection.shard.query(query)])
+
+        return await self._served.run("Query", context, effect)
+
+    async def Scroll(self, request: wire.ScrollPoints, context: grpc.aio.ServicerContext) -> Any:
+        collection = await self._served.collection(request.collection_name, context)
+
+        def effect() -> wire.ScrollResponse:
+            wanted = edge.ScrollRequest(
+                offset=request.offset.uuid if request.HasField("offset") else None,
+                limit=request.limit,
+                filter=convert.optional_filter(request, "filter"),
+                with_payload=convert.with_payload(request.with_payload),
+                with_vector=convert.with_vectors(request.with_vectors),
+            )
+            points, following = collection.shard.scroll(wanted)
+            return wire.ScrollResponse(
+                result=[convert.point_to_wire(point) for point in points],
+                next_page_offset=None if following is None else wire.PointId(uuid=str(following)),
+            )
+
+        return await self._served.run("Scroll", context, effect)
+
+    async def Count(self, request: wire.CountPoints, context: grpc.aio.ServicerContext) -> Any:
+        collection = await self._served.collection(request.collection_name, context)
+
+        def effect() -> wire.CountResponse:
+            counted = edge.CountRequest(exact=request.exact, filter=convert.optional_filter(request, "filter"))
+            return wire.CountResponse(result=wire.CountResult(count=collection.shard.count(counted)))
+
+        return await self._served.run("Count", context, effect)
+
+    async def CreateFieldIndex(
+        self, request: wire.CreateFieldIndexCollection, context: grpc.aio.ServicerContext
+    ) -> Any:
+        collection = await self._served.collection(request.collection_name, context)
+
+        def effect() -> wire.PointsOperationResponse:
+            schema = INDEX_TYPES[request.field_type]()
+            number = collection.apply(edge.UpdateOperation.create_field_index(request.field_name, schema))
+            result = wire.UpdateResult(operation_id=number, status=wire.UpdateStatus.Completed)
+            return wire.PointsOperationResponse(result=result)
+
+        return await self._served.run("CreateFieldIndex", context, effect)
+
+
+class CollectionsService(wire.CollectionsServicer):
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    async def CollectionExists(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        def effect() -> wire.CollectionExistsResponse:
+            exists = request.collection_name in self._served.collections
+            return wire.CollectionExistsResponse(result=wire.CollectionExists(exists=exists))
+
+        return await self._served.run("CollectionExists", context, effect)
+
+    async def Create(self, request: wire.CreateCollection, context: grpc.aio.ServicerContext) -> Any:
+        def effect() -> wire.CollectionOperationResponse:
+            if request.collection_name in self._served.collections:
+                raise convert.UnsupportedError(f"Wrong input: Collection `{request.collection_name}` already exists!")
+            description = {
+                "vectors": {name: params.size for name, params in request.vectors_config.params_map.map.items()},
+                "metadata": convert.payload_from_wire(request.metadata),
+            }
+            self._served.collections.create(request.collection_name, description)
+            return wire.CollectionOperationResponse(result=True)
+
+        return await self._served.run("Create", context, effect)
+
+    async def Delete(self, request: wire.DeleteCollection, context: grpc.aio.ServicerContext) -> Any:
+        def effect() -> wire.CollectionOperationResponse:
+            return wire.CollectionOperationResponse(result=self._served.collections.delete(request.collection_name))
+
+        return await self._served.run("Delete", context, effect)
+
+    async def Get(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        collection = await self._served.collection(request.collection_name, context)
+
+        def effect() -> wire.GetCollectionInfoResponse:
+            return wire.GetCollectionInfoResponse(result=describe(collection))
+
+        return await self._served.run("GetCollection", context, effect)
+
+
+def describe(collection: Collection) -> wire.CollectionInfo:
+    info = collection.shard.info()
+    vectors = {
+        name: wire.VectorParams(size=size, distance=wire.Distance.Cosine)
+        for name, size in collection.description["vectors"].items()
+    }
+    types = {kind: SCHEMA_TYPES[number] for number, kind in FIELD_TYPE_NAMES.items()}
+    return wire.CollectionInfo(
+        status=wire.CollectionStatus.Green,
+        optimizer_status=wire.OptimizerStatus(ok=True),
+        segments_count=info.segments_count,
+        points_count=info.points_count,
+        payload_schema={
+            field: wire.PayloadSchemaInfo(data_type=types[str(index.data_type).rsplit(".", 1)[-1]])
+            for field, index in info.payload_schema.items()
+        },
+        config=wire.CollectionConfig(
+            params=wire.CollectionParams(
+                shard_number=1,
+                vectors_config=wire.VectorsConfig(params_map=wire.VectorParamsMap(map=vectors)),
+            ),
+            hnsw_config=wire.HnswConfigDiff(m=16, ef_construct=100, full_scan_threshold=10_000),
+            optimizer_config=wire.OptimizersConfigDiff(
+                deleted_threshold=0.2, vacuum_min_vector_number=1000, default_segment_number=0, flush_interval_sec=5
+            ),
+            wal_config=wire.WalConfigDiff(wal_capacity_mb=32, wal_segments_ahead=0),
+            metadata=convert.payload_to_wire(collection.description["metadata"]),
+        ),
+    )
+
+
+FIELD_TYPE_NAMES = {
+    wire.FieldType.FieldTypeKeyword: "Keyword",
+    wire.FieldType.FieldTypeInteger: "Integer",
+    wire.FieldType.FieldTypeFloat: "Float",
+    wire.FieldType.FieldTypeBool: "Bool",
+}
+
+
+class Health(wire.QdrantServicer):
+    def __init__(self, version: str) -> None:
+        self._version = version
+
+    async def HealthCheck(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        return wire.HealthCheckReply(title="qdrant stand-in", version=self._version)
