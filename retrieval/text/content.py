@@ -1,0 +1,59 @@
+"""What a document contributes to each analysed field, and the codes by which it is looked up. Shared by all adapters."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from retrieval.analysis.abbreviations import SHIPPED, Abbreviations
+from retrieval.analysis.folding import fold_code
+from retrieval.analysis.pipeline import analyse
+from retrieval.analysis.tokens import Token, TokenKind
+from schemas.documents import SearchDocument
+
+
+class TextField(StrEnum):
+    """The analysed fields. Kinds of token are kept apart so that a size does not lengthen the title it stands in."""
+
+    TITLE = "title"
+    LABELS = "labels"
+    SIZES = "sizes"
+    CODES = "codes"
+    BODY = "body"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A living document's tokens by field, and the exact codes that name it."""
+
+    tokens: dict[TextField, tuple[Token, ...]]
+    codes: frozenset[str]
+
+
+_TITLE_FIELDS = {
+    TokenKind.WORD: TextField.TITLE,
+    TokenKind.NUMBER: TextField.TITLE,
+    TokenKind.MEASURE: TextField.SIZES,
+    TokenKind.CODE: TextField.CODES,
+}
+
+
+def content_of(document: SearchDocument, abbreviations: Abbreviations = SHIPPED) -> Content:
+    """Analyse a document for the index."""
+    tokens: dict[TextField, list[Token]] = {field: [] for field in TextField}
+    for token in analyse(document.title, abbreviations).tokens:
+        tokens[_TITLE_FIELDS[token.kind]].append(token)
+    names = [document.sku, document.part_number, *document.ean]
+    tokens[TextField.LABELS] = list(analyse(f"{document.brand} , {document.category}", abbreviations).tokens)
+    tokens[TextField.CODES] += [token for token in analyse(" , ".join(names)).tokens if token.kind is TokenKind.CODE]
+    tokens[TextField.BODY] = list(analyse(_body(document), abbreviations).tokens)
+    codes = frozenset(filter(None, map(fold_code, names)))
+    known = {token.text for token in tokens[TextField.CODES]}
+    tokens[TextField.CODES] += [Token(code, TokenKind.CODE, 0) for code in sorted(codes - known)]
+    return Content({field: tuple(found) for field, found in tokens.items()}, codes)
+
+
+def _body(document: SearchDocument) -> str:
+    attributes: Iterable[str] = (
+        f"{name} {value}" for name, value in document.attributes.items() if not isinstance(value, bool)
+    )
+    return " \n ".join([document.description, *document.bullets, *attributes])

@@ -1,0 +1,197 @@
+"""A text index in memory: the port's reference, small and exact, for tests and for catalogues of a few thousand products.
+
+Scores are BM25 computed from the definition (Robertson and Walker; k1 = 1.2, b = 0.75, the idf that Lucene and Tantivy
+use) over all living documents, by the same scoring plan as the Tantivy adapter. Nothing is kept on disk.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from retrieval.analysis.folding import fold_code
+from retrieval.analysis.tokens import AnalysedText
+from retrieval.filters import CatalogueFilter, fold_keyword
+from retrieval.text.content import Content, TextField, content_of
+from retrieval.text.port import Applied, Checkpoint, TextCounts, TextHit
+from retrieval.text.revisions import newest_by_key
+from retrieval.text.scoring import WeightedTerm, scoring_plan
+from retrieval.text.settings import FieldWeights
+from schemas.documents import SearchDocument
+from schemas.identity import SkuKey, TenantId
+
+_K1: Final = 1.2
+_B: Final = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    document: SearchDocument
+    content: Content
+    frequencies: Mapping[TextField, Counter[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    entries: Mapping[SkuKey, _Entry] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
+
+    def living(self) -> list[tuple[SkuKey, _Entry]]:
+        return [(key, entry) for key, entry in self.entries.items() if not entry.document.deleted]
+
+
+class MemoryTextStore:
+    """What a writer and its readers share: the last commit."""
+
+    def __init__(self) -> None:
+        self.commit = _Commit()
+
+
+class MemoryTextWriter:
+    """Applies documents to a store; each batch becomes visible whole, with its checkpoint."""
+
+    def __init__(self, store: MemoryTextStore) -> None:
+        self._store = store
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint of the last commit; None for a new store."""
+        return self._store.commit.checkpoint
+
+    def apply(self, documents: Sequence[SearchDocument], checkpoint: Checkpoint) -> Applied:
+        """Write documents and checkpoint; a document older than the held revision is dropped."""
+        entries = dict(self._store.commit.entries)
+        written = 0
+        for key, document in newest_by_key(documents).items():
+            held = entries.get(key)
+            if held is not None and held.document.rev > document.rev:
+                continue
+            entries[key] = _entry(document)
+            written += 1
+        self._store.commit = _Commit(MappingProxyType(entries), checkpoint)
+        return Applied(written=written, outdated=len(documents) - written)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class MemoryTextReader:
+    """Reads the commit of a store that it loaded last."""
+
+    def __init__(self, store: MemoryTextStore, weights: FieldWeights | None = None) -> None:
+        self._store = store
+        self._weights = weights or FieldWeights()
+        self._commit = store.commit
+
+    def refresh(self) -> bool:
+        """Load the newest commit; whether there was a newer one."""
+        newest = self._store.commit
+        newer = newest is not self._commit
+        self._commit = newest
+        return newer
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint of the loaded commit."""
+        return self._commit.checkpoint
+
+    def search(self, query: AnalysedText, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
+        """The `limit` best living products by BM25, best first."""
+        living = self._commit.living()
+        positions = scoring_plan(query, self._weights)
+        statistics = _Statistics.of(living, {term for terms in positions for term in terms})
+        hits: list[TextHit] = []
+        for key, entry in living:
+            if not _meets(entry.document, within):
+                continue
+            matched = [
+                scores for terms in positions if (scores := [s for t in terms if (s := statistics.score(entry, t)) > 0])
+            ]
+            if matched:
+                hits.append(TextHit(key, sum(self._combined(scores) for scores in matched)))
+        return sorted(hits, key=lambda hit: (-hit.score, hit.key))[: max(limit, 0)]
+
+    def lookup_code(self, code: str, *, within: CatalogueFilter, limit: int) -> list[SkuKey]:
+        """Living products whose SKU, EAN or part number is exactly this, in folded form without separators."""
+        folded = fold_code(code)
+        named = (key for key, e in self._commit.living() if folded in e.content.codes and _meets(e.document, within))
+        return sorted(named)[: max(limit, 0)]
+
+    def matching(self, keys: Collection[SkuKey], within: CatalogueFilter) -> frozenset[SkuKey]:
+        """Which of these products are alive here and meet the filter."""
+        return frozenset(key for key, document in self.fetch(keys).items() if _meets(document, within))
+
+    def fetch(self, keys: Collection[SkuKey]) -> dict[SkuKey, SearchDocument]:
+        """Stored documents of the products that are held, tombstones included."""
+        entries = self._commit.entries
+        return {key: entries[key].document for key in keys if key in entries}
+
+    def counts(self, tenant: TenantId | None = None) -> TextCounts:
+        """Exact counts over one tenant, or over all."""
+        documents = [e.document for key, e in self._commit.entries.items() if tenant in (None, key.tenant)]
+        living = [document for document in documents if not document.deleted]
+        return TextCounts(
+            alive=len(living),
+            dead=len(documents) - len(living),
+            with_text_vector=sum(bool(document.text_hash) for document in living),
+            with_image=sum(bool(document.images) for document in living),
+        )
+
+    def tenants(self) -> tuple[TenantId, ...]:
+        """Tenants that have living products, sorted."""
+        return tuple(sorted({key.tenant for key, _ in self._commit.living()}))
+
+    def revisions(self) -> Iterator[tuple[SkuKey, int]]:
+        """Every held product, tombstones included, with its revision."""
+        return iter([(key, entry.document.rev) for key, entry in self._commit.entries.items()])
+
+    def _combined(self, scores: list[float]) -> float:
+        best = max(scores)
+        return best + self._weights.tie * (sum(scores) - best) + self._weights.coverage
+
+
+@dataclass(frozen=True, slots=True)
+class _Statistics:
+    """What BM25 needs of the collection: its size, each term's document frequency, each field's mean length."""
+
+    size: int
+    holding: Mapping[tuple[TextField, str], int]
+    mean_length: Mapping[TextField, float]
+
+    @classmethod
+    def of(cls, living: list[tuple[SkuKey, _Entry]], terms: set[WeightedTerm]) -> _Statistics:
+        entries = [entry for _, entry in living]
+        holding = {(t.field, t.text): sum(t.text in e.frequencies[t.field] for e in entries) for t in terms}
+        lengths = {f: sum(e.frequencies[f].total() for e in entries) / max(len(entries), 1) for f in TextField}
+        return cls(len(entries), holding, lengths)
+
+    def score(self, entry: _Entry, term: WeightedTerm) -> float:
+        """BM25 of one term in one field, times its weight; 0 where the document does not hold it."""
+        frequencies = entry.frequencies[term.field]
+        frequency = frequencies[term.text]
+        if not frequency:
+            return 0.0
+        holding = self.holding[term.field, term.text]
+        idf = math.log(1 + (self.size - holding + 0.5) / (holding + 0.5))
+        norm = _K1 * (1 - _B + _B * frequencies.total() / self.mean_length[term.field])
+        return term.weight * idf * frequency * (_K1 + 1) / (frequency + norm)
+
+
+def _entry(document: SearchDocument) -> _Entry:
+    content = Content({}, frozenset()) if document.deleted else content_of(document)
+    return _Entry(document, content, {f: Counter(t.text for t in tokens) for f, tokens in content.tokens.items()})
+
+
+def _meets(document: SearchDocument, within: CatalogueFilter) -> bool:
+    if document.deleted or document.tenant != within.tenant:
+        return False
+    for value, wanted in ((document.brand, within.brands), (document.category, within.categories)):
+        if wanted and fold_keyword(value) not in {fold_keyword(one) for one in wanted}:
+            return False
+    if within.price_min is not None and (document.price is None or document.price < within.price_min):
+        return False
+    if within.price_max is not None and (document.price is None or document.price > within.price_max):
+        return False
+    return document.in_stock or not within.in_stock

@@ -1,0 +1,160 @@
+"""Readers of a Tantivy text index: search, lookup and hydration over the newest commit that was loaded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import tantivy
+
+from retrieval.analysis.folding import fold_code
+from retrieval.analysis.tokens import AnalysedText
+from retrieval.filters import CatalogueFilter
+from retrieval.text import queries
+from retrieval.text.compatibility import METADATA_FILE, require_compatible
+from retrieval.text.port import Checkpoint, TextCounts, TextHit
+from retrieval.text.schema import Field, Flag
+from retrieval.text.settings import TextIndexSettings
+from retrieval.text.snapshot import Snapshot
+from schemas.documents import SearchDocument
+from schemas.errors import NotReadyError
+from schemas.identity import SkuKey, TenantId
+
+_Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A commit and the state of the files on disk that it was read from."""
+
+    commit: _Stamp
+    origin: _Stamp
+    index: tantivy.Index
+    snapshot: Snapshot
+
+
+class TantivyReader:
+    """Reads an index that another process writes; takes no lock and changes nothing on disk.
+
+    The index may not be there yet: until `refresh` has found it, every question raises NotReadyError.
+    """
+
+    def __init__(self, settings: TextIndexSettings) -> None:
+        """Open the index where it is there.
+
+        Raises:
+            IncompatibleIndexError: another schema, analysis or library version wrote it.
+        """
+        self._directory = settings.directory
+        self._weights = settings.weights
+        self._refreshing = threading.Lock()
+        self._loaded: _Loaded | None = None
+        self.refresh()
+
+    def refresh(self) -> bool:
+        """Load the newest commit if there is a newer one; whether there was. Two `stat` calls when there is none.
+
+        An index that was put in the place of the old one (a rebuild, a restored snapshot) is opened anew.
+
+        Raises:
+            IncompatibleIndexError: the index that is there now was written by another version.
+        """
+        with self._refreshing:
+            # Stamps first: a commit between them and the load only causes one more load.
+            commit, origin = _stamp(self._directory / "meta.json"), _stamp(self._directory / METADATA_FILE)
+            if commit is None or origin is None:
+                return False
+            before = self._loaded
+            if before is not None and (before.commit, before.origin) == (commit, origin):
+                return False
+            if before is None or before.origin != origin:
+                index = _open(self._directory)
+            else:
+                index = before.index
+                index.reload()
+            self._loaded = _Loaded(commit, origin, index, Snapshot(index.searcher()))
+            return True
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint of the loaded commit."""
+        return self._snapshot().checkpoint()
+
+    def search(self, query: AnalysedText, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
+        """The `limit` best living products by BM25 over the analysed fields, best first."""
+        ranked = queries.ranked(query, self._weights, within)
+        if ranked is None or limit < 1:
+            return []
+        snapshot = self._snapshot()
+        found = snapshot.searcher.search(ranked, limit, count=False).hits
+        hits = [TextHit(snapshot.key(address), score) for score, address in found]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.key))
+
+    def lookup_code(self, code: str, *, within: CatalogueFilter, limit: int) -> list[SkuKey]:
+        """Living products whose SKU, EAN or part number is exactly this, in folded form without separators."""
+        folded = fold_code(code)
+        if not folded:
+            return []
+        snapshot = self._snapshot()
+        named = queries.every(queries.term(Field.LOOKUP, folded), queries.filtered(within))
+        return sorted(snapshot.key(address) for address in snapshot.addresses(named, limit))
+
+    def matching(self, keys: Collection[SkuKey], within: CatalogueFilter) -> frozenset[SkuKey]:
+        """Which of these products are alive here and meet the filter."""
+        return frozenset(self._snapshot().matched(keys, queries.filtered(within)))
+
+    def fetch(self, keys: Collection[SkuKey]) -> dict[SkuKey, SearchDocument]:
+        """Stored documents of the products that are held, tombstones included."""
+        if not keys:
+            return {}
+        snapshot = self._snapshot()
+        documents = map(snapshot.document, snapshot.addresses(queries.keyed(keys), len(keys)))
+        return {document.key: document for document in documents}
+
+    def counts(self, tenant: TenantId | None = None) -> TextCounts:
+        """Exact counts over one tenant, or over all."""
+        snapshot = self._snapshot()
+        alive = queries.living(tenant)
+        return TextCounts(
+            alive=snapshot.count(alive),
+            dead=snapshot.count(queries.buried(tenant)),
+            with_text_vector=snapshot.count(alive, queries.flagged(Flag.TEXT_VECTOR)),
+            with_image=snapshot.count(alive, queries.flagged(Flag.IMAGE)),
+        )
+
+    def tenants(self) -> tuple[TenantId, ...]:
+        """Tenants that have living products, sorted."""
+        snapshot = self._snapshot()
+        # The dictionary still names tenants whose last product is gone until its segments merge.
+        named = (TenantId(text) for text, _ in snapshot.searcher.terms_with_prefix(Field.LIVING, ""))
+        return tuple(sorted(tenant for tenant in named if snapshot.count(queries.living(tenant))))
+
+    def revisions(self) -> Iterator[tuple[SkuKey, int]]:
+        """Every held product, tombstones included, with its revision, all of one commit."""
+        return self._snapshot().all_revisions()
+
+    def _snapshot(self) -> Snapshot:
+        loaded = self._loaded
+        if loaded is None:
+            raise NotReadyError(
+                f"there is no text index in {self._directory} yet. Start the replica, or wait until it has made one."
+            )
+        return loaded.snapshot
+
+
+def _open(directory: Path) -> tantivy.Index:
+    require_compatible(directory)
+    index = tantivy.Index.open(str(directory))
+    index.config_reader(reload_policy="manual")
+    index.reload()
+    return index
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    # Both files are replaced by renaming, so that a new content is a new inode.
+    return status.st_ino, status.st_mtime_ns, status.st_size

@@ -1,0 +1,130 @@
+"""The Tantivy schema and how a search document becomes a Tantivy document.
+
+Which documents a search may find is decided here and nowhere else: only a living document has its tenant under
+`living`, and every search requires that term. A tombstone keeps its key, revision and stored bytes and nothing more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Final
+
+import tantivy
+
+from retrieval.filters import fold_keyword
+from retrieval.text.content import TextField, content_of
+from retrieval.text.port import Checkpoint
+from schemas.documents import SearchDocument
+
+SCHEMA_VERSION: Final = "1"
+"""Raise it with every change of the fields or of what they hold."""
+
+
+class Field(StrEnum):
+    """The fields beside the analysed ones (`TextField`)."""
+
+    KEY = "key"
+    """`tenant/sku`, exact: what a document is replaced by; stored beside the document, to be read without parsing it."""
+    KEY_HASH = "key_hash"
+    """64 bits of the key as a fast field: maps a match back to one of the keys asked for without its stored bytes."""
+    REV = "rev"
+    LIVING = "living"
+    """The tenant, of living documents."""
+    BURIED = "buried"
+    """The tenant, of tombstones."""
+    FLAGS = "flags"
+    BRAND = "brand"
+    CATEGORY = "category"
+    PRICE = "price"
+    LOOKUP = "lookup"
+    """SKU, part number and EANs as folded codes."""
+    DOCUMENT = "document"
+    """The stored record value, or the checkpoint's JSON."""
+
+
+class Flag(StrEnum):
+    """Terms of `Field.FLAGS`."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    TEXT_VECTOR = "text_vector"
+    IMAGE = "image"
+    IN_STOCK = "in_stock"
+    CHECKPOINT = "checkpoint"
+
+
+def build_schema() -> tantivy.Schema:
+    """The schema of a new index. Analysed fields arrive tokenised, so that no tokenizer has to be registered."""
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field(Field.KEY, stored=True, tokenizer_name="raw", index_option="basic")
+    exact = (Field.LIVING, Field.BURIED, Field.FLAGS, Field.BRAND, Field.CATEGORY, Field.LOOKUP)
+    for field in exact:
+        builder.add_text_field(field, tokenizer_name="raw", index_option="basic")
+    for text_field in TextField:
+        option = "position" if text_field is TextField.TITLE else "freq"
+        builder.add_text_field(text_field, tokenizer_name="raw", index_option=option)
+    builder.add_unsigned_field(Field.KEY_HASH, fast=True)
+    builder.add_unsigned_field(Field.REV, fast=True)
+    builder.add_float_field(Field.PRICE, indexed=True, fast=True)
+    builder.add_bytes_field(Field.DOCUMENT, stored=True)
+    return builder.build()
+
+
+def key_hash(key: str) -> int:
+    """64 bits of BLAKE2b over the key."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest())
+
+
+def to_tantivy(document: SearchDocument) -> tantivy.Document:
+    """The document as Tantivy takes it, living or tombstone."""
+    key = str(document.key)
+    entry = tantivy.Document()
+    entry.add_text(Field.KEY, key)
+    entry.add_unsigned(Field.KEY_HASH, key_hash(key))
+    entry.add_unsigned(Field.REV, document.rev)
+    entry.add_bytes(Field.DOCUMENT, document.to_bytes())
+    if document.deleted:
+        entry.add_text(Field.BURIED, document.tenant)
+        entry.add_text(Field.FLAGS, Flag.DEAD)
+        return entry
+    entry.add_text(Field.LIVING, document.tenant)
+    for flag in _flags(document):
+        entry.add_text(Field.FLAGS, flag)
+    entry.add_text(Field.BRAND, fold_keyword(document.brand))
+    entry.add_text(Field.CATEGORY, fold_keyword(document.category))
+    if document.price is not None:
+        entry.add_float(Field.PRICE, document.price)
+    content = content_of(document)
+    for code in content.codes:
+        entry.add_text(Field.LOOKUP, code)
+    for field, tokens in content.tokens.items():
+        placed = [tantivy.Token(token.text, token.position, 0, 0) for token in tokens]
+        entry.add_pre_tokenized_text(field, tantivy.PreTokenizedString("", placed))
+    return entry
+
+
+def _flags(document: SearchDocument) -> list[Flag]:
+    held = {
+        Flag.ALIVE: True,
+        Flag.TEXT_VECTOR: bool(document.text_hash),
+        Flag.IMAGE: bool(document.images),
+        Flag.IN_STOCK: document.in_stock,
+    }
+    return [flag for flag, holds in held.items() if holds]
+
+
+def checkpoint_to_tantivy(checkpoint: Checkpoint) -> tantivy.Document:
+    """The checkpoint as a document of its own, committed together with the data that it speaks of."""
+    offsets = {str(partition): offset for partition, offset in checkpoint.offsets.items()}
+    entry = tantivy.Document()
+    entry.add_text(Field.FLAGS, Flag.CHECKPOINT)
+    entry.add_bytes(Field.DOCUMENT, json.dumps({"log_id": checkpoint.log_id, "offsets": offsets}).encode())
+    return entry
+
+
+def checkpoint_from_bytes(stored: bytes) -> Checkpoint:
+    """Read what `checkpoint_to_tantivy` stored."""
+    content = json.loads(stored)
+    return Checkpoint(content["log_id"], {int(partition): offset for partition, offset in content["offsets"].items()})

@@ -1,0 +1,91 @@
+"""One loaded commit of a Tantivy index: the questions that the writer and the readers both ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import tantivy
+
+from retrieval.text import queries
+from retrieval.text.port import Checkpoint
+from retrieval.text.schema import Field, Flag, checkpoint_from_bytes, key_hash
+from schemas.documents import SearchDocument
+from schemas.identity import SkuKey
+
+_PAGE = 4096
+
+
+class Snapshot:
+    """A searcher over one commit. It stays valid while later commits, merges and clean-ups go on."""
+
+    __slots__ = ("searcher",)
+
+    def __init__(self, searcher: tantivy.Searcher) -> None:
+        self.searcher = searcher
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint that was committed with this data."""
+        found = self.searcher.search(queries.flagged(Flag.CHECKPOINT), 1, count=False).hits
+        return checkpoint_from_bytes(self.stored(found[0][1])) if found else None
+
+    def count(self, *conditions: tantivy.Query) -> int:
+        """How many documents meet all conditions, exactly."""
+        result = self.searcher.search(queries.every(*conditions), 1, count=True)
+        return int(result.count)  # type: ignore[attr-defined]  # the stubs leave it out
+
+    def addresses(self, query: tantivy.Query, limit: int) -> list[tantivy.DocAddress]:
+        """Up to `limit` matches, in no particular order."""
+        if limit < 1:
+            return []
+        return [address for _, address in self.searcher.search(queries.unscored(query), limit, count=False).hits]
+
+    def key(self, address: tantivy.DocAddress) -> SkuKey:
+        """The product of one match."""
+        return SkuKey.parse(str(self.searcher.doc(address).get_first(Field.KEY)))
+
+    def stored(self, address: tantivy.DocAddress) -> bytes:
+        """The stored record value of one match."""
+        content = self.searcher.doc(address).get_first(Field.DOCUMENT)
+        assert isinstance(content, bytes), "every document and the checkpoint store one"
+        return content
+
+    def document(self, address: tantivy.DocAddress) -> SearchDocument:
+        """The stored document of one match."""
+        return SearchDocument.model_validate_json(self.stored(address))
+
+    def matched(self, keys: Collection[SkuKey], narrowed: tantivy.Query | None = None) -> list[SkuKey]:
+        """Which of `keys` are held and, where given, meet `narrowed`; read from fast fields alone."""
+        return [key for key, _ in self._held(keys, narrowed)]
+
+    def revisions_of(self, keys: Collection[SkuKey]) -> dict[SkuKey, int]:
+        """The held revision of each of `keys` that is held."""
+        held = self._held(keys, None)
+        revisions = self._integers(Field.REV, [address for _, address in held])
+        return {key: revision for (key, _), revision in zip(held, revisions, strict=True)}
+
+    def all_revisions(self) -> Iterator[tuple[SkuKey, int]]:
+        """Every held product, living or not, with its revision."""
+        everything = queries.unscored(queries.living()), queries.unscored(queries.buried())
+        for query in everything:
+            addresses = self.addresses(query, self.count(query))
+            for start in range(0, len(addresses), _PAGE):
+                page = addresses[start : start + _PAGE]
+                revisions = self._integers(Field.REV, page)
+                for address, revision in zip(page, revisions, strict=True):
+                    yield self.key(address), revision
+
+    def _held(
+        self, keys: Collection[SkuKey], narrowed: tantivy.Query | None
+    ) -> list[tuple[SkuKey, tantivy.DocAddress]]:
+        if not keys:
+            return []
+        # The terms compare whole keys; the hash only tells which of these few keys a match is.
+        by_hash = {key_hash(str(key)): key for key in keys}
+        query = queries.keyed(keys) if narrowed is None else queries.every(queries.keyed(keys), narrowed)
+        addresses = self.addresses(query, len(keys))
+        hashes = self._integers(Field.KEY_HASH, addresses)
+        return [(by_hash[found], address) for found, address in zip(hashes, addresses, strict=True)]
+
+    def _integers(self, field: Field, addresses: list[tantivy.DocAddress]) -> list[int]:
+        """An unsigned fast field that every document but the checkpoint has."""
+        return [int(value or 0) for value in self.searcher.fast_field_values(field, addresses)]

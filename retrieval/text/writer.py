@@ -1,0 +1,109 @@
+"""The writer of a Tantivy text index: batches of documents and the checkpoint they came with, in one commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+import tantivy
+
+from retrieval.text.compatibility import require_compatible, write_metadata
+from retrieval.text.port import Applied, Checkpoint
+from retrieval.text.revisions import newest_by_key
+from retrieval.text.schema import Field, Flag, build_schema, checkpoint_to_tantivy, to_tantivy
+from retrieval.text.settings import TextIndexSettings
+from retrieval.text.snapshot import Snapshot
+from schemas.documents import SearchDocument
+from schemas.errors import IndexInUseError
+
+log = structlog.get_logger(__name__)
+
+
+class TantivyWriter:
+    """The one writer of an index directory; holds Tantivy's lock on it. Not thread-safe: one tailer calls it."""
+
+    def __init__(self, settings: TextIndexSettings) -> None:
+        """Open the index, or make it.
+
+        Raises:
+            IndexInUseError: another writer holds the directory.
+            IncompatibleIndexError: another schema, analysis or library version wrote it.
+        """
+        self._directory = settings.directory
+        self._index = _open_or_create(settings.directory)
+        self._index.config_reader(reload_policy="manual")
+        # One indexing thread: a batch then becomes one segment, and a commit's cost is dominated by its segments.
+        self._writer: tantivy.IndexWriter | None = _lock(self._index, settings)
+        self._snapshot = self._load()
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint of the last commit; None for a new index."""
+        return self._snapshot.checkpoint()
+
+    def apply(self, documents: Sequence[SearchDocument], checkpoint: Checkpoint) -> Applied:
+        """Write documents and checkpoint in one atomic commit; a document older than the held revision is dropped."""
+        writer = self._open_writer()
+        newest = newest_by_key(documents)
+        held = self._snapshot.revisions_of(newest)
+        fresh = {key: document for key, document in newest.items() if document.rev >= held.get(key, 0)}
+        started = time.perf_counter()
+        try:
+            for key, document in fresh.items():
+                if key in held:
+                    writer.delete_documents_by_term(Field.KEY, str(key))
+                writer.add_document(to_tantivy(document))
+            writer.delete_documents_by_term(Field.FLAGS, Flag.CHECKPOINT)
+            writer.add_document(checkpoint_to_tantivy(checkpoint))
+            writer.commit()
+        except BaseException:
+            writer.rollback()
+            raise
+        self._snapshot = self._load()
+        applied = Applied(written=len(fresh), outdated=len(documents) - len(fresh))
+        log.debug(
+            "text batch committed",
+            written=applied.written,
+            outdated=applied.outdated,
+            milliseconds=round((time.perf_counter() - started) * 1e3, 1),
+            segments=self._snapshot.searcher.num_segments,
+        )
+        return applied
+
+    def close(self) -> None:
+        """Let running merges finish, and let go of the directory. Every `apply` has committed or rolled back already."""
+        if self._writer is None:
+            return
+        self._writer.wait_merging_threads()
+        self._writer = None
+
+    def _open_writer(self) -> tantivy.IndexWriter:
+        if self._writer is None:
+            raise IndexInUseError(f"the text index in {self._directory} was closed. Open a new writer.")
+        return self._writer
+
+    def _load(self) -> Snapshot:
+        self._index.reload()
+        return Snapshot(self._index.searcher())
+
+
+def _open_or_create(directory: Path) -> tantivy.Index:
+    directory.mkdir(parents=True, exist_ok=True)
+    if tantivy.Index.exists(str(directory)):
+        require_compatible(directory)
+        return tantivy.Index.open(str(directory))
+    # Metadata first: a crash in between leaves a folder that the next start takes for a new one.
+    write_metadata(directory)
+    return tantivy.Index(build_schema(), str(directory))
+
+
+def _lock(index: tantivy.Index, settings: TextIndexSettings) -> tantivy.IndexWriter:
+    try:
+        return index.writer(settings.heap_mb * 1_000_000, num_threads=1)
+    except ValueError as error:
+        if "LockBusy" not in str(error):
+            raise
+        raise IndexInUseError(
+            f"another process writes the text index in {settings.directory}. Stop it first, or choose another directory."
+        ) from error
