@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from indexer.plan import Arrival, fold, merge, plan
-from indexer.planned import PlannedWork, count_events, work_of
+from indexer.plan import Arrival, Stale, fold, merge, plan
+from indexer.planned import PlannedWork, count_events
 from indexer.ports import (
     Clock,
     DeadLetterSink,
@@ -103,7 +103,7 @@ class Pipeline:
         started = self._clock.monotonic()
         first_look = triage(records, self._parser, max_record_bytes=self._limits.max_record_bytes)
         report = BatchReport(records=len(records), ignored=first_look.ignored)
-        unplannable = await self._settle(fold(first_look.arrivals), report, lease)
+        unplannable = await self._settle(fold(first_look.arrivals), report, lease, publish_stale=True)
         await self._bury([*first_look.letters, *unplannable], report, lease)
         report.total_seconds = self._clock.monotonic() - started
         return report
@@ -111,12 +111,15 @@ class Pipeline:
     async def apply(self, arrivals: Sequence[Arrival], lease: Lease = _PERMANENT) -> BatchReport:
         """Take parsed changes in, whatever log they came from: the entrance for replays and rebuilds.
 
+        Unlike in `process`, a product of which only older changes come is not published again: they were taken in
+        long ago, and a replay of the whole log would otherwise publish the whole catalogue.
+
         Raises:
             RetryableError: a dependency failed; applying the same changes again is safe and completes them.
         """
         started = self._clock.monotonic()
         report = BatchReport(records=len(arrivals))
-        unplannable = await self._settle(fold(arrivals), report, lease)
+        unplannable = await self._settle(fold(arrivals), report, lease, publish_stale=False)
         await self._bury(unplannable, report, lease)
         report.total_seconds = self._clock.monotonic() - started
         return report
@@ -137,7 +140,7 @@ class Pipeline:
         return report
 
     async def _settle(
-        self, groups: Mapping[SkuKey, list[Arrival]], report: BatchReport, lease: Lease
+        self, groups: Mapping[SkuKey, list[Arrival]], report: BatchReport, lease: Lease, *, publish_stale: bool
     ) -> list[DeadLetter]:
         """Merge and write until no guarded write is refused; returns what could not be planned at all."""
         letters: list[DeadLetter] = []
@@ -150,7 +153,7 @@ class Pipeline:
             read_at = self._clock.monotonic()
             stored = await self._index.read(list(pending))
             report.read_seconds += self._clock.monotonic() - read_at
-            planned = await self._plan(pending, stored, report, letters)
+            planned = await self._plan(pending, stored, report, letters, publish_stale=publish_stale)
             refused = await self._carry_out(planned, read_at, report, lease)
             report.contended += len(refused)
             pending = {key: pending[key] for key in pending if key in refused}
@@ -166,6 +169,8 @@ class Pipeline:
         stored: Mapping[SkuKey, PointPayload],
         report: BatchReport,
         letters: list[DeadLetter],
+        *,
+        publish_stale: bool,
     ) -> list[PlannedWork]:
         planned: list[PlannedWork] = []
         for number, (key, arrivals) in enumerate(pending.items(), start=1):
@@ -178,11 +183,10 @@ class Pipeline:
                 log.exception("product could not be planned", key=str(key))
                 letters.extend(dead_letter(arrival.record, error, key) for arrival in arrivals)
                 continue
-            work = work_of(key, decision, merged)
-            if work is None:
+            if isinstance(decision, Stale) and not publish_stale:
                 count_events(merged, report)
             else:
-                planned.append(work)
+                planned.append(PlannedWork(key, decision, merged))
             if number % self._limits.plan_slice == 0:
                 await asyncio.sleep(0)
         return planned

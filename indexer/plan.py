@@ -2,8 +2,9 @@
 
 The rule that makes streaming cheap lives here: a vector is computed again only where the digest of the embedded text or
 the model's revision changed, so a change of price or stock costs no inference. The rule that makes crashes harmless
-lives here too: an event that was merged before is published again, because the crash may have come between the write
-to the vector store and the write to the documents topic; only an older one is dropped.
+lives here too: an event that was merged before, or overtaken, changes nothing, but the product is published again, for
+whoever worked on it first may have crashed between the vector store and the documents topic, or after producing a
+document that had been overtaken.
 """
 
 from __future__ import annotations
@@ -77,9 +78,9 @@ class Noop:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """Newer events were merged before; whoever merged them publishes."""
+    """Newer events were merged before: nothing to write; published again only where this may be a redelivery."""
 
-    key: SkuKey
+    document: SearchDocument
 
 
 Decision = Embed | PatchPayload | Delete | Noop | Stale
@@ -123,15 +124,14 @@ def plan(
     model: str,
 ) -> Decision:
     """Decide what to do about one product. `model` is the id of the running encoder's revision."""
-    if not merged.applied and not merged.duplicates:
-        return Stale(key)
-
     expected_rev = None if stored is None else stored.rev
     provenance = _NO_VECTOR if stored is None else (stored.text_hash, stored.text_model)
     times = DocumentTimes(changed_us=merged.state.changed_at_us, logged_us=_logged_us(arrivals), indexed_us=0)
     document = compose(
         key, merged.state, rev=(expected_rev or 0) + 1, text_hash=provenance[0], model=provenance[1], times=times
     )
+    if stored is not None and not merged.applied and not merged.duplicates:
+        return Stale(document.model_copy(update={"rev": stored.rev, "times": times}))
     if not merged.state.alive:
         if stored is not None and not merged.applied:
             return Noop(document.model_copy(update={"rev": stored.rev, "times": times}))

@@ -17,16 +17,16 @@ from schemas.identity import SkuKey
 
 @dataclass(frozen=True, slots=True)
 class PlannedWork:
-    """One product's decision (never `Stale`: that needs no work) and what its events did."""
+    """One product's decision and what its events did."""
 
     key: SkuKey
-    decision: Embed | PatchPayload | Delete | Noop
+    decision: Decision
     merged: Merged
 
     @property
     def write(self) -> PointWrite | None:
         """The guarded write; None where nothing is written."""
-        return None if isinstance(self.decision, Noop) else self.decision.write
+        return None if isinstance(self.decision, Noop | Stale) else self.decision.write
 
     @property
     def document(self) -> SearchDocument:
@@ -55,13 +55,8 @@ class PlannedWork:
                 report.patched += 1
             case Delete():
                 report.deleted += 1
-            case Noop():
+            case Noop() | Stale():
                 report.republished += 1
-
-
-def work_of(key: SkuKey, decision: Decision, merged: Merged) -> PlannedWork | None:
-    """The work that a decision asks for; None for a stale one."""
-    return None if isinstance(decision, Stale) else PlannedWork(key, decision, merged)
 
 
 def count_events(merged: Merged, report: BatchReport) -> None:

@@ -1,0 +1,154 @@
+"""Hand-written fakes of the indexer's ports: a log of documents in memory, a clock that stands still, a counting encoder."""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from indexer.pipeline import Pipeline, PipelineLimits
+from indexer.ports import LeaseLostError
+from indexer.records import DeadLetter, InboundRecord, TopicPartition
+from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.port import Matrix
+from retrieval.vectors.memory import MemoryIndex
+from retrieval.vectors.port import VectorIndex
+from schemas.building import build_document
+from schemas.changes import ChangeEvent, facet_key
+from schemas.documents import SearchDocument
+from schemas.events.canonical import encode_event
+from schemas.events.parser import EventParser
+from schemas.identity import SkuKey
+from schemas.version import SourceVersion
+
+TOPIC = "warehouse.changes"
+
+
+class FakeClock:
+    """Time that passes only when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def now_us(self) -> int:
+        return int(self.seconds * 1e6)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class DocumentLog:
+    """The documents topic in memory; `fail_next` makes one publish fail before its effect."""
+
+    def __init__(self) -> None:
+        self.documents: list[SearchDocument] = []
+        self.fail_next: Exception | None = None
+
+    async def publish(self, documents: Sequence[SearchDocument]) -> None:
+        if self.fail_next is not None:
+            error, self.fail_next = self.fail_next, None
+            raise error
+        self.documents.extend(documents)
+
+    def compacted(self) -> dict[SkuKey, SearchDocument]:
+        """What a replica that is built from the topic now ends with: the last document of each key."""
+        return {document.key: document for document in self.documents}
+
+
+class DeadLetterLog:
+    """The dead-letter topic in memory."""
+
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+
+    async def send(self, letters: Sequence[DeadLetter]) -> None:
+        self.letters.extend(letters)
+
+
+class CountingEncoder:
+    """Hashed words, computed at once; remembers every text that it was asked for."""
+
+    def __init__(self, model: str = "") -> None:
+        self._encoder = HashingEncoder()
+        self.model = model or self._encoder.revision.id
+        self.texts: list[str] = []
+
+    async def encode(self, texts: Sequence[str]) -> Matrix:
+        self.texts.extend(texts)
+        return self._encoder.encode_passages(texts)
+
+
+class FakeControl:
+    """A consumer that only remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.committed: list[dict[TopicPartition, int]] = []
+        self.rewound: list[dict[TopicPartition, int]] = []
+        self.refuse: Exception | None = None
+
+    async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.committed.append(dict(next_offsets))
+
+    def rewind(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self.rewound.append(dict(offsets))
+
+
+class LostLease:
+    """A lease that holds for some checks, then is gone."""
+
+    def __init__(self, checks: int = 0) -> None:
+        self._left = checks
+
+    def check(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise LeaseLostError
+
+
+async def no_sleep(delay: float, /) -> None:
+    """Pauses that take no time."""
+    del delay
+
+
+def make_pipeline(index: VectorIndex | None = None, **parts: Any) -> Pipeline:
+    """A pipeline on fakes; any part can be given."""
+    defaults: dict[str, Any] = {
+        "parser": EventParser(),
+        "index": index or MemoryIndex(),
+        "publisher": DocumentLog(),
+        "dead_letters": DeadLetterLog(),
+        "encoder": CountingEncoder(),
+        "compose": build_document,
+        "clock": FakeClock(),
+        "rng": random.Random(7),
+        "sleep": no_sleep,
+        "limits": PipelineLimits(embed_chunk=4, plan_slice=16),
+    }
+    return Pipeline(**{**defaults, **parts})
+
+
+def event(sku: str, facet: str, version: int, fields: Mapping[str, Any] | None, *, epoch: int = 0) -> ChangeEvent:
+    """A change of one facet of one product of the tenant `acme`; `fields` None deletes the row."""
+    return ChangeEvent(
+        key=SkuKey.of("acme", sku),
+        facet=facet_key(facet),
+        version=SourceVersion.of(version, epoch),
+        fields=fields,
+        changed_at_us=1_700_000_000_000_000 + version,
+    )
+
+
+def record(source: ChangeEvent | bytes | None, offset: int = 0, *, key: bytes | None = b"", partition: int = 0, headers: tuple[tuple[str, bytes | None], ...] = ()) -> InboundRecord:  # fmt: skip
+    """A record of the change topic that carries an event, or the given bytes."""
+    value = encode_event(source) if isinstance(source, ChangeEvent) else source
+    if key == b"":
+        key = source.key.kafka_key if isinstance(source, ChangeEvent) else b"acme/x"
+    return InboundRecord(TOPIC, partition, offset, 1_700_000_100_000 + offset, key, value, headers)
+
+
+def records_of(events: Sequence[ChangeEvent], *, partition: int = 0) -> list[InboundRecord]:
+    """Records of one partition, in order."""
+    return [record(one, offset, partition=partition) for offset, one in enumerate(events)]

@@ -1,0 +1,109 @@
+"""What a batch decides for one product, as tables."""
+
+from typing import Any
+
+import pytest
+
+from indexer.plan import Arrival, Delete, Embed, Noop, PatchPayload, Stale, fold, merge, plan
+from retrieval.vectors.port import PointPayload
+from schemas.building import build_document
+from schemas.changes import ChangeEvent
+from schemas.identity import SkuKey
+from tests.support.indexing.fakes import event, record
+
+KEY = SkuKey.of("acme", "A1")
+BOLT = {"title": "Hex bolt M8", "brand": "Fix It", "category": "Bolts"}
+
+
+def arrivals(*events: ChangeEvent) -> list[Arrival]:
+    return [Arrival(one, record(one, offset)) for offset, one in enumerate(events)]
+
+
+def decide(stored: PointPayload | None, *events: ChangeEvent, model: str = "m1") -> Any:
+    came = arrivals(*events)
+    return plan(KEY, stored, merge(stored, came), came, compose=build_document, model=model)
+
+
+def stored_after(*events: ChangeEvent, model: str = "m1") -> PointPayload:
+    decision = decide(None, *events, model=model)
+    return decision.write.payload
+
+
+NEW = event("A1", "item", 10, BOLT)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "events", "expected"),
+    [
+        ("a new product is embedded", (), (NEW,), Embed),
+        ("a price alone costs no inference", (NEW,), (event("A1", "price", 11, {"price": 2.5}),), PatchPayload),
+        ("a stock alone costs no inference", (NEW,), (event("A1", "stock:b2", 11, {"stock": 4}),), PatchPayload),
+        ("the item's own price costs no inference", (NEW,), (event("A1", "item", 11, {**BOLT, "price": 3}),), PatchPayload),
+        ("blanks in the title cost no inference", (NEW,), (event("A1", "item", 11, {**BOLT, "title": " Hex  bolt M8"}),), PatchPayload),
+        ("another title is embedded", (NEW,), (event("A1", "item", 11, {**BOLT, "title": "Hex bolt M10"}),), Embed),
+        ("another brand is embedded", (NEW,), (event("A1", "item", 11, {**BOLT, "brand": "Acme"}),), Embed),
+        ("a deletion is a tombstone", (NEW,), (event("A1", "item", 11, None),), Delete),
+        ("a price before the product is kept without a vector", (), (event("A1", "price", 9, {"price": 1}),), Delete),
+        ("the same event again is published again", (NEW,), (NEW,), Noop),
+        ("an older event is dropped", (NEW,), (event("A1", "item", 9, {"title": "Old"}),), Stale),
+        ("an older event beside the same one is published again", (NEW,), (event("A1", "item", 9, BOLT), NEW), Noop),
+        ("a stale upsert after a deletion stays dropped", (NEW, event("A1", "item", 12, None)), (event("A1", "item", 11, BOLT),), Stale),
+        ("the same deletion again is published again", (NEW, event("A1", "item", 12, None)), (event("A1", "item", 12, None),), Noop),
+        ("an unchanged product that comes back costs no inference", (NEW, event("A1", "item", 12, None)), (event("A1", "item", 13, BOLT),), PatchPayload),
+        ("a new epoch wins over higher sequences", (NEW,), (event("A1", "item", 1, {"title": "New era"}, epoch=1),), Embed),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_decision(name: str, stored: tuple[ChangeEvent, ...], events: tuple[ChangeEvent, ...], expected: type) -> None:
+    payload: PointPayload | None = None
+    for one in stored:
+        payload = decide(payload, one).write.payload
+    assert type(decide(payload, *events)) is expected
+
+
+def test_another_model_embeds_again_even_where_nothing_changed() -> None:
+    decision = decide(stored_after(NEW), NEW, model="m2")
+    assert isinstance(decision, Embed)
+    assert decision.document.model == decision.write.payload.text_model == "m2"
+
+
+def test_a_write_names_the_revision_that_was_read_and_counts_on() -> None:
+    first = decide(None, NEW)
+    assert (first.write.expected_rev, first.write.payload.rev, first.document.rev) == (None, 1, 1)
+    second = decide(first.write.payload, event("A1", "price", 11, {"price": 2}))
+    assert (second.write.expected_rev, second.write.payload.rev, second.document.rev) == (1, 2, 2)
+    again = decide(second.write.payload, NEW)
+    assert again.document.rev == 2
+
+
+def test_the_payload_holds_folded_filters_and_the_document_the_times() -> None:
+    decision = decide(None, NEW, event("A1", "price", 12, {"price": 2.5}), event("A1", "stock", 11, {"stock": 0}))
+    payload = decision.write.payload
+    assert (payload.brand, payload.category, payload.price, payload.in_stock, payload.alive) == ("fix it", "bolts", 2.5, False, True)  # fmt: skip
+    assert decision.document.times.changed_us == 1_700_000_000_000_012
+    assert decision.document.times.logged_us == 1_700_000_100_002_000
+
+
+def test_a_tombstone_keeps_the_provenance_of_its_vector_and_carries_times() -> None:
+    alive = stored_after(NEW)
+    gone = decide(alive, event("A1", "item", 11, None))
+    assert gone.write.payload.text_hash == alive.text_hash
+    assert not gone.write.payload.alive
+    assert gone.document.deleted
+    assert gone.document.times.logged_us
+
+
+def test_counts_of_a_merge() -> None:
+    stored = stored_after(NEW)
+    twin = event("A1", "item", 10, {"title": "Another row, same version"})
+    merged = merge(stored, arrivals(NEW, event("A1", "item", 8, BOLT), twin, event("A1", "price", 3, {"price": 1})))
+    assert merged.applied + merged.duplicates + merged.stale == 4
+    assert (merged.duplicates, merged.conflicts) == (1, 1)
+
+
+def test_folding_groups_by_product_in_order_of_arrival() -> None:
+    groups = fold(arrivals(event("A1", "item", 2, BOLT), event("B1", "item", 1, BOLT), event("A1", "item", 1, BOLT)))
+    assert [(str(key), [one.event.version.sequence for one in group]) for key, group in groups.items()] == [
+        ("acme/A1", [2, 1]),
+        ("acme/B1", [1]),
+    ]
