@@ -109,8 +109,8 @@ class MemoryTextReader:
             matched = [
                 scores for terms in positions if (scores := [s for t in terms if (s := statistics.score(entry, t)) > 0])
             ]
-            if matched:
-                hits.append(TextHit(key, sum(self._combined(scores) for scores in matched)))
+            if matched or not query.tokens:
+                hits.append(TextHit(key, sum((self._combined(scores) for scores in matched), 0.0)))
         return sorted(hits, key=lambda hit: (-hit.score, hit.key))[: max(limit, 0)]
 
     def lookup_code(self, code: str, *, within: CatalogueFilter, limit: int) -> list[SkuKey]:
