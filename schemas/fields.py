@@ -122,10 +122,10 @@ _category_text = text_rule(MAX_NAME)
 
 
 def _category(value: Any) -> str | None:
-    """A category, or its path from the root as a list."""
+    """A category, or its path from the root as a list; members that say nothing are left out."""
     if not isinstance(value, list):
         return _category_text(value)
-    return _category_text(" > ".join(filter(None, map(_category_text, value))))
+    return _category_text(" > ".join(filter(None, map(_category_text, filter(None, value)))))
 
 
 _currency_text = text_rule(MAX_CURRENCY)
