@@ -1,0 +1,56 @@
+"""Logging of our processes: JSON lines on standard error for machines, short coloured ones for a terminal."""
+
+import logging
+import os
+import sys
+from typing import Final
+
+import structlog
+
+# Without local variables: settings with keys, and bodies of customers, pass through ours.
+_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+LEVEL_VARIABLE: Final = "FERROFLUX_LOG_LEVEL"
+
+
+def configure_logging() -> None:
+    """Every process's logging: JSON lines, or readable ones on a terminal; level INFO unless the variable says another."""
+    _configure(os.environ.get(LEVEL_VARIABLE, "INFO").upper())
+
+
+def configure_quiet_logging() -> None:
+    """For a process that tells its story itself on a terminal: warnings only, unless the variable asks for more."""
+    _configure(os.environ.get(LEVEL_VARIABLE, "WARNING").upper())
+
+
+def _configure(level: str) -> None:
+    number = logging.getLevelNamesMapping().get(level, logging.INFO)
+    terminal = sys.stderr.isatty()
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    ending: list[structlog.types.Processor] = (
+        [structlog.dev.ConsoleRenderer()]
+        if terminal
+        else [_TRACEBACKS, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.processors.StackInfoRenderer(), *ending],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries log through the standard library: the same form, and only what matters of them.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+        )
+    )
+    logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+    # aiokafka reports every broken connection at a stop as an error of its own; what matters of it our adapters raise.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL if terminal else logging.ERROR)

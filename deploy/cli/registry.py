@@ -1,0 +1,67 @@
+"""Which commands there are, and loading each only when it is called, so that `ferroflux --help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+RUN_PANEL: Final = "Run"
+USE_PANEL: Final = "Use"
+CHECK_PANEL: Final = "Check"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """A command: its name, the module whose `app` it is, its line in the overview; `group` where it has subcommands."""
+
+    name: str
+    module: str
+    help: str
+    panel: str
+    group: bool = False
+
+
+COMMANDS: Final = (
+    CommandEntry("up", "deploy.cli.run.up", "Run everything in one process, over one data directory.", RUN_PANEL),
+    CommandEntry("indexer", "deploy.cli.run.indexer", "Run an indexer: change events from Kafka to the indexes.", RUN_PANEL),
+    CommandEntry("replica", "deploy.cli.run.replica", "Run a text replica: documents from Kafka to local disk.", RUN_PANEL),
+    CommandEntry("api", "deploy.cli.run.api", "Run the search API and the page.", RUN_PANEL),
+    CommandEntry("ingest", "deploy.cli.use.ingest", "Load a catalogue file (CSV, JSON lines, Parquet).", USE_PANEL),
+    CommandEntry("produce", "deploy.cli.use.produce", "Send one change of one product.", USE_PANEL),
+    CommandEntry("search", "deploy.cli.use.search", "Search, and see why each product was found.", USE_PANEL),
+    CommandEntry("status", "deploy.cli.use.status", "Show counts, lag and freshness of a running system.", USE_PANEL),
+    CommandEntry("doctor", "deploy.cli.doctor.command", "Say what is missing here, and how to get it.", CHECK_PANEL),
+    CommandEntry("events", "deploy.cli.events", "Check files of change events before you send them.", CHECK_PANEL, group=True),
+    CommandEntry("version", "deploy.cli.version", "Print the version and those of the engines.", CHECK_PANEL),
+)  # fmt: skip
+
+
+class LazyGroup(TyperGroup):
+    """The root command. For its own help it holds one line a command; the one that is called is loaded then."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._entries = {entry.name: entry for entry in COMMANDS}
+        for entry in COMMANDS:
+            self.add_command(
+                TyperCommand(name=entry.name, help=entry.help, rich_help_panel=entry.panel, rich_markup_mode=None)
+            )
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command as usual, then put the real one in the place of its line."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is None or command is None:
+            return name, command, rest
+        return name, load(self._entries[name]), rest
+
+
+def load(entry: CommandEntry) -> Any:
+    """Import a command's module and build its command."""
+    app: typer.Typer = importlib.import_module(entry.module).app
+    command = typer.main.get_group(app) if entry.group else typer.main.get_command(app)
+    command.name = entry.name
+    return command

@@ -1,0 +1,1 @@
+"""Commands that run a process: the embedded system, the indexer, the replica, the API."""

@@ -1,0 +1,43 @@
+"""`ferroflux api`: the search API and the page."""
+
+from typing import Annotated, Final
+
+import typer
+
+from deploy.cli.logs import configure_logging
+from query_api.bootstrap import run_api
+from query_api.settings import ApiSettings
+
+app = typer.Typer()
+
+_HELP: Final = """Run the search API and the page, on the replica that `ferroflux replica` keeps on this machine.
+
+Workers are processes that share the port and the replica; each has its own encoder (about 400 MB). SIGTERM lets running
+requests finish. Everything else is set by the environment.
+
+**Example**
+
+    FERROFLUX_VECTORS__KIND=qdrant FERROFLUX_VECTORS__URL=http://qdrant:6334 ferroflux api --workers 4 --port 8080
+"""
+
+
+@app.command(help=_HELP)
+def api(
+    *,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that serve.")] = 1,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; default: FERROFLUX_HTTP__HOST.", show_default=False)
+    ] = "",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; default: FERROFLUX_HTTP__PORT.", show_default=False)
+    ] = None,
+) -> None:
+    """Run the search API."""
+    configure_logging()
+    settings = ApiSettings()
+    chosen = {name: value for name, value in (("host", host or None), ("port", port)) if value is not None}
+    run_api(
+        settings.model_copy(update={"http": settings.http.model_copy(update=chosen)}),
+        workers,
+        prepare_process=configure_logging,
+    )

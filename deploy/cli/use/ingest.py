@@ -1,0 +1,197 @@
+"""`ferroflux ingest`: a catalogue file as change events, with progress, resumable."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.cli.options import DataDirOption, KeyOption, UrlOption
+from deploy.cli.progress import FractionProgress
+from deploy.embedded.storage.layout import DataDirectory
+from deploy.http_client import api_key, locate
+from deploy.ingest.columns import ColumnMapping
+from deploy.ingest.convert import Rejected, RowConverter
+from deploy.ingest.resume import Checkpoint, RunState, run_name
+from deploy.ingest.rows import Row, RowSource
+from deploy.ingest.run import IngestReport, IngestRun
+from deploy.ingest.targets import ChangeTarget, HttpTarget, KafkaTarget
+from schemas.errors import InvalidRequestError
+from schemas.identity import tenant_id
+from schemas.topics import KafkaSettings
+
+app = typer.Typer()
+
+EXIT_REJECTED: Final = 1
+
+_EXAMPLES: Final = """
+Columns are recognised by their names, in Spanish and English (`sku`, `codigo`, `titulo`, `marca`, `precio`,
+`existencia`, `imagen`, …); a column that is no field becomes an attribute of the product. A run that was interrupted
+goes on where it stopped when the same command is given again, and gives every row the version that it had.
+
+**Examples**
+
+    ferroflux ingest catalogue.csv --tenant my-shop
+
+    ferroflux ingest export.parquet --tenant my-shop --map title=NOMBRE_ART --map price=PVP
+
+    ferroflux ingest products.jsonl.gz --kafka broker:9092 --reject bad-rows.jsonl
+"""
+
+
+@app.command(epilog=None, help=f"Load a catalogue file (csv, tsv, jsonl, either with .gz, or parquet).\n{_EXAMPLES}")
+def ingest(
+    file: Annotated[Path, typer.Argument(help="The file; its ending says the format.", show_default=False)],
+    *,
+    tenant: Annotated[str, typer.Option(help="Shop of rows that name none.", show_default=False)] = "",
+    maps: Annotated[
+        list[str] | None, typer.Option("--map", help="`field=column`; `field=` leaves a field out. May be repeated.")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="YAML file of `field: column` lines.", show_default=False)
+    ] = None,
+    kafka: Annotated[
+        str, typer.Option(help="Send to the Kafka cluster at HOST:PORT instead of a running `up`.", show_default=False)
+    ] = "",
+    topic: Annotated[str, typer.Option(help="With --kafka: the topic.")] = "warehouse.changes",
+    url: UrlOption = "",
+    data_dir: DataDirOption = None,
+    key: KeyOption = "",
+    currency: Annotated[str, typer.Option(help="Currency of prices whose row names none.", show_default=False)] = "",
+    decimal_comma: Annotated[
+        bool, typer.Option("--decimal-comma", help="Read 1.234,50 as people in Spain write it.")
+    ] = False,
+    delimiter: Annotated[str, typer.Option(help="CSV delimiter; found by itself otherwise.", show_default=False)] = "",
+    encoding: Annotated[str, typer.Option(help="Encoding of a CSV file, such as latin-1.")] = "utf-8",
+    sequence: Annotated[
+        int | None,
+        typer.Option(min=0, help="Version of the first row; default: now, in microseconds.", show_default=False),
+    ] = None,
+    epoch: Annotated[int, typer.Option(min=0, help="Epoch of the versions: raise it after a source was restored.")] = 0,
+    reject: Annotated[
+        Path | None, typer.Option(help="Write bad rows to this file (JSON lines).", show_default=False)
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget an interrupted run of this file.")] = False,
+) -> None:
+    """Load a catalogue file."""
+    console = Console(stderr=True)
+    if tenant:
+        tenant_id(tenant)
+    columns = ColumnMapping.of(maps or (), mapping)
+    source = RowSource(file, delimiter=delimiter, encoding=encoding)
+    target = _target(kafka, topic, url, data_dir, key)
+    options = (tenant, currency, str(decimal_comma), str(sequence), str(epoch), repr(sorted(columns.chosen.items())))
+    checkpoint = Checkpoint.load(
+        DataDirectory.resolve(data_dir).ingest,
+        run_name(file, target.name, options),
+        RunState(
+            file=str(file.absolute()),
+            target=target.name,
+            first_sequence=time.time_ns() // 1_000 if sequence is None else sequence,
+        ),
+        restart=restart,
+    )
+    converter = RowConverter(
+        columns,
+        checkpoint.state.first_sequence,
+        tenant=tenant,
+        currency=currency,
+        decimal_comma=decimal_comma,
+        epoch=epoch,
+    )
+    _announce(console, source, converter, target, checkpoint)
+    started = time.monotonic()
+    report = asyncio.run(_run(console, source, converter, target, checkpoint, reject))
+    _summarise(console, report, time.monotonic() - started, target.name, reject)
+    if report.rejected:
+        raise typer.Exit(EXIT_REJECTED)
+
+
+def _target(kafka: str, topic: str, url: str, data_dir: Path | None, key: str) -> ChangeTarget:
+    if kafka and url:
+        raise InvalidRequestError("--kafka and --url name two targets: give one of them")
+    if kafka:
+        # The rest (TLS, SASL) comes from the same variables as the indexer's: FERROFLUX_KAFKA__SECURITY_PROTOCOL, …
+        settings = kafka_settings().model_copy(update={"bootstrap": kafka})
+        return KafkaTarget(settings, topic)
+    return HttpTarget(locate(url, data_dir), api_key=api_key(key))
+
+
+def kafka_settings() -> KafkaSettings:
+    """How to reach Kafka, from the environment."""
+    from pydantic_settings import BaseSettings, SettingsConfigDict  # noqa: PLC0415 - only --kafka needs it
+
+    class _KafkaEnvironment(BaseSettings):
+        model_config = SettingsConfigDict(env_prefix="FERROFLUX_", env_nested_delimiter="__", extra="ignore")
+        kafka: KafkaSettings = KafkaSettings()
+
+    return _KafkaEnvironment().kafka
+
+
+async def _run(
+    console: Console,
+    source: RowSource,
+    converter: RowConverter,
+    target: ChangeTarget,
+    checkpoint: Checkpoint,
+    reject: Path | None,
+) -> IngestReport:
+    rejects = reject.open("ab") if reject is not None else None
+
+    def keep(row: Rejected) -> None:
+        if rejects is not None:
+            rejects.write(orjson.dumps({"line": row.line, "reason": row.reason, "row": row.raw}) + b"\n")
+            rejects.flush()
+
+    try:
+        with FractionProgress(console, "ingesting") as bar:
+
+            def show(report: IngestReport) -> None:
+                bar.update(source.fraction, f"{report.skipped + report.rows:,} rows, {report.rejected:,} bad")
+
+            async with target:
+                return await IngestRun(source, converter, target, checkpoint, show, keep).run()
+    finally:
+        if rejects is not None:
+            rejects.close()
+
+
+def _announce(
+    console: Console, source: RowSource, converter: RowConverter, target: ChangeTarget, checkpoint: Checkpoint
+) -> None:
+    first = next((row for row in source if isinstance(row, Row)), None)
+    if first is None:
+        raise InvalidRequestError(f"{source.path} holds no row that can be read")
+    resolved = converter.columns(tuple(first.cells))
+    renamed = [f"{name} ← {column}" if name != column else name for name, column in resolved.columns.items()]
+    console.print(f"[bold]{source.path.name}[/] → {target.name}", highlight=False)
+    console.print(f"  fields      {', '.join(renamed)}", highlight=False)
+    if resolved.extra:
+        console.print(f"  attributes  {', '.join(resolved.extra)}", highlight=False, markup=False)
+    if checkpoint.resumed:
+        console.print(
+            f"  going on after row {checkpoint.state.rows_done:,} of an interrupted run (--restart forgets it)"
+        )
+
+
+def _summarise(console: Console, report: IngestReport, seconds: float, target: str, reject: Path | None) -> None:
+    rate = report.rows / seconds if seconds else 0.0
+    console.print(
+        f"{report.rows:,} rows in {seconds:.1f} s ({rate:,.0f}/s): {report.changes:,} changes to {target}, "
+        f"{report.rejected:,} bad rows" + (f", {report.skipped:,} done before" if report.skipped else ""),
+        highlight=False,
+    )
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for name, count in sorted(report.products_by_tenant.items()):
+        table.add_row(f"  {name}", f"{count:,} products")
+    if report.products_by_tenant:
+        console.print(table)
+    for rejected in report.rejections:
+        console.print(f"  line {rejected.line}: {rejected.reason}", highlight=False, markup=False)
+    if report.rejected > len(report.rejections):
+        where = f"all of them in {reject}" if reject else "--reject FILE keeps them all"
+        console.print(f"  … and {report.rejected - len(report.rejections):,} more; {where}", highlight=False)

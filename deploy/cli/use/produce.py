@@ -1,0 +1,171 @@
+"""`ferroflux produce`: one change of one product, sent by hand."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+import orjson
+import typer
+
+from deploy.cli.options import DataDirOption, KeyOption, UrlOption
+from deploy.cli.use.ingest import kafka_settings
+from deploy.http_client import ApiClient, api_key, locate
+from deploy.ingest.convert import EncodedEvent
+from deploy.ingest.targets import HttpTarget, KafkaTarget
+from schemas.changes import ITEM_FACET, ChangeEvent, facet_key, facet_name
+from schemas.errors import InvalidRequestError, NotFoundError, NotReadyError
+from schemas.fields import normalise_fields
+from schemas.identity import SkuKey
+from schemas.version import SourceVersion
+
+app = typer.Typer()
+
+_POLL_S: Final = 0.02
+_WAIT_S: Final = 30.0
+_FACET_OF_FIELD: Final = {"price": "price", "currency": "price", "stock": "stock"}
+
+_HELP: Final = """Send one change of one product.
+
+A change is the whole row of one facet: `--set` gives all its fields. Price and stock are facets of their own, and the
+facet follows from the fields where you name none, so a price can be set without knowing the title.
+
+**Examples**
+
+    ferroflux produce --tenant my-shop --sku T-100 --set title="Tornillo hexagonal 1/4 x 1" --set brand=Acme
+
+    ferroflux produce --tenant my-shop --sku T-100 --set price=12.50 --set currency=MXN --wait
+
+    ferroflux produce --tenant my-shop --sku T-100 --facet stock:branch-2 --set stock=40
+
+    ferroflux produce --tenant my-shop --sku T-100 --delete
+"""
+
+
+@app.command(help=_HELP)
+def produce(
+    *,
+    tenant: Annotated[str, typer.Option(help="The shop.", show_default=False)],
+    sku: Annotated[str, typer.Option(help="The product.", show_default=False)],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help='`field=value`; a value may be JSON, such as `ean=["7501"]`. May be repeated.'),
+    ] = None,
+    facet: Annotated[
+        str, typer.Option(help="item, price or stock, with :instance where there are several.", show_default=False)
+    ] = "",
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete the facet; the product, for the item facet.")
+    ] = False,
+    version: Annotated[
+        int | None, typer.Option(min=0, help="The row's version; default: now, in microseconds.", show_default=False)
+    ] = None,
+    epoch: Annotated[int, typer.Option(min=0, help="The version's epoch.")] = 0,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until a search sees it, and say how long that took.")
+    ] = False,
+    kafka: Annotated[
+        str, typer.Option(help="Send to the Kafka cluster at HOST:PORT instead of a running `up`.", show_default=False)
+    ] = "",
+    topic: Annotated[str, typer.Option(help="With --kafka: the topic.")] = "warehouse.changes",
+    url: UrlOption = "",
+    data_dir: DataDirOption = None,
+    key: KeyOption = "",
+) -> None:
+    """Send one change of one product."""
+    sequence = time.time_ns() // 1_000 if version is None else version
+    event = build_event(tenant, sku, sets or [], facet, delete=delete, version=SourceVersion.of(sequence, epoch))
+    started = time.monotonic()
+    if kafka:
+        asyncio.run(_to_kafka(kafka, topic, event))
+    else:
+        asyncio.run(_to_running(locate(url, data_dir), api_key(key), event, until_indexed=wait))
+    sent = time.monotonic() - started
+    print(f"{event.key}: {event.facet} at version {event.version} taken in {sent * 1000:.0f} ms")
+    if wait:
+        if kafka:
+            _until_visible(locate(url, data_dir), api_key(key), event)
+        print(f"visible to searches after {(time.monotonic() - started) * 1000:.0f} ms")
+
+
+def build_event(
+    tenant: str, sku: str, sets: list[str], facet: str, *, delete: bool, version: SourceVersion
+) -> ChangeEvent:
+    """The change event of the command line.
+
+    Raises:
+        InvalidRequestError: the options contradict each other.
+        InvalidEventError: a name or a value breaks the contract.
+    """
+    key = SkuKey.of(tenant, sku)
+    fields = dict(map(_pair, sets))
+    if delete and fields:
+        raise InvalidRequestError("--delete takes no --set: a deleted row has no fields")
+    if not delete and not fields:
+        raise InvalidRequestError("nothing to send: give --set field=value, or --delete")
+    chosen = facet_key(facet) if facet else facet_key(_facet_of(fields))
+    normal = None if delete else normalise_fields(facet_name(chosen), fields)
+    return ChangeEvent(key, chosen, version, normal, changed_at_us=time.time_ns() // 1_000)
+
+
+def _pair(raw: str) -> tuple[str, Any]:
+    name, equals, value = raw.partition("=")
+    if not equals:
+        raise InvalidRequestError(f"--set {raw!r} is not of the form field=value")
+    if value[:1] in "[{":
+        try:
+            return name.strip(), orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise InvalidRequestError(f"--set {name}: {value[:40]!r} begins like JSON but is none: {error}") from error
+    return name.strip(), value
+
+
+def _facet_of(fields: dict[str, Any]) -> str:
+    facets = {_FACET_OF_FIELD.get(name, ITEM_FACET) for name in fields}
+    if len(facets) > 1:
+        names = ", ".join(sorted(facets))
+        raise InvalidRequestError(
+            f"these fields belong to several facets ({names}): send each by itself, or name one with --facet "
+            "(the item facet takes all of them, where the shop keeps all in one table)"
+        )
+    return facets.pop()
+
+
+async def _to_running(url: str, key: str, event: ChangeEvent, *, until_indexed: bool) -> None:
+    async with HttpTarget(url, api_key=key) as target:
+        await target.send([EncodedEvent.of(event)], until_indexed=until_indexed)
+
+
+async def _to_kafka(bootstrap: str, topic: str, event: ChangeEvent) -> None:
+    async with KafkaTarget(kafka_settings().model_copy(update={"bootstrap": bootstrap}), topic) as target:
+        await target.send([EncodedEvent.of(event)])
+
+
+def _until_visible(url: str, key: str, event: ChangeEvent) -> None:
+    """Wait until the API's view of the product is as new as the change: by its own time of change."""
+    deadline = time.monotonic() + _WAIT_S
+    with ApiClient(url, key=key) as client:
+        while time.monotonic() < deadline:
+            if _is_visible(client, event):
+                return
+            time.sleep(_POLL_S)
+    raise NotReadyError(
+        f"the change is in Kafka, but no search saw it within {_WAIT_S:.0f} s: `ferroflux status` shows the lag"
+    )
+
+
+def _is_visible(client: ApiClient, event: ChangeEvent) -> bool:
+    deleted = event.is_delete and event.facet == ITEM_FACET
+    try:
+        item = client.get(f"/v1/items/{event.key.sku}", tenant=event.key.tenant)
+    except NotFoundError:
+        return deleted
+    return not deleted and _changed_us(item) >= event.changed_at_us
+
+
+def _changed_us(item: dict[str, Any]) -> int:
+    changed_at = item.get("changed_at")
+    if not changed_at:
+        return 0
+    elapsed = datetime.fromisoformat(changed_at) - datetime(1970, 1, 1, tzinfo=UTC)
+    return elapsed // timedelta(microseconds=1)

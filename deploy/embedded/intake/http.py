@@ -1,0 +1,96 @@
+"""`POST /v1/changes`: change events over HTTP, answered when they are on disk, or when a search finds them."""
+
+import asyncio
+import time
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from deploy.embedded.intake.intake import ChangeIntake
+from deploy.embedded.intake.parsing import MAX_EVENTS, InvalidChangesError, parse_changes
+from query_api.http.access import Access
+from query_api.http.problems import problem_response
+from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
+from schemas.identity import TenantId
+
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+
+_NDJSON: Final = frozenset({"application/x-ndjson", "application/jsonl", "application/x-jsonlines"})
+_JSON: Final = "application/json"
+
+_DESCRIPTION: Final = f"""Send change events: one JSON event a line (`Content-Type: application/x-ndjson`), a JSON list of them, or one.
+
+The answer comes when every event is in the journal on disk: from then on no crash loses it. With `wait=indexed` it
+comes when searches find the change. Sending the same events again changes nothing. At most {MAX_EVENTS} events a
+request; either all of them are taken or none.
+"""
+
+_EXAMPLE: Final = (
+    '{"tenant":"my-shop","sku":"T-100","facet":"item","version":1,"fields":{"title":"Tornillo hexagonal 1/4 x 1"}}\n'
+    '{"tenant":"my-shop","sku":"T-100","facet":"price","version":1,"fields":{"price":12.5,"currency":"MXN"}}\n'
+)
+
+
+class Wait(StrEnum):
+    """What the answer waits for."""
+
+    JOURNALLED = "journalled"
+    INDEXED = "indexed"
+
+
+class ChangesAccepted(BaseModel):
+    """The answer: everything was taken."""
+
+    model_config = ConfigDict(
+        frozen=True, json_schema_extra={"examples": [{"accepted": 2, "state": "journalled", "took_ms": 7.1}]}
+    )
+
+    accepted: int = Field(description="Events taken: all of the request's.")
+    state: Wait = Field(description="`journalled`: no crash loses them; `indexed`: searches find them.")
+    took_ms: float = Field(description="Milliseconds from the request to this answer.")
+
+
+def changes_router(intake: ChangeIntake, access: Access, default_tenant: TenantId) -> APIRouter:
+    """The route over one intake."""
+    router = APIRouter(tags=["changes"])
+    content = {media: {"schema": {"type": "string"}, "example": _EXAMPLE} for media in ("application/x-ndjson", _JSON)}
+    problem: dict[str, Any] = {"model": Problem, "content": {PROBLEM_MEDIA_TYPE: {}}}
+
+    @router.post(
+        "/v1/changes",
+        summary="Send changes",
+        description=_DESCRIPTION,
+        response_model=ChangesAccepted,
+        responses=dict.fromkeys((401, 403, 413, 415, 422, 503), problem),
+        openapi_extra={"requestBody": {"required": True, "content": content}},
+    )
+    async def post_changes(
+        request: Request,
+        wait: Annotated[Wait, Query(description="What the answer waits for.")] = Wait.JOURNALLED,
+    ) -> Response:
+        started = time.perf_counter()
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        # A page of another origin can send text/plain without being asked; these types make its browser ask first.
+        if media_type != _JSON and media_type not in _NDJSON:
+            detail = "send Content-Type: application/x-ndjson (one event a line) or application/json"
+            return problem_response(request, status=415, code="unsupported_media_type", detail=detail)
+        body = await request.body()
+        try:
+            # Two thousand events are tens of milliseconds of parsing: off the loop that answers searches.
+            parsed = await asyncio.to_thread(
+                parse_changes, body, lines=media_type in _NDJSON, default_tenant=default_tenant
+            )
+        except InvalidChangesError as error:
+            return problem_response(request, status=422, code="invalid_request", detail=str(error), errors=error.errors)
+        for tenant in parsed.tenants:
+            access.check(request.headers, tenant)
+        await intake.take(parsed.changes, until_indexed=wait is Wait.INDEXED)
+        answer = ChangesAccepted(
+            accepted=len(parsed.changes), state=wait, took_ms=round((time.perf_counter() - started) * 1000, 2)
+        )
+        return Response(answer.model_dump_json(), media_type=_JSON)
+
+    return router

@@ -1,0 +1,43 @@
+"""Back-pressure between indexer and replica: documents, too, pass through a broker that keeps 5 MB a partition.
+
+The replica reads thousands of documents a second and is nearly always ahead. Where it is not (a burst of price changes
+of products with long texts), an indexer that went on would push documents out of the broker before they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from deploy.embedded.broker import PARTITION_CAP_BYTES
+from deploy.embedded.intake.ends import LogEnds
+from deploy.embedded.intake.progress import LogProgress, Stage
+from indexer.ports import DocumentPublisher
+from schemas.documents import SearchDocument
+
+WAIT_EVERY_BYTES: Final = PARTITION_CAP_BYTES // 2
+"""Even if every document went to one partition, half of its room is left for the next call."""
+
+
+class PacedPublisher:
+    """A `DocumentPublisher` that lets the replica catch up before the broker could forget what it has not read."""
+
+    def __init__(self, publisher: DocumentPublisher, documents: LogEnds, progress: LogProgress) -> None:
+        self._publisher = publisher
+        self._documents = documents
+        self._progress = progress
+        self._unread_bytes = 0
+
+    async def publish(self, documents: Sequence[SearchDocument]) -> None:
+        """Append documents in order, in portions that the broker can hold."""
+        portion: list[SearchDocument] = []
+        for document in documents:
+            size = len(document.to_bytes())
+            if self._unread_bytes + size > WAIT_EVERY_BYTES and (portion or self._unread_bytes):
+                await self._publisher.publish(portion)
+                portion = []
+                await self._documents.reached(self._progress, Stage.READABLE)
+                self._unread_bytes = 0
+            portion.append(document)
+            self._unread_bytes += size
+        await self._publisher.publish(portion)

@@ -1,0 +1,291 @@
+"""The embedded system: the composition root of `ferroflux up`, the order of its start and the order of its stop.
+
+    start: lock → encoder → stores → broker → replica follows → journal applied again → stores compared → index
+           maintained → indexer consumes → search is served
+    stop:  no more changes taken → log drained through indexer and replica → server → indexer → replica → stores → lock
+
+Searches, intake and replica run on the caller's event loop; the indexer has a loop on a thread of its own. Every wait
+for another part is a wait for an offset (`LogProgress`), never for a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaProducer
+
+from deploy.embedded.broker import EmbeddedBroker
+from deploy.embedded.intake.ends import LogEnds
+from deploy.embedded.intake.http import changes_router
+from deploy.embedded.intake.intake import ChangeIntake
+from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal, WatchedWriter
+from deploy.embedded.loop_thread import LoopThread
+from deploy.embedded.narrator import Narrator
+from deploy.embedded.publishing import PacedPublisher
+from deploy.embedded.recovery.reconcile import reconcile
+from deploy.embedded.recovery.replay import replay
+from deploy.embedded.server import EmbeddedServer
+from deploy.embedded.settings import EmbeddedOptions, EmbeddedSettings
+from deploy.embedded.storage.endpoint import Endpoint
+from deploy.embedded.storage.ownership import Ownership, PreviousStop
+from indexer.bootstrap import build_indexer
+from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.service.app import IndexerApp
+from query_api.bootstrap import build_app
+from query_api.http.access import Access
+from query_api.replica.backoff import Backoff
+from query_api.replica.log.kafka import KafkaDocumentLog
+from query_api.replica.tailer import ReplicaTailer
+from retrieval.encoders.factory import load_encoder
+from retrieval.encoders.port import TextEncoder
+from retrieval.text.factory import open_reader, open_writer
+from retrieval.text.port import TextIndexReader
+from retrieval.vectors.edge.index import EdgeIndex
+from schemas.building import build_document
+from schemas.errors import FatalError, FerrofluxError
+from schemas.events.parser import EventParser
+from schemas.identity import TenantId, tenant_id
+from schemas.mapping.loading import load_mapping
+
+log = structlog.get_logger(__name__)
+
+_DRAIN_S: Final = 60.0
+_MAX_REQUEST_BYTES: Final = 1_048_576
+
+
+class ReplicaEndedError(FatalError):
+    """The text replica ended while it was needed; the log has its reason. Start again: it goes on where it stopped."""
+
+    code = "replica_ended"
+
+
+@dataclass(slots=True)
+class EmbeddedSystem:
+    """One running system. Build it with `start`, end it with `stop`; `failed` tells of an end that nobody asked for."""
+
+    options: EmbeddedOptions
+    narrator: Narrator
+    progress: LogProgress = field(default_factory=LogProgress)
+    _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+    _clean: bool = False
+    ownership: Ownership = field(init=False)
+    settings: EmbeddedSettings = field(init=False)
+    encoder: TextEncoder = field(init=False)
+    journal: SqliteChangeJournal = field(init=False)
+    vectors: EdgeIndex = field(init=False)
+    reader: TextIndexReader = field(init=False)
+    broker: EmbeddedBroker = field(init=False)
+    tailer: ReplicaTailer = field(init=False)
+    indexer: IndexerApp = field(init=False)
+    _tailing: asyncio.Task[None] = field(init=False)
+    intake: ChangeIntake = field(init=False)
+    server: EmbeddedServer = field(init=False)
+    _thread: LoopThread = field(init=False)
+    _changes: LogEnds = field(init=False)
+    _documents: LogEnds = field(init=False)
+
+    @property
+    def url(self) -> str:
+        """Base URL of the API and the page."""
+        return self.server.url
+
+    @property
+    def default_tenant(self) -> TenantId:
+        """The tenant of events that name none."""
+        return tenant_id(self.settings.indexer.default_tenant)
+
+    async def start(self) -> None:
+        """Start everything; what has started is stopped again where a later step fails.
+
+        Raises:
+            IndexInUseError: another process owns the data directory.
+            ConfigurationError: a port is taken, or a setting is wrong.
+            FatalError: the model, the collection or the index on disk does not fit.
+        """
+        try:
+            self._take_ownership()
+            await self._open_stores()
+            await self._follow_documents()
+            await self._build_indexer()
+            await self._recover()
+            await self._serve()
+        except BaseException:
+            # Nothing was taken yet: what a recovery had still to do, the next start does.
+            await self._stack.aclose()
+            raise
+
+    async def failed(self) -> FerrofluxError:
+        """Wait for the end of a part that should not end; never returns while all is well."""
+        indexer = asyncio.ensure_future(self._thread.call(self.indexer.failed))
+        tailer = asyncio.ensure_future(self._tailer_ended())
+        try:
+            done, _ = await asyncio.wait({indexer, tailer}, return_when=asyncio.FIRST_COMPLETED)
+            error: FerrofluxError = done.pop().result()
+        finally:
+            indexer.cancel()
+            tailer.cancel()
+        self.progress.fail(error)
+        return error
+
+    async def stop(self) -> None:
+        """Stop in order: everything that was taken goes through to both stores first."""
+        Endpoint.withdraw(self.options.directory)
+        with self.narrator.step("finishing what was taken") as step:
+            await self.intake.close()
+            self._clean = await self._drain()
+            if not self._clean:
+                step.note("not all of it in time; the next start applies the rest from the journal")
+        with self.narrator.step("closing the stores"):
+            await self._stack.aclose()
+
+    def _take_ownership(self) -> None:
+        self.ownership = Ownership.take(self.options.directory)
+        self._stack.callback(lambda: self.ownership.release(clean=self._clean))
+        self.server = EmbeddedServer(host=self.options.http_host, port=self.options.http_port)
+        self._stack.callback(self.server.close)
+
+    async def _open_stores(self) -> None:
+        with self.narrator.step("starting the broker"):
+            self.broker = await EmbeddedBroker.start(port=self.options.kafka_port)
+            self._stack.push_async_callback(self.broker.stop)
+            self.settings = EmbeddedSettings.of(self.options, self.broker)
+            topics = self.settings.kafka.topics
+            await self.broker.create_topics([*topics.changes, topics.documents, topics.dead_letters])
+        with self.narrator.step("loading the text encoder") as step:
+            self.encoder = await asyncio.to_thread(load_encoder, self.settings.indexer.encoder)
+            revision = self.encoder.revision
+            step.note(f"{revision.model}, {revision.dimension} dimensions")
+        with self.narrator.step("opening the stores") as step:
+            self.journal = SqliteChangeJournal.open(self.options.directory.journal)
+            self._stack.push_async_callback(self.journal.close)
+            self.vectors = await EdgeIndex.open(self.settings.vectors)
+            self._stack.push_async_callback(self.vectors.close)
+            await self.vectors.prepare(self.encoder.revision)
+            counts = await self.vectors.counts()
+            step.note(f"{counts.alive:,} products")
+
+    async def _follow_documents(self) -> None:
+        topic = self.settings.kafka.topics.documents
+        self._documents = await self._ends([topic])
+        self._changes = await self._ends(self.settings.kafka.topics.changes)
+        writer = await asyncio.to_thread(open_writer, self.settings.text)
+        self._stack.push_async_callback(asyncio.to_thread, writer.close)
+        self.reader = open_reader(self.settings.text)
+        self.tailer = ReplicaTailer(
+            WatchedWriter(writer, topic, self.progress),
+            lambda: KafkaDocumentLog(self.settings.kafka, self.settings.tail, log_id=self.broker.log_id),
+            topic=topic,
+            report_to=self.options.directory.text,
+            backoff=Backoff(self.settings.tail.retry_first_s, self.settings.tail.retry_most_s),
+        )
+        self._tailing = asyncio.create_task(self.tailer.run(), name="replica-tailer")
+        self._stack.push_async_callback(self._stop_tailer)
+
+    async def _build_indexer(self) -> None:
+        settings = self.settings.indexer
+        mapping = load_mapping(settings.mapping, settings.default_tenant)
+        self._thread = LoopThread("indexer")
+        self._stack.push_async_callback(self._thread.stop)
+
+        async def build() -> tuple[IndexerApp, LogEnds]:
+            ends = LogEnds(self.broker.address, [settings.kafka.topics.documents])
+            await ends.open()
+            app = build_indexer(
+                settings,
+                index=self.vectors,
+                encoder=self.encoder,
+                parser=EventParser(mapping, settings.default_tenant),
+                compose=partial(build_document, policy=mapping.policy),
+                journal=WatchedJournal(self.journal, self.progress),
+                log_id=self.broker.log_id,
+                pace=lambda publisher: PacedPublisher(publisher, ends, self.progress),
+            )
+            await app.prepare()
+            return app, ends
+
+        self.indexer, ends = await self._thread.call(build)
+        self._stack.push_async_callback(self._thread.call, ends.close)
+        self._stack.push_async_callback(self._thread.call, self.indexer.stop)
+
+    async def _recover(self) -> None:
+        previous = self.ownership.previous
+        pending = (await self.journal.size()).pending
+        if previous is not PreviousStop.CLEAN or pending:
+            with self.narrator.step("applying the journal") as step:
+                replayed = await self._thread.call(
+                    lambda: replay(self.journal, self.indexer.pipeline, previous, step.progress)
+                )
+                await self._documents.reached(self.progress, Stage.READABLE)
+                step.note(f"{replayed.records:,} changes")
+        if previous is not PreviousStop.CLEAN:
+            with self.narrator.step("comparing the stores") as step:
+                await asyncio.to_thread(self.reader.refresh)
+                found = await self._thread.call(lambda: reconcile(self.vectors, self.reader, self.indexer.pipeline))
+                await self._documents.reached(self.progress, Stage.READABLE)
+                step.note(f"{found.compared:,} products, {found.republished:,} of them published again")
+        await self.vectors.maintain()
+
+    async def _serve(self) -> None:
+        with self.narrator.step("starting indexer and search"):
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self.broker.address,
+                acks="all",
+                enable_idempotence=True,
+                max_request_size=_MAX_REQUEST_BYTES,
+                max_batch_size=256 * 1024,
+            )
+            await producer.start()
+            self._stack.push_async_callback(producer.stop)
+            self.intake = ChangeIntake(
+                producer, self.settings.kafka.topics.changes[0], self.progress, self._until_searchable
+            )
+            app = build_app(self.settings.api, vectors=self.vectors, encoder=self.encoder, reader=self.reader)
+            access = Access(self.settings.api.http.api_keys)
+            app.include_router(changes_router(self.intake, access, self.default_tenant))
+            self._stack.push_async_callback(self.server.stop)
+            # The group's first rebalance takes three seconds by librdkafka's own clock; searches need not wait for it.
+            await asyncio.gather(
+                self._thread.call(self.indexer.start),
+                self.server.start(app, grace_s=self.settings.api.http.shutdown_s),
+            )
+        Endpoint(pid=os.getpid(), url=self.server.url, kafka=self.broker.address).publish(self.options.directory)
+
+    async def _until_searchable(self) -> None:
+        await self._documents.reached(self.progress, Stage.READABLE)
+        await asyncio.to_thread(self.reader.refresh)
+
+    async def _drain(self) -> bool:
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                await self._changes.reached(self.progress, Stage.APPLIED)
+                await self._documents.reached(self.progress, Stage.READABLE)
+        except (TimeoutError, FerrofluxError) as error:
+            log.warning("the log was not drained before the stop", error=repr(error))
+            return False
+        return True
+
+    async def _ends(self, topics: list[str] | tuple[str, ...]) -> LogEnds:
+        ends = LogEnds(self.broker.address, topics)
+        await ends.open()
+        self._stack.push_async_callback(ends.close)
+        return ends
+
+    async def _stop_tailer(self) -> None:
+        self.tailer.request_stop()
+        # Why it ended, if it did before, was told by `failed`; here only its end counts.
+        await asyncio.wait({self._tailing})
+
+    async def _tailer_ended(self) -> FerrofluxError:
+        try:
+            await asyncio.shield(self._tailing)
+        except FerrofluxError as error:
+            return error
+        except Exception:
+            log.exception("replica ended")
+        return ReplicaEndedError()

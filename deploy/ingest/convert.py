@@ -1,0 +1,166 @@
+"""A row into change events: the product's item facet, and its price and stock as facets of their own.
+
+Price and stock are facets of their own so that a later change of either, from any source, need not know the rest. An
+empty price or stock cell says nothing and changes nothing; every other cell is a part of the full row of the item.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from deploy.ingest import values
+from deploy.ingest.columns import ColumnMapping, ResolvedColumns
+from deploy.ingest.rows import Row, UnreadableRow
+from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
+from schemas.errors import FerrofluxError
+from schemas.events.canonical import encode_event
+from schemas.fields import normalise_fields
+from schemas.identity import SkuKey
+from schemas.version import SourceVersion
+
+T = TypeVar("T")
+
+PRICE_FACET: Final = FacetKey("price")
+STOCK_FACET: Final = FacetKey("stock")
+
+_ITEM_CELLS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
+    "title": ("title", values.text),
+    "description": ("description", values.text),
+    "bullets": ("bullets", values.texts),
+    "brand": ("brand", values.text),
+    "category": ("category", values.text),
+    "part_number": ("part_number", values.text),
+    "ean": ("ean", values.texts),
+    "unit": ("unit", values.text),
+    "image": ("images", values.texts),
+}
+"""Field of a row to field of the item facet, and how its cell is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedEvent:
+    """A change event as it travels: the record key and the canonical JSON."""
+
+    key: bytes
+    value: bytes
+
+    @classmethod
+    def of(cls, event: ChangeEvent) -> EncodedEvent:
+        """Encode one event."""
+        return cls(event.key.kafka_key, encode_event(event))
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that became no events: its line, what the file says there, and why."""
+
+    line: int
+    raw: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A row's events and its tenant."""
+
+    tenant: str
+    changes: tuple[EncodedEvent, ...]
+
+
+@dataclass(slots=True)
+class RowConverter:
+    """Converts rows. `first_sequence` plus the row's number is its version, unless a column gives one.
+
+    A row further down is thereby newer, so that of two rows of one SKU the last stands, as in any import.
+    """
+
+    mapping: ColumnMapping
+    first_sequence: int
+    tenant: str = ""
+    currency: str = ""
+    decimal_comma: bool = False
+    epoch: int = 0
+    _resolved: dict[tuple[str, ...], ResolvedColumns] = field(default_factory=dict)
+
+    def convert(self, row: Row | UnreadableRow, number: int) -> Converted | Rejected:
+        """Convert the row with this number (0 is the first); never raises for what a row holds."""
+        if isinstance(row, UnreadableRow):
+            return Rejected(row.line, row.raw, row.reason)
+        try:
+            return self._convert(row.cells, number)
+        except (FerrofluxError, values.CellError) as error:
+            return Rejected(row.line, orjson.dumps(row.cells, default=str).decode(), str(error))
+
+    def columns(self, names: tuple[str, ...]) -> ResolvedColumns:
+        """How rows with these columns are read."""
+        resolved = self._resolved.get(names)
+        if resolved is None:
+            # Rows of a JSON file may each have other columns; there are few different sets, but none must grow for ever.
+            if len(self._resolved) >= 1_000:
+                self._resolved.clear()
+            resolved = self._resolved[names] = self.mapping.resolve(names)
+        return resolved
+
+    def _convert(self, cells: dict[str, Any], number: int) -> Converted:
+        resolved = self.columns(tuple(cells))
+        given = {name: cells.get(column) for name, column in resolved.columns.items()}
+        key = self._key(given)
+        version = self._version(given.get("sequence"), number)
+        events = [self._event(key, ITEM_FACET, version, self._item(given, cells, resolved))]
+        price = _cell("price", lambda: values.number(given.get("price"), decimal_comma=self.decimal_comma))
+        if price is not None:
+            currency = values.text(given.get("currency")) or self.currency
+            events.append(self._event(key, PRICE_FACET, version, {"price": price, "currency": currency}))
+        stock = _cell("stock", lambda: values.number(given.get("stock"), decimal_comma=self.decimal_comma))
+        if stock is not None:
+            events.append(self._event(key, STOCK_FACET, version, {"stock": stock}))
+        return Converted(key.tenant, tuple(map(EncodedEvent.of, events)))
+
+    def _key(self, given: Mapping[str, Any]) -> SkuKey:
+        sku = values.text(given.get("sku"))
+        if not sku:
+            raise values.CellError("no SKU: name its column with --map sku=COLUMN")
+        tenant = values.text(given.get("tenant")) or self.tenant
+        if not tenant:
+            raise values.CellError("no tenant: give --tenant NAME, or name its column with --map tenant=COLUMN")
+        return SkuKey.of(tenant, sku)
+
+    def _version(self, cell: Any, number: int) -> SourceVersion:
+        if values.is_nothing(cell):
+            return SourceVersion.of(self.first_sequence + number, self.epoch)
+        given = values.text(cell)
+        if not given.isdecimal():
+            raise values.CellError(f"sequence {given[:40]!r} is not a whole number")
+        return SourceVersion.of(int(given), self.epoch)
+
+    def _item(self, given: Mapping[str, Any], cells: Mapping[str, Any], resolved: ResolvedColumns) -> dict[str, Any]:
+        fields = {
+            target: read
+            for name, (target, reader) in _ITEM_CELLS.items()
+            if name in given and (read := _cell(name, lambda: reader(given[name])))  # noqa: B023 - called at once
+        }
+        attributes = {
+            column: values.attribute(cells[column]) for column in resolved.extra if not values.is_nothing(cells[column])
+        }
+        attributes |= _cell("attributes", lambda: values.attributes(given.get("attributes")))
+        if attributes:
+            fields["attributes"] = attributes
+        if "title" not in fields:
+            raise values.CellError("no title: name its column with --map title=COLUMN")
+        return fields
+
+    @staticmethod
+    def _event(key: SkuKey, facet: FacetKey, version: SourceVersion, fields: Mapping[str, Any]) -> ChangeEvent:
+        return ChangeEvent(key, facet, version, normalise_fields(facet, fields), changed_at_us=time.time_ns() // 1_000)
+
+
+def _cell(name: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except values.CellError as error:
+        raise values.CellError(f"{name}: {error}") from error
