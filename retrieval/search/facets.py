@@ -18,8 +18,8 @@ _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 def count_facets(documents: Sequence[SearchDocument], *, values: int, price_buckets: int) -> Facets:
     """Count brands, categories, price ranges and stock over these documents, each once.
 
-    Brands and categories that differ only in case or blanks are one value, shown as it was first met; the `values` most
-    frequent are given, ties in alphabetical order. A product without brand, category or price is in no such count.
+    Brands and categories that differ only in case or blanks are one value, shown as most products write it; the `values`
+    most frequent are given, ties in alphabetical order. A product without brand, category or price is in no such count.
     """
     in_stock = sum(document.in_stock for document in documents)
     return Facets(
@@ -59,12 +59,14 @@ def round_price(price: float) -> float:
 
 
 def _most_frequent(values: Sequence[str], limit: int) -> tuple[tuple[str, int], ...]:
-    counts: Counter[str] = Counter()
-    written: dict[str, str] = {}
+    spellings: dict[str, Counter[str]] = {}
     for value in values:
         folded = fold_keyword(value)
         if folded:
-            counts[folded] += 1
-            written.setdefault(folded, value.strip())
-    ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    return tuple((written[folded], count) for folded, count in ordered[:limit])
+            spellings.setdefault(folded, Counter())[" ".join(value.split())] += 1
+    ordered = sorted(spellings.items(), key=lambda entry: (-entry[1].total(), entry[0]))
+    return tuple((_usual(counts), counts.total()) for _, counts in ordered[:limit])
+
+
+def _usual(spellings: Counter[str]) -> str:
+    return min(spellings, key=lambda spelling: (-spellings[spelling], spelling))

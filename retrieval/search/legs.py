@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Final, Protocol
 
-from retrieval.analysis.tokens import AnalysedText, TokenKind
+from retrieval.analysis.tokens import TokenKind
 from retrieval.search.fusion import RankedHit
 from retrieval.search.query import PreparedQuery
 from retrieval.search.query_vectors import QueryVectors
@@ -136,8 +136,7 @@ class ListLeg:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
 
     def _find(self, query: PreparedQuery) -> list[RankedHit]:
-        hits = self._reader.search(AnalysedText("", ()), within=query.within, limit=self.depth)
-        return [RankedHit(hit.key, hit.score) for hit in hits]
+        return [RankedHit(key, 0.0) for key in self._reader.listed(query.within, limit=self.depth)]
 
 
 def code_candidates(query: PreparedQuery) -> list[str]:

@@ -71,7 +71,7 @@ class PriceRange:
 class Facets:
     """Counts over exactly the candidates of one answer, after all filters.
 
-    `brands` and `categories` are (value as first written, count), most frequent first.
+    `brands` and `categories` are (value as most products write it, count), most frequent first.
     """
 
     brands: tuple[tuple[str, int], ...] = ()

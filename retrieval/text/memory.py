@@ -109,9 +109,14 @@ class MemoryTextReader:
             matched = [
                 scores for terms in positions if (scores := [s for t in terms if (s := statistics.score(entry, t)) > 0])
             ]
-            if matched or not query.tokens:
-                hits.append(TextHit(key, sum((self._combined(scores) for scores in matched), 0.0)))
+            if matched:
+                hits.append(TextHit(key, sum(self._combined(scores) for scores in matched)))
         return sorted(hits, key=lambda hit: (-hit.score, hit.key))[: max(limit, 0)]
+
+    def listed(self, within: CatalogueFilter, *, limit: int) -> list[SkuKey]:
+        """Living products that meet the filter, by key."""
+        living = sorted(key for key, entry in self._commit.living() if _meets(entry.document, within))
+        return living[: max(limit, 0)]
 
     def lookup_code(self, code: str, *, within: CatalogueFilter, limit: int) -> list[SkuKey]:
         """Living products whose SKU, EAN or part number is exactly this, in folded form without separators."""

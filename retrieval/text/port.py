@@ -83,11 +83,11 @@ class TextIndexReader(Protocol):
         ...
 
     def search(self, query: AnalysedText, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
-        """The `limit` best living products by BM25 over the analysed fields, best first.
+        """The `limit` best living products by BM25 over the analysed fields, best first; none for a query without terms."""
+        ...
 
-        A query without tokens ranks nothing and lists: every product of the filter with score 0, in an order that stays
-        the same while the loaded commit does.
-        """
+    def listed(self, within: CatalogueFilter, *, limit: int) -> list[SkuKey]:
+        """Up to `limit` living products that meet the filter, in an order that stays while the loaded commit does."""
         ...
 
     def lookup_code(self, code: str, *, within: CatalogueFilter, limit: int) -> list[SkuKey]:

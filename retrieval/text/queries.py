@@ -67,9 +67,7 @@ def unscored(query: Query) -> Query:
 
 
 def ranked(query: AnalysedText, weights: FieldWeights, within: CatalogueFilter) -> Query | None:
-    """The scored query over the filter: a listing where there are no tokens, None where none of them is searchable."""
-    if not query.tokens:
-        return unscored(filtered(within))
+    """The scored query over the filter; None where the text has no searchable term."""
     positions = [_position(terms, weights) for terms in scoring_plan(query, weights)]
     if not positions:
         return None

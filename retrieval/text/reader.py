@@ -91,6 +91,11 @@ class TantivyReader:
         hits = [TextHit(snapshot.key(address), score) for score, address in found]
         return sorted(hits, key=lambda hit: (-hit.score, hit.key))
 
+    def listed(self, within: CatalogueFilter, *, limit: int) -> list[SkuKey]:
+        """Living products that meet the filter, in an order that stays the same while the loaded commit does."""
+        snapshot = self._snapshot()
+        return [snapshot.key(address) for address in snapshot.addresses(queries.filtered(within), limit)]
+
     def lookup_code(self, code: str, *, within: CatalogueFilter, limit: int) -> list[SkuKey]:
         """Living products whose SKU, EAN or part number is exactly this, in folded form without separators."""
         folded = fold_code(code)

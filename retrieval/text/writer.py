@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import structlog
@@ -17,6 +17,7 @@ from retrieval.text.settings import TextIndexSettings
 from retrieval.text.snapshot import Snapshot
 from schemas.documents import SearchDocument
 from schemas.errors import IndexInUseError
+from schemas.identity import SkuKey
 
 log = structlog.get_logger(__name__)
 
@@ -42,14 +43,22 @@ class TantivyWriter:
         """The checkpoint of the last commit; None for a new index."""
         return self._snapshot.checkpoint()
 
-    def apply(self, documents: Sequence[SearchDocument], checkpoint: Checkpoint) -> Applied:
-        """Write documents and checkpoint in one atomic commit; a document older than the held revision is dropped."""
+    def apply(
+        self, documents: Sequence[SearchDocument], checkpoint: Checkpoint, *, removed: Collection[SkuKey] = ()
+    ) -> Applied:
+        """Write documents and checkpoint in one atomic commit; a document older than the held revision is dropped.
+
+        What is held of the `removed` products is forgotten first, revision and all.
+        """
         writer = self._open_writer()
         newest = newest_by_key(documents)
-        held = self._snapshot.revisions_of(newest)
+        forgotten = frozenset(removed)
+        held = self._snapshot.revisions_of([key for key in newest if key not in forgotten])
         fresh = {key: document for key, document in newest.items() if document.rev >= held.get(key, 0)}
         started = time.perf_counter()
         try:
+            for key in forgotten:
+                writer.delete_documents_by_term(Field.KEY, str(key))
             for key, document in fresh.items():
                 if key in held:
                     writer.delete_documents_by_term(Field.KEY, str(key))
