@@ -78,7 +78,7 @@ class ServerContract(VectorIndexContract):
 class TestQdrantStandIn(ServerContract):
     @pytest.fixture
     async def settings(self) -> AsyncIterator[VectorSettings]:
-        async with StandInServer() as server:
+        async with StandInServer(build_indexes=False) as server:
             yield VectorSettings(kind=VectorStoreKind.QDRANT, url="http://127.0.0.1:6333", grpc_port=server.port)
 
 

@@ -16,6 +16,8 @@ class Collection:
         self.description = description
         self.shard = shard
         self.operations = 0
+        self.indexes: dict[str, int] = {}
+        """Declared payload indexes and their types on the wire; declared anew after a restart, which harms nothing."""
 
     @classmethod
     def create(cls, directory: Path, description: dict[str, Any]) -> "Collection":

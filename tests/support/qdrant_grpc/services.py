@@ -46,9 +46,10 @@ async def refuse(context: grpc.aio.ServicerContext, code: grpc.StatusCode, reaso
 class Served:
     """What the services share: the collections, the faults, and one way to run a method between them."""
 
-    def __init__(self, collections: Collections, faults: Faults) -> None:
+    def __init__(self, collections: Collections, faults: Faults, *, build_indexes: bool) -> None:
         self.collections = collections
         self.faults = faults
+        self.build_indexes = build_indexes
 
     async def collection(self, name: str, context: grpc.aio.ServicerContext) -> Collection:
         if name not in self.collections:
@@ -196,10 +197,11 @@ class Points(wire.PointsServicer):
         collection = await self._served.collection(request.collection_name, context)
 
         def effect() -> wire.PointsOperationResponse:
-            schema = INDEX_TYPES[request.field_type]()
-            number = collection.apply(edge.UpdateOperation.create_field_index(request.field_name, schema))
-            result = wire.UpdateResult(operation_id=number, status=wire.UpdateStatus.Completed)
-            return wire.PointsOperationResponse(result=result)
+            collection.indexes[request.field_name] = SCHEMA_TYPES[request.field_type]
+            if self._served.build_indexes:
+                schema = INDEX_TYPES[request.field_type]()
+                collection.apply(edge.UpdateOperation.create_field_index(request.field_name, schema))
+            return wire.PointsOperationResponse(result=wire.UpdateResult(status=wire.UpdateStatus.Completed))
 
         return await self._served.run("CreateFieldIndex", context, effect)
 
@@ -249,15 +251,13 @@ def describe(collection: Collection) -> wire.CollectionInfo:
         name: wire.VectorParams(size=size, distance=wire.Distance.Cosine)
         for name, size in collection.description["vectors"].items()
     }
-    types = {kind: SCHEMA_TYPES[number] for number, kind in FIELD_TYPE_NAMES.items()}
     return wire.CollectionInfo(
         status=wire.CollectionStatus.Green,
         optimizer_status=wire.OptimizerStatus(ok=True),
         segments_count=info.segments_count,
         points_count=info.points_count,
         payload_schema={
-            field: wire.PayloadSchemaInfo(data_type=types[str(index.data_type).rsplit(".", 1)[-1]])
-            for field, index in info.payload_schema.items()
+            field: wire.PayloadSchemaInfo(data_type=data_type) for field, data_type in collection.indexes.items()
         },
         config=wire.CollectionConfig(
             params=wire.CollectionParams(
@@ -272,14 +272,6 @@ def describe(collection: Collection) -> wire.CollectionInfo:
             metadata=convert.payload_to_wire(collection.description["metadata"]),
         ),
     )
-
-
-FIELD_TYPE_NAMES = {
-    wire.FieldType.FieldTypeKeyword: "Keyword",
-    wire.FieldType.FieldTypeInteger: "Integer",
-    wire.FieldType.FieldTypeFloat: "Float",
-    wire.FieldType.FieldTypeBool: "Bool",
-}
 
 
 class Health(wire.QdrantServicer):
