@@ -49,7 +49,9 @@ class EncoderSettings(BaseModel):
         default=False,
         description="Let idle threads spin for the next task: a query is about 15 % faster, idle processors burn.",
     )
-    batch_tokens: int = Field(2048, ge=64, description="Tokens of one batch, padding included; bounds its memory.")
+    batch_tokens: int = Field(
+        512, ge=64, description="Tokens of one batch, padding included; what lies in the processor's cache is quickest."
+    )
     providers: tuple[str, ...] = Field(
         ("CPUExecutionProvider",), min_length=1, description="onnxruntime's execution providers in order of preference."
     )

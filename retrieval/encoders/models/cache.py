@@ -22,7 +22,7 @@ def publish(entry: Path, build: Callable[[Path], None], is_intact: Callable[[Pat
     the first one's folder and drops its own. A damaged entry is moved out of the way first.
 
     Raises:
-        ConfigurationError: the cache directory cannot be written.
+        ConfigurationError: the cache directory cannot be written, or a file to build from cannot be read.
     """
     if is_intact(entry):
         return entry
@@ -35,8 +35,10 @@ def publish(entry: Path, build: Callable[[Path], None], is_intact: Callable[[Pat
             if not is_intact(entry):
                 _discard(entry)
                 _move(built, entry, is_intact)
-    except PermissionError as error:
-        raise ConfigurationError(f"the model cache {entry.parent} cannot be written; set encoder.cache_dir") from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"the model cache {entry.parent} cannot be filled: {error}. Make room or access there, or set encoder.cache_dir."
+        ) from error
     return entry
 
 

@@ -7,6 +7,7 @@ from threading import Barrier
 import pytest
 
 from retrieval.encoders.models.cache import content_digest, publish
+from schemas.errors import ConfigurationError
 
 
 def _is_intact(folder: Path) -> bool:
@@ -54,6 +55,12 @@ def test_a_failing_build_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="disk full"):
         publish(tmp_path / "cache" / "model", build, _is_intact)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(ConfigurationError, match=r"cache.*encoder\.cache_dir"):
+        publish(tmp_path / "cache" / "model", lambda _target: None, _is_intact)
 
 
 def test_the_digest_follows_names_bytes_and_format(tmp_path: Path) -> None:
