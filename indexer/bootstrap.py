@@ -6,6 +6,7 @@ import asyncio
 import random
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -17,7 +18,7 @@ from indexer.kafka.publish_lock import PublishLock
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher, LogWriter
 from indexer.kafka.topics import TopicAdmin
 from indexer.pipeline import Pipeline, PipelineLimits
-from indexer.ports import ChangeJournal, Clock, DocumentComposer
+from indexer.ports import ChangeJournal, Clock, DocumentComposer, DocumentPublisher
 from indexer.records import LogId
 from indexer.runner import BackoffPolicy, BatchRunner
 from indexer.service.app import IndexerApp
@@ -53,10 +54,12 @@ def build_indexer(
     log_id: LogId | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
+    pace: Callable[[DocumentPublisher], DocumentPublisher] | None = None,
 ) -> IndexerApp:
     """Put an indexer together from its parts; nothing connects before `start`.
 
-    `journal` and `log_id` are for the embedded mode: every batch is kept there before it is worked on.
+    `journal` and `log_id` are for the embedded mode: every batch is kept there before it is worked on. `pace` may put a
+    publisher around the one to Kafka, to hold documents back until a replica has read those before.
     """
     clock = clock or SystemClock()
     rng = rng or random.Random()  # noqa: S311 - jitter, no secret
@@ -66,10 +69,11 @@ def build_indexer(
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
     topics = settings.kafka.topics
     writer = LogWriter(settings.kafka)
+    publisher: DocumentPublisher = KafkaDocumentPublisher(writer, topics.documents)
     pipeline = Pipeline(
         parser=parser,
         index=index,
-        publisher=KafkaDocumentPublisher(writer, topics.documents),
+        publisher=publisher if pace is None else pace(publisher),
         dead_letters=KafkaDeadLetterSink(writer, topics.dead_letters, clock=clock),
         encoder=OffLoopEncoder(encoder, executor),
         compose=compose,

@@ -61,7 +61,7 @@ class ChangeConsumer:
             security=faststream_security(kafka),
             consumer_only=True,
             graceful_timeout=settings.stop_grace_s,
-            logger=logging.getLogger("ferroflux.faststream"),
+            logger=_faststream_log(),
             log_level=logging.DEBUG,
             client_id=settings.client_id,
         )
@@ -194,6 +194,13 @@ def inbound(record: ConsumerRecord[Any, Any]) -> InboundRecord:
         value=record.value,
         headers=tuple(record.headers),
     )
+
+
+def _faststream_log() -> logging.Logger:
+    """FastStream's own log, errors only: it warns at every start that it creates no topics, which we do."""
+    logger = logging.getLogger("ferroflux.faststream")
+    logger.setLevel(logging.ERROR)
+    return logger
 
 
 async def _take_as_it_is(batch: tuple[ConsumerRecord[Any, Any], ...]) -> RawBatch:

@@ -1,0 +1,116 @@
+"""The consumer's wiring on FastStream's test broker, and its offsets on a fake aiokafka consumer."""
+
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
+from faststream.kafka import TestKafkaBroker
+
+from indexer.kafka.consumer import ChangeConsumer, RevocationListener, inbound
+from indexer.kafka.publish_lock import PublishLock
+from indexer.ports import LeaseLostError
+from indexer.records import InboundRecord
+from indexer.service.progress import Progress
+from indexer.settings import ConsumerSettings
+from schemas.errors import LogUnavailableError
+from schemas.topics import KafkaSettings
+
+
+def make_consumer() -> ChangeConsumer:
+    return ChangeConsumer(KafkaSettings(), ConsumerSettings(), lock=PublishLock(), progress=Progress())
+
+
+class FakeKafkaConsumer:
+    def __init__(self) -> None:
+        self.refuse: Exception | None = None
+        self.offsets: dict[KafkaPartition, int] = {}
+        self.sought: list[tuple[KafkaPartition, int]] = []
+
+    def assignment(self) -> set[KafkaPartition]:
+        return {KafkaPartition("warehouse.changes", 0)}
+
+    async def commit(self, offsets: dict[KafkaPartition, int]) -> None:
+        if self.refuse:
+            raise self.refuse
+        self.offsets |= offsets
+
+    def seek(self, place: KafkaPartition, offset: int) -> None:
+        self.sought.append((place, offset))
+
+    def highwater(self, place: KafkaPartition) -> int:
+        return 50
+
+    async def position(self, place: KafkaPartition) -> int:
+        return 20
+
+
+async def test_batches_come_raw_through_faststream() -> None:
+    consumer = make_consumer()
+    seen: list[InboundRecord] = []
+
+    async def handler(records: Any) -> None:
+        seen.extend(records)
+
+    consumer.handle_with(handler)
+    async with TestKafkaBroker(consumer.broker) as broker:
+        await broker.publish(b"\xff not json", "warehouse.changes", key=b"acme/A1")
+    assert [(record.key, record.value) for record in seen] == [(b"acme/A1", b"\xff not json")]
+
+
+async def test_null_and_binary_headers_pass_the_parser() -> None:
+    consumer = make_consumer()
+    seen: list[InboundRecord] = []
+
+    async def handler(records: Any) -> None:
+        seen.extend(records)
+
+    consumer.handle_with(handler)
+    headers = (("null", None), ("binary", b"\xff\xfe"))
+    raw = ConsumerRecord("warehouse.changes", 3, 41, 1_700_000_000_000, 0, b"k", None, None, 1, -1, headers)
+    async with TestKafkaBroker(consumer.broker):
+        await consumer._subscriber.process_message((raw,))
+    assert seen == [InboundRecord("warehouse.changes", 3, 41, 1_700_000_000_000, b"k", None, headers)]
+    assert seen[0] == inbound(raw)
+
+
+async def test_commits_are_explicit_and_rewinds_leave_foreign_partitions_alone() -> None:
+    consumer, kafka = make_consumer(), FakeKafkaConsumer()
+    consumer._subscriber.consumer = kafka  # type: ignore[assignment] # only what is called
+    mine, foreign = ("warehouse.changes", 0), ("warehouse.changes", 1)
+    assert await consumer.lag() == {mine: 30}
+    await consumer.commit({mine: 42})
+    assert kafka.offsets == {KafkaPartition(*mine): 42}
+    assert await consumer.lag() == {mine: 8}
+    consumer.rewind({mine: 40, foreign: 7})
+    assert kafka.sought == [(KafkaPartition(*mine), 40)]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "expected"),
+    [
+        (CommitFailedError(), LeaseLostError),
+        (IllegalStateError(), LeaseLostError),
+        (KafkaConnectionError(), LogUnavailableError),
+    ],
+)
+async def test_a_refused_commit_says_whether_the_partitions_are_gone(refusal: Exception, expected: type) -> None:
+    consumer, kafka = make_consumer(), FakeKafkaConsumer()
+    kafka.refuse = refusal
+    consumer._subscriber.consumer = kafka  # type: ignore[assignment] # only what is called
+    with pytest.raises(expected):
+        await consumer.commit({("warehouse.changes", 0): 42})
+
+
+async def test_a_rebalance_takes_the_lease_and_is_seen_in_progress() -> None:
+    lock, progress = PublishLock(), Progress()
+    listener = RevocationListener(lock, progress, grace_s=1)
+    await listener.on_partitions_assigned({KafkaPartition("warehouse.changes", 0)})
+    assert progress.joined
+    async with lock.hold() as lease:
+        pass
+    await listener.on_partitions_revoked({KafkaPartition("warehouse.changes", 0)})
+    assert not progress.joined
+    with pytest.raises(LeaseLostError):
+        lease.check()
