@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.support.debezium.fixtures",
     "tests.support.kafka.fixtures",
     "tests.support.postgres.fixtures",
+    "tests.support.stack.fixtures",
 ]
 
 

@@ -51,6 +51,7 @@ class ManagedProcess:
         self._env = {**os.environ, **(env or {})}
         self._log_dir = log_dir
         self._starts = 0
+        self._wanted = False
         self._process: subprocess.Popen[bytes] | None = None
         atexit.register(self.kill)
 
@@ -63,6 +64,11 @@ class ManagedProcess:
     def running(self) -> bool:
         """Whether the process was started and has not ended."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended although nobody stopped or killed it."""
+        return self._wanted and not self.running
 
     @property
     def pid(self) -> int:
@@ -79,6 +85,7 @@ class ManagedProcess:
         """Run the command; returns at once."""
         assert not self.running, f"{self.name} runs already"
         self._starts += 1
+        self._wanted = True
         self._log_dir.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -108,6 +115,7 @@ class ManagedProcess:
         """Ask the process to end and wait; one that does not end in time is killed. Returns the exit status."""
         if self._process is None:
             return None
+        self._wanted = False
         if self.running:
             os.killpg(self.pid, signal.SIGCONT)
             os.kill(self.pid, sign)
@@ -121,6 +129,7 @@ class ManagedProcess:
         """End it at once, as a power cut would (SIGKILL), with its children."""
         if self._process is None:
             return
+        self._wanted = False
         if self.running:
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()

@@ -96,6 +96,10 @@ async def committed(bootstrap: str, group: str) -> dict[tuple[str, int], int]:
 
 @asynccontextmanager
 async def _assigned(bootstrap: str, topic: str) -> AsyncIterator[tuple[Any, Sequence[TopicPartition]]]:
+    async with admin(bootstrap) as client:
+        (described,) = await client.describe_topics([topic])
+    partitions = [TopicPartition(topic, entry["partition"]) for entry in described["partitions"]]
+    assert partitions, f"there is no topic {topic}"
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         isolation_level="read_committed",
@@ -105,13 +109,6 @@ async def _assigned(bootstrap: str, topic: str) -> AsyncIterator[tuple[Any, Sequ
     )
     await consumer.start()
     try:
-        await consumer.topics()
-        numbers = consumer.partitions_for_topic(topic)
-        if numbers is None:
-            await consumer._client.force_metadata_update()
-            numbers = consumer.partitions_for_topic(topic)
-        assert numbers, f"there is no topic {topic}"
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
         consumer.assign(partitions)
         yield consumer, partitions
     finally:
