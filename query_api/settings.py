@@ -11,12 +11,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.search.settings import SearchSettings
+from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.settings import VectorSettings
 from schemas.identity import tenant_id
 
 
-class TextSettings(BaseModel):
-    """The text replica on this machine, which `ferroflux replica` keeps up to date."""
+class TextSettings(TextIndexSettings):
+    """The text replica on this machine, which `ferroflux replica` keeps up to date, and how closely it is followed."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -24,6 +25,11 @@ class TextSettings(BaseModel):
     refresh_s: float = Field(0.015, ge=0.001, le=10, description="Seconds between two looks for a newer commit.")
     heartbeat_s: float = Field(5.0, gt=0, description="Age of the tailer's heartbeat from which it counts as stale.")
     freshness_window_s: float = Field(300.0, ge=1, description="Seconds over which freshness is reported.")
+
+    @property
+    def index(self) -> TextIndexSettings:
+        """The part of it that opens the index."""
+        return TextIndexSettings(directory=self.directory, heap_mb=self.heap_mb, weights=self.weights)
 
 
 class HttpSettings(BaseModel):

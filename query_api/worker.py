@@ -31,21 +31,21 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_RETRY_S: Final = 1.0
+_RETRY_S: Final = 0.25
 _STATUS_EVERY_S: Final = 0.25
-_LOG_EVERY_FAILURES: Final = 30
+_LOG_EVERY_FAILURES: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """How to come by a worker's parts. Each is called off the event loop until it succeeds.
+    """How to come by a worker's parts; each is called until it succeeds, what blocks off the event loop.
 
     `replica_folder` is where the tailer's report lies; None where there is no tailer. `owned` says whether the worker
     closes the vector index (it does not where a launcher passed its own).
     """
 
     open_encoder: Callable[[], TextEncoder]
-    open_vectors: Callable[[], VectorIndex]
+    open_vectors: Callable[[], Awaitable[VectorIndex]]
     open_reader: Callable[[], TextIndexReader]
     analyse: Analyse
     replica_folder: Path | None
@@ -172,7 +172,7 @@ class Worker:
 
     async def _open_vectors(self, encoder: TextEncoder) -> VectorIndex:
         if self._vectors is None:
-            self._vectors = await self.off_loop(self._stores.open_vectors)
+            self._vectors = await self._stores.open_vectors()
         await self._vectors.prepare(encoder.revision)
         return self._vectors
 

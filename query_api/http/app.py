@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from query_api.http import items, operations, page
 from query_api.http.access import Access
+from query_api.http.body_limit import BodyLimitMiddleware
 from query_api.http.context import ApiContext
 from query_api.http.metrics import ApiMetrics
 from query_api.http.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
@@ -43,7 +44,6 @@ def create_app(worker: Worker, http: HttpSettings, metrics: ApiMetrics) -> FastA
         docs_url=None,  # the framework's pages load scripts from elsewhere; the document is at /openapi.json
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=http.max_body_bytes,
     )
     app.state.context = ApiContext(worker, http, Access(http.api_keys), metrics)
     app.include_router(search_router(InFlight(http.max_in_flight)))
@@ -62,5 +62,6 @@ def create_app(worker: Worker, http: HttpSettings, metrics: ApiMetrics) -> FastA
             expose_headers=[REQUEST_ID_HEADER],
             max_age=600,
         )
+    app.add_middleware(BodyLimitMiddleware, max_bytes=http.max_body_bytes)
     app.add_middleware(RequestContextMiddleware, metrics=metrics)  # added last: outermost
     return app

@@ -7,10 +7,11 @@ each worker keeps its values in files, and whichever is scraped adds them all up
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from retrieval.search.query import SearchResult
 
@@ -100,6 +101,16 @@ class ApiMetrics:
         folder = os.environ.get(MULTIPROCESS_FOLDER)
         if not folder:
             return generate_latest(self._registry)
+        _forget_dead_workers(Path(folder))
         everybody = CollectorRegistry()
         MultiProcessCollector(everybody, path=folder)  # type: ignore[no-untyped-call]  # the library leaves it untyped
         return generate_latest(everybody)
+
+
+def _forget_dead_workers(folder: Path) -> None:
+    """Drop the live gauges of workers that are gone; their counters stay, so that no count goes back."""
+    for pid in {int(path.stem.rpartition("_")[2]) for path in folder.glob("gauge_live*_*.db")}:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]  # as above

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, InvalidField, Problem
 from schemas.errors import FerrofluxError, InvalidRequestError, NotFoundError, NotReadyError, RetryableError
@@ -162,7 +163,20 @@ async def _of_http(request: Request, error: Exception) -> Response:
         "content_too_large": "the body is larger than this installation takes; send less",
     }
     detail = details.get(code, HTTPStatus(error.status_code).phrase)
-    return problem_response(request, status=error.status_code, code=code, detail=detail, headers=error.headers or {})
+    headers = dict(error.headers or {})
+    if code == "method_not_allowed":
+        headers["Allow"] = ", ".join(_methods_at(request))
+    return problem_response(request, status=error.status_code, code=code, detail=detail, headers=headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Every method that some route has at this path; the router itself names only the first route's."""
+    routes: Sequence[BaseRoute] = request.app.routes
+    return [
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 def _place(location: Sequence[Any]) -> str:
