@@ -40,15 +40,16 @@ _SINGULAR_IN_S: Final = frozenset(
 def stem(word: str) -> str:
     """The stem of a folded word of one token: `tornillos` → `tornill`, `drills` → `drill`, `luces` and `luz` → `luc`.
 
-    Words of three letters and words with digits stay whole. The stem is a key, not a word.
+    Words of three letters keep all of them, words with digits stay as they are. The stem is a key, not a word.
     """
-    if len(word) <= _SHORTEST_STEM or not word.isalpha():
+    if word in _SINGULAR_IN_S or not word.isalpha():
         return word
-    if word in _SINGULAR_IN_S:
-        return word
-    reduced = _drop_gerund(_drop_plural(word))
+    reduced = word
+    if len(word) > _SHORTEST_STEM:
+        reduced = _drop_gerund(_drop_plural(word))
     if reduced[-1] in "aeo" and len(reduced) > _SHORTEST_STEM:
         reduced = reduced[:-1]
+    # Spanish writes the plural of luz as luces, English that of battery as batteries.
     if reduced[-1] == "z":
         return reduced[:-1] + "c"
     if reduced[-1] == "y":

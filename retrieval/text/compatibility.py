@@ -50,8 +50,10 @@ def require_compatible(directory: Path) -> None:
                 f"the index in {directory} has {aspect} {recorded.get(aspect)}, this version needs {current[aspect]}. "
                 f"{_REMEDY}"
             )
-    if not tantivy.Index.is_compatible(str(directory)):
+    try:
+        tantivy.Index.is_compatible(str(directory))
+    except ValueError as error:
         raise IncompatibleIndexError(
-            f"the index in {directory} was written by {recorded.get('library')}, which {current['library']} cannot read. "
+            f"the index in {directory} was written by {recorded.get('library')}, {_LIBRARY} cannot read it: {error}. "
             f"{_REMEDY}"
-        )
+        ) from error

@@ -61,9 +61,12 @@ class MemoryTextWriter:
         """The checkpoint of the last commit; None for a new store."""
         return self._store.commit.checkpoint
 
-    def apply(self, documents: Sequence[SearchDocument], checkpoint: Checkpoint) -> Applied:
-        """Write documents and checkpoint; a document older than the held revision is dropped."""
-        entries = dict(self._store.commit.entries)
+    def apply(
+        self, documents: Sequence[SearchDocument], checkpoint: Checkpoint, *, removed: Collection[SkuKey] = ()
+    ) -> Applied:
+        """Forget what is removed, write documents and checkpoint; a document older than the held revision is dropped."""
+        forgotten = frozenset(removed)
+        entries = {key: entry for key, entry in self._store.commit.entries.items() if key not in forgotten}
         written = 0
         for key, document in newest_by_key(documents).items():
             held = entries.get(key)
@@ -98,7 +101,7 @@ class MemoryTextReader:
         return self._commit.checkpoint
 
     def search(self, query: AnalysedText, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
-        """The `limit` best living products by BM25, best first."""
+        """The `limit` best living products by BM25, best first; equal scores by key."""
         living = self._commit.living()
         positions = scoring_plan(query, self._weights)
         statistics = _Statistics.of(living, {term for terms in positions for term in terms})

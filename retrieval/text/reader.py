@@ -82,14 +82,17 @@ class TantivyReader:
         return self._snapshot().checkpoint()
 
     def search(self, query: AnalysedText, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
-        """The `limit` best living products by BM25 over the analysed fields, best first."""
+        """The `limit` best living products by BM25 over the analysed fields, best first.
+
+        Equal scores keep Tantivy's order, which is the same for every limit while the commit is: pages do not overlap.
+        A query without tokens finds nothing; `listed` lists.
+        """
         ranked = queries.ranked(query, self._weights, within)
         if ranked is None or limit < 1:
             return []
         snapshot = self._snapshot()
         found = snapshot.searcher.search(ranked, limit, count=False).hits
-        hits = [TextHit(snapshot.key(address), score) for score, address in found]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.key))
+        return [TextHit(snapshot.key(address), score) for score, address in found]
 
     def listed(self, within: CatalogueFilter, *, limit: int) -> list[SkuKey]:
         """Living products that meet the filter, in an order that stays the same while the loaded commit does."""

@@ -1,0 +1,56 @@
+"""Sizes: how numbers are read, and the token that equal sizes share."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.analysis.measures import INCH, UNITS, quantity
+
+
+@pytest.mark.parametrize(
+    ("written", "spelling", "value"),
+    [
+        ("1/2", "1/2", Fraction(1, 2)),
+        ("1 1/2", "1-1/2", Fraction(3, 2)),
+        ("1.1/2", "1-1/2", Fraction(3, 2)),
+        ("1-1/2", "1-1/2", Fraction(3, 2)),
+        ("1 y 1/2", "1-1/2", Fraction(3, 2)),
+        ("2,50", "2.5", Fraction(5, 2)),
+        ("2.500", "2.5", Fraction(5, 2)),
+        (".61", "0.61", Fraction(61, 100)),
+        ("1,000", "1000", Fraction(1000)),
+        ("0,125", "0.125", Fraction(1, 8)),
+        ("007", "7", Fraction(7)),
+        ("7791234567890", "7791234567890", Fraction(7791234567890)),
+    ],
+)
+def test_numbers_have_one_spelling_and_an_exact_value(written, spelling, value):
+    read = quantity(written)
+    assert (read.spelling, read.value) == (spelling, value)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "token"),
+    [
+        (['1/2 "', "0.5 in", "12.7 mm", "1.27 cm", "12,7 milimetros"], "12.7mm"),
+        (["3 m", "300 cm", "3000 mm", "3 mts"], "3000mm"),
+        (["1 kg", "1000 gr", "1 kilo"], "1kg"),
+        (["1 l", "1000 ml", "1000 cc", "1 lts"], "1l"),
+        (["1 kw", "1000 watts"], "1000w"),
+        (["5/64 in"], "1.984mm"),
+        (["1 gal"], "3.785l"),
+    ],
+)
+def test_equal_sizes_share_a_token(sizes, token):
+    for size in sizes:
+        number, unit = size.rsplit(" ", 1)
+        assert quantity(number).in_unit(UNITS[unit]) == token
+
+
+@given(st.integers(1, 60), st.sampled_from([2, 4, 8, 16, 32, 64]), st.integers(0, 20))
+def test_a_fraction_is_the_size_of_its_decimal(above, below, whole):
+    written = f"{whole} {above}/{below}" if whole else f"{above}/{below}"
+    decimal = f"{float(whole + Fraction(above, below)):f}"
+    assert quantity(written).in_unit(INCH) == quantity(decimal).in_unit(INCH)
