@@ -25,7 +25,7 @@ from schemas.events.parser import MAX_EVENT_BYTES, EventParser, Ignored
 from schemas.identity import tenant_id
 from schemas.mapping.loading import load_mapping
 
-app = typer.Typer(no_args_is_help=True, help="Change events: check a file of them before it is sent.")
+app = typer.Typer(no_args_is_help=True)
 
 EXIT_REJECTED: Final = 1
 MAX_LINE_BYTES: Final = 2 * MAX_EVENT_BYTES
@@ -139,6 +139,11 @@ def read_lines(stream: BufferedIOBase) -> Iterator[bytes | Damage]:
         if not line:
             return
         yield line
+
+
+@app.callback()
+def group() -> None:
+    """Change events: check files of them before you send them."""
 
 
 @app.command()

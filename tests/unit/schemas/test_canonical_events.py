@@ -62,14 +62,30 @@ def test_a_deletion_has_no_fields():
 
 VALID = [
     {"sku": "A", "version": 1, "fields": {}},
-    {"sku": 12, "version": 0, "fields": {"title": "x", "bullets": ["a", None], "ean": 75, "image": "u", "category": ["a", "b"]}},
-    {"sku": "A", "tenant": None, "facet": None, "version": {"sequence": 5}, "fields": {"attributes": {"a": [1, "b"], "c": True}}},
+    {
+        "sku": 12,
+        "version": 0,
+        "fields": {"title": "x", "bullets": ["a", None], "ean": 75, "image": "u", "category": ["a", "b"]},
+    },
+    {
+        "sku": "A",
+        "tenant": None,
+        "facet": None,
+        "version": {"sequence": 5},
+        "fields": {"attributes": {"a": [1, "b"], "c": True}},
+    },
     {"sku": "A", "facet": "price", "version": 1, "fields": {"price": "12.5", "currency": "MXN"}},
     {"sku": "A", "facet": "price:mayoreo", "version": 1, "fields": {"price": 0}},
     {"sku": "A", "facet": "stock:b 2", "version": 1, "op": "delete"},
     {"sku": "A", "version": 1, "op": "delete", "fields": {}, "unavailable": []},
     {"sku": "A", "version": 1, "fields": {"attributes.color": "rojo", "price": 1e12, "stock": -5}},
-    {"sku": "A", "version": 1, "fields": {"title": None}, "unavailable": ["description", "attributes.x"], "changed_at": 10**15},
+    {
+        "sku": "A",
+        "version": 1,
+        "fields": {"title": None},
+        "unavailable": ["description", "attributes.x"],
+        "changed_at": 10**15,
+    },
     {"sku": "A", "version": 1, "fields": {}, "changed_at": 0},
 ]
 INVALID = [
@@ -185,11 +201,43 @@ def test_an_event_too_large_is_refused_before_it_is_read():
 def test_an_event_survives_its_canonical_bytes(facet, sequence, epoch, amount, sku, changed_at):
     name = "stock" if facet.startswith("stock") else "price"
     fields = None if amount is None else {name: amount + 0.0}
-    event = ChangeEvent(SkuKey.of("t", sku), FacetKey(facet), SourceVersion(epoch, sequence), fields, changed_at_us=changed_at)
+    event = ChangeEvent(
+        SkuKey.of("t", sku), FacetKey(facet), SourceVersion(epoch, sequence), fields, changed_at_us=changed_at
+    )
     assert PARSER.parse(None, encode_event(event)) == Changes((event,))
 
 
-@given(st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["sku", "version", "fields", "op", "facet", "source", "after", "before", "payload", "schema", "title", "connector", "table", "id", "lsn", "snapshot"]), inner)))
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "sku",
+                        "version",
+                        "fields",
+                        "op",
+                        "facet",
+                        "source",
+                        "after",
+                        "before",
+                        "payload",
+                        "schema",
+                        "title",
+                        "connector",
+                        "table",
+                        "id",
+                        "lsn",
+                        "snapshot",
+                    ]
+                ),
+                inner,
+            )
+        ),
+    )
+)
 @settings(max_examples=300, deadline=None)
 def test_no_json_makes_the_parser_fail_in_another_way(raw):
     try:

@@ -13,10 +13,13 @@ from schemas.fields import MAX_TITLE, normalise_fields
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        ({"title": "  Tornillo\t1/2\" "}, {"title": 'Tornillo 1/2"'}),
+        ({"title": '  Tornillo\t1/2" '}, {"title": 'Tornillo 1/2"'}),
         ({"title": None, "brand": "", "bullets": [], "attributes": {}, "price": None}, {}),
         ({"description": "one\ntwo\x00"}, {"description": "one\ntwo"}),
-        ({"part_number": 100, "ean": 7501234567890, "title": 3.5}, {"part_number": "100", "ean": ["7501234567890"], "title": "3.5"}),
+        (
+            {"part_number": 100, "ean": 7501234567890, "title": 3.5},
+            {"part_number": "100", "ean": ["7501234567890"], "title": "3.5"},
+        ),
         ({"ean": ["750", None, " ", "750", 751]}, {"ean": ["750", "751"]}),
         ({"price": 12, "stock": "-3", "currency": "mxn"}, {"price": 12.0, "stock": -3.0, "currency": "MXN"}),
         ({"price": "12.50"}, {"price": 12.5}),

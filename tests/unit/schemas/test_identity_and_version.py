@@ -49,7 +49,10 @@ def test_blanks_around_a_sku_are_no_part_of_it():
     assert SkuKey.of("t", "  A 1 ").sku == "A 1"
 
 
-@pytest.mark.parametrize(("facet", "name", "instance"), [("item", "item", ""), ("stock:branch-2", "stock", "branch-2"), ("price:a:b", "price", "a:b")])
+@pytest.mark.parametrize(
+    ("facet", "name", "instance"),
+    [("item", "item", ""), ("stock:branch-2", "stock", "branch-2"), ("price:a:b", "price", "a:b")],
+)
 def test_a_facet_is_a_name_and_an_instance(facet, name, instance):
     key = facet_key(facet)
     assert (facet_name(key), facet_instance(key)) == (name, instance)

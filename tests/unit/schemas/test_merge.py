@@ -12,7 +12,9 @@ from schemas.version import SourceVersion
 
 KEY = SkuKey.of("ferre", "A-1")
 FIELDS = ("title", "description", "brand")
-values = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.text(max_size=3), st.lists(st.integers(0, 3), max_size=2))
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 5), st.text(max_size=3), st.lists(st.integers(0, 3), max_size=2)
+)
 
 
 @st.composite
@@ -33,7 +35,9 @@ histories = st.lists(events(), max_size=8)
 @given(histories, st.data())
 @settings(max_examples=300, deadline=None)
 def test_any_order_and_repetition_ends_in_the_same_bytes(history, data):
-    shuffled = data.draw(st.permutations(history + data.draw(st.lists(st.sampled_from(history), max_size=4)) if history else history))
+    shuffled = data.draw(
+        st.permutations(history + data.draw(st.lists(st.sampled_from(history), max_size=4)) if history else history)
+    )
     assert merge_all(shuffled).to_bytes() == merge_all(history).to_bytes()
 
 
@@ -110,7 +114,9 @@ def test_an_unavailable_field_keeps_the_newest_value_that_was_given():
 
 
 def test_a_deletion_between_makes_an_unavailable_field_absent():
-    assert item_values(upsert(1, description="old"), delete(2), upsert(3, ("description",), title="t")) == {"title": "t"}
+    assert item_values(upsert(1, description="old"), delete(2), upsert(3, ("description",), title="t")) == {
+        "title": "t"
+    }
 
 
 def test_a_higher_epoch_beats_every_sequence_of_the_one_before():
