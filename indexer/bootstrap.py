@@ -14,11 +14,11 @@ import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from indexer.kafka.consumer import ChangeConsumer
-from indexer.kafka.publish_lock import PublishLock
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher, LogWriter
 from indexer.kafka.topics import TopicAdmin
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import ChangeJournal, Clock, DocumentComposer, DocumentPublisher
+from indexer.publish_lock import PublishLock
 from indexer.records import LogId
 from indexer.runner import BackoffPolicy, BatchRunner
 from indexer.service.app import IndexerApp

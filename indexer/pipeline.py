@@ -15,8 +15,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from indexer.plan import Arrival, Stale, fold, merge, plan
-from indexer.planned import PlannedWork, count_events
+from indexer.batch.plan import Arrival, Stale, fold, merge, plan
+from indexer.batch.planned import PlannedWork, count_events
+from indexer.batch.publishing import FencedPublisher
+from indexer.batch.report import BatchReport
+from indexer.batch.triage import dead_letter, triage
 from indexer.ports import (
     Clock,
     DeadLetterSink,
@@ -26,10 +29,7 @@ from indexer.ports import (
     PassageEncoder,
     Sleep,
 )
-from indexer.publishing import FencedPublisher
 from indexer.records import DeadLetter, InboundRecord
-from indexer.report import BatchReport
-from indexer.triage import dead_letter, triage
 from retrieval.encoders.port import Matrix
 from retrieval.vectors.port import PointPayload, VectorIndex
 from schemas.errors import ContentionError

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from indexer.kafka.publish_lock import PublishLock
+from indexer.batch.report import BatchReport
 from indexer.pipeline import Pipeline
 from indexer.ports import ChangeJournal, Clock, Lease, LeaseLostError, PartitionControl
+from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, LogId, first_offsets, next_offsets
-from indexer.report import BatchReport
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
 from schemas.errors import FatalError, FerrofluxError
@@ -33,7 +33,7 @@ class BackoffPolicy:
     """
 
     base_s: float = 0.2
-    cap_s: float = 20.0
+    cap_s: float = 10.0
 
     def delay(self, failures: int, rng: random.Random) -> float:
         """Seconds to rest after the given number of failures in a row, which is at least 1."""

@@ -31,8 +31,8 @@ from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.message import KafkaMessage as RawBatch
 
 from indexer.kafka.connection import bootstrap_servers, faststream_security
-from indexer.kafka.publish_lock import PublishLock
 from indexer.ports import LeaseLostError
+from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, TopicPartition
 from indexer.service.progress import Progress
 from indexer.settings import ConsumerSettings

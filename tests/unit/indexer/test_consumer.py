@@ -9,8 +9,8 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from faststream.kafka import TestKafkaBroker
 
 from indexer.kafka.consumer import ChangeConsumer, RevocationListener, inbound
-from indexer.kafka.publish_lock import PublishLock
 from indexer.ports import LeaseLostError
+from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord
 from indexer.service.progress import Progress
 from indexer.settings import ConsumerSettings

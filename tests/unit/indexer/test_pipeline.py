@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from indexer.batch.plan import Arrival
 from indexer.pipeline import PipelineLimits
-from indexer.plan import Arrival
 from indexer.ports import LeaseLostError
 from retrieval.encoders.port import Matrix
 from retrieval.vectors.memory import MemoryIndex

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from indexer.plan import Arrival, Delete, Embed, Noop, PatchPayload, Stale, fold, merge, plan
+from indexer.batch.plan import Arrival, Delete, Embed, Noop, PatchPayload, Stale, fold, merge, plan
 from retrieval.vectors.port import PointPayload
 from schemas.building import build_document
 from schemas.changes import ChangeEvent

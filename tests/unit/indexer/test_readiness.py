@@ -6,7 +6,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from indexer.report import BatchReport, Freshness
+from indexer.batch.report import BatchReport, Freshness
 from indexer.service.http import HttpServer, http_app
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress

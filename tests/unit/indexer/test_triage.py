@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.batch.triage import triage
 from indexer.records import ATTEMPT_HEADER
-from indexer.triage import triage
 from schemas.events.parser import EventParser
 from tests.support.indexing.fakes import event, record
 

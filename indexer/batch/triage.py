@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from indexer.plan import Arrival
+from indexer.batch.plan import Arrival
 from indexer.records import ATTEMPT_HEADER, DeadLetter, InboundRecord
 from schemas.errors import PoisonError
 from schemas.events.outcome import Changes

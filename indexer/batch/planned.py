@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from indexer.plan import Decision, Delete, Embed, Merged, Noop, PatchPayload, Stale
-from indexer.report import BatchReport
+from indexer.batch.plan import Decision, Delete, Embed, Merged, Noop, PatchPayload, Stale
+from indexer.batch.report import BatchReport
 from retrieval.vectors.port import TEXT_VECTOR, PointWrite, Vector
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from indexer.batch.report import BatchReport, Freshness
 from indexer.ports import Clock, DocumentComposer, DocumentPublisher, Lease
-from indexer.report import BatchReport, Freshness
 from retrieval.vectors.port import PointPayload, VectorIndex
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import ContentionError, StoreUnavailableError

@@ -1,0 +1,1 @@
+"""What happens to one batch: the first look, the plan, the work planned, the fenced publication, the report."""
