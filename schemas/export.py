@@ -14,6 +14,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from schemas.api.items import Item
+from schemas.api.problems import Problem
+from schemas.api.search import SearchRequest, SearchResponse
+from schemas.api.status import StatusResponse
 from schemas.compatibility import incompatibilities
 from schemas.documents import SearchDocument
 from schemas.errors import FatalError
@@ -30,6 +34,11 @@ CONTRACTS: Final[Mapping[str, type[BaseModel]]] = {
     "search-document": SearchDocument,
     "mapping": MappingFile,
     "dead-letter-headers": DeadLetterHeaders,
+    "search-request": SearchRequest,
+    "search-response": SearchResponse,
+    "item": Item,
+    "status": StatusResponse,
+    "problem": Problem,
 }
 """File name (without `.json`) to model."""
 
