@@ -1,5 +1,6 @@
 """What the server's queries and guards look like: the one place where a search's visibility is decided here."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 from qdrant_client import models
@@ -39,11 +40,18 @@ def population(
 
 
 def at_revisions(expected: Mapping[str, int]) -> models.Filter:
-    """Guard of one request over many points: each point id only at its own revision."""
+    """Guard of one request over many points: each point id only at its own revision.
+
+    Points that expect the same revision share a branch, which means the same and keeps the filter small: it is
+    converted, sent and evaluated with every request.
+    """
+    ids_by_rev: defaultdict[int, list[models.ExtendedPointId]] = defaultdict(list)
+    for point_id, rev in expected.items():
+        ids_by_rev[rev].append(point_id)
     return models.Filter(
         should=[
-            models.Filter(must=[models.HasIdCondition(has_id=[point_id]), _equals(record.REV, rev)])
-            for point_id, rev in expected.items()
+            models.Filter(must=[models.HasIdCondition(has_id=ids), _equals(record.REV, rev)])
+            for rev, ids in ids_by_rev.items()
         ]
     )
 
