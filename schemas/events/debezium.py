@@ -17,7 +17,8 @@ from schemas.errors import InvalidEventError, MissingKeyError, UnmappedTableErro
 from schemas.events.connect_types import Decoder, row_decoders, struct_decoders
 from schemas.events.outcome import Changes, Ignored, ParsedRecord
 from schemas.events.positions import commit_time_us, is_snapshot_read, source_version
-from schemas.mapping.compiled import CompiledMapping, CompiledTable, RowIdentity, TableName
+from schemas.mapping.compiled import CompiledMapping, CompiledTable, RowIdentity
+from schemas.mapping.matching import TableName
 from schemas.version import SourceVersion
 
 _ROW_OPERATIONS: Final = frozenset({"c", "u", "d", "r"})

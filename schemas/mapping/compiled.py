@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import translate
-from typing import Any, Final
+from typing import Final
 
 from schemas.building import DocumentPolicy
 from schemas.changes import FacetKey, FieldValue, facet_key
@@ -16,36 +14,18 @@ from schemas.events.positions import SourceRule
 from schemas.events.unavailable import UnavailableValue
 from schemas.fields import (
     ATTRIBUTE_PREFIX,
-    LIST_FIELDS,
     MAX_ATTRIBUTE_NAME,
     MAX_ATTRIBUTES,
-    Normaliser,
     attribute_value,
-    canonical_field_name,
-    field_rule,
 )
 from schemas.identity import SkuKey, TenantId, sku_id, tenant_id
 from schemas.mapping import model
-from schemas.mapping.columns import Convert, comparable, converter, identity_text
-
-Row = Mapping[str, Any]
+from schemas.mapping.columns import comparable
+from schemas.mapping.matching import TableName, matcher
+from schemas.mapping.readers import FieldReader, KeyPart, Row, compile_field, compile_key_part
 
 _MAX_KNOWN_TABLES: Final = 10_000
 """Resolved tables that are remembered; a flood of invented names must not fill the memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class TableName:
-    """Where a row is from, as its source names it; empty where the connector has no such level."""
-
-    connector: str
-    server: str
-    database: str
-    schema: str
-    table: str
-
-    def __str__(self) -> str:
-        return ".".join(filter(None, (self.schema or self.database, self.table))) or "(no table)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,137 +37,15 @@ class RowIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class _KeyPart:
-    """A part of the identity. `optional` parts are unnamed where no candidate column exists."""
-
-    what: str
-    columns: tuple[str, ...]
-    template: str | None
-    constant: str | None
-    names: Mapping[str, str]
-    any_of: bool
-
-    @property
-    def from_row(self) -> bool:
-        return self.constant is None
-
-    def read(self, row: Row, decoders: Mapping[str, Decoder], unavailable: UnavailableValue) -> str | None:
-        """The part's text; None where no candidate column exists in the row.
-
-        Raises:
-            MissingKeyError: the column is there but empty or unavailable, or a column that is named is not there.
-        """
-        if self.constant is not None:
-            return self.constant
-        if self.any_of:
-            column = next((name for name in self.columns if name in row), None)
-            return None if column is None else self._named(self._value(row, column, decoders, unavailable))
-        values = {name: self._value(row, name, decoders, unavailable) for name in self.columns}
-        if self.template is not None:
-            return self._named(self.template.format_map(values))
-        return self._named(values[self.columns[0]])
-
-    def _named(self, text: str) -> str:
-        return self.names.get(text, text) if self.names else text
-
-    def _value(self, row: Row, column: str, decoders: Mapping[str, Decoder], unavailable: UnavailableValue) -> str:
-        value = row.get(column)
-        text = None
-        if value is not None and not unavailable.matches(value):
-            try:
-                decoder = decoders.get(column)
-                text = identity_text(value if decoder is None else decoder(value))
-            except ValueError as error:
-                msg = f"column {column!r} ({self.what}) {error}"
-                raise InvalidEventError(msg) from error
-        if text is None:
-            state = "is empty" if column in row else "is not in the row"
-            msg = (
-                f"column {column!r}, which holds the {self.what}, {state}: publish with a record key that has it, "
-                "or set REPLICA IDENTITY FULL"
-            )
-            raise MissingKeyError(msg)
-        return text
-
-
-@dataclass(frozen=True, slots=True)
-class _Field:
-    """One field of an entry: where its value comes from and how it is brought to its form."""
-
-    name: str
-    columns: tuple[str, ...]
-    template: str | None
-    constant: FieldValue
-    convert: Convert
-    rule: Normaliser
-    required: bool
-    gathers: bool
-
-    def read(self, row: Row, decoders: Mapping[str, Decoder], unavailable: UnavailableValue) -> tuple[FieldValue, bool]:
-        """The field's value (None: the row has none), and whether the source could not give it.
-
-        Raises:
-            InvalidEventError: a required column is missing, or a value breaks its rule.
-        """
-        if not self.columns:
-            return self.constant, False
-        gathered: list[Any] = []
-        for column in self.columns:
-            value = row.get(column)
-            if value is None:
-                if self.required and column not in row:
-                    msg = f"the row has no column {column!r}, which the mapping names for field {self.name!r}"
-                    raise InvalidEventError(msg)
-                continue
-            if unavailable.matches(value):
-                return None, True
-            normal = self._normal(column, value, decoders)
-            if normal is None:
-                continue
-            if self.gathers:
-                gathered.extend(normal)
-            elif self.template is None:
-                return normal, False
-        if self.gathers:
-            return list(dict.fromkeys(gathered)) or None, False
-        return (self._rendered(row, decoders), False) if self.template is not None else (None, False)
-
-    def _normal(self, column: str, value: Any, decoders: Mapping[str, Decoder]) -> FieldValue:
-        try:
-            decoder = decoders.get(column)
-            decoded = value if decoder is None else decoder(value)
-            if decoded is None or self.template is not None:
-                return None
-            converted = self.convert(decoded)
-            return None if converted is None else self.rule(converted)
-        except ValueError as error:
-            msg = f"column {column!r} (field {self.name!r}) {error}"
-            raise InvalidEventError(msg) from error
-
-    def _rendered(self, row: Row, decoders: Mapping[str, Decoder]) -> FieldValue:
-        values = {}
-        for column in self.columns:
-            value = row.get(column)
-            decoder = decoders.get(column)
-            shown = value if decoder is None or value is None else decoder(value)
-            values[column] = "" if shown is None else str(shown)
-        try:
-            return self.rule(" ".join(str(self.template).format_map(values).split()))
-        except ValueError as error:
-            msg = f"field {self.name!r} {error}"
-            raise InvalidEventError(msg) from error
-
-
-@dataclass(frozen=True, slots=True)
 class CompiledTable:
     """One entry of the mapping, ready for rows."""
 
     name: str
     facet: str
-    tenant: _KeyPart
-    sku: _KeyPart
-    instance: _KeyPart | None
-    fields: tuple[_Field, ...]
+    tenant: KeyPart
+    sku: KeyPart
+    instance: KeyPart | None
+    fields: tuple[FieldReader, ...]
     mapped_columns: frozenset[str]
     keeps_rest: bool
     deleted: Callable[[Row], bool] | None
@@ -295,11 +153,11 @@ def compile_mapping(mapping: model.Mapping, default_tenant: str = "default") -> 
         policy=DocumentPolicy(mapping.documents.price_list, frozenset(stock_from) if stock_from else None),
         unavailable=unavailable,
         _tables=[
-            (_matcher(table.match), _compile_table(table, f"tables[{index}]", tenant, unavailable))
+            (matcher(table.match), _compile_table(table, f"tables[{index}]", tenant, unavailable))
             for index, table in enumerate(mapping.tables)
         ],
-        _ignored=[_matcher(match) for match in mapping.ignore],
-        _sources=[(_matcher(source.match), SourceRule(source.epoch, source.version)) for source in mapping.sources],
+        _ignored=[matcher(match) for match in mapping.ignore],
+        _sources=[(matcher(source.match), SourceRule(source.epoch, source.version)) for source in mapping.sources],
     )
 
 
@@ -307,19 +165,19 @@ def _compile_table(
     table: model.Table, place: str, default_tenant: TenantId, unavailable: UnavailableValue
 ) -> CompiledTable:
     where = f"{place} {table.name!r}" if table.name else place
-    tenant = _key_part(table.tenant or model.KeySource(constant=default_tenant), "tenant")
+    tenant = compile_key_part(table.tenant or model.KeySource(constant=default_tenant), "tenant")
     if tenant.constant is not None:
         try:
             tenant_id(tenant.constant)
         except InvalidEventError as error:
             msg = f"{where}: {error}"
             raise InvalidMappingError(msg) from error
-    sku = _key_part(table.sku, "sku")
+    sku = compile_key_part(table.sku, "sku")
     if not sku.from_row:
         msg = f"{where}: sku is the same for every row; name the column that holds it"
         raise InvalidMappingError(msg)
-    instance = None if table.instance is None else _key_part(table.instance, f"instance of {table.facet}")
-    fields = tuple(_compile_field(name, source, table.facet, where) for name, source in table.fields.items())
+    instance = None if table.instance is None else compile_key_part(table.instance, f"instance of {table.facet}")
+    fields = tuple(compile_field(name, source, table.facet, where) for name, source in table.fields.items())
     parts = (tenant, sku) if instance is None else (tenant, sku, instance)
     used = {column for part in parts for column in part.columns} | {name for one in fields for name in one.columns}
     if table.deleted_when is not None:
@@ -339,44 +197,6 @@ def _compile_table(
     )
 
 
-def _key_part(source: model.KeySource, what: str) -> _KeyPart:
-    return _KeyPart(
-        what=what,
-        columns=_columns(source),
-        template=source.template,
-        constant=None if source.constant is None else str(source.constant),
-        names=source.names,
-        any_of=source.first_of is not None,
-    )
-
-
-def _columns(source: model.ColumnSource) -> tuple[str, ...]:
-    if source.column is not None:
-        return (source.column,)
-    if source.template is not None:
-        return model.template_columns(source.template)
-    return source.first_of or ()
-
-
-def _compile_field(name: str, source: model.FieldSource, facet: str, where: str) -> _Field:
-    try:
-        rule = field_rule(facet, name)
-        constant = None if source.constant is None else rule(source.constant)
-    except (InvalidEventError, ValueError) as error:
-        msg = f"{where}: fields.{name}: {error}"
-        raise InvalidMappingError(msg) from error
-    return _Field(
-        name=canonical_field_name(name),
-        columns=_columns(source),
-        template=source.template,
-        constant=constant,
-        convert=converter(source),
-        rule=rule,
-        required=source.first_of is None and source.constant is None,
-        gathers=canonical_field_name(name) in LIST_FIELDS and source.template is None,
-    )
-
-
 def _deletion(rule: model.DeletedWhen) -> Callable[[Row], bool]:
     column = rule.column
     if rule.is_set is not None:
@@ -385,27 +205,3 @@ def _deletion(rule: model.DeletedWhen) -> Callable[[Row], bool]:
     equals = rule.equals if isinstance(rule.equals, tuple) else (rule.equals,)
     deleted = frozenset(map(comparable, equals))
     return lambda row: row.get(column) is not None and comparable(row[column]) in deleted
-
-
-def _matcher(match: model.Match) -> Callable[[TableName], bool]:
-    tables = (match.table,) if isinstance(match.table, str) else match.table
-    patterns = [
-        _pattern([match.connector]),
-        _pattern([match.server]),
-        _pattern([match.database]),
-        _pattern([match.schema_]),
-        _pattern(tables),
-    ]
-
-    def matches(name: TableName) -> bool:
-        parts = (name.connector, name.server, name.database, name.schema, name.table)
-        return all(pattern is None or pattern.fullmatch(part) for pattern, part in zip(patterns, parts, strict=True))
-
-    return matches
-
-
-def _pattern(patterns: Sequence[str]) -> re.Pattern[str] | None:
-    """One expression for several wildcard patterns; None where every name matches."""
-    if "*" in patterns:
-        return None
-    return re.compile("|".join(translate(pattern) for pattern in patterns), re.IGNORECASE)

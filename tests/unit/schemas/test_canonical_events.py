@@ -1,5 +1,6 @@
 """The canonical event: read, refused with a reason, written and read again; the JSON Schema gives the same verdicts."""
 
+import contextlib
 import json
 
 import jsonschema
@@ -238,7 +239,7 @@ def test_an_event_survives_its_canonical_bytes(facet, sequence, epoch, amount, s
         ),
     )
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_json_makes_the_parser_fail_in_another_way(raw):
     try:
         value = json.dumps(raw).encode()
@@ -248,9 +249,7 @@ def test_no_json_makes_the_parser_fail_in_another_way(raw):
 
 
 @given(st.binary())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_bytes_make_the_parser_fail_in_another_way(value):
-    try:
+    with contextlib.suppress(PoisonError):
         PARSER.parse(value, value)
-    except PoisonError:
-        pass

@@ -10,8 +10,9 @@ from schemas.errors import InvalidEventError, InvalidMappingError, MissingKeyErr
 from schemas.events.parser import Changes, EventParser
 from schemas.export import FOLDER
 from schemas.mapping import loading
-from schemas.mapping.compiled import TableName, compile_mapping
+from schemas.mapping.compiled import compile_mapping
 from schemas.mapping.loading import load_mapping, parse_mapping
+from schemas.mapping.matching import TableName
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads((FOLDER / "mapping.json").read_text(encoding="utf-8")))
 

@@ -33,7 +33,7 @@ histories = st.lists(events(), max_size=8)
 
 
 @given(histories, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_order_and_repetition_ends_in_the_same_bytes(history, data):
     shuffled = data.draw(
         st.permutations(history + data.draw(st.lists(st.sampled_from(history), max_size=4)) if history else history)
@@ -42,7 +42,7 @@ def test_any_order_and_repetition_ends_in_the_same_bytes(history, data):
 
 
 @given(histories, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_folding_in_batches_that_are_joined_is_the_same_as_one_by_one(history, data):
     owners = [data.draw(st.integers(0, 2)) for _ in history]
     batches = [[event for event, owner in zip(history, owners, strict=True) if owner == batch] for batch in range(3)]
@@ -52,7 +52,7 @@ def test_folding_in_batches_that_are_joined_is_the_same_as_one_by_one(history, d
 
 
 @given(histories, histories, histories)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_join_is_commutative_associative_and_idempotent(one, two, three):
     a, b, c = merge_all(one), merge_all(two), merge_all(three)
     assert a.join(b).to_bytes() == b.join(a).to_bytes()
@@ -61,7 +61,7 @@ def test_join_is_commutative_associative_and_idempotent(one, two, three):
 
 
 @given(histories)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_state_survives_its_bytes(history):
     state = merge_all(history)
     again = ItemState.from_bytes(state.to_bytes())
@@ -73,7 +73,7 @@ def test_a_state_survives_its_bytes(history):
 
 
 @given(histories, events())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_merging_an_event_again_says_duplicate_or_stale_and_changes_nothing(history, event):
     once, _ = merge_all(history).merge(event)
     twice, outcome = once.merge(event)
