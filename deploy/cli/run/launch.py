@@ -62,20 +62,18 @@ async def run_embedded(options: EmbeddedOptions) -> None:
 
 
 async def _live(console: Console, system: EmbeddedSystem, stop_asked: asyncio.Task[bool]) -> None:
-    failed = asyncio.create_task(system.failed())
+    failing = asyncio.create_task(system.failed())
     loading = asyncio.create_task(_load_sample(console, system))
-    try:
-        await asyncio.wait({failed, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        loading.cancel()
-        await asyncio.gather(loading, return_exceptions=True)
-        if console.is_terminal:
-            console.print("\nstopping (Ctrl-C again: at once, the next start mends it)")
-        await system.stop()
-    if failed.done():
-        raise failed.result()
-    failed.cancel()
-    await asyncio.gather(failed, return_exceptions=True)
+    await asyncio.wait({failing, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
+    failure = failing.result() if failing.done() else None
+    for task in (failing, loading):
+        task.cancel()
+    await asyncio.gather(failing, loading, return_exceptions=True)
+    if console.is_terminal and failure is None:
+        console.print("\nstopping (Ctrl-C again: at once, the next start mends it)")
+    await system.stop()
+    if failure is not None:
+        raise failure
 
 
 async def _load_sample(console: Console, system: EmbeddedSystem) -> None:
