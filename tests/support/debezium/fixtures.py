@@ -10,7 +10,7 @@ from tests.support.debezium.connect import DebeziumConnect
 
 @pytest.fixture
 def debezium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., DebeziumConnect]]:
-    """`debezium(kafka=…, postgres=…, database=…, tables=…, prefix=…)` starts one connector."""
+    """`debezium(kafka=…, postgres=…, database=…, connector={…})` runs one connector until the test ends."""
     running: list[DebeziumConnect] = []
 
     def start(**options: Any) -> DebeziumConnect:

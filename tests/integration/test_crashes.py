@@ -1,0 +1,84 @@
+"""Processes and brokers that die under load: afterwards every SKU equals the merge oracle, nothing lost, nothing doubled."""
+
+import asyncio
+import random
+
+import pytest
+
+from tests.support.kafka.clients import append, create_topic
+from tests.support.stack.histories import history
+from tests.support.stack.oracle import assert_converged, oracle_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+
+
+async def produce_in_pieces(kafka, topic, records, *, pieces=40, pause_s=0.2):
+    """Append steadily, so that whatever is killed meanwhile has work in its hands."""
+    size = -(-len(records) // pieces)
+    for start in range(0, len(records), size):
+        await append(kafka.bootstrap, topic, records[start : start + size])
+        await asyncio.sleep(pause_s)
+
+
+async def test_kills_of_indexers_and_replica_under_load(kafka, stack_of):
+    stack = stack_of(kafka)
+    rng = random.Random(17)
+    records = history(23, skus=500, changes=16_000)
+    await create_topic(kafka.bootstrap, stack.topics.changes[0], partitions=6)
+    indexers = [stack.start("indexer", "indexer-1"), stack.start("indexer", "indexer-2")]
+    replica = stack.start("replica")
+    stack.wait_ready("indexer-1", "indexer-2", "replica")
+
+    producing = asyncio.create_task(produce_in_pieces(kafka, stack.topics.changes[0], records))
+    for turn in range(4):
+        await asyncio.sleep(rng.uniform(0.8, 1.8))
+        victim = indexers[turn % 2]
+        victim.kill()
+        replica.kill()
+        assert victim.returncode == -9
+        victim.start()
+        replica.start()
+        await asyncio.to_thread(stack.wait_ready, victim.name)
+    await producing
+
+    await stack.settled()
+    await assert_converged(stack, oracle_of(records))
+
+
+async def test_a_broker_that_is_killed_and_restarted_under_load(breakable_kafka, stack_of):
+    stack = stack_of(breakable_kafka)
+    records = history(29, skus=400, changes=8_000)
+    await create_topic(breakable_kafka.bootstrap, stack.topics.changes[0], partitions=6)
+    stack.start("indexer", "indexer-1")
+    stack.start("indexer", "indexer-2")
+    stack.start("replica")
+    stack.wait_ready("indexer-1", "indexer-2", "replica")
+    half = len(records) // 2
+    await produce_in_pieces(breakable_kafka, stack.topics.changes[0], records[:half], pieces=10, pause_s=0.05)
+
+    breakable_kafka.kill()
+    await asyncio.sleep(1)
+    await asyncio.to_thread(breakable_kafka.start)
+    await produce_in_pieces(breakable_kafka, stack.topics.changes[0], records[half:], pieces=10, pause_s=0.05)
+    await asyncio.to_thread(breakable_kafka.restart)
+
+    await stack.settled()
+    await assert_converged(stack, oracle_of(records))
+
+
+async def test_a_vector_store_that_is_killed_and_restarted_under_load(kafka, stack_of):
+    stack = stack_of(kafka)
+    records = history(31, skus=300, changes=5_000)
+    await create_topic(kafka.bootstrap, stack.topics.changes[0], partitions=6)
+    stack.start("indexer")
+    stack.start("replica")
+    stack.wait_ready("indexer", "replica")
+    producing = asyncio.create_task(produce_in_pieces(kafka, stack.topics.changes[0], records, pieces=15, pause_s=0.1))
+    await asyncio.sleep(0.7)
+    stack.vectors.stop()
+    await asyncio.sleep(2)
+    stack.start_vectors()
+    await producing
+
+    await stack.settled()
+    await assert_converged(stack, oracle_of(records))
