@@ -3,7 +3,8 @@
 A catalogue mixes both languages within a title and a query names no language, so one rule set has to serve every word.
 Snowball's Spanish leaves `drills` apart from `drill`, its English leaves `tornillos` apart from `tornillo`, and both
 cut derivations that hardware keeps apart. The rules follow the light stemmers of Savoy (Spanish) and Harman (English
-S-stemmer): drop the plural, then the theme vowel. The input is folded already.
+S-stemmer): drop the plural, then the theme vowel, and the ending of the first conjugation, so that `cortar` meets
+`corte` and `corta`. The input is folded already.
 """
 
 from functools import lru_cache
@@ -49,6 +50,8 @@ def stem(word: str) -> str:
         reduced = _drop_gerund(_drop_plural(word))
     if reduced[-1] in "aeo" and len(reduced) > _SHORTEST_STEM:
         reduced = reduced[:-1]
+    if reduced.endswith("ar") and len(reduced) > _SHORTEST_STEM + 1:
+        reduced = reduced[:-2]
     # Spanish writes the plural of luz as luces, English that of battery as batteries.
     if reduced[-1] == "z":
         return reduced[:-1] + "c"

@@ -23,6 +23,8 @@ from retrieval.analysis.stemming import stem
         "ingles inglesa ingleses inglesas",
         "marron marrones",
         "alicate alicates",
+        "cortar corta corte cortes",
+        "pelar pela",
         "drill drills drilling",
         "battery batteries",
         "brush brushes",
