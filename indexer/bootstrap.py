@@ -108,6 +108,7 @@ def build_indexer(
         metrics=metrics,
         progress=progress,
         probe=ReadinessProbe(progress, index, clock),
+        clock=clock,
     )
 
 

@@ -79,7 +79,7 @@ class ChangeConsumer:
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 5,
             rebalance_timeout_ms=settings.rebalance_timeout_ms,
-            listener=RevocationListener(lock, progress, grace_s=settings.revoke_grace_s),
+            listener=RevocationListener(lock, progress, grace_s=settings.revoke_grace_s, forget=self._done.clear),
             parser=_take_as_it_is,
             decoder=_decode_nothing,
             no_reply=True,
@@ -147,6 +147,15 @@ class ChangeConsumer:
                 lag[place.topic, place.partition] = max(0, end - done)
         return lag
 
+    def seconds_since_fetch(self, now_us: int) -> float | None:
+        """How long ago the brokers last answered a fetch of any partition; None where none was answered yet."""
+        consumer: Any = self._subscriber.consumer
+        if consumer is None:
+            return None
+        answered = [consumer.last_poll_timestamp(place) for place in consumer.assignment()]
+        known = [milliseconds for milliseconds in answered if milliseconds is not None]
+        return max(0.0, now_us / 1e6 - max(known) / 1e3) if known else None
+
     async def _position(self, consumer: Any, place: KafkaPartition) -> int | None:
         try:
             async with asyncio.timeout(_POSITION_SECONDS):
@@ -166,15 +175,21 @@ class ChangeConsumer:
 class RevocationListener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
     """Kafka waits for `on_partitions_revoked` before partitions go to another member: the place to finish and to let go."""
 
-    def __init__(self, lock: PublishLock, progress: Progress, *, grace_s: float) -> None:
+    def __init__(
+        self, lock: PublishLock, progress: Progress, *, grace_s: float, forget: Callable[[], None] | None = None
+    ) -> None:
         self._lock = lock
         self._progress = progress
         self._grace_s = grace_s
+        self._forget = forget
 
     async def on_partitions_revoked(self, revoked: set[KafkaPartition]) -> None:
         """Let the batch in progress finish and commit, then take the publish lock away."""
         finished = await self._lock.revoke(self._grace_s)
         self._progress.revoked()
+        if self._forget is not None:
+            # How far we came says nothing any more once another member may go on from there.
+            self._forget()
         log.info("partitions revoked", partitions=len(revoked), batch_finished=finished)
 
     async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:

@@ -10,6 +10,7 @@ import structlog
 from indexer.kafka.consumer import ChangeConsumer
 from indexer.kafka.publisher import LogWriter
 from indexer.pipeline import Pipeline
+from indexer.ports import Clock
 from indexer.runner import BatchRunner
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
@@ -40,6 +41,7 @@ class IndexerApp:
         metrics: IndexerMetrics,
         progress: Progress,
         probe: ReadinessProbe,
+        clock: Clock,
     ) -> None:
         self.pipeline = pipeline
         """For start-up reconciliation (`republish`) and replays (`apply`); safe beside the running consumer."""
@@ -52,6 +54,7 @@ class IndexerApp:
         self._revision = revision
         self._executor = executor
         self._probe = probe
+        self._clock = clock
         self._writing = False
 
     async def prepare(self) -> None:
@@ -89,7 +92,8 @@ class IndexerApp:
 
     async def readiness(self) -> Readiness:
         """Whether the indexer does its work, and if not, why."""
-        return await self._probe.check(await self._consumer.lag())
+        silence = self._consumer.seconds_since_fetch(self._clock.now_us())
+        return await self._probe.check(await self._consumer.lag(), seconds_since_fetch=silence)
 
     async def refresh_metrics(self) -> None:
         """Bring the lag gauges up to date."""

@@ -21,6 +21,7 @@ _PROBE_KEY: Final = SkuKey(TenantId("ferroflux-probe"), SkuId("readiness"))
 _PROBE_SECONDS: Final = 2.0
 _PROBE_KEPT_SECONDS: Final = 2.0
 _STUCK_SECONDS: Final = 120.0
+_SILENT_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Readiness:
     assignment: tuple[str, ...] = ()
     lag: Mapping[str, int] = field(default_factory=dict)
     seconds_since_batch: float | None = None
+    seconds_since_fetch: float | None = None
 
     @property
     def ready(self) -> bool:
@@ -48,10 +50,10 @@ class ReadinessProbe:
         self._store_reason: str | None = None
         self._store_asked: float | None = None
 
-    async def check(self, lag: Mapping[TopicPartition, int]) -> Readiness:
+    async def check(self, lag: Mapping[TopicPartition, int], *, seconds_since_fetch: float | None = None) -> Readiness:
         """Everything that speaks against being ready, now."""
         now = self._clock.monotonic()
-        reasons = [*self._consumer_reasons(now)]
+        reasons = self._consumer_reasons(now, seconds_since_fetch)
         store = await self._ask_store(now)
         if store:
             reasons.append(store)
@@ -61,11 +63,16 @@ class ReadinessProbe:
             assignment=tuple(sorted(f"{topic}/{partition}" for topic, partition in self._progress.assignment)),
             lag={f"{topic}/{partition}": records for (topic, partition), records in sorted(lag.items())},
             seconds_since_batch=None if last is None else round(now - last, 3),
+            seconds_since_fetch=None if seconds_since_fetch is None else round(seconds_since_fetch, 3),
         )
 
-    def _consumer_reasons(self, now: float) -> list[str]:
+    def _consumer_reasons(self, now: float, seconds_since_fetch: float | None) -> list[str]:
         progress = self._progress
         reasons = []
+        # While a batch is worked on or rested after, its records fill the buffers and nothing is fetched.
+        polling = progress.batch_since is None and progress.failure is None
+        if polling and seconds_since_fetch is not None and seconds_since_fetch > _SILENT_SECONDS:
+            reasons.append(f"Kafka has not answered a fetch for {seconds_since_fetch:.0f} s")
         if not progress.joined:
             reasons.append("the consumer group has given no assignment yet; it is joining or rebalancing")
         failure = progress.failure

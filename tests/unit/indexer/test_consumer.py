@@ -42,6 +42,9 @@ class FakeKafkaConsumer:
     def highwater(self, place: KafkaPartition) -> int:
         return 50
 
+    def last_poll_timestamp(self, place: KafkaPartition) -> int:
+        return 1_700_000_000_000
+
     async def position(self, place: KafkaPartition) -> int:
         return 20
 
@@ -83,6 +86,7 @@ async def test_commits_are_explicit_and_rewinds_leave_foreign_partitions_alone()
     await consumer.commit({mine: 42})
     assert kafka.offsets == {KafkaPartition(*mine): 42}
     assert await consumer.lag() == {mine: 8}
+    assert consumer.seconds_since_fetch(1_700_000_004_000_000) == 4.0
     consumer.rewind({mine: 40, foreign: 7})
     assert kafka.sought == [(KafkaPartition(*mine), 40)]
 

@@ -57,6 +57,15 @@ async def test_a_rest_is_told_with_its_reason_and_ends_with_a_good_batch() -> No
     assert (await probe.check({})).ready
 
 
+async def test_a_silent_broker_is_told_unless_a_batch_is_worked_on() -> None:
+    progress = joined()
+    probe = ReadinessProbe(progress, MemoryIndex(), FakeClock())
+    assert (await probe.check({}, seconds_since_fetch=3.0)).ready
+    assert (await probe.check({}, seconds_since_fetch=42.0)).reasons == ("Kafka has not answered a fetch for 42 s",)
+    progress.batch_began(1_000.0)
+    assert (await probe.check({}, seconds_since_fetch=42.0)).ready
+
+
 async def test_a_stuck_batch_is_told() -> None:
     clock, progress = FakeClock(), joined()
     progress.batch_began(clock.monotonic())
