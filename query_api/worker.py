@@ -193,7 +193,8 @@ class Worker:
             try:
                 result = await attempt()
             except FerrofluxError as error:
-                self._waiting[part] = str(error)
+                # What callers read names no host or path; the log line has the whole.
+                self._waiting[part] = str(error) if isinstance(error, NotReadyError) else str(type(error)())
                 if failures % _LOG_EVERY_FAILURES == 0:
                     log.warning("not ready", part=part, code=error.code, reason=str(error), failures=failures)
             except Exception as error:

@@ -44,6 +44,7 @@ function freshness(item) {
 }
 
 function signals(found) {
+  if (found[0]?.retriever === "list") return element("div", { className: "why" });
   const words = found.map((signal) => say("why", say(signal.retriever), signal.rank, percent(signal.share)));
   const bar = element("div", { className: "stack", role: "img", "aria-label": words.join("; ") },
     found.map((signal) => {

@@ -155,5 +155,16 @@ async def test_a_worker_that_is_not_ready_says_what_it_waits_for():
         assert (await client.get("/v1/status")).json()["waiting_for"].keys() >= {"vectors"}
 
 
+async def test_what_a_worker_waits_for_names_no_host(stores):
+    async def away(_revision):
+        raise StoreUnavailableError("http://secret-host:6334 refused")
+
+    stores.vectors.prepare = away
+    async with serving(stores.app(), ready=False) as client:
+        while "vector store did not answer" not in (answer := await client.get("/readyz")).text:
+            pass
+        assert "secret-host" not in answer.text + (await client.get("/v1/status")).text
+
+
 def test_every_code_has_a_title():
     assert all(title and not title.endswith(".") for title in TITLES.values())
