@@ -44,7 +44,9 @@ def content_of(document: SearchDocument, abbreviations: Abbreviations = SHIPPED)
         tokens[_TITLE_FIELDS[token.kind]].append(token)
     names = [document.sku, document.part_number, *document.ean]
     tokens[TextField.LABELS] = list(analyse(f"{document.brand} , {document.category}", abbreviations).tokens)
-    tokens[TextField.CODES] += [token for token in analyse(" , ".join(names)).tokens if token.kind is TokenKind.CODE]
+    tokens[TextField.CODES] += [
+        token for token in analyse(" , ".join(names), abbreviations).tokens if token.kind is TokenKind.CODE
+    ]
     tokens[TextField.BODY] = list(analyse(_body(document), abbreviations).tokens)
     codes = frozenset(filter(None, map(fold_code, names)))
     known = {token.text for token in tokens[TextField.CODES]}
