@@ -269,6 +269,16 @@ class TextIndexContract(ABC):
         assert reader.fetch([]) == {}
         assert reader.matching([], CatalogueFilter(TENANT)) == frozenset()
 
+    def test_a_listing_has_every_living_product_of_the_filter_once_and_its_beginning_is_stable(self, writer, reader):
+        catalogue = [document(str(n), f"pieza {n}", brand="Acme" if n % 2 else "Bolt") for n in range(9)]
+        self.load(writer, reader, *catalogue, tombstone("gone", 1), document("1", "otra", tenant="other"))
+        everything = reader.listed(CatalogueFilter(TENANT), limit=100)
+        assert sorted(everything) == [key(str(n)) for n in range(9)]
+        assert reader.listed(CatalogueFilter(TENANT), limit=4) == everything[:4]
+        odd = reader.listed(CatalogueFilter(TENANT, brands=frozenset({"acme"})), limit=100)
+        assert sorted(odd) == [key(str(n)) for n in (1, 3, 5, 7)]
+        assert reader.listed(CatalogueFilter(TENANT), limit=0) == []
+
     def test_counts_are_exact_over_updates(self, writer, reader):
         self.load(writer, reader, document("1", text_hash="h"), document("2", images=("i",)), document("3"))
         self.load(writer, reader, document("1", rev=2, text_hash="h", images=("i",)), tombstone("3", 2))
