@@ -115,7 +115,11 @@ def decimal_text(text: str) -> float:
     if len(stripped) > 400 or not _DECIMAL.fullmatch(stripped):
         msg = f"is not a decimal number with a point: {_shown(text)}"
         raise ValueError(msg)
-    return float(stripped)
+    number = float(stripped)
+    if math.isinf(number):
+        msg = f"is beyond every number: {_shown(text)}"
+        raise ValueError(msg)
+    return number
 
 
 _category_text = text_rule(MAX_NAME)

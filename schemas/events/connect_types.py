@@ -164,6 +164,6 @@ def row_decoders(envelope_schema: Any) -> dict[str, Decoder]:
     blocks = {
         field["field"]: field
         for field in (fields if type(fields) is list else ())
-        if type(field) is dict and field.get("field") in {"after", "before"}
+        if type(field) is dict and field.get("field") in ("after", "before")
     }
     return struct_decoders(blocks.get("after") or blocks.get("before"))

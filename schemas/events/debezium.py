@@ -23,7 +23,7 @@ from schemas.version import SourceVersion
 
 _ROW_OPERATIONS: Final = frozenset({"c", "u", "d", "r"})
 _NO_DECODERS: Final[Mapping[str, Decoder]] = {}
-_TRANSACTION_STATES: Final = frozenset({"BEGIN", "END"})
+_TRANSACTION_STATES: Final = ("BEGIN", "END")
 
 
 def without_rows(payload: Mapping[str, Any]) -> Ignored | None:
@@ -32,7 +32,7 @@ def without_rows(payload: Mapping[str, Any]) -> Ignored | None:
         return Ignored("a schema change: rows that follow are read by the columns that they have")
     if payload.keys() == {"ts_ms"}:
         return Ignored("a heartbeat of the connector")
-    if payload.get("status") in _TRANSACTION_STATES and "id" in payload:
+    if "id" in payload and "status" in payload and payload["status"] in _TRANSACTION_STATES:
         return Ignored("a transaction boundary")
     if payload.get("op") == "m" and "source" in payload:
         return Ignored("a logical decoding message (pg_logical_emit_message)")

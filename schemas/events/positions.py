@@ -56,7 +56,7 @@ def source_version(
     if rule.version != "clock" and connector == "postgresql":
         sequence = _lsn(source)
         fallback, missing = 0, "source.lsn"
-    elif rule.version != "clock" and connector in {"mysql", "mariadb"}:
+    elif rule.version != "clock" and connector in ("mysql", "mariadb"):
         sequence = _binlog_sequence(source)
         fallback, missing = min(max(processed_ms, 0), FIRST_BINLOG_SEQUENCE - 1), "source.file and source.pos"
     elif rule.version == "position":

@@ -201,7 +201,7 @@ def _deletion(rule: model.DeletedWhen) -> Callable[[Row], bool]:
     column = rule.column
     if rule.is_set is not None:
         wanted = rule.is_set
-        return lambda row: (row.get(column) not in {None, ""}) is wanted
+        return lambda row: (row.get(column) not in (None, "")) is wanted
     equals = rule.equals if isinstance(rule.equals, tuple) else (rule.equals,)
     deleted = frozenset(map(comparable, equals))
     return lambda row: row.get(column) is not None and comparable(row[column]) in deleted

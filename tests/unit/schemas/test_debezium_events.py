@@ -1,10 +1,13 @@
 """Debezium's shapes: operations, envelopes, replica identities, positions, encodings, and the records without rows."""
 
 import base64
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas.errors import InvalidEventError, MissingKeyError, PoisonError, UnmappedTableError, UnsupportedChangeError
 from schemas.events.parser import Changes, EventParser, Ignored
@@ -402,3 +405,107 @@ def test_a_table_that_no_entry_matches_is_refused_and_an_ignored_one_ignored():
         parse(change("c", {"id": 1}, source={**POSTGRES, "table": "customers"}), parser=parser)
     parsed = parse(change("t", source={**POSTGRES, "table": "AUDIT_log"}), parser=parser)
     assert isinstance(parsed, Ignored)
+
+
+scalars = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1,
+        2**63,
+        1.5,
+        "",
+        "x",
+        "1e999",
+        "true",
+        PLACEHOLDER,
+        [],
+        [1],
+        {},
+        {"a": 1},
+        {"scale": 9999, "value": "Bw=="},
+    ]
+)
+STRICT = """
+tables:
+  - sku: {first_of: [id, sku]}
+    tenant: {first_of: [tenant]}
+    deleted_when: {column: gone, is_set: true}
+    fields:
+      price: {column: price, type: decimal, scale: 2}
+      bullets: {column: list, type: list}
+      attributes: {column: json, type: json}
+      attributes.i: {column: integer, type: integer}
+      attributes.b: {column: boolean, type: boolean}
+      attributes.d: {column: date, type: date}
+      attributes.t: {column: time, type: timestamp}
+      title: {template: "{name} {size}"}
+    rest: attributes
+"""
+STRICT_PARSER = with_mapping(STRICT)
+COLUMNS = [
+    "id",
+    "sku",
+    "tenant",
+    "gone",
+    "price",
+    "list",
+    "json",
+    "integer",
+    "boolean",
+    "date",
+    "time",
+    "name",
+    "size",
+    "more",
+]
+MEMBERS = ["connector", "name", "db", "table", "snapshot", "lsn", "file", "pos", "row", "ts_ms", "ts_us"]
+NAMES = [
+    "org.apache.kafka.connect.data.Decimal",
+    "io.debezium.time.Date",
+    "io.debezium.time.NanoTimestamp",
+    "io.debezium.data.VariableScaleDecimal",
+]
+
+
+def objects(names: list[str]) -> Any:
+    return st.dictionaries(st.sampled_from(names), scalars, max_size=len(names))
+
+
+@given(
+    payload=st.fixed_dictionaries(
+        {},
+        optional={
+            "op": st.sampled_from(["c", "u", "d", "r", "t", "m"]) | scalars,
+            "before": objects(COLUMNS) | scalars,
+            "after": objects(COLUMNS) | scalars,
+            "source": objects(MEMBERS).map(lambda given_members: {**POSTGRES, **given_members}) | scalars,
+            "status": scalars,
+            "id": scalars,
+            "ts_ms": scalars,
+        },
+    ),
+    columns=st.lists(
+        st.fixed_dictionaries(
+            {
+                "field": st.sampled_from(COLUMNS),
+                "type": st.sampled_from(["bytes", "int64"]),
+                "name": st.sampled_from(NAMES) | scalars,
+                "parameters": scalars,
+            }
+        ),
+        max_size=4,
+    ),
+    wrapped=st.booleans(),
+    key=objects(COLUMNS) | scalars,
+    whole=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_no_shape_of_an_event_makes_the_parser_fail_in_another_way(payload, columns, wrapped, key, whole):
+    row = dict.fromkeys(COLUMNS)
+    if whole and isinstance(payload.get("after"), dict):
+        payload = {**payload, "after": {**row, "id": 1, **payload["after"]}}
+    for parser in (PARSER, STRICT_PARSER):
+        with contextlib.suppress(PoisonError):
+            parse(envelope(payload, *columns, {"field": [], "name": []}) if wrapped else payload, key, parser)
