@@ -88,7 +88,9 @@ class VectorSettings(BaseModel):
     index_after_points: int = Field(
         100_000, ge=1, description="Edge: build a graph when a segment has more points; below, comparing all is faster."
     )
-    flush_every: int = Field(4096, ge=1, description="Edge: points written between two flushes of the write-ahead log.")
+    flush_every: int = Field(
+        32_768, ge=1, description="Edge: points written between two flushes of the write-ahead log."
+    )
 
     @model_validator(mode="after")
     def _url_names_a_server(self) -> Self:

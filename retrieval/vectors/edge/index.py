@@ -5,7 +5,7 @@ chunks, one job each, through a single thread. That thread is also what makes a 
 stored revisions and writes within one job, and there is no other writer.
 
 Acknowledged writes are in Edge's write-ahead log, which survives the process (kill -9), and are flushed to the
-segments every few thousand points, which also keeps the log short.
+segments only every tens of thousands of points: a flush waits for the disk with the interpreter's lock held.
 """
 
 from __future__ import annotations
