@@ -24,7 +24,7 @@ def run_replica(settings: ReplicaSettings) -> None:
 
 async def _serve(settings: ReplicaSettings) -> None:
     directory = settings.text.directory
-    writer = await asyncio.to_thread(open_writer, directory)
+    writer = await asyncio.to_thread(open_writer, settings.text.index)
     try:
         tailer = ReplicaTailer(
             writer,
@@ -48,12 +48,11 @@ async def _serve(settings: ReplicaSettings) -> None:
             topic=settings.kafka.topics.documents,
             tail=settings.tail.model_dump(),
         )
-        serving = asyncio.create_task(server.serve())
+        server.start()
         try:
             await tailer.run()
         finally:
-            server.request_stop()
-            await serving
+            await server.stop()
     finally:
         await asyncio.to_thread(writer.close)
     log.info("replica stopped", written=tailer.report.written, outdated=tailer.report.outdated)

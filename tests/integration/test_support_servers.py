@@ -25,7 +25,7 @@ async def test_kafka_keeps_records_over_kill_and_restart(breakable_kafka: KafkaS
 
 
 async def test_postgres_replicates_logically(postgres: PostgresServer):
-    connection = await asyncpg.connect(postgres.dsn)
+    connection = await asyncpg.connect(postgres.dsn())
     try:
         assert await connection.fetchval("SHOW wal_level") == "logical"
     finally:

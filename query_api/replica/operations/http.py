@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Generator
 
 import uvicorn
@@ -11,6 +13,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from schemas.errors import ConfigurationError
 
 
 def operations_app(not_ready: Callable[[], str | None], registry: CollectorRegistry) -> Starlette:
@@ -32,17 +36,37 @@ def operations_app(not_ready: Callable[[], str | None], registry: CollectorRegis
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
 
 
-class OperationsServer(uvicorn.Server):
-    """Uvicorn beside other work on one loop: the process's signals are its composition root's business."""
+class OperationsServer:
+    """Serves an application beside other work on one event loop; the signals stay with the composition root."""
 
     def __init__(self, app: Starlette, *, host: str, port: int) -> None:
-        super().__init__(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="off"))
+        self._address = (host, port)
+        self._server = _SignalFreeServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        self._serving: asyncio.Task[None] | None = None
 
+    def start(self) -> None:
+        """Listen; port 0 takes any free one.
+
+        Raises:
+            ConfigurationError: the address cannot be had.
+        """
+        try:
+            listener = socket.create_server(self._address)
+        except OSError as error:
+            host, port = self._address
+            raise ConfigurationError(
+                f"cannot listen on {host}:{port}: {error.strerror}; set FERROFLUX_HTTP__PORT to a free port"
+            ) from error
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+
+    async def stop(self) -> None:
+        """Finish the requests that run and stop listening."""
+        self._server.should_exit = True
+        if self._serving is not None:
+            await self._serving
+
+
+class _SignalFreeServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Leave the signal handlers as they are."""
         yield
-
-    def request_stop(self) -> None:
-        """Let `serve` return after the requests that run."""
-        self.should_exit = True

@@ -50,10 +50,9 @@ class PostgresServer:
             log_dir=self.folder / "logs",
         )
 
-    @property
-    def dsn(self) -> str:
+    def dsn(self, database: str = "postgres") -> str:
         """Where asyncpg and psql connect."""
-        return f"postgresql://{_USER}@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://{_USER}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
         """Create the cluster and wait until it takes connections."""
