@@ -27,6 +27,8 @@ class IngestReport:
     changes: int = 0
     rejected: int = 0
     skipped: int = 0
+    fraction: float = 0.0
+    """Of the file, 0 to 1: up to the last acknowledged batch."""
     products_by_tenant: dict[str, int] = field(default_factory=dict)
     rejections: list[Rejected] = field(default_factory=list)
     """The first few, for the summary."""
@@ -38,6 +40,7 @@ class _Batch:
     changes: tuple[EncodedChange, ...]
     rejected: tuple[Rejected, ...]
     tenants: tuple[str, ...]
+    fraction: float
 
 
 @dataclass(slots=True)
@@ -91,6 +94,7 @@ class IngestRun:
 
     def _count(self, report: IngestReport, batch: _Batch, samples: int) -> None:
         report.rows += batch.rows
+        report.fraction = batch.fraction
         report.changes += len(batch.changes)
         report.rejected += len(batch.rejected)
         for tenant in batch.tenants:
@@ -112,7 +116,7 @@ class IngestRun:
                 else:
                     changes.extend(converted.changes)
                     tenants.append(converted.tenant)
-            yield _Batch(len(chunk), tuple(changes), tuple(rejected), tuple(tenants))
+            yield _Batch(len(chunk), tuple(changes), tuple(rejected), tuple(tenants), self.source.fraction)
 
 
 async def _abandon(tasks: list[asyncio.Task[None]]) -> None:

@@ -151,7 +151,7 @@ async def _run(
         with FractionProgress(console, "ingesting") as bar:
 
             def show(report: IngestReport) -> None:
-                bar.update(source.fraction, f"{report.skipped + report.rows:,} rows, {report.rejected:,} bad")
+                bar.update(report.fraction, f"{report.skipped + report.rows:,} rows, {report.rejected:,} bad")
 
             async with target:
                 return await IngestRun(source, converter, target, checkpoint, show, keep).run()
