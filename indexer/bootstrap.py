@@ -174,9 +174,8 @@ async def _start_and_watch(settings: IndexerSettings, app: IndexerApp) -> FatalE
     backoff, rng, failures = BackoffPolicy(base_s=0.5, cap_s=10.0), random.Random(), 0  # noqa: S311 - jitter, no secret
     while True:
         try:
-            if settings.kafka.create_topics:
-                async with TopicAdmin(settings.kafka) as admin:
-                    await admin.ensure()
+            async with TopicAdmin(settings.kafka) as admin:
+                await admin.ensure()
             await app.start()
         except RetryableError as error:
             failures += 1

@@ -82,7 +82,8 @@ class TopicAdmin:
         """Create what is absent and check what is there; returns the names of topics that were created.
 
         Raises:
-            ConfigurationError: the cluster refuses to create a topic, or the documents topic is not compacted.
+            ConfigurationError: a topic is absent and `create_topics` is off, the cluster refuses to create one, or the
+                documents topic is not compacted.
             LogUnavailableError: the cluster did not answer.
         """
         names = self._settings.topics
@@ -91,6 +92,10 @@ class TopicAdmin:
             wanted = dict.fromkeys(names.changes, _CHANGES_CONFIG)
             wanted |= {names.documents: _DOCUMENTS_CONFIG, names.dead_letters: _DEAD_LETTERS_CONFIG}
             absent = [name for name in wanted if name not in existing]
+            if absent and not self._settings.create_topics:
+                raise ConfigurationError(
+                    f"there is no topic {', '.join(absent)}, and kafka.create_topics is off: create it, or turn that on"
+                )
             await self._create([(name, wanted[name]) for name in absent])
             if names.documents not in absent:
                 await self._require_compaction(names.documents)

@@ -100,3 +100,11 @@ class TestOnKafka(PublisherContract):
         async with TopicAdmin(settings) as admin:
             with pytest.raises(ConfigurationError, match="set it to compact"):
                 await admin.ensure()
+
+    async def test_an_absent_topic_is_named_where_topics_are_not_ours_to_create(
+        self, kafka: KafkaServer, topics: TopicNames
+    ) -> None:
+        settings = KafkaSettings(bootstrap=f"127.0.0.1:{kafka.port}", topics=topics, create_topics=False)
+        async with TopicAdmin(settings) as admin:
+            with pytest.raises(ConfigurationError, match=f"there is no topic {topics.changes[0]}"):
+                await admin.ensure()
