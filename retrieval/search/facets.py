@@ -14,6 +14,9 @@ from schemas.documents import SearchDocument
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 """Multiples of a power of ten that people read as round prices."""
 
+_SMALLEST_CUT: Final = 0.01
+"""Prices below a cent are not told apart."""
+
 
 def count_facets(documents: Sequence[SearchDocument], *, values: int, price_buckets: int) -> Facets:
     """Count brands, categories, price ranges and stock over these documents, each once.
@@ -41,7 +44,7 @@ def price_ranges(prices: Sequence[float], buckets: int) -> tuple[PriceRange, ...
         return ()
     ordered = sorted(prices)
     quantiles = [ordered[len(ordered) * cut // buckets] for cut in range(1, buckets)]
-    cuts = sorted({round_price(price) for price in quantiles if price > 0})
+    cuts = sorted({round_price(price) for price in quantiles if price >= _SMALLEST_CUT})
     bounds = [min(0.0, ordered[0]), *cuts]
     highs: list[float | None] = [*cuts, None]
     ranges = []

@@ -31,6 +31,10 @@ def test_products_without_price_are_in_no_range():
     assert count_facets([document()], values=5, price_buckets=5).prices == ()
 
 
+def test_prices_below_a_cent_make_no_ranges_of_their_own():
+    assert [(one.low, one.high, one.count) for one in price_ranges([0.0, 5e-324, 0.001], 5)] == [(0.0, None, 3)]
+
+
 @given(st.lists(st.floats(0, 1e9), min_size=1), st.integers(2, 12))
 def test_price_ranges_hold_every_price_once_and_join_up(prices, buckets):
     ranges = price_ranges(prices, buckets)
