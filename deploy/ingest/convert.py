@@ -31,7 +31,7 @@ STOCK_FACET: Final = FacetKey("stock")
 _ITEM_CELLS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "title": ("title", values.text),
     "description": ("description", values.text),
-    "bullets": ("bullets", values.texts),
+    "bullets": ("bullets", values.sentences),
     "brand": ("brand", values.text),
     "category": ("category", values.text),
     "part_number": ("part_number", values.text),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 _LIST_SEPARATORS: Final = re.compile(r"[|;\n]+")
+_SENTENCE_SEPARATORS: Final = re.compile(r"[|\n]+")
 _NOT_NUMBER: Final = re.compile(r"[^0-9.,+\-eE]")
 _GROUPED: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 _CURRENCY: Final = re.compile(r"\b(mxn|mx|usd|us|eur|ars|cop|clp|pen)\b|[$€£]", re.IGNORECASE)
@@ -43,12 +45,23 @@ def text(value: Any) -> str:
 
 
 def texts(value: Any) -> list[str]:
-    """Several texts: a list, a JSON list in a text cell, or a text with `|`, `;` or line ends between them."""
+    """Several codes or addresses: a list, a JSON list in a text cell, or a text with `|`, `;` or line ends between."""
+    return _split(value, _LIST_SEPARATORS)
+
+
+def sentences(value: Any) -> list[str]:
+    """Several sentences: as `texts`, but a semicolon may be a part of one."""
+    return _split(value, _SENTENCE_SEPARATORS)
+
+
+def _split(value: Any, separators: re.Pattern[str]) -> list[str]:
     if is_nothing(value):
         return []
     if isinstance(value, str) and value.lstrip().startswith("["):
-        value = _json(value)
-    parts: Iterable[Any] = value if isinstance(value, list) else _LIST_SEPARATORS.split(text(value))
+        # A text that begins with a bracket and is no JSON is a text, as many a bullet point is.
+        with contextlib.suppress(orjson.JSONDecodeError):
+            value = orjson.loads(value)
+    parts: Iterable[Any] = value if isinstance(value, list) else separators.split(text(value))
     return [part for part in map(text, parts) if part]
 
 

@@ -128,7 +128,7 @@ def _facet_of(fields: dict[str, Any]) -> str:
             f"these fields belong to several facets ({names}): send each by itself, or name one with --facet "
             "(the item facet takes all of them, where the shop keeps all in one table)"
         )
-    return facets.pop()
+    return facets.pop() if facets else ITEM_FACET
 
 
 async def _to_running(url: str, key: str, event: ChangeEvent, *, until_indexed: bool) -> None:

@@ -51,11 +51,16 @@ def test_what_is_no_number_is_refused(cell) -> None:
         ('["a", "b"]', ["a", "b"]),
         (["a", None, 7501.0], ["a", "7501"]),
         ("una línea\notra", ["una línea", "otra"]),
+        ("[Fuerte] no se dobla", ["[Fuerte] no se dobla"]),
         (None, []),
     ],
 )
 def test_several_texts(cell, expected) -> None:
     assert values.texts(cell) == expected
+
+
+def test_a_semicolon_may_be_a_part_of_a_sentence() -> None:
+    assert values.sentences("Fuerte; ligero\nDura años") == ["Fuerte; ligero", "Dura años"]
 
 
 @pytest.mark.parametrize(
