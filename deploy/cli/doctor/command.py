@@ -39,7 +39,7 @@ def doctor(
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(envvar="FERROFLUX_HTTP__PORT", min=0, max=65535, help="Port that `up` would listen on.")
-    ] = 8080,
+    ] = 8000,
     as_json: JsonOption = False,
 ) -> None:
     """Say what is missing, and how to get it."""

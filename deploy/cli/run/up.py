@@ -41,7 +41,7 @@ def up(
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(envvar="FERROFLUX_HTTP__PORT", min=0, max=65535, help="Their port; 0: any free one.")
-    ] = 8080,
+    ] = 8000,
     kafka_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the Kafka protocol on 127.0.0.1; 0: any free one.")
     ] = 0,
