@@ -51,7 +51,7 @@ servers: ## Check that Java, Maven and PostgreSQL are there; as root on Debian, 
 
 lock: $(VENV)/.bootstrap ## Lock the requirements again (ARGS=--upgrade for newer versions)
 	printf 'editables\nhatchling\nuv\n' | $(COMPILE) - --output-file requirements/bootstrap.txt $(ARGS)
-	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt $(ARGS)
+	$(COMPILE) pyproject.toml --override requirements/without-torch.txt --output-file requirements/runtime.txt $(ARGS)
 	$(COMPILE) pyproject.toml --constraint requirements/runtime.txt --extra training --output-file requirements/training.txt $(ARGS)
 	$(COMPILE) pyproject.toml --constraint requirements/training.txt --extra training --extra dev --output-file requirements/dev.txt $(ARGS)
 
@@ -63,7 +63,10 @@ clean: ## Remove the virtual environment, jars and caches; a data directory of `
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What is installed, as stamps: a changed requirements file is installed again, an unchanged one costs nothing. The
-# runtime is a part of the development environment, pinned alike, so neither install undoes the other.
+# runtime is a part of the development environment, pinned alike, so neither install undoes the other. The locks are
+# complete, and one leaves out on purpose what a package declares (requirements/without-torch.txt), hence --no-deps.
+
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
 $(VENV)/.bootstrap: requirements/bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ferroflux needs Python 3.11 or newer, this is %d.%d; name another with: make PYTHON=python3.12" % sys.version_info[:2])'
@@ -72,15 +75,15 @@ $(VENV)/.bootstrap: requirements/bootstrap.txt
 	@touch $@
 
 $(VENV)/.runtime: requirements/runtime.txt $(VENV)/.bootstrap
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/runtime.txt
+	$(INSTALL) --require-hashes --requirement requirements/runtime.txt
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.bootstrap
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/dev.txt
+	$(INSTALL) --require-hashes --requirement requirements/dev.txt
 	@touch $@ $(VENV)/.runtime
 
 $(VENV)/.project: pyproject.toml $(VENV)/.bootstrap
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(INSTALL) --no-build-isolation --editable .
 	@touch $@
 
 var/jars/%/.complete: tests/support/jars/pom-%.xml | servers
