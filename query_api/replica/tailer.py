@@ -1,8 +1,8 @@
 """The tailer: one loop from the documents log into the text index.
 
 Data and offsets are committed together by the writer, so there is nothing to acknowledge and nothing to lose: after any
-stop the loop begins where the index says. It commits as soon as a poll returned something; while a commit runs, the
-consumer fetches on, so a burst makes larger commits and never a queue that grows.
+stop the loop begins where the index says. It commits as soon as a poll returned something; while a commit runs (and a breath
+longer), the consumer fetches on, so a burst makes larger commits and never a queue that grows.
 
     log ──poll (≤ batch_records)──▶ decode, fold ──▶ writer.apply(documents, checkpoint)   one thread, off the loop
      ▲                                                        │
@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -33,6 +34,16 @@ from schemas.documents import DocumentTimes
 from schemas.errors import RetryableError
 
 log = structlog.get_logger(__name__)
+
+
+_BREATH_S: Final = 0.015
+"""Rest after a commit. Measured at 200 changes a second over 20,000 products: the median hardly moves, a third of the
+processor time is saved and the tail is shorter, since a commit costs about the same for one document and for five."""
+
+
+async def breathe() -> None:
+    """Let documents gather before the next commit; a change that comes after a pause of its own is not held up."""
+    await asyncio.sleep(_BREATH_S)
 
 
 def wall_clock_us() -> int:
@@ -57,12 +68,14 @@ class ReplicaTailer:
         backoff: Backoff,
         metrics: ReplicaMetrics | None = None,
         now_us: Callable[[], int] = wall_clock_us,
+        rest: Callable[[], Awaitable[None]] = breathe,
     ) -> None:
         self._writer = writer
         self._open_log = open_log
         self._report_to = report_to
         self._backoff = backoff
         self._now_us = now_us
+        self._rest = rest
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         # One thread: commits follow each other in order, and none runs any more once the pool is shut down.
@@ -127,6 +140,8 @@ class ReplicaTailer:
                 if polled.records:
                     await self._apply(polled, progress)
                 await self._note(progress)
+                if polled.records and self.report.caught_up:
+                    await self._rest()
                 added = document_log.partitions() - progress.positions.keys()
                 if added:
                     progress.add(frozenset(added))

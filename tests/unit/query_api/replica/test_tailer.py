@@ -33,6 +33,10 @@ class Scene:
         self.writer = FakeWriter()
         self.clock = Clock()
         self.folder = folder
+        self.rests = 0
+
+    async def rest(self) -> None:
+        self.rests += 1
 
     def tailer(self) -> ReplicaTailer:
         return ReplicaTailer(
@@ -42,6 +46,7 @@ class Scene:
             report_to=self.folder,
             backoff=Backoff(0.001, 0.002),
             now_us=self.clock,
+            rest=self.rest,
         )
 
     @asynccontextmanager
@@ -216,6 +221,17 @@ async def test_a_burst_becomes_few_commits(scene):
         await eventually(lambda: tailer.report.caught_up)
     assert len(scene.writer.commits) == 10
     assert len(scene.writer.held) == 1000
+
+
+async def test_it_rests_between_commits_but_not_while_catching_up(scene):
+    for number in range(1000):
+        scene.broker.append(0, document(f"S{number}"))
+    async with scene.running() as tailer:
+        await eventually(lambda: tailer.not_ready is None)
+        assert scene.rests <= 1
+        before = scene.rests
+        scene.broker.append(0, document("N"))
+        await eventually(lambda: scene.rests == before + 1)
 
 
 async def test_cancelling_leaves_no_commit_behind(scene):
