@@ -56,7 +56,7 @@ class HttpSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - probes and scrapers come from outside the pod
-    port: int = Field(9101, ge=0, le=65535, description="Port; 0 serves nothing.")
+    port: int = Field(8001, ge=0, le=65535, description="Port; 0 serves nothing.")
 
 
 class IndexerSettings(BaseSettings):

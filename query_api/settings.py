@@ -38,7 +38,7 @@ class HttpSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     max_body_bytes: int = Field(65_536, ge=1024, description="Largest request body.")
     max_in_flight: int = Field(128, ge=1, description="Searches a worker holds at a time; more are answered 429.")
     cors_origins: tuple[str, ...] = Field(

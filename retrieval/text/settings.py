@@ -10,7 +10,7 @@ class FieldWeights(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    title: float = Field(1.0, ge=0)
+    title: float = Field(1.0, ge=0, description="Words and numbers of the title.")
     labels: float = Field(0.5, ge=0, description="Brand and category.")
     sizes: float = Field(0.8, ge=0, description="Canonical sizes of the title.")
     codes: float = Field(1.0, ge=0, description="SKU, part number, EAN, and the codes that the title names.")

@@ -66,7 +66,10 @@ class VectorSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: VectorStoreKind = VectorStoreKind.EDGE
+    kind: VectorStoreKind = Field(
+        VectorStoreKind.EDGE,
+        description="Qdrant Edge in this process, or a Qdrant server (several processes need one).",
+    )
     directory: Path = Field(Path("var/vectors"), description="Edge: the directory that this process owns.")
     url: str = Field(
         "http://localhost:6333", description="Server: http or https, host, and REST port, which is not used."
@@ -75,7 +78,13 @@ class VectorSettings(BaseModel):
         6334, ge=1, le=65535, description="Server: port of the gRPC interface, which carries all calls."
     )
     api_key: SecretStr | None = Field(None, description="Server: key sent with each call; wants https.")
-    collection: str = Field("catalogue", min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._-]+$")
+    collection: str = Field(
+        "catalogue",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Server: name of the collection.",
+    )
     connections: int = Field(3, ge=1, description="Server: gRPC channels that calls are spread over.")
     timeout_s: float = Field(5.0, gt=0, description="Server: time that one try of a call may take.")
     retry: RetrySettings = RetrySettings()
@@ -84,7 +93,9 @@ class VectorSettings(BaseModel):
     shards: int = Field(1, ge=1, description="Server: shards of a collection that `prepare` creates.")
     replicas: int = Field(1, ge=1, description="Server: copies of each shard; a majority must confirm a write.")
     hnsw: HnswSettings = HnswSettings()
-    quantisation: Quantisation = Quantisation.NONE
+    quantisation: Quantisation = Field(
+        Quantisation.NONE, description="How vectors are kept in memory for the first pass of a search."
+    )
     index_after_points: int = Field(
         100_000, ge=1, description="Edge: build a graph when a segment has more points; below, comparing all is faster."
     )

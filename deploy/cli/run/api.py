@@ -17,7 +17,7 @@ requests finish. Everything else is set by the environment.
 
 **Example**
 
-    FERROFLUX_VECTORS__KIND=qdrant FERROFLUX_VECTORS__URL=http://qdrant:6334 ferroflux api --workers 4 --port 8080
+    FERROFLUX_VECTORS__KIND=qdrant FERROFLUX_VECTORS__URL=http://qdrant:6333 ferroflux api --workers 4 --port 8000
 """
 
 

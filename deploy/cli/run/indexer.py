@@ -13,7 +13,7 @@ app = typer.Typer()
 _HELP: Final = """Run an indexer: change events from Kafka to Qdrant and to the documents topic.
 
 Several share the work as one consumer group. SIGTERM lets it finish its batch. `/healthz`, `/readyz` and `/metrics` are
-served on FERROFLUX_HTTP__PORT (9101). Everything is set by the environment; the variables are in
+served on FERROFLUX_HTTP__PORT (8001). Everything is set by the environment; the variables are in
 docs/reference/settings.md.
 
 **Example**

@@ -1,0 +1,21 @@
+"""The page of settings says what the code does."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.settings_reference import PROCESSES, render, variables
+
+PAGE = Path(__file__).resolve().parents[3] / "docs/reference/settings.md"
+
+
+def test_the_page_is_current():
+    assert PAGE.read_text(encoding="utf-8") == render(), (
+        "run: python -m deploy.settings_reference > docs/reference/settings.md"
+    )
+
+
+@pytest.mark.parametrize("command", PROCESSES)
+def test_every_setting_is_explained(command: str):
+    silent = [name for name, field in variables(PROCESSES[command]) if not field.description]
+    assert silent == []
