@@ -16,15 +16,16 @@ LEVEL_VARIABLE: Final = "FERROFLUX_LOG_LEVEL"
 
 def configure_logging() -> None:
     """Every process's logging: JSON lines, or readable ones on a terminal; level INFO unless the variable says another."""
-    _configure(os.environ.get(LEVEL_VARIABLE, "INFO").upper())
+    _configure(os.environ.get(LEVEL_VARIABLE, "INFO").upper(), aiokafka=logging.ERROR)
 
 
 def configure_quiet_logging() -> None:
     """For a process that tells its story itself on a terminal: warnings only, unless the variable asks for more."""
-    _configure(os.environ.get(LEVEL_VARIABLE, "WARNING").upper())
+    # aiokafka reports every connection that fails or ends as an error of its own; ours say what matters of it.
+    _configure(os.environ.get(LEVEL_VARIABLE, "WARNING").upper(), aiokafka=logging.CRITICAL)
 
 
-def _configure(level: str) -> None:
+def _configure(level: str, *, aiokafka: int) -> None:
     number = logging.getLevelNamesMapping().get(level, logging.INFO)
     terminal = sys.stderr.isatty()
     shared: list[structlog.types.Processor] = [
@@ -33,9 +34,7 @@ def _configure(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     ending: list[structlog.types.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
-        if terminal
-        else [_TRACEBACKS, structlog.processors.JSONRenderer()]
+        [structlog.dev.ConsoleRenderer()] if terminal else [_TRACEBACKS, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, structlog.processors.StackInfoRenderer(), *ending],
@@ -52,5 +51,4 @@ def _configure(level: str) -> None:
         )
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
-    # aiokafka reports every broken connection at a stop as an error of its own; what matters of it our adapters raise.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL if terminal else logging.ERROR)
+    logging.getLogger("aiokafka").setLevel(aiokafka)

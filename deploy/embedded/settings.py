@@ -15,8 +15,8 @@ from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
 from schemas.topics import KafkaSettings
 
-_BATCH_RECORDS: Final = 128
-"""Small batches: a producer's answer waits for the batch before its own, and a hundred texts are a second of inference."""
+_BATCH_RECORDS: Final = 64
+"""Small batches: a producer's answer waits for the batch before its own, and sixty texts are a second of inference."""
 
 _FETCH_BYTES: Final = 512 * 1024
 _FETCH_WAIT_MS: Final = 10

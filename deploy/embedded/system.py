@@ -42,6 +42,7 @@ from query_api.http.access import Access
 from query_api.replica.backoff import Backoff
 from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.tailer import ReplicaTailer
+from query_api.status_file import STATUS_FILE
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.text.factory import open_reader, open_writer
@@ -56,6 +57,7 @@ from schemas.mapping.loading import load_mapping
 log = structlog.get_logger(__name__)
 
 _DRAIN_S: Final = 60.0
+_LOOK_AGAIN_S: Final = 0.01
 _MAX_REQUEST_BYTES: Final = 1_048_576
 
 
@@ -186,6 +188,11 @@ class EmbeddedSystem:
         )
         self._tailing = asyncio.create_task(self.tailer.run(), name="replica-tailer")
         self._stack.push_async_callback(self._stop_tailer)
+        # The search worker takes a replica for whole when it is reported as such: let the first report be there.
+        while self.tailer.not_ready or not (self.options.directory.text / STATUS_FILE).exists():
+            await asyncio.wait({self._tailing}, timeout=_LOOK_AGAIN_S)
+            if self._tailing.done():
+                raise await self._tailer_ended()
 
     async def _build_indexer(self) -> None:
         settings = self.settings.indexer

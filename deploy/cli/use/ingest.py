@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, KeyOption, UrlOption
 from deploy.cli.progress import FractionProgress
 from deploy.embedded.storage.layout import DataDirectory
@@ -78,6 +79,7 @@ def ingest(
     restart: Annotated[bool, typer.Option("--restart", help="Forget an interrupted run of this file.")] = False,
 ) -> None:
     """Load a catalogue file."""
+    configure_quiet_logging()
     console = Console(stderr=True)
     if tenant:
         tenant_id(tenant)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 
+from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, KeyOption, UrlOption
 from deploy.cli.use.ingest import kafka_settings
 from deploy.http_client import ApiClient, api_key, locate
@@ -73,6 +74,7 @@ def produce(
     key: KeyOption = "",
 ) -> None:
     """Send one change of one product."""
+    configure_quiet_logging()
     sequence = time.time_ns() // 1_000 if version is None else version
     event = build_event(tenant, sku, sets or [], facet, delete=delete, version=SourceVersion.of(sequence, epoch))
     started = time.monotonic()

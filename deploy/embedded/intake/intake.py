@@ -119,7 +119,7 @@ class ChangeIntake:
                 await self._producer.send(self._topic, change.value, key=change.key, partition=partition)
                 for change in group
             ]
-            end = max([(await record).offset for record in sent]) + 1
+            end: int = max([(await record).offset for record in sent]) + 1
             await self._progress.reached(Stage.JOURNALLED, {(self._topic, partition): end})
         except KafkaError as error:
             msg = f"the embedded broker did not take a change ({type(error).__name__}); send the changes again"

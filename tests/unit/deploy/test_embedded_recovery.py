@@ -1,0 +1,159 @@
+"""After any stop the stores agree again, whatever each of them had lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded.recovery.reconcile import reconcile
+from deploy.embedded.recovery.replay import replay
+from deploy.embedded.storage.ownership import PreviousStop
+from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.records import LogId
+from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
+from retrieval.text.port import Checkpoint
+from retrieval.vectors.memory import MemoryIndex
+from schemas.changes import ChangeEvent
+from schemas.documents import SearchDocument
+from schemas.errors import LogUnavailableError
+from schemas.identity import SkuKey
+from schemas.merge import merge_all
+from tests.support.indexing.fakes import DocumentLog, event, make_pipeline, records_of
+
+LOG = LogId("log")
+
+HISTORY = [
+    event("A", "item", 1, {"title": "Clavo"}),
+    event("B", "item", 1, {"title": "Pija"}),
+    event("A", "price", 2, {"price": 3.0}),
+    event("B", "item", 5, None),
+    event("C", "item", 1, {"title": "Taquete"}),
+    event("A", "item", 9, {"title": "Clavo 2 pulgadas"}),
+]
+
+
+class Stores:
+    """A vector index, a replica, and the pipeline with the topic between them."""
+
+    def __init__(self) -> None:
+        self.index = MemoryIndex()
+        self.topic = DocumentLog()
+        self.pipeline = make_pipeline(self.index, publisher=self.topic)
+        self._replica = MemoryTextStore()
+        self.reader = MemoryTextReader(self._replica)
+
+    async def take(self, events: list[ChangeEvent]) -> None:
+        await self.pipeline.process(records_of(events))
+
+    def tail(self, documents: list[SearchDocument] | None = None) -> None:
+        newest = list(self.topic.compacted().values()) if documents is None else documents
+        MemoryTextWriter(self._replica).apply(newest, Checkpoint("log"))
+        self.reader.refresh()
+
+    async def agree_on(self, events: list[ChangeEvent]) -> None:
+        """Both stores hold every product as the merge of the events has it, at the same revision."""
+        keys = {one.key for one in events}
+        points, documents = await self.index.read(list(keys)), self.reader.fetch(keys)
+        for key in keys:
+            expected = merge_all(one for one in events if one.key == key)
+            assert points[key].state == expected.to_bytes(), key
+            assert documents[key].rev == points[key].rev, key
+            assert documents[key].deleted is not expected.alive, key
+
+
+@pytest.fixture
+async def journal(tmp_path: Path):
+    opened = SqliteChangeJournal.open(tmp_path / "journal.db")
+    yield opened
+    await opened.close()
+
+
+def ignore(*_: int) -> None:
+    return None
+
+
+async def test_documents_that_the_replica_missed_are_published_again() -> None:
+    stores = Stores()
+    await stores.take(HISTORY[:3])
+    stores.tail()
+    await stores.take(HISTORY[3:])
+    stores.topic = None  # the broker is gone with what the replica had not read
+    republished = DocumentLog()
+    found = await reconcile(stores.index, stores.reader, make_pipeline(stores.index, publisher=republished))
+    assert (found.compared, found.republished, found.raised, found.unknown) == (3, 3, 0, 0)
+    stores.tail(list(republished.compacted().values()))
+    await stores.agree_on(HISTORY)
+
+
+async def test_stores_that_agree_are_left_alone() -> None:
+    stores = Stores()
+    await stores.take(HISTORY)
+    stores.tail()
+    published = len(stores.topic.compacted())
+    found = await reconcile(stores.index, stores.reader, stores.pipeline)
+    assert (found.compared, found.republished) == (3, 0)
+    assert len(stores.topic.compacted()) == published
+
+
+async def test_after_a_kill_only_what_lies_beyond_the_watermark_is_applied(journal: SqliteChangeJournal) -> None:
+    stores = Stores()
+    await journal.append(LOG, records_of(HISTORY))
+    await stores.take(HISTORY[:4])
+    topic = records_of(HISTORY)[0].topic
+    await journal.mark_applied(LOG, {(topic, 0): 4})
+    seen: list[tuple[int, int]] = []
+    replayed = await replay(
+        journal, stores.pipeline, PreviousStop.KILLED, lambda done, total: seen.append((done, total))
+    )
+    assert (replayed.records, seen[-1]) == (2, (2, 2))
+    stores.tail()
+    await stores.agree_on(HISTORY)
+    assert (await replay(journal, stores.pipeline, PreviousStop.KILLED, ignore)).records == 0
+
+
+async def test_after_a_power_cut_a_vector_index_that_lost_everything_catches_up_and_passes_the_replica(
+    journal: SqliteChangeJournal,
+) -> None:
+    before = Stores()
+    await journal.append(LOG, records_of(HISTORY))
+    for one in HISTORY:
+        await before.take([one])
+    before.tail()
+    await journal.mark_applied(LOG, {(records_of(HISTORY)[0].topic, 0): len(HISTORY)})
+
+    after = Stores()
+    after.tail(list(before.reader.fetch({one.key for one in HISTORY}).values()))
+    assert (await replay(journal, after.pipeline, PreviousStop.MACHINE_DOWN, ignore)).records == len(HISTORY)
+    after.tail()  # lower revisions than the replica's: refused
+    found = await reconcile(after.index, after.reader, after.pipeline)
+    assert found.raised > 0
+    after.tail()
+    await after.agree_on(HISTORY)
+
+
+async def test_a_product_that_only_the_replica_knows_is_counted() -> None:
+    stores = Stores()
+    await stores.take(HISTORY)
+    stores.tail()
+    found = await reconcile(MemoryIndex(), stores.reader, stores.pipeline)
+    assert found.unknown == len({one.key for one in HISTORY})
+
+
+async def test_a_log_that_is_away_for_a_moment_does_not_end_the_recovery(
+    journal: SqliteChangeJournal, monkeypatch
+) -> None:
+    class FlakyLog(DocumentLog):
+        failures = 2
+
+        async def publish(self, documents) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise LogUnavailableError
+            await super().publish(documents)
+
+    monkeypatch.setattr("deploy.embedded.recovery.replay._PAUSE_S", 0.0)
+    topic = FlakyLog()
+    await journal.append(LOG, records_of(HISTORY))
+    await replay(journal, make_pipeline(MemoryIndex(), publisher=topic), PreviousStop.KILLED, ignore)
+    assert set(topic.compacted()) == {SkuKey(one.key.tenant, one.key.sku) for one in HISTORY}
