@@ -14,7 +14,6 @@ EXIT_TRY_AGAIN: Final = 75
 """As EX_TEMPFAIL of sysexits.h: something that we depend on was away; the same command may succeed later."""
 EXIT_CONFIGURATION: Final = 78
 """As EX_CONFIG: a setting or an argument names something that cannot be."""
-EXIT_INTERRUPTED: Final = 130
 
 DEBUG_VARIABLE: Final = "FERROFLUX_DEBUG"
 
@@ -50,11 +49,6 @@ def main(arguments: list[str] | None = None) -> None:
         command.main(args=arguments, prog_name="ferroflux")
     except FerrofluxError as error:
         _fail(str(error), _exit_code(error))
-    except KeyboardInterrupt:
-        _fail("interrupted", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output (head, less) has had enough; nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ValueError as error:
         # pydantic's ValidationError is a ValueError; settings come from the environment, so it is the user's to mend.
         if not hasattr(error, "errors"):

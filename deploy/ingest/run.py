@@ -15,7 +15,7 @@ from deploy.ingest.resume import Checkpoint
 from deploy.ingest.rows import RowSource
 from deploy.ingest.targets import ChangeTarget, EncodedChange
 
-BATCH_ROWS: Final = 200
+BATCH_ROWS: Final = 100
 BATCHES_IN_FLIGHT: Final = 4
 
 

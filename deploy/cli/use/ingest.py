@@ -28,6 +28,7 @@ from schemas.topics import KafkaSettings
 app = typer.Typer()
 
 EXIT_REJECTED: Final = 1
+EXIT_INTERRUPTED: Final = 130
 
 _EXAMPLES: Final = """
 Columns are recognised by their names, in Spanish and English (`sku`, `codigo`, `titulo`, `marca`, `precio`,
@@ -107,7 +108,12 @@ def ingest(
     )
     _announce(console, source, converter, target, checkpoint)
     started = time.monotonic()
-    report = asyncio.run(_run(console, source, converter, target, checkpoint, reject))
+    try:
+        report = asyncio.run(_run(console, source, converter, target, checkpoint, reject))
+    except KeyboardInterrupt:
+        rows = checkpoint.state.rows_done
+        console.print(f"interrupted after row {rows:,}: the same command goes on there", highlight=False)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     _summarise(console, report, time.monotonic() - started, target.name, reject)
     if report.rejected:
         raise typer.Exit(EXIT_REJECTED)
