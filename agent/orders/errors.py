@@ -1,0 +1,29 @@
+"""What can go wrong with an order, each with the remedy."""
+
+from __future__ import annotations
+
+from schemas.errors import FerrofluxError, InvalidRequestError, NotFoundError
+
+
+class OrderNotFoundError(NotFoundError):
+    """There is no such order of this tenant. Check the tenant and the order's id; `GET /v1/orders` lists them."""
+
+    code = "order_not_found"
+
+
+class OrderChangedError(FerrofluxError):
+    """The order is no longer the one that was shown: a price or a line changed. Show it again and let the person confirm what it is now."""
+
+    code = "order_changed"
+
+
+class OrderClosedError(FerrofluxError):
+    """The order is closed: it was withdrawn, or submitted with other lines. Begin another one in the conversation."""
+
+    code = "order_closed"
+
+
+class EmptyOrderError(InvalidRequestError):
+    """An order without lines cannot be submitted. Add a product first."""
+
+    code = "empty_order"

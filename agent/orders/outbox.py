@@ -1,0 +1,108 @@
+"""The outbox: submitted orders that the log has still to get, and the leases by which several relays share them.
+
+A relay claims rows for a while, publishes them, and marks them. One that dies between the last two leaves rows whose
+lease runs out, and the next relay publishes them again: at least once, with the same `event_id`, never not at all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+
+from agent.storage.database import Database
+from agent.storage.tables import outbox
+
+_SECOND_US: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One order's record, claimed by one relay. `attempts` counts this claim too."""
+
+    tenant: str
+    order_id: str
+    payload: bytes
+    created_us: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits: how many records, and since when the oldest (microseconds; None where nothing waits)."""
+
+    pending: int
+    oldest_us: int | None
+
+
+class Outbox:
+    """The rows of all tenants, as relays take them."""
+
+    def __init__(self, database: Database, *, now_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+        self._database = database
+        self._now_us = now_us
+
+    async def claim(self, owner: str, *, limit: int, lease_s: float) -> list[OutboxRow]:
+        """The oldest records that nobody holds, now held by `owner` for `lease_s` seconds; oldest first."""
+        now = self._now_us()
+        until = now + int(lease_s * _SECOND_US)
+        free = (
+            select(outbox.c.tenant, outbox.c.order_id)
+            .where(outbox.c.published_us.is_(None), outbox.c.lease_until_us <= now)
+            .order_by(outbox.c.created_us)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        async with self._database.write() as connection:
+            keys = [(row.tenant, row.order_id) for row in await connection.execute(free)]
+            if not keys:
+                return []
+            claimed = await connection.execute(
+                update(outbox)
+                .where(_any_of(keys))
+                .values(lease_owner=owner, lease_until_us=until, attempts=outbox.c.attempts + 1)
+                .returning(outbox)
+            )
+            rows = [
+                OutboxRow(row.tenant, row.order_id, row.payload.encode(), row.created_us, row.attempts)
+                for row in claimed
+            ]
+        return sorted(rows, key=lambda row: (row.created_us, row.order_id))
+
+    async def mark_published(self, owner: str, rows: Sequence[OutboxRow]) -> int:
+        """Say that the log has these; returns how many were still this owner's, or unpublished."""
+        if not rows:
+            return 0
+        async with self._database.write() as connection:
+            marked = await connection.execute(
+                update(outbox)
+                .where(_any_of([(row.tenant, row.order_id) for row in rows]), outbox.c.published_us.is_(None))
+                .values(published_us=self._now_us(), lease_owner=owner, lease_until_us=0)
+            )
+        return int(marked.rowcount)
+
+    async def release(self, owner: str, rows: Sequence[OutboxRow]) -> None:
+        """Give rows back that could not be published, so that the next claim need not wait for the lease to run out."""
+        if not rows:
+            return
+        async with self._database.write() as connection:
+            await connection.execute(
+                update(outbox)
+                .where(_any_of([(row.tenant, row.order_id) for row in rows]), outbox.c.lease_owner == owner)
+                .where(outbox.c.published_us.is_(None))
+                .values(lease_until_us=0)
+            )
+
+    async def backlog(self) -> Backlog:
+        """How much waits; for readiness and metrics."""
+        waiting = select(func.count(), func.min(outbox.c.created_us)).where(outbox.c.published_us.is_(None))
+        async with self._database.read() as connection:
+            pending, oldest = (await connection.execute(waiting)).one()
+        return Backlog(int(pending), oldest)
+
+
+def _any_of(keys: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
+    return or_(*(and_(outbox.c.tenant == tenant, outbox.c.order_id == order_id) for tenant, order_id in keys))

@@ -1,0 +1,152 @@
+"""One door to the database: transactions that write, transactions that read, and the driver's failures as ours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, Self
+
+from sqlalchemy import Insert, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from agent.storage.migrate import migrate, migrations_are_skipped
+from agent.storage.settings import DatabaseSettings
+from schemas.errors import ConfigurationError, RetryableError
+
+_READ_ONLY: Final = "ferroflux_read_only"
+
+
+class DatabaseUnavailableError(RetryableError):
+    """The agent's database did not answer in time. Nothing was changed; the same request can be sent again."""
+
+    code = "database_unavailable"
+
+
+class Database:
+    """The agent's database. Open it once a process, close it at the end; safe for concurrent use."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @classmethod
+    async def open(cls, settings: DatabaseSettings) -> Self:
+        """Connect, and bring the tables to this version's revision unless SKIP_MIGRATIONS is set.
+
+        Raises:
+            DatabaseUnavailableError: the server does not answer.
+            OutdatedDatabaseError: the tables are at another revision, and may not be changed.
+            ConfigurationError: the SQLite folder cannot be made.
+        """
+        url = settings.sqlalchemy_url
+        if settings.is_sqlite:
+            _make_folder(settings)
+            engine = create_async_engine(url, connect_args={"timeout": settings.timeout_s})
+            _prepare_sqlite(engine)
+        else:
+            engine = create_async_engine(
+                url,
+                pool_size=settings.pool,
+                max_overflow=0,
+                pool_timeout=settings.timeout_s,
+                pool_pre_ping=True,
+                connect_args={"timeout": settings.timeout_s},
+            )
+        database = cls(engine)
+        try:
+            async with database.write() as connection:
+                await connection.run_sync(lambda sync: migrate(sync, skip=migrations_are_skipped()))
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that may write: committed at the end of the block, taken back if it raises.
+
+        Raises:
+            DatabaseUnavailableError: the database did not answer, or SQLite's writer stayed taken.
+        """
+        with _failures_as_ours():
+            async with self._engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads: one consistent picture, and it never waits for a writer. Raises as `write`."""
+        with _failures_as_ours():
+            async with self._engine.connect() as connection:
+                await connection.execution_options(**{_READ_ONLY: True})
+                async with connection.begin():
+                    yield connection
+
+    async def ping(self) -> None:
+        """Ask the database for a sign of life.
+
+        Raises:
+            DatabaseUnavailableError: there was none.
+        """
+        async with self.read() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+
+    def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
+        """An insert that knows `on_conflict_do_nothing` and `on_conflict_do_update`, which both databases have."""
+        dialect: Any = sqlite if self._engine.dialect.name == "sqlite" else postgresql
+        statement: postgresql.Insert | sqlite.Insert = dialect.insert(table)
+        assert isinstance(statement, Insert)
+        return statement
+
+
+def _make_folder(settings: DatabaseSettings) -> None:
+    file = settings.sqlite_file
+    if file is None:
+        raise ConfigurationError(
+            "database.url: SQLite needs a file, since each of our connections would see its own memory"
+        )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"the agent's folder {file.parent} cannot be made: {error.strerror}") from error
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    """Write transactions take the writer's lock when they begin: one that read first could not take it later."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _on_connect(connection: DBAPIConnection, _record: object) -> None:
+        connection.isolation_level = None  # the driver opens no transactions of its own
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _on_begin(connection: Any) -> None:
+        read_only = connection.get_execution_options().get(_READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _failures_as_ours() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
+        # The driver's words may hold the statement's values: only their kind goes on.
+        raise DatabaseUnavailableError(f"the agent's database did not answer: {_kind(error)}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailableError(f"the agent's database closed the connection: {_kind(error)}") from error
+        raise
+
+
+def _kind(error: BaseException) -> str:
+    cause = getattr(error, "orig", None) or error
+    return type(cause).__name__

@@ -1,0 +1,40 @@
+"""Orders as the tests make them."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from agent.orders.model import Order, OrderLine
+from agent.orders.outbox import OutboxRow
+from schemas.errors import LogUnavailableError
+from schemas.identity import TenantId
+
+
+def line(sku: str = "TOR-M8", quantity: str = "100", price: str | None = "0.35", **changes) -> OrderLine:
+    money = None if price is None else Decimal(price)
+    given = {"title": f"Producto {sku}", "unit": "pieza", "price_shown": money, "stock": Decimal(1200)}
+    return OrderLine(sku=sku, quantity=Decimal(quantity), price=money, **{**given, **changes})
+
+
+def order(order_id: str = "order-0001", *lines: OrderLine, tenant: str = "norte", **changes) -> Order:
+    given = {"thread": "thread-1", "currency": "MXN"}
+    return Order(
+        tenant=TenantId(tenant), order_id=order_id, lines=lines or (line(),), **{**given, **changes}
+    )
+
+
+class MemoryLog:
+    """An `OrderPublisher` that keeps what it gets; `failures` says how often it refuses first."""
+
+    def __init__(self, *, failures: int = 0) -> None:
+        self.records: list[OutboxRow] = []
+        self.failures = failures
+        self.closed = False
+
+    async def publish(self, rows: Sequence[OutboxRow]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise LogUnavailableError
+        self.records.extend(rows)
+
+    async def close(self) -> None:
+        self.closed = True
