@@ -1,0 +1,63 @@
+"""A process that submits a thousand orders and relays them, to be killed: `python -m tests.support.agent.submitter`.
+
+It submits every order of the run, in an order of its own, one in three of them twice at the same moment (a double
+click). A process that is started again begins from the front: everything that it did before is a retry.
+"""
+
+import asyncio
+import random
+import sys
+
+from pydantic import SecretStr
+
+from agent.orders.model import Order
+from agent.orders.outbox import Outbox
+from agent.orders.publishing import KafkaOrderPublisher
+from agent.orders.relay import OutboxRelay
+from agent.orders.settings import OrderSettings
+from agent.orders.store import OrderStore
+from agent.storage.database import Database
+from agent.storage.settings import DatabaseSettings
+from schemas.errors import RetryableError
+from schemas.topics import KafkaSettings
+from tests.support.agent.orders import line, order
+
+
+def made_order(number: int) -> Order:
+    return order(f"order-{number:06}", line(f"SKU-{number % 37}", str(number % 90 + 1)), thread=f"thread-{number}")
+
+
+async def main(url: str, bootstrap: str, topic: str, orders: int, seed: int) -> None:
+    database = await Database.open(DatabaseSettings(url=SecretStr(url)))
+    settings = OrderSettings(topic=topic, poll_s=0.05, lease_s=5, batch=50)
+    kafka = KafkaSettings(bootstrap=bootstrap, partitions=3)
+    relay = OutboxRelay(Outbox(database), KafkaOrderPublisher(kafka, topic), settings)
+    relay.start()
+    store, chance = OrderStore(database), random.Random(seed)
+    numbers = list(range(orders))
+    chance.shuffle(numbers)
+    for number in numbers:
+        clicks = 2 if chance.random() < 1 / 3 else 1
+        await asyncio.gather(*(_until_submitted(store, made_order(number)) for _ in range(clicks)))
+        relay.wake()
+    print("submitted everything", flush=True)
+    while (await Outbox(database).backlog()).pending:
+        await asyncio.sleep(0.1)
+    await relay.stop()
+    await database.close()
+    print("published everything", flush=True)
+
+
+async def _until_submitted(store: OrderStore, wanted: Order) -> None:
+    while True:
+        try:
+            await store.submit(wanted)
+        except RetryableError:
+            await asyncio.sleep(0.05)
+            continue
+        return
+
+
+if __name__ == "__main__":
+    url, bootstrap, topic, orders, seed = sys.argv[1:]
+    asyncio.run(main(url, bootstrap, topic, int(orders), int(seed)))
