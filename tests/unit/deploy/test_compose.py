@@ -39,7 +39,9 @@ def test_every_mounted_and_built_file_exists(compose: dict[str, Any]):
 
 
 def test_every_build_target_is_a_stage_of_the_dockerfile(compose: dict[str, Any]):
-    stages = set(re.findall(r"^FROM .* AS (\w+)$", (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8"), re.M))
+    stages = set(
+        re.findall(r"^FROM .* AS (\w+)$", (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     targets = {service["build"]["target"] for service in compose["services"].values() if "build" in service}
     assert targets <= stages
 

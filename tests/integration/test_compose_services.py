@@ -1,0 +1,116 @@
+"""Each of our services starts with the very command and environment that compose.yaml gives it, and does its work.
+
+Only what a container would give is put in its place: the hosts `kafka` and `qdrant`, the mounted paths, the ports.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+import yaml
+
+from retrieval.encoders.settings import default_cache_dir
+from tests.support.data import ROOT
+from tests.support.kafka.clients import Record, append
+from tests.support.kafka.server import KafkaServer
+from tests.support.processes import ManagedProcess, free_port, wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+
+SERVICES = ("indexer", "replica", "api")
+
+
+class Translation:
+    """From the containers' names, paths and ports to those of this machine."""
+
+    def __init__(self, folder: Path, kafka: KafkaServer, grpc_port: int) -> None:
+        self._replacements = {
+            "kafka:9092": kafka.bootstrap,
+            "http://qdrant:6333": "http://127.0.0.1:6333",
+            "/var/lib/ferroflux": str(folder),
+            "/opt/ferroflux/models": str(default_cache_dir()),
+            **{str(port): str(free_port()) for port in (8000, 8001, 8002)},
+        }
+        self.beside = {"FERROFLUX_VECTORS__GRPC_PORT": str(grpc_port), "PYTHONPATH": str(ROOT)}
+
+    def mount(self, volume: str) -> None:
+        source, target, *_ = volume.split(":")
+        if source.startswith("."):
+            self._replacements[target] = str(ROOT / source)
+
+    def __call__(self, text: str) -> str:
+        for inside, outside in self._replacements.items():
+            text = text.replace(inside, outside)
+        return text
+
+
+def command_line(parts: list[str], translate: Translation) -> list[str]:
+    programs = {"ferroflux": [str(Path(sys.executable).with_name("ferroflux"))], "python": [sys.executable]}
+    return [*programs[parts[0]], *(translate(part) for part in parts[1:])]
+
+
+@pytest.fixture
+def translate(tmp_path: Path, kafka: KafkaServer) -> Iterator[Translation]:
+    port = free_port()
+    vectors = ManagedProcess(
+        "vectors",
+        [sys.executable, "-m", "tests.support.qdrant_grpc", "--port", str(port), "--dir", str(tmp_path / "vectors")],
+        log_dir=tmp_path / "logs",
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    vectors.start()
+    vectors.wait_for_line("ready", timeout=30)
+    yield Translation(tmp_path, kafka, port)
+    vectors.stop()
+
+
+def is_healthy(service: dict[str, Any], translate: Translation) -> bool:
+    kind, *parts = service["healthcheck"]["test"]
+    assert kind == "CMD"
+    check = subprocess.run(command_line(parts, translate), cwd=ROOT, check=False, capture_output=True)
+    return check.returncode == 0
+
+
+async def test_the_services_of_the_compose_file_carry_a_change_to_a_search(
+    tmp_path: Path, kafka: KafkaServer, translate: Translation
+):
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    processes: list[ManagedProcess] = []
+    try:
+        for name in SERVICES:
+            service = services[name]
+            for volume in service["volumes"]:
+                translate.mount(volume)
+            environment = {key: translate(value) for key, value in service["environment"].items()}
+            process = ManagedProcess(
+                name,
+                command_line(service["command"], translate),
+                log_dir=tmp_path / "logs",
+                env={**environment, **translate.beside},
+            )
+            process.start()
+            processes.append(process)
+
+            def healthy(service: dict[str, Any] = service, process: ManagedProcess = process) -> bool:
+                assert process.running, f"{process.name} ended with {process.returncode}:\n{process.tail()}"
+                return is_healthy(service, translate)
+
+            wait_until(healthy, timeout=60, what=f"{name} to be healthy:\n{process.tail()}")
+
+        event = {"tenant": "compose", "sku": "B-1", "version": 1, "fields": {"title": 'Broca de prueba 1/4"'}}
+        await append(kafka.bootstrap, "warehouse.changes", [Record(b"compose/B-1", orjson.dumps(event))])
+
+        def found() -> bool:
+            answer = httpx.get(translate("http://127.0.0.1:8000/v1/search?tenant=compose&q=broca 1/4"), timeout=5)
+            return [hit["item"]["sku"] for hit in answer.json().get("hits", ())] == ["B-1"]
+
+        wait_until(found, timeout=30, what="the product to be found")
+    finally:
+        for process in reversed(processes):
+            process.stop()
+    assert [process.returncode for process in processes] == [0, 0, 0]
