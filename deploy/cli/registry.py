@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 RUN_PANEL: Final = "Run"
 USE_PANEL: Final = "Use"
 CHECK_PANEL: Final = "Check"
+LEARN_PANEL: Final = "Learn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ COMMANDS: Final = (
     CommandEntry("status", "deploy.cli.use.status", "Show counts, lag and freshness of a running system.", USE_PANEL),
     CommandEntry("doctor", "deploy.cli.doctor.command", "Say what is missing here, and how to get it.", CHECK_PANEL),
     CommandEntry("events", "deploy.cli.events", "Check files of change events before you send them.", CHECK_PANEL, group=True),
+    CommandEntry("eval", "deploy.cli.lab.evaluate", "Measure search quality on judged queries.", LEARN_PANEL),
     CommandEntry("version", "deploy.cli.version", "Print the version and those of the engines.", CHECK_PANEL),
 )  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Learning from data, and measuring what was learned: judged queries, metrics, experiments, tuning."""

@@ -1,0 +1,1 @@
+"""Judged queries: what was asked, and which products answer it how well."""

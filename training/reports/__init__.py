@@ -1,0 +1,1 @@
+"""An experiment as a page for people: Markdown and HTML."""

@@ -1,0 +1,71 @@
+"""The search as it ships, as a system under test: the one place of the lab that puts a `HybridSearcher` together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from retrieval.analysis.pipeline import analyse
+from retrieval.encoders.port import TextEncoder
+from retrieval.filters import CatalogueFilter
+from retrieval.search.hybrid import HybridSearcher
+from retrieval.search.query import Hit, SearchQuery, SearchResult
+from retrieval.text.port import TextIndexReader
+from retrieval.vectors.port import VectorIndex
+from schemas.identity import TenantId
+from training.systems.bench import Bench
+from training.systems.port import RankedAnswer
+from training.systems.settings import LabSettings
+
+
+class HybridSystem:
+    """Asks a `HybridSearcher` built over the bench's indexes."""
+
+    def __init__(self, searcher: HybridSearcher, name: str) -> None:
+        self.name = name
+        self._searcher = searcher
+
+    @classmethod
+    def over(
+        cls,
+        bench: Bench,
+        settings: LabSettings,
+        *,
+        name: str = "hybrid",
+        vectors: VectorIndex | None = None,
+        reader: TextIndexReader | None = None,
+        encoder: TextEncoder | None = None,
+    ) -> HybridSystem:
+        """The system with these settings; a port that is passed in stands for the bench's own."""
+        searcher = HybridSearcher.over(
+            vectors=vectors or bench.vectors,
+            encoder=encoder or bench.encoder,
+            reader=reader or bench.open_reader(settings.text.weights),
+            analyse=analyse,
+            settings=settings.search,
+        )
+        return cls(searcher, name)
+
+    async def answer(self, text: str, tenant: TenantId, limit: int) -> RankedAnswer:
+        """Search as the API does, without facets."""
+        result = await self._searcher.search(SearchQuery(text, CatalogueFilter(tenant), limit=limit, facets=False))
+        return RankedAnswer(
+            skus=tuple(str(hit.document.sku) for hit in result.hits),
+            found_by={str(hit.document.sku): _ranks(hit) for hit in result.hits},
+            low_confidence=_low_confidence(result),
+            milliseconds=result.timings_ms,
+            degraded=tuple(map(str, result.degraded)),
+        )
+
+    def close(self) -> None:
+        """End the searcher's threads."""
+        self._searcher.close()
+
+
+def _ranks(hit: Hit) -> Mapping[str, int]:
+    return {str(signal.retriever): signal.rank for signal in hit.signals}
+
+
+def _low_confidence(result: SearchResult) -> bool | None:
+    """What the answer says of itself; an answer that has no such flag says nothing."""
+    flag = getattr(result, "low_confidence", None)
+    return None if flag is None else bool(flag)
