@@ -1,0 +1,33 @@
+"""What can be wrong with a turn, each with the remedy."""
+
+from schemas.errors import FerrofluxError, InvalidRequestError, NotFoundError, RetryableError
+
+
+class MessageTooLongError(InvalidRequestError):
+    """The message is longer than the agent takes. Send it in several messages."""
+
+    code = "message_too_long"
+
+
+class EmptyMessageError(InvalidRequestError):
+    """The message says nothing. Write what you are looking for."""
+
+    code = "empty_message"
+
+
+class ThreadFullError(FerrofluxError):
+    """This conversation has reached its largest number of turns. Begin a new thread; submitted orders are kept."""
+
+    code = "thread_full"
+
+
+class ThreadNotFoundError(NotFoundError):
+    """There is no such conversation of this tenant, or it has expired. Begin a new thread."""
+
+    code = "thread_not_found"
+
+
+class CatalogueUnavailableError(RetryableError):
+    """The catalogue's search did not answer. Send the message again in a moment; nothing of the order is lost."""
+
+    code = "catalogue_unavailable"

@@ -1,0 +1,166 @@
+"""The state of one conversation: plain JSON in typed dictionaries, so that any checkpointer stores it and any worker reads it.
+
+Numbers that are money or quantities are decimal text, never floats. Everything that a tool changes lives here (the open
+order, the shown cards), so a tool's effect is a state transition that one checkpoint either holds or does not hold: a
+turn that was killed is taken up again without doing anything twice.
+"""
+
+from typing import Literal, NotRequired, TypedDict
+
+JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
+
+Language = Literal["es", "en", "pt"]
+
+ToolName = Literal[
+    "catalog_search",
+    "follow_up_resolve",
+    "order_add",
+    "order_update",
+    "order_remove",
+    "order_show",
+    "order_clear",
+    "order_submit",
+]
+
+
+class Card(TypedDict):
+    """A product as it was shown: what a person may mean by "the second"."""
+
+    sku: str
+    title: str
+    brand: str
+    unit: str
+    price: str | None
+    """Decimal text; None where the shop gives none."""
+    currency: str
+    stock: str | None
+    image: str
+    matched: list[str]
+    """Why it is here: the retrievers that found it, and the words of the request that it holds."""
+    weak: bool
+    """Shown as an alternative: it is not what was asked for."""
+
+
+class ShownCards(TypedDict):
+    """The cards of one turn, in the order in which they were shown, and the search text that found them."""
+
+    turn: int
+    query: str
+    cards: list[Card]
+
+
+class Message(TypedDict):
+    """One message of the conversation."""
+
+    role: Literal["user", "agent"]
+    text: str
+    turn: int
+
+
+class DraftLine(TypedDict):
+    """A line of the open order; `quantity` counts in the product's own selling unit, decimal text."""
+
+    sku: str
+    title: str
+    quantity: str
+    unit: str
+    pack: str
+    price_shown: str | None
+    currency: str
+
+
+class Draft(TypedDict):
+    """The open order. Its id is derived from the thread and `serial`, the same in every worker and every retry."""
+
+    order_id: str
+    serial: int
+    lines: list[DraftLine]
+
+
+class Offer(TypedDict):
+    """The order as the person last saw it: what an explicit confirmation confirms."""
+
+    order_id: str
+    digest: str
+    turn: int
+
+
+class ToolCall(TypedDict):
+    """A tool that a planner wants to run, with its arguments."""
+
+    id: str
+    name: str
+    args: dict[str, JsonValue]
+
+
+class ToolResult(TypedDict):
+    """What a tool did. `ok` false: nothing changed, and `reason` says why in one stable word."""
+
+    id: str
+    name: str
+    args: dict[str, JsonValue]
+    ok: bool
+    reason: str
+    data: dict[str, JsonValue]
+    milliseconds: float
+
+
+class ModelUse(TypedDict):
+    """One answer of a planner within a turn: who answered, and what it cost."""
+
+    planner: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost: str
+    milliseconds: float
+    degraded: str
+    """Why another planner than the configured one answered; empty where it did."""
+
+
+class TurnWork(TypedDict):
+    """What the turn in progress has done so far. It stays until the next turn begins."""
+
+    message: str
+    key: str
+    locale: str
+    confirm_order: str
+    confirm_digest: str
+    step: int
+    hints: list[str]
+    pending: list[ToolCall]
+    results: list[ToolResult]
+    uses: list[ModelUse]
+    timings_ms: dict[str, float]
+    bypassed: bool
+    stopped: str
+    """Which bound ended the turn early; empty where none did."""
+
+
+class ReplyState(TypedDict):
+    """The reply of the last turn, as `agent.turn.TurnReply` in JSON, and the idempotency key that it answers."""
+
+    key: str
+    reply: dict[str, JsonValue]
+
+
+class ThreadState(TypedDict):
+    """The whole conversation. Lists are bounded (`agent.limits`), so a state has a largest size."""
+
+    tenant: str
+    thread: str
+    customer: NotRequired[str]
+    language: NotRequired[Language]
+    turn: NotRequired[int]
+    messages: NotRequired[list[Message]]
+    shown: NotRequired[list[ShownCards]]
+    topic: NotRequired[str]
+    """Text of the search that the conversation is about."""
+    focus: NotRequired[list[str]]
+    """SKUs last spoken of, newest first: what "that one" means."""
+    draft: NotRequired[Draft]
+    offer: NotRequired[Offer | None]
+    submitted: NotRequired[list[str]]
+    """Ids of this conversation's submitted orders, oldest first."""
+    work: NotRequired[TurnWork]
+    last: NotRequired[ReplyState]
