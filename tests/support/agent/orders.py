@@ -17,9 +17,7 @@ def line(sku: str = "TOR-M8", quantity: str = "100", price: str | None = "0.35",
 
 def order(order_id: str = "order-0001", *lines: OrderLine, tenant: str = "norte", **changes) -> Order:
     given = {"thread": "thread-1", "currency": "MXN"}
-    return Order(
-        tenant=TenantId(tenant), order_id=order_id, lines=lines or (line(),), **{**given, **changes}
-    )
+    return Order(tenant=TenantId(tenant), order_id=order_id, lines=lines or (line(),), **{**given, **changes})
 
 
 class MemoryLog:

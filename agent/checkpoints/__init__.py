@@ -1,0 +1,1 @@
+"""Where a conversation's state lives between turns: four stores behind one port, one strict serialisation."""

@@ -1,0 +1,8 @@
+"""A thread's name in the store: the tenant is part of it, so a tenant's thread id is useless to every other tenant."""
+
+from schemas.identity import TenantId
+
+
+def thread_key(tenant: TenantId, thread: str) -> str:
+    """`tenant/thread`: neither part can hold a slash, so no two pairs share a key."""
+    return f"{tenant}/{thread}"
