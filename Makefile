@@ -10,7 +10,7 @@ JARS := var/jars/kafka/.complete var/jars/debezium/.complete
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test test-unit test-integration bench lint format lock jars servers clean
+.PHONY: help setup setup-dev run test test-unit test-integration test-sim bench lint format lock jars servers clean
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,11 +22,14 @@ test: setup-dev servers jars ## Every test: unit, contracts, integration on real
 	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m "not integration" -n 2 --durations=10 $(ARGS)
 	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m integration --durations=25 $(ARGS)
 
-test-unit: setup-dev ## The tests that need no server
-	$(BIN)/python -m pytest -m "not integration" -n 2 $(ARGS)
+test-unit: setup-dev ## The quick tests that need no server (under a minute)
+	$(BIN)/python -m pytest -m "not integration and not slow" -n 2 $(ARGS)
 
 test-integration: setup-dev servers jars ## The tests on real Kafka, PostgreSQL and Debezium (ARGS="-k replica")
 	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m integration --durations=25 $(ARGS)
+
+test-sim: setup-dev ## Simulated schedules with faults (N=10000), or one seed with its trace (SEED=7)
+	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--schedules $(or $(N),1000)) $(ARGS)
 
 bench: setup-dev servers jars ## The benchmarks; results as JSON under tests/benchmarks/results
 	$(BIN)/python -m tests.benchmarks $(ARGS)
