@@ -177,7 +177,15 @@ class Pipeline:
             point = stored.get(key)
             try:
                 merged = merge(point, arrivals)
-                decision = plan(key, point, merged, arrivals, compose=self._compose, model=self._encoder.model)
+                decision = plan(
+                    key,
+                    point,
+                    merged,
+                    arrivals,
+                    compose=self._compose,
+                    model=self._encoder.model,
+                    first_rev=self._clock.now_us(),
+                )
             except Exception as error:
                 # A product whose document cannot be built must not stop the others: its records are kept, with the reason.
                 log.exception("product could not be planned", key=str(key))

@@ -4,6 +4,10 @@ Kafka calls the rebalance listener before the group rejoins and waits for it. Th
 a grace to finish and commit; after that it ends the lease, and the batch stops at its next effect. The lock is never
 held while records are polled, so the listener cannot wait for something that waits for the listener (aiokafka's
 documented deadlock).
+
+A batch that was polled before a revocation can come to the lock after it, and must not work under a right that was
+taken away in between. So the lease counts from the moment at which the batch asks, not from when the lock is free, and
+between a revocation and the next assignment there is no lease at all.
 """
 
 from __future__ import annotations
@@ -33,13 +37,22 @@ class PublishLock:
 
     def __init__(self) -> None:
         self._busy = asyncio.Lock()
+        self._revoked = False
         self.epoch = 0
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[_EpochLease]:
-        """Hold the lock for one batch; what is yielded says whether the right is still there."""
+        """Hold the lock for one batch; what is yielded says whether the right is still there.
+
+        Raises:
+            LeaseLostError: the partitions were revoked before the batch got the lock.
+        """
+        lease = _EpochLease(self, self.epoch)
+        if self._revoked:
+            raise LeaseLostError
         async with self._busy:
-            yield _EpochLease(self, self.epoch)
+            lease.check()
+            yield lease
 
     async def revoke(self, grace_s: float) -> bool:
         """Let the batch in progress finish for up to `grace_s` seconds, then end its lease. True if it had finished."""
@@ -50,4 +63,9 @@ class PublishLock:
         except TimeoutError:
             finished = False
         self.epoch += 1
+        self._revoked = True
         return finished
+
+    def grant(self) -> None:
+        """A new assignment: batches that are polled from now on may work."""
+        self._revoked = False

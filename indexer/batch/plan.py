@@ -122,14 +122,18 @@ def plan(
     *,
     compose: DocumentComposer,
     model: str,
+    first_rev: int = 1,
 ) -> Decision:
-    """Decide what to do about one product. `model` is the id of the running encoder's revision."""
+    """Decide what to do about one product. `model` is the id of the running encoder's revision.
+
+    A product that is not stored begins at `first_rev`; the pipeline gives the time in microseconds, so that one whose
+    tombstone was collected begins above every revision that it ever had (decision 0021).
+    """
     expected_rev = None if stored is None else stored.rev
+    next_rev = first_rev if expected_rev is None else expected_rev + 1
     provenance = _NO_VECTOR if stored is None else (stored.text_hash, stored.text_model)
     times = DocumentTimes(changed_us=merged.state.changed_at_us, logged_us=_logged_us(arrivals), indexed_us=0)
-    document = compose(
-        key, merged.state, rev=(expected_rev or 0) + 1, text_hash=provenance[0], model=provenance[1], times=times
-    )
+    document = compose(key, merged.state, rev=next_rev, text_hash=provenance[0], model=provenance[1], times=times)
     if stored is not None and not merged.applied and not merged.duplicates:
         return Stale(document.model_copy(update={"rev": stored.rev, "times": times}))
     if not merged.state.alive:

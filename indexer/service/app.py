@@ -15,6 +15,7 @@ from indexer.runner import BatchRunner
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
 from indexer.service.readiness import Readiness, ReadinessProbe
+from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.port import ModelRevision
 from retrieval.vectors.port import VectorIndex
 from schemas.errors import FatalError
@@ -42,6 +43,7 @@ class IndexerApp:
         progress: Progress,
         probe: ReadinessProbe,
         clock: Clock,
+        verifier: DocumentVerifier | None = None,
     ) -> None:
         self.pipeline = pipeline
         """For start-up reconciliation (`republish`) and replays (`apply`); safe beside the running consumer."""
@@ -55,6 +57,8 @@ class IndexerApp:
         self._executor = executor
         self._probe = probe
         self._clock = clock
+        self._verifier = verifier
+        self._verifying: asyncio.Task[None] | None = None
         self._writing = False
 
     async def prepare(self) -> None:
@@ -79,12 +83,17 @@ class IndexerApp:
         """
         await self.prepare()
         await self._consumer.start()
+        if self._verifier is not None:
+            self._verifying = asyncio.create_task(self._verifier.run(), name="document-verifier")
         log.info("indexer started", model=self._revision.id)
 
     async def stop(self) -> None:
         """Finish the batch in progress, commit it, leave the group, flush the producer."""
         self._runner.stop()
         await self._consumer.stop()
+        if self._verifying is not None:
+            self._verifying.cancel()
+            await asyncio.wait({self._verifying})
         await self._writer.stop()
         self._writing = False
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)

@@ -34,6 +34,11 @@ NEW = event("A1", "item", 10, BOLT)
 PRICE = event("A1", "price", 11, {"price": 2.5})
 
 
+def writes_published(log: DocumentLog) -> list[int]:
+    """Which write of its product each document tells of: revisions count on from the time of the first."""
+    return [document.rev - FakeClock().now_us() + 1 for document in log.documents]
+
+
 async def test_a_batch_ends_in_the_store_and_in_the_documents_topic() -> None:
     index, log = MemoryIndex(), DocumentLog()
     events = [NEW, PRICE, event("B1", "item", 1, {"title": "Nut"}), event("B1", "item", 2, None)]
@@ -69,7 +74,7 @@ async def test_redelivery_publishes_again_without_inference_or_write() -> None:
     assert log.documents == []
 
     report = await pipeline.process(records_of([NEW]))
-    assert [document.rev for document in log.documents] == [1]
+    assert writes_published(log) == [1]
     assert (report.duplicates, report.republished, len(encoder.texts)) == (1, 1, 1)
 
 
@@ -79,7 +84,8 @@ async def test_stale_events_are_counted_and_change_nothing() -> None:
     await pipeline.process(records_of([NEW, event("A1", "item", 20, None)]))
     report = await pipeline.process(records_of([event("A1", "item", 15, BOLT)]))
     assert (report.stale, report.applied) == (1, 0)
-    assert [(document.rev, document.deleted) for document in log.documents] == [(1, True), (1, True)]
+    assert writes_published(log) == [1, 1]
+    assert all(document.deleted for document in log.documents)
     assert not (await index.read([KEY]))[KEY].alive
 
 
@@ -103,7 +109,7 @@ async def test_a_writer_that_wakes_after_a_newer_document_publishes_the_newer_on
     slow, quick = make_pipeline(index, publisher=log), make_pipeline(index, publisher=log)
     log.other = quick.process(records_of([PRICE], partition=1))
     report = await slow.process(records_of([NEW]))
-    assert [document.rev for document in log.documents] == [2, 1, 2]
+    assert writes_published(log) == [2, 1, 2]
     assert log.documents[-1].price == 2.5
     assert report.superseded == 1
 
@@ -148,7 +154,7 @@ async def test_a_writer_that_slept_long_does_not_publish_what_was_overtaken() ->
             return await index.revisions(keys)
 
     await make_pipeline(Sleepy(), publisher=log, clock=clock).process(records_of([NEW]))
-    assert [document.rev for document in log.documents] == [2, 2]
+    assert writes_published(log) == [2, 2]
 
 
 async def test_a_store_that_confirms_and_forgets_is_found_out() -> None:
@@ -262,7 +268,8 @@ async def test_republish_gives_the_stored_documents_and_leaves_out_what_is_not_t
     await make_pipeline(index).process(records_of([NEW, PRICE]))
     report = await make_pipeline(index, publisher=log).republish([KEY, SkuKey.of("acme", "none"), KEY])
     assert report.republished == 1
-    assert [(document.rev, document.price, bool(document.text_hash)) for document in log.documents] == [(1, 2.5, True)]
+    assert writes_published(log) == [1]
+    assert [(document.price, bool(document.text_hash)) for document in log.documents] == [(2.5, True)]
 
 
 async def test_replayed_changes_enter_by_apply_and_cannot_go_backwards() -> None:

@@ -1,0 +1,1 @@
+"""Verification: every document that ever stands last in the documents topic is compared with the store, whoever wrote it."""

@@ -1,0 +1,89 @@
+"""The documents topic as the verifiers' feed: a consumer group of their own, committed records only, explicit offsets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from indexer.kafka.connection import client_options
+from indexer.ports import LeaseLostError
+from indexer.records import TopicPartition
+from indexer.verification.feed import FedRecord
+from schemas.errors import LogUnavailableError
+from schemas.topics import KafkaSettings
+
+_POLL_MS: Final = 500
+_RECORDS: Final = 2000
+_CALL_SECONDS: Final = 10.0
+
+
+class KafkaDocumentFeed:
+    """The port `DocumentFeed` on Kafka. A new group reads the topic from its beginning once."""
+
+    def __init__(self, kafka: KafkaSettings, *, group_id: str) -> None:
+        self._kafka = kafka
+        self._group_id = group_id
+        self._consumer: Any = None
+
+    async def open(self) -> None:
+        """Join the group.
+
+        Raises:
+            LogUnavailableError: no broker answered.
+        """
+        self._consumer = AIOKafkaConsumer(
+            self._kafka.topics.documents,
+            **client_options(self._kafka),
+            group_id=self._group_id,
+            client_id=self._group_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=_POLL_MS,
+        )
+        try:
+            await self._consumer.start()
+        except (KafkaError, OSError) as error:
+            raise LogUnavailableError(f"Kafka did not let the verifier in: {error!r}") from error
+
+    async def poll(self) -> Sequence[FedRecord]:
+        """Records of all partitions, those of one partition in order."""
+        try:
+            batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS)
+        except (KafkaError, OSError) as error:
+            raise LogUnavailableError(f"the verifier could not read the documents topic: {error!r}") from error
+        return [
+            FedRecord((place.topic, place.partition), record.offset, record.key, record.value)
+            for place, batch in batches.items()
+            for record in batch
+        ]
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """The partitions that the group gave to this member."""
+        return frozenset((place.topic, place.partition) for place in self._consumer.assignment())
+
+    async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit explicit offsets."""
+        offsets = {KafkaPartition(topic, number): offset for (topic, number), offset in next_offsets.items()}
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                await self._consumer.commit(offsets)
+        except (IllegalStateError, CommitFailedError) as error:
+            raise LeaseLostError from error
+        except (KafkaError, TimeoutError) as error:
+            raise LogUnavailableError(f"Kafka did not confirm the verifier's offsets: {error!r}") from error
+
+    async def close(self) -> None:
+        """Leave the group; a broker that is away cannot keep us."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is None:
+            return
+        with suppress(KafkaError, TimeoutError, OSError):
+            async with asyncio.timeout(_CALL_SECONDS):
+                await consumer.stop()

@@ -1,0 +1,52 @@
+"""A few hundred schedules in every test run; `make test-sim N=10000` runs as many as you like."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from tests.sim.guards import Guards
+from tests.sim.schedule import run_schedule
+
+SCHEDULES = 320
+CHUNKS = 8
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_whatever_fails_store_topic_and_replicas_end_as_the_merge_of_all_events(chunk: int) -> None:
+    for seed in range(chunk, SCHEDULES, CHUNKS):
+        outcome = run_schedule(seed)
+        assert not outcome.failures, f"make test-sim SEED={seed}\n{outcome.report()}"
+
+
+def test_a_seed_is_one_run() -> None:
+    assert run_schedule(11).trace == run_schedule(11).trace
+
+
+@pytest.mark.parametrize(
+    ("removed", "within"),
+    [
+        (["compare_and_set"], 100),
+        (["token"], 100),
+        (["tombstone"], 100),
+        (["version"], 100),
+        (["publish_lock"], 100),
+        (["checkpoint"], 200),
+        (["replica_revision"], 200),
+        (["verifier"], 400),
+        (["fence", "verifier"], 100),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_the_harness_finds_what_a_removed_guard_lets_through(removed: list[str], within: int) -> None:
+    guards = Guards().without(*removed)
+    found = next((seed for seed in range(within) if run_schedule(seed, guards).failures), None)
+    assert found is not None, f"{within} schedules without {removed} and not one failure: the harness is blind to it"
