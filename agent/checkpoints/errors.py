@@ -10,7 +10,7 @@ from typing import Final
 import psycopg
 import psycopg_pool
 from redis.exceptions import RedisError
-from redisvl.exceptions import RedisVLError
+from redisvl.exceptions import RedisVLError  # type: ignore[import-untyped]  # the library ships no types
 
 from schemas.errors import FatalError, RetryableError
 

@@ -1,0 +1,91 @@
+"""What models cost, by tenant and day, and the caps on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Protocol
+
+from sqlalchemy import func, select
+
+from agent.planners.llm.model import ModelAnswer
+from agent.planners.llm.settings import PlannerSettings
+from agent.storage.database import Database
+from agent.storage.tables import model_usage
+from schemas.identity import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a tenant's models have used so far today."""
+
+    tokens: int = 0
+    cost: Decimal = Decimal(0)
+
+    def within(self, settings: PlannerSettings) -> bool:
+        """Whether another call may be made. Calls under way at the same moment can pass a cap by their own size."""
+        if settings.daily_tokens is not None and self.tokens >= settings.daily_tokens:
+            return False
+        return settings.daily_cost is None or self.cost < settings.daily_cost
+
+
+class UsageLedger(Protocol):
+    """Where usage is added up, over all workers."""
+
+    async def spent(self, tenant: TenantId) -> Spent:
+        """What the tenant has used today.
+
+        Raises:
+            RetryableError: it cannot be told.
+        """
+        ...
+
+    async def add(self, tenant: TenantId, model: str, answer: ModelAnswer) -> None:
+        """Add one answer.
+
+        Raises:
+            RetryableError: it was not added.
+        """
+        ...
+
+
+class DatabaseLedger:
+    """The ledger in the agent's database: one row a tenant, day (UTC) and model."""
+
+    def __init__(
+        self, database: Database, *, today: Callable[[], str] = lambda: datetime.now(UTC).date().isoformat()
+    ) -> None:
+        self._database = database
+        self._today = today
+
+    async def spent(self, tenant: TenantId) -> Spent:
+        """Read the tenant's rows of today."""
+        columns = model_usage.c
+        tokens = func.coalesce(func.sum(columns.input_tokens + columns.output_tokens), 0)
+        wanted = columns.tenant == tenant, columns.day == self._today()
+        async with self._database.read() as connection:
+            total = (await connection.execute(select(tokens).where(*wanted))).scalar_one()
+            costs = (await connection.execute(select(columns.cost).where(*wanted))).scalars().all()
+        return Spent(int(total), sum(costs, Decimal(0)))
+
+    async def add(self, tenant: TenantId, model: str, answer: ModelAnswer) -> None:
+        """Add to today's row, under its lock: text cannot be added up inside SQLite."""
+        key = {"tenant": tenant, "day": self._today(), "model": model}
+        columns = model_usage.c
+        where = columns.tenant == tenant, columns.day == key["day"], columns.model == model
+        async with self._database.write() as connection:
+            empty = {"calls": 0, "input_tokens": 0, "output_tokens": 0, "cost": Decimal(0)}
+            await connection.execute(self._database.insert(model_usage).values(**key, **empty).on_conflict_do_nothing())
+            row = (await connection.execute(select(model_usage).where(*where).with_for_update())).one()
+            await connection.execute(
+                model_usage.update()
+                .where(*where)
+                .values(
+                    calls=row.calls + 1,
+                    input_tokens=row.input_tokens + answer.input_tokens,
+                    output_tokens=row.output_tokens + answer.output_tokens,
+                    cost=row.cost + answer.cost,
+                )
+            )
