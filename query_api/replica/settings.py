@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from query_api.replica.snapshots.settings import SnapshotSettings
 from query_api.settings import TextSettings
 from schemas.topics import KafkaSettings
 
@@ -55,3 +56,4 @@ class ReplicaSettings(BaseSettings):
     text: TextSettings = Field(default_factory=TextSettings)
     http: ReplicaHttpSettings = Field(default_factory=ReplicaHttpSettings)
     tail: TailSettings = Field(default_factory=TailSettings)
+    snapshots: SnapshotSettings = Field(default_factory=SnapshotSettings)

@@ -59,6 +59,14 @@ class ReplicaMetrics:
             "Partitions read again from their beginning since the log no longer held the offset",
             registry=self.registry,
         )
+        self._snapshot_at = Gauge(
+            "ferroflux_replica_snapshot_timestamp_seconds",
+            "When the newest snapshot of this log was taken, by whichever replica",
+            registry=self.registry,
+        )
+        self._snapshot_failures = Counter(
+            "ferroflux_replica_snapshot_failures", "Snapshots that could not be taken", registry=self.registry
+        )
 
     def committed(self, *, seconds: float, outcomes: Mapping[str, int], samples: Iterable[FreshnessSample]) -> None:
         """One batch is in the index: how long it took, how many records had which outcome, and how fresh they were."""
@@ -90,3 +98,11 @@ class ReplicaMetrics:
         """The log went away."""
         self._following.set(0)
         self._reopened.inc()
+
+    def snapshot_taken(self, created_us: int) -> None:
+        """The newest snapshot of this log was taken then, microseconds since 1970."""
+        self._snapshot_at.set(created_us / 1e6)
+
+    def snapshot_failed(self) -> None:
+        """A snapshot could not be taken."""
+        self._snapshot_failures.inc()

@@ -1,0 +1,1 @@
+"""Commands of operators: what keeps a running installation sound and what mends it."""
