@@ -14,12 +14,13 @@ from prometheus_client import CollectorRegistry
 from uvicorn.supervisors import Multiprocess
 
 from query_api.http.app import create_app
-from query_api.http.metrics import MULTIPROCESS_FOLDER, ApiMetrics
+from query_api.http.metrics import ApiMetrics
 from query_api.settings import ApiSettings
 from query_api.worker import Pace, Stores, Worker
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
+from retrieval.serving.exposition import MULTIPROCESS_FOLDER
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.factory import open_vector_index

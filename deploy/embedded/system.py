@@ -38,13 +38,13 @@ from indexer.bootstrap import build_indexer
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.service.app import IndexerApp
 from query_api.bootstrap import build_app
-from query_api.http.access import Access
 from query_api.replica.backoff import Backoff
 from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.tailer import ReplicaTailer
 from query_api.status_file import STATUS_FILE
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
+from retrieval.serving.access import Access
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex

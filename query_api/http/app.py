@@ -8,16 +8,16 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from query_api.http import items, operations, page
-from query_api.http.access import Access
-from query_api.http.body_limit import BodyLimitMiddleware
 from query_api.http.context import ApiContext
 from query_api.http.metrics import ApiMetrics
-from query_api.http.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
 from query_api.http.openapi import install_openapi
-from query_api.http.problems import install_problem_handlers
 from query_api.http.search import InFlight, search_router
 from query_api.settings import HttpSettings
 from query_api.worker import Worker
+from retrieval.serving.access import Access
+from retrieval.serving.body_limit import BodyLimitMiddleware
+from retrieval.serving.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
+from retrieval.serving.problems import install_problem_handlers
 
 _DESCRIPTION = (
     "Search over live catalogues: a warehouse change is visible within a second. Every failure is problem details "

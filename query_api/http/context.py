@@ -5,10 +5,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from query_api.http.access import Access
 from query_api.http.metrics import ApiMetrics
 from query_api.settings import HttpSettings
 from query_api.worker import Worker
+from retrieval.serving.access import Access
 
 
 @dataclass(frozen=True, slots=True)

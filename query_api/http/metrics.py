@@ -1,21 +1,13 @@
-"""Prometheus metrics of a query worker, and their exposition for one worker or for several behind one port.
-
-Several workers share a port, and a scrape reaches any of them. Then `PROMETHEUS_MULTIPROC_DIR` names a folder in which
-each worker keeps its values in files, and whichever is scraped adds them all up (`run_api` sets it).
-"""
+"""Prometheus metrics of a query worker."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from retrieval.search.query import SearchResult
-
-MULTIPROCESS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+from retrieval.serving.exposition import exposition
 
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
 
@@ -98,19 +90,4 @@ class ApiMetrics:
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes: this worker's, or all workers' added up."""
-        folder = os.environ.get(MULTIPROCESS_FOLDER)
-        if not folder:
-            return generate_latest(self._registry)
-        _forget_dead_workers(Path(folder))
-        everybody = CollectorRegistry()
-        MultiProcessCollector(everybody, path=folder)  # type: ignore[no-untyped-call]  # the library leaves it untyped
-        return generate_latest(everybody)
-
-
-def _forget_dead_workers(folder: Path) -> None:
-    """Drop the live gauges of workers that are gone; their counters stay, so that no count goes back."""
-    for pid in {int(path.stem.rpartition("_")[2]) for path in folder.glob("gauge_live*_*.db")}:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]  # as above
+        return exposition(self._registry)

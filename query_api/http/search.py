@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query, Request
 
 from query_api.http.context import ApiContext, Context
 from query_api.http.openapi import TENANT_PROBLEMS
-from query_api.http.problems import TooManyRequestsError, request_id
 from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.search.query import Facets, Hit, SearchQuery, SearchResult
+from retrieval.serving.problems import TooManyRequestsError, request_id
 from schemas.api.items import Item
 from schemas.api.search import (
     DegradedRetriever,

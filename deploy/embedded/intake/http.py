@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from deploy.embedded.intake.intake import ChangeIntake
 from deploy.embedded.intake.parsing import MAX_EVENTS, InvalidChangesError, parse_changes
-from query_api.http.access import Access
-from query_api.http.problems import problem_response
+from retrieval.serving.access import Access
+from retrieval.serving.problems import problem_response
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 from schemas.identity import TenantId
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from query_api.http.metrics import ApiMetrics
-from query_api.http.problems import internal_problem
+from retrieval.serving.problems import internal_problem
 
 log = structlog.get_logger(__name__)
 
@@ -32,10 +31,18 @@ SECURITY_HEADERS: Final = {
 """Set where a route has not set its own: the page has a wider content policy, its assets may be cached."""
 
 
+class RequestMetrics(Protocol):
+    """Where answers are counted."""
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one HTTP answer; status 0 is a connection that ended without one."""
+        ...
+
+
 class RequestContextMiddleware:
     """Outermost ASGI layer. A caller's usable request id is kept, so that a trace goes through; else one is made."""
 
-    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self._app = app
         self._metrics = metrics
 

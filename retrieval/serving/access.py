@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
-from query_api.http.problems import ForbiddenError, UnauthorizedError
+from retrieval.serving.problems import ForbiddenError, UnauthorizedError
 from schemas.identity import TenantId
 
 

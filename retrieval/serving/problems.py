@@ -37,9 +37,15 @@ class ForbiddenError(FerrofluxError):
 
 
 class TooManyRequestsError(FerrofluxError):
-    """This worker holds as many searches as it may. Try again after the seconds that Retry-After names."""
+    """This worker holds as many requests as it may. Try again after the seconds that Retry-After names."""
 
     code = "too_many_requests"
+
+
+class ConflictError(FerrofluxError):
+    """The request does not fit the present state. The detail says what the state is and what to do."""
+
+    code = "conflict"
 
 
 STATUS_BY_ERROR: Final[tuple[tuple[type[FerrofluxError], HTTPStatus], ...]] = (
@@ -48,6 +54,7 @@ STATUS_BY_ERROR: Final[tuple[tuple[type[FerrofluxError], HTTPStatus], ...]] = (
     (UnauthorizedError, HTTPStatus.UNAUTHORIZED),
     (ForbiddenError, HTTPStatus.FORBIDDEN),
     (NotFoundError, HTTPStatus.NOT_FOUND),
+    (ConflictError, HTTPStatus.CONFLICT),
     (TooManyRequestsError, HTTPStatus.TOO_MANY_REQUESTS),
     (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
     (RetryableError, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -60,6 +67,7 @@ TITLES: Final[Mapping[str, str]] = {
     "unauthorized": "A key is needed",
     "forbidden": "The key does not open this tenant",
     "not_found": "There is no such thing",
+    "conflict": "The request does not fit the present state",
     "method_not_allowed": "The method is not allowed here",
     "content_too_large": "The body is too large",
     "too_many_requests": "The worker is busy",
@@ -93,7 +101,7 @@ def problem_response(
     errors: Sequence[InvalidField] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A response that carries one problem."""
+    """A response that carries one problem; a code without a title of ours has its status' own."""
     problem = Problem(
         type=f"urn:ferroflux:problem:{code}",
         title=TITLES.get(code, HTTPStatus(status).phrase),
