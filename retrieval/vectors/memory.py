@@ -47,6 +47,14 @@ class MemoryIndex:
         require_distinct([write.key for write in writes])
         return frozenset(write.key for write in writes if not self._apply(write))
 
+    async def collect(self, tombstones: Mapping[SkuKey, int]) -> frozenset[SkuKey]:
+        """Remove the tombstones that are still at their revision; return the keys that are stored all the same."""
+        for key, rev in tombstones.items():
+            held = self._points.get(key)
+            if held is not None and not held.payload.alive and held.payload.rev == rev:
+                del self._points[key]
+        return frozenset(key for key in tombstones if key in self._points)
+
     async def revisions(self, keys: Sequence[SkuKey]) -> dict[SkuKey, int]:
         """Stored revision of each point that exists."""
         return {key: self._points[key].payload.rev for key in keys if key in self._points}

@@ -93,6 +93,13 @@ class VectorIndex(Protocol):
         """
         ...
 
+    async def collect(self, tombstones: Mapping[SkuKey, int]) -> frozenset[SkuKey]:
+        """Remove tombstones that are still dead and at these revisions; returns the keys that are stored all the same.
+
+        Such a key was changed since its revision was read, or came to life again; nothing of it is touched.
+        """
+        ...
+
     async def revisions(self, keys: Sequence[SkuKey]) -> dict[SkuKey, int]:
         """Stored revision of each point that exists; cheaper than `read`."""
         ...

@@ -274,6 +274,19 @@ class VectorIndexContract:
             assert mine == {key(f"s{n}"): payload(1, alive=n % 3 > 0) for n in range(count)}
             assert set(await scanned(index, None, page)) == set(mine) | {key("theirs", OTHER_TENANT)}
 
+    async def test_collecting_removes_only_tombstones_at_their_revision(self, index):
+        dead = {"alive": False}
+        await index.write(
+            [create("dead", **dead), create("changed", **dead), create("revived", **dead), create("alive")]
+        )
+        await index.write([update("changed", 1, **dead), update("revived", 1, axis(0))])
+        asked = {key(sku): 1 for sku in ("dead", "changed", "revived", "alive", "absent")}
+        assert await index.collect(asked) == {key("changed"), key("revived"), key("alive")}
+        assert await index.revisions(list(asked)) == {key("changed"): 2, key("revived"): 2, key("alive"): 1}
+        assert await index.collect({}) == frozenset()
+        assert await index.write([create("dead", axis(1))]) == frozenset()
+        assert await found(index, axis(1)) == ["dead", "revived"]
+
     async def test_a_scan_of_nothing_ends(self, index):
         assert await scanned(index) == {}
 

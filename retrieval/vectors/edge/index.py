@@ -91,6 +91,13 @@ class EdgeIndex:
                 await self._run(self._flush)
         return frozenset(refused)
 
+    async def collect(self, tombstones: Mapping[SkuKey, int]) -> frozenset[SkuKey]:
+        """Remove tombstones chunk by chunk, each looked at and removed in one job of the only writer."""
+        kept: set[SkuKey] = set()
+        for chunk in _chunks(list(tombstones.items()), WRITE_CHUNK):
+            kept |= await self._run(self._collect_chunk, chunk)
+        return frozenset(kept)
+
     async def revisions(self, keys: Sequence[SkuKey]) -> dict[SkuKey, int]:
         """Stored revision of each point that exists."""
         held = await self._retrieve(keys, payload=[record.REV])
@@ -214,6 +221,28 @@ class EdgeIndex:
             ) from error
         self._unflushed += len(due)
         return {write.key for write in writes} - {write.key for write in due}
+
+    def _collect_chunk(self, tombstones: Sequence[tuple[SkuKey, int]]) -> set[SkuKey]:
+        shard = self._shard
+        keys = {key.point_id: (key, rev) for key, rev in tombstones}
+        held = {
+            str(point.id): point.payload or {}
+            for point in shard.retrieve(list(keys), [record.REV, record.ALIVE], False)
+        }
+        due = [
+            point_id
+            for point_id, stored in held.items()
+            if int(stored[record.REV]) == keys[point_id][1] and not int(stored[record.ALIVE])
+        ]
+        try:
+            if due:
+                shard.update(edge.UpdateOperation.delete_points(due))
+        except Exception as error:  # Edge raises bare Exception for all that can go wrong on the disk
+            raise StoreUnavailableError(
+                f"the vector index in {self._settings.directory} could not delete: {error}"
+            ) from error
+        self._unflushed += len(due)
+        return {keys[point_id][0] for point_id in held.keys() - set(due)}
 
     async def _retrieve(
         self, keys: Sequence[SkuKey], *, payload: bool | list[str], vectors: bool | list[str] = False

@@ -56,6 +56,11 @@ def at_revisions(expected: Mapping[str, int]) -> models.Filter:
     )
 
 
+def dead_at_revisions(tombstones: Mapping[str, int]) -> models.Filter:
+    """Tombstones among these point ids, each only at its own revision."""
+    return models.Filter(must=[_equals(record.ALIVE, 0), at_revisions(tombstones)])
+
+
 def _equals(key: str, value: str | int) -> models.FieldCondition:
     return models.FieldCondition(key=key, match=models.MatchValue(value=value))
 

@@ -77,6 +77,16 @@ class QdrantIndex:
             refused |= await self._write_batch(writes[start : start + self._settings.write_batch], token)
         return frozenset(refused)
 
+    async def collect(self, tombstones: Mapping[SkuKey, int]) -> frozenset[SkuKey]:
+        """Delete under the same per-point guard as a write; what is stored afterwards is read back."""
+        keys = list(tombstones)
+        for start in range(0, len(keys), self._settings.write_batch):
+            batch = {key.point_id: tombstones[key] for key in keys[start : start + self._settings.write_batch]}
+            guarded = models.FilterSelector(filter=filters.dead_at_revisions(batch))
+            operations = [models.DeleteOperation(delete=guarded)]
+            await self._calls("delete tombstones", lambda batched=operations: self._apply(batched))  # type: ignore[misc]  # mypy cannot type a lambda that binds a loop variable
+        return frozenset(await self.revisions(keys))
+
     async def revisions(self, keys: Sequence[SkuKey]) -> dict[SkuKey, int]:
         """Stored revision of each point that exists."""
         held = await self._retrieve(keys, payload=[record.REV])

@@ -103,6 +103,13 @@ def upsert_of(points: list[edge.Point], request: Any) -> edge.UpdateOperation:
     return edge.UpdateOperation.upsert_points(points, guard, UPDATE_MODES[request.update_mode])
 
 
+def delete_of(request: Any) -> edge.UpdateOperation:
+    guard = convert.optional_filter(request.points, "filter")
+    if guard is None:
+        raise convert.UnsupportedError("a delete without a filter")
+    return edge.UpdateOperation.delete_points_by_filter(guard)
+
+
 async def upsert_in_steps(upsert: Any) -> edge.UpdateOperation:
     points: list[edge.Point] = []
     for number, point in enumerate(upsert.points, start=1):
@@ -132,6 +139,10 @@ class Points(wire.PointsServicer):
             return [operation.upsert for operation in request.operations]
 
         async def effect() -> wire.UpdateBatchResponse:
+            if all(operation.WhichOneof("operation") == "delete_points" for operation in request.operations):
+                return completed(
+                    [collection.apply(delete_of(one.delete_points)) for one in request.operations], started
+                )
             # Reading 256 points off the wire takes tens of milliseconds of Python: queries get their turn in between.
             # The updates themselves come last, without a pause, so a request stays one effect.
             operations = [await upsert_in_steps(upsert) for upsert in upserts()]
