@@ -14,10 +14,11 @@ import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from indexer.kafka.consumer import ChangeConsumer
+from indexer.kafka.diversion import SnapshotDiversion
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher, LogWriter
 from indexer.kafka.topics import TopicAdmin
 from indexer.pipeline import Pipeline, PipelineLimits
-from indexer.ports import ChangeJournal, Clock, DocumentComposer, DocumentPublisher
+from indexer.ports import ChangeJournal, Clock, DeadLetterSink, DocumentComposer, DocumentPublisher
 from indexer.publish_lock import PublishLock
 from indexer.records import LogId
 from indexer.runner import BackoffPolicy, BatchRunner
@@ -29,6 +30,8 @@ from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
 from indexer.service.readiness import ReadinessProbe
 from indexer.settings import IndexerSettings
+from indexer.verification.kafka import KafkaDocumentFeed
+from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.vectors.factory import open_vector_index
@@ -55,11 +58,14 @@ def build_indexer(
     clock: Clock | None = None,
     rng: random.Random | None = None,
     pace: Callable[[DocumentPublisher], DocumentPublisher] | None = None,
+    bury: Callable[[DeadLetterSink], DeadLetterSink] | None = None,
+    verify: bool = True,
 ) -> IndexerApp:
     """Put an indexer together from its parts; nothing connects before `start`.
 
     `journal` and `log_id` are for the embedded mode: every batch is kept there before it is worked on. `pace` may put a
-    publisher around the one to Kafka, to hold documents back until a replica has read those before.
+    publisher around the one to Kafka, to hold documents back until a replica has read those before; `bury` a sink around
+    the one for dead letters. `verify` off runs no verifier: where one process does all, there is no zombie (decision 0020).
     """
     clock = clock or SystemClock()
     rng = rng or random.Random()  # noqa: S311 - jitter, no secret
@@ -70,11 +76,12 @@ def build_indexer(
     topics = settings.kafka.topics
     writer = LogWriter(settings.kafka)
     publisher: DocumentPublisher = KafkaDocumentPublisher(writer, topics.documents)
+    sink: DeadLetterSink = KafkaDeadLetterSink(writer, topics.dead_letters, clock=clock)
     pipeline = Pipeline(
         parser=parser,
         index=index,
         publisher=publisher if pace is None else pace(publisher),
-        dead_letters=KafkaDeadLetterSink(writer, topics.dead_letters, clock=clock),
+        dead_letters=sink if bury is None else bury(sink),
         encoder=OffLoopEncoder(encoder, executor),
         compose=compose,
         clock=clock,
@@ -95,8 +102,20 @@ def build_indexer(
         backoff=BackoffPolicy(),
         journal=journal,
         log_id=log_id,
+        # A journalled log keeps 5 MB a partition: whoever moves records there could push out what no one has read.
+        divert=SnapshotDiversion(writer, topics.bulk)
+        if settings.consumer.divert_snapshots and journal is None
+        else None,
     )
     consumer.handle_with(runner.run)
+    verifier = DocumentVerifier(
+        lambda: KafkaDocumentFeed(settings.kafka, group_id=f"{settings.consumer.group_id}-verifier"),
+        index,
+        pipeline.republish,
+        metrics=metrics,
+        clock=clock,
+        rng=rng,
+    )
     return IndexerApp(
         pipeline=pipeline,
         runner=runner,
@@ -109,6 +128,7 @@ def build_indexer(
         progress=progress,
         probe=ReadinessProbe(progress, index, clock),
         clock=clock,
+        verifier=verifier if verify else None,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -23,6 +23,9 @@ from indexer.service.progress import Progress
 from schemas.errors import FatalError, FerrofluxError
 
 log = structlog.get_logger(__name__)
+
+Divert = Callable[[Sequence[InboundRecord]], Awaitable[Sequence[InboundRecord]]]
+"""Moves the records of a batch that belong elsewhere, durably, and returns those to be worked on here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class BatchRunner:
         backoff: BackoffPolicy | None = None,
         journal: ChangeJournal | None = None,
         log_id: LogId | None = None,
+        divert: Divert | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._control = control
@@ -67,12 +71,13 @@ class BatchRunner:
         self._backoff = backoff or BackoffPolicy()
         self._journal = journal
         self._log_id = log_id or LogId("")
+        self._divert = divert
         self._stopping = asyncio.Event()
         self._fatal: FatalError | None = None
         self._failed = asyncio.Event()
 
-    async def run(self, records: Sequence[InboundRecord]) -> None:
-        """Work one batch to its end. Never raises: what failed is rewound, counted and shown in readiness."""
+    async def run(self, records: Sequence[InboundRecord]) -> bool:
+        """Work one batch to its end; True once it is committed. Never raises: what failed is rewound, counted and shown."""
         self._progress.batch_began(self._clock.monotonic())
         try:
             async with self._lock.hold() as lease:
@@ -94,6 +99,8 @@ class BatchRunner:
             self._progress.batch_ended(self._clock.monotonic())
             self._metrics.batch(report)
             log.info("batch indexed", **report.log_fields())
+            return True
+        return False
 
     def stop(self) -> None:
         """End a rest at once; the batch in progress is finished."""
@@ -108,7 +115,12 @@ class BatchRunner:
     async def _work(self, records: Sequence[InboundRecord], lease: Lease) -> BatchReport:
         if self._journal is not None:
             await self._journal.append(self._log_id, records)
-        report = await self._pipeline.process(records, lease)
+        own = records
+        if self._divert is not None:
+            lease.check()
+            own = await self._divert(records)
+            self._metrics.diverted(len(records) - len(own))
+        report = await self._pipeline.process(own, lease)
         lease.check()
         offsets = next_offsets(records)
         if self._journal is not None:

@@ -37,6 +37,15 @@ class ConsumerSettings(BaseModel):
     )
     revoke_grace_s: float = Field(30.0, gt=0, description="How long a revocation lets the batch in progress finish.")
     stop_grace_s: float = Field(30.0, gt=0, description="How long a shutdown lets the batch in progress finish.")
+    bulk_slice_s: float = Field(
+        0.15, gt=0, le=10, description="How long a piece of a bulk load may keep a live change waiting."
+    )
+    live_turns: int = Field(
+        8, ge=1, le=1000, description="Live batches for each piece of a bulk load, where live changes never cease."
+    )
+    divert_snapshots: bool = Field(
+        True, description="Move a connector's snapshot reads out of the live topics into the bulk topic."
+    )
     max_record_bytes: int = Field(4_194_304, ge=1024, le=6_291_456, description="A larger record is a dead letter.")
     embed_chunk: int = Field(32, ge=1, le=4096, description="Texts that are encoded, written and published together.")
 
@@ -94,7 +103,7 @@ class IndexerSettings(BaseSettings):
             raise ValueError(
                 "kafka.sasl_username is set, but kafka.security_protocol has no SASL: the password would not be used"
             )
-        topics = [*kafka.topics.changes, kafka.topics.documents, kafka.topics.dead_letters]
+        topics = [*kafka.topics.consumed, kafka.topics.documents, kafka.topics.dead_letters]
         if not kafka.topics.changes:
             raise ValueError("kafka.topics.changes names no topic: there is nothing to index")
         if len(set(topics)) < len(topics):

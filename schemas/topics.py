@@ -18,8 +18,18 @@ class TopicNames(BaseModel):
     changes: tuple[str, ...] = Field(
         ("warehouse.changes",), description="Topics of change events: ours, and those of Debezium connectors."
     )
+    bulk: str = Field(
+        "warehouse.changes.bulk",
+        min_length=1,
+        description="Change events of bulk loads and snapshots: taken when no live change waits.",
+    )
     documents: str = Field("catalog.documents", description="Compacted: the newest document of every SKU.")
     dead_letters: str = Field("warehouse.changes.dlq", description="Records that could not be processed, with reasons.")
+
+    @property
+    def consumed(self) -> tuple[str, ...]:
+        """Every topic with change events: the live ones and that of bulk loads. A replay or a rebuild reads them all."""
+        return (*self.changes, self.bulk)
 
 
 class KafkaSettings(BaseModel):

@@ -9,6 +9,7 @@ What is set, and why:
   worked on, and aiokafka sends no second one to that broker meanwhile: with the default of 500 ms, a change that comes
   during a batch would wait for half a second.
 - `batch_timeout_ms` is short, too: FastStream sleeps that long after a poll that returned nothing.
+- Live changes go before bulk loads, which have a topic of their own (`indexer/lanes.py`).
 - `auto_offset_reset` is "earliest": a new group takes the whole log in.
 """
 
@@ -31,6 +32,7 @@ from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.message import KafkaMessage as RawBatch
 
 from indexer.kafka.connection import bootstrap_servers, faststream_security
+from indexer.lanes import Lanes, SliceLength
 from indexer.ports import LeaseLostError
 from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, TopicPartition
@@ -41,7 +43,8 @@ from schemas.topics import KafkaSettings
 
 log = structlog.get_logger(__name__)
 
-Handler = Callable[[Sequence[InboundRecord]], Awaitable[None]]
+Handler = Callable[[Sequence[InboundRecord]], Awaitable[bool]]
+"""Works a batch to its end; False where it was not done."""
 
 _COMMIT_SECONDS: Final = 10.0
 _POSITION_SECONDS: Final = 0.2
@@ -55,6 +58,9 @@ class ChangeConsumer:
     ) -> None:
         self._settings = settings
         self._progress = progress
+        self._lock = lock
+        self._bulk_topic = kafka.topics.bulk
+        self._lanes: Lanes | None = None
         self._done: dict[TopicPartition, int] = {}
         self.broker = KafkaBroker(
             bootstrap_servers(kafka),
@@ -66,7 +72,7 @@ class ChangeConsumer:
             client_id=settings.client_id,
         )
         self._subscriber = self.broker.subscriber(
-            *kafka.topics.changes,
+            *kafka.topics.consumed,
             batch=True,
             group_id=settings.group_id,
             group_instance_id=settings.group_instance_id,
@@ -86,10 +92,21 @@ class ChangeConsumer:
         )
 
     def handle_with(self, handler: Handler) -> None:
-        """Give every batch to `handler`, one at a time, in the order of each partition. Call it once, before `start`."""
+        """Give batches to `handler`, one at a time, in the order of each partition. Call it once, before `start`.
+
+        A batch is of one lane: live changes, or a piece of a bulk load that is short enough to keep none waiting long.
+        """
+        settings = self._settings
+        lanes = self._lanes = Lanes(
+            handler,
+            self,
+            bulk_topic=self._bulk_topic,
+            live_turns=settings.live_turns,
+            slice_length=SliceLength(settings.bulk_slice_s, settings.batch_records),
+        )
 
         async def changes(message: KafkaMessage) -> None:
-            await handler([inbound(record) for record in message.raw_message])
+            await lanes.take([inbound(record) for record in message.raw_message])
 
         self._subscriber(changes)
 
@@ -107,6 +124,8 @@ class ChangeConsumer:
 
     async def stop(self) -> None:
         """Finish the batch in progress, up to the settings' grace, then leave the group."""
+        if self._lanes is not None:
+            self._lanes.stop()
         await self.broker.stop()
 
     async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
@@ -129,6 +148,20 @@ class ChangeConsumer:
             place = KafkaPartition(topic, partition)
             if place in assigned:
                 consumer.seek(place, offset)
+
+    @property
+    def epoch(self) -> int:
+        """Grows with every revocation."""
+        return self._lock.epoch
+
+    async def poll_live(self) -> Sequence[InboundRecord]:
+        """Records of the live topics that a fetch has brought already."""
+        consumer = self._consumer()
+        live = [place for place in consumer.assignment() if place.topic != self._bulk_topic]
+        if not live:
+            return ()
+        fetched = await consumer.getmany(*live, timeout_ms=0, max_records=self._settings.batch_records)
+        return [inbound(record) for records in fetched.values() for record in records]
 
     async def lag(self) -> dict[TopicPartition, int]:
         """Records per assigned partition that are not processed yet, as far as the newest fetch tells."""
@@ -193,7 +226,8 @@ class RevocationListener(ConsumerRebalanceListener):  # type: ignore[misc] # aio
         log.info("partitions revoked", partitions=len(revoked), batch_finished=finished)
 
     async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:
-        """Note the new assignment for readiness."""
+        """Let batches work again, and note the new assignment for readiness."""
+        self._lock.grant()
         self._progress.assigned(frozenset((place.topic, place.partition) for place in assigned))
         log.info("partitions assigned", partitions=len(assigned))
 

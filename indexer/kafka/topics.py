@@ -89,7 +89,7 @@ class TopicAdmin:
         names = self._settings.topics
         try:
             existing = set(await self._client.list_topics())
-            wanted = dict.fromkeys(names.changes, _CHANGES_CONFIG)
+            wanted = dict.fromkeys(names.consumed, _CHANGES_CONFIG)
             wanted |= {names.documents: _DOCUMENTS_CONFIG, names.dead_letters: _DEAD_LETTERS_CONFIG}
             absent = [name for name in wanted if name not in existing]
             if absent and not self._settings.create_topics:

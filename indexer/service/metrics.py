@@ -41,6 +41,9 @@ class IndexerMetrics:
         self._ignored = Counter(
             "ferroflux_indexer_ignored_total", "Records that are no change of ours.", registry=registry
         )
+        self._diverted = Counter(
+            "ferroflux_indexer_diverted_total", "Snapshot reads moved to the bulk topic.", registry=registry
+        )
         self._dead = Counter(
             "ferroflux_indexer_dead_letters_total", "Dead letters by reason.", ["reason"], registry=registry
         )
@@ -61,6 +64,12 @@ class IndexerMetrics:
             "Seconds that a change needed for a stage: logged (commit to log), indexed (log to index), total.",
             ["stage"],
             buckets=_FRESHNESS_BUCKETS,
+            registry=registry,
+        )
+        self._verified = Counter(
+            "ferroflux_indexer_verified_total",
+            "Documents compared with the store after they were in the log: compared, repaired, unknown to the store.",
+            ["outcome"],
             registry=registry,
         )
         self._lag = Gauge(
@@ -100,9 +109,19 @@ class IndexerMetrics:
         self._batches.labels("retried").inc()
         self._retries.labels(code).inc()
 
+    def diverted(self, records: int) -> None:
+        """Count snapshot reads that were moved to the bulk topic."""
+        self._diverted.inc(records)
+
     def lease_lost(self) -> None:
         """Count a batch whose partitions went to another indexer."""
         self._batches.labels("lease_lost").inc()
+
+    def verified(self, *, compared: int, repaired: int, unknown: int) -> None:
+        """Count documents that the verifier has compared with the store."""
+        self._verified.labels("compared").inc(compared)
+        self._verified.labels("repaired").inc(repaired)
+        self._verified.labels("unknown").inc(unknown)
 
     def lag(self, lag: Mapping[TopicPartition, int]) -> None:
         """Set the lag per partition; partitions that are not ours any more disappear."""

@@ -33,6 +33,7 @@ def topics() -> TopicNames:
     run = uuid.uuid4().hex[:8]
     return TopicNames(
         changes=(f"warehouse.changes.{run}",),
+        bulk=f"warehouse.changes.bulk.{run}",
         documents=f"catalog.documents.{run}",
         dead_letters=f"warehouse.changes.dlq.{run}",
     )

@@ -1,0 +1,60 @@
+"""Snapshot reads out of the live topics into the bulk topic, before anything is worked on.
+
+A Debezium connector writes the rows that it reads from a table (`op: r`: a first snapshot, one by signal) into the same
+topic as the changes. A million of them in a partition would keep every change behind them waiting. They need not: a read
+carries its position in the source's history as a change does, so its place in ours does not matter. So it is moved to
+the bulk topic at the cost of a copy, about a hundredth of what indexing it costs, and the live topic is free again.
+
+It is recognised by its bytes. JSON escapes the quotes within values, so only a member can look like this; a row's own
+column that does (`"snapshot": "..."`) costs its change the priority, never its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from indexer.kafka.publisher import LogWriter, OutboundRecord
+from indexer.records import InboundRecord
+
+DIVERTED_HEADER: Final = "ferroflux.diverted"
+"""On a moved record: `topic/partition@offset` from where."""
+
+_SNAPSHOT_READ: Final = re.compile(rb'"op":\s?"r"|"snapshot":\s?"(?:true|first|last|incremental)')
+
+
+def is_snapshot_read(value: bytes | None) -> bool:
+    """Whether a record is a row that a connector read from its table; MySQL's older connectors call it a create."""
+    return value is not None and _SNAPSHOT_READ.search(value) is not None
+
+
+class SnapshotDiversion:
+    """Moves snapshot reads to the bulk topic. Called with a batch, returns what is left of it to be worked on now."""
+
+    def __init__(self, writer: LogWriter, bulk_topic: str) -> None:
+        self._writer = writer
+        self._bulk_topic = bulk_topic
+
+    async def __call__(self, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
+        """Copy the snapshot reads among `records`; durable when it returns, so that the batch may be committed.
+
+        Raises:
+            LogUnavailableError: the log did not take them all; moving them again is safe.
+        """
+        moved = [record for record in records if self._belongs_elsewhere(record)]
+        if not moved:
+            return records
+        await self._writer.append(
+            self._bulk_topic,
+            [
+                OutboundRecord(
+                    record.key, record.value, [*record.headers, (DIVERTED_HEADER, record.coordinates.encode())]
+                )
+                for record in moved
+            ],
+        )
+        return [record for record in records if not self._belongs_elsewhere(record)]
+
+    def _belongs_elsewhere(self, record: InboundRecord) -> bool:
+        return record.topic != self._bulk_topic and is_snapshot_read(record.value)

@@ -1,0 +1,121 @@
+"""Two lanes into one pipeline: live changes first, bulk loads in the time that is left, neither ever starved.
+
+A bulk load (a catalogue file, a snapshot) is as long as it likes, and a live change must be searchable within a second.
+They come by different topics, so that a live change never stands behind a snapshot in one partition, and this scheduler
+decides between them in one process: bulk records are worked off in slices of a fraction of a second, and before each
+slice the live lane is asked for what has come meanwhile.
+
+    batch ──▶ live records ──▶ run
+              bulk records ──▶ [ live waiting? run it, at most `live_turns` times ] ──▶ run one slice ──▶ again
+
+`live_turns` is the weight: where live changes never cease, bulk still gets one slice for that many live batches. What is
+held here is one poll's records at most, so memory does not grow with either load. It knows no Kafka library.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from indexer.records import InboundRecord, TopicPartition, first_offsets
+
+RunBatch = Callable[[Sequence[InboundRecord]], Awaitable[bool]]
+"""Works a batch to its end; False where it was not done: then it is rewound, or another member's."""
+
+_FIRST_SLICE: Final = 16
+_SMALLEST_SLICE: Final = 4
+_MEMORY: Final = 0.7
+"""Share of the earlier slices in the mean cost of a record; the newest slice has the rest."""
+
+
+class LaneControl(Protocol):
+    """What the scheduler asks of the consumer."""
+
+    @property
+    def epoch(self) -> int:
+        """Grows with every revocation: records polled under another epoch are not ours any more."""
+        ...
+
+    async def poll_live(self) -> Sequence[InboundRecord]:
+        """Live records that are there already, without waiting; possibly none."""
+        ...
+
+    def rewind(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Read these partitions again from these offsets."""
+        ...
+
+
+@dataclass(slots=True)
+class SliceLength:
+    """How many bulk records make a slice of about `seconds`: learnt from the slices before, for texts cost a hundred prices."""
+
+    seconds: float
+    largest: int
+    records: int = _FIRST_SLICE
+    _seconds_per_record: float = 0.0
+
+    def learn(self, records: int, seconds: float) -> None:
+        """Take a finished slice into account. It grows at most twofold: the next records may be dear ones."""
+        cost = seconds / records
+        mean = cost if not self._seconds_per_record else _MEMORY * self._seconds_per_record + (1 - _MEMORY) * cost
+        self._seconds_per_record = mean
+        wanted = int(self.seconds / mean) if mean > 0 else self.largest
+        self.records = max(_SMALLEST_SLICE, min(wanted, 2 * self.records, self.largest))
+
+
+class Lanes:
+    """Takes the consumer's mixed batches; live and bulk are told apart by their topic."""
+
+    def __init__(
+        self,
+        run: RunBatch,
+        control: LaneControl,
+        *,
+        bulk_topic: str,
+        live_turns: int,
+        slice_length: SliceLength,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._run = run
+        self._control = control
+        self._bulk_topic = bulk_topic
+        self._live_turns = live_turns
+        self._slice = slice_length
+        self._monotonic = monotonic
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Begin no further piece; what is left comes again after the next start."""
+        self._stopping = True
+
+    async def take(self, records: Sequence[InboundRecord]) -> None:
+        """Work one poll's records; those that cannot be worked now are given back to the log, never skipped."""
+        epoch = self._control.epoch
+        live = [record for record in records if record.topic != self._bulk_topic]
+        bulk = [record for record in records if record.topic == self._bulk_topic]
+        try:
+            if live and not await self._run(live):
+                return
+            while bulk and not self._stopping and await self._serve_live() and self._control.epoch == epoch:
+                piece = bulk[: self._slice.records]
+                began = self._monotonic()
+                if not await self._run(piece):
+                    return
+                self._slice.learn(len(piece), self._monotonic() - began)
+                bulk = bulk[len(piece) :]
+        finally:
+            # After a revocation the group decides where to begin, and a seek of ours could skip records.
+            if bulk and self._control.epoch == epoch:
+                self._control.rewind(first_offsets(bulk))
+
+    async def _serve_live(self) -> bool:
+        """Run what waits in the live lane, up to the lane's weight; False where a batch was not done."""
+        for _ in range(self._live_turns):
+            waiting = await self._control.poll_live()
+            if not waiting:
+                return True
+            if not await self._run(waiting):
+                return False
+        return True

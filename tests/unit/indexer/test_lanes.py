@@ -1,0 +1,181 @@
+"""Two lanes: live changes go first, a bulk load is never starved, and what is not done comes again."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.kafka.diversion import DIVERTED_HEADER, SnapshotDiversion, is_snapshot_read
+from indexer.lanes import Lanes, SliceLength
+from indexer.records import InboundRecord, TopicPartition
+
+LIVE, BULK = "warehouse.changes", "warehouse.changes.bulk"
+
+
+def record(topic: str, offset: int, partition: int = 0, value: bytes = b"{}") -> InboundRecord:
+    return InboundRecord(topic, partition, offset, 1_700_000_000_000, b"t/S", value, (("kept", b"\xff"),))
+
+
+class Log:
+    """A consumer and a runner in one: notes what ran, in which order, and what was rewound."""
+
+    def __init__(self, *, live_polls: Sequence[int] = (), fail_at: int | None = None) -> None:
+        self.epoch = 0
+        self.ran: list[list[tuple[str, int]]] = []
+        self.rewound: list[Mapping[TopicPartition, int]] = []
+        self.now = 0.0
+        self._live_polls = list(live_polls)
+        self._fail_at = fail_at
+        self._next_live = 100
+
+    async def poll_live(self) -> Sequence[InboundRecord]:
+        count = self._live_polls.pop(0) if self._live_polls else 0
+        self._next_live += count
+        return [record(LIVE, self._next_live - count + place) for place in range(count)]
+
+    def rewind(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self.rewound.append(offsets)
+
+    async def run(self, records: Sequence[InboundRecord]) -> bool:
+        self.now += 0.01 * len(records)
+        if self._fail_at == len(self.ran):
+            return False
+        self.ran.append([(each.topic, each.offset) for each in records])
+        return True
+
+    def lanes(self, *, live_turns: int = 2, slice_records: int = 3) -> Lanes:
+        length = SliceLength(0.03, 500, slice_records)
+        return Lanes(
+            self.run, self, bulk_topic=BULK, live_turns=live_turns, slice_length=length, monotonic=lambda: self.now
+        )
+
+    @property
+    def order(self) -> str:
+        return "".join("L" if batch[0][0] == LIVE else "b" for batch in self.ran)
+
+
+def mixed(live: int, bulk: int) -> list[InboundRecord]:
+    return [record(BULK, offset) for offset in range(bulk)] + [record(LIVE, offset) for offset in range(live)]
+
+
+async def test_the_live_part_of_a_poll_runs_first_and_the_bulk_part_in_pieces() -> None:
+    log = Log()
+    await log.lanes().take(mixed(2, 7))
+    assert log.order == "Lbb"
+    assert [place for batch in log.ran[1:] for place in batch] == [(BULK, offset) for offset in range(7)]
+    assert log.rewound == []
+
+
+async def test_live_changes_that_came_meanwhile_run_before_the_next_piece() -> None:
+    log = Log(live_polls=[0, 4, 0])
+    await log.lanes().take(mixed(0, 12))
+    assert log.order.startswith("bLb")
+
+
+async def test_bulk_gets_a_piece_for_every_so_many_live_batches_where_live_never_ceases() -> None:
+    log = Log(live_polls=[1] * 1_000)
+    await log.lanes(live_turns=3).take(mixed(0, 9))
+    assert log.order == "LLLb" * log.order.count("b")
+    assert sum(batch[0][0] == BULK for batch in log.ran) >= 2
+
+
+@pytest.mark.parametrize(
+    ("fail_at", "expected"),
+    [(0, [{(BULK, 0): 0}]), (1, [{(BULK, 0): 0}]), (2, [{(BULK, 0): 3}])],
+    ids=["the live part", "the first piece", "the second piece"],
+)
+async def test_what_was_not_done_is_read_again_from_its_first_offset(fail_at: int, expected: list[object]) -> None:
+    log = Log(fail_at=fail_at)
+    await log.lanes().take(mixed(1, 9))
+    assert log.rewound == expected
+
+
+async def test_after_a_revocation_nothing_is_sought() -> None:
+    log = Log()
+
+    async def revoked(records: Sequence[InboundRecord]) -> bool:
+        log.epoch += 1
+        return await log.run(records)
+
+    lanes = Lanes(revoked, log, bulk_topic=BULK, live_turns=1, slice_length=SliceLength(1, 500, 2))
+    await lanes.take(mixed(0, 8))
+    assert (len(log.ran), log.rewound) == (1, [])
+
+
+async def test_a_failing_poll_gives_the_pieces_back() -> None:
+    log = Log()
+
+    async def broken() -> Sequence[InboundRecord]:
+        raise ConnectionError
+
+    log.poll_live = broken  # type: ignore[method-assign] # the fake's own method, broken on purpose
+    with pytest.raises(ConnectionError):
+        await log.lanes().take(mixed(0, 5))
+    assert log.rewound == [{(BULK, 0): 0}]
+
+
+async def test_a_stop_begins_no_further_piece() -> None:
+    log = Log()
+    lanes = log.lanes()
+    lanes.stop()
+    await lanes.take(mixed(1, 5))
+    assert (log.order, log.rewound) == ("L", [{(BULK, 0): 0}])
+
+
+@given(st.lists(st.tuples(st.integers(1, 500), st.floats(0.0001, 5)), min_size=1, max_size=40))
+def test_a_piece_stays_within_its_bounds_and_grows_at_most_twofold(slices: list[tuple[int, float]]) -> None:
+    length = SliceLength(0.15, 500)
+    for records, seconds in slices:
+        before = length.records
+        length.learn(records, seconds)
+        assert 4 <= length.records <= max(4, min(500, 2 * before))
+
+
+def test_a_piece_finds_the_length_that_takes_its_time() -> None:
+    length = SliceLength(0.15, 500)
+    for _ in range(30):
+        length.learn(length.records, 0.012 * length.records)
+    assert length.records == 12
+    for _ in range(30):
+        length.learn(length.records, 0.0002 * length.records)
+    assert length.records == 500
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b'{"before":null,"after":{"sku":"A"},"source":{"snapshot":"false"},"op":"r"}', True),
+        (b'{"schema":{},"payload":{"op": "r"}}', True),
+        (b'{"source":{"snapshot":"true"},"op":"c"}', True),
+        (b'{"source":{"snapshot":"last"},"op":"c"}', True),
+        (b'{"source":{"snapshot":"incremental"},"op":"r"}', True),
+        (b'{"source":{"snapshot":"false"},"op":"u"}', False),
+        (b'{"after":{"title":"\\"op\\":\\"r\\""},"op":"u"}', False),
+        (b'{"tenant":"t","sku":"A","version":1,"fields":{"title":"op r"}}', False),
+        (None, False),
+    ],
+)
+def test_a_snapshot_read_is_known_by_its_bytes(value: bytes | None, expected: bool) -> None:
+    assert is_snapshot_read(value) is expected
+
+
+class Appended:
+    def __init__(self) -> None:
+        self.records: list[tuple[str, object]] = []
+
+    async def append(self, topic: str, records: Sequence[object]) -> None:
+        self.records.extend((topic, each) for each in records)
+
+
+async def test_reads_move_to_the_bulk_topic_as_they_are_and_stay_once_there() -> None:
+    writer = Appended()
+    divert = SnapshotDiversion(writer, BULK)  # type: ignore[arg-type] # only `append` is called
+    read, change = record(LIVE, 5, value=b'{"op":"r"}'), record(LIVE, 6, value=b'{"op":"u"}')
+    assert await divert([read, change]) == [change]
+    ((topic, moved),) = writer.records
+    assert topic == BULK
+    assert (moved.key, moved.value) == (read.key, read.value)  # type: ignore[attr-defined] # an OutboundRecord
+    assert moved.headers == [("kept", b"\xff"), (DIVERTED_HEADER, b"warehouse.changes/0@5")]  # type: ignore[attr-defined]
+    there = [record(BULK, 1, value=b'{"op":"r"}')]
+    assert await divert(there) == there
