@@ -12,7 +12,7 @@ from typing import Final
 
 import orjson
 
-from deploy.embedded.intake.intake import ChangeIntake, OutboundChange
+from deploy.embedded.intake.intake import ChangeIntake, Lane, OutboundChange
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.ingest.columns import ColumnMapping
 from deploy.ingest.convert import Rejected, RowConverter
@@ -53,7 +53,7 @@ async def load_sample(
     rows = _changes(count)
     done = 0
     while batch := list(itertools.islice(rows, _BATCH_ROWS)):
-        await intake.take([change for changes in batch for change in changes])
+        await intake.take([change for changes in batch for change in changes], lane=Lane.BULK)
         done += len(batch)
         on_progress(done, count)
     _mark(directory, loaded=True)

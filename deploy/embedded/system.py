@@ -158,7 +158,7 @@ class EmbeddedSystem:
             self._stack.push_async_callback(self.broker.stop)
             self.settings = EmbeddedSettings.of(self.options, self.broker)
             topics = self.settings.kafka.topics
-            await self.broker.create_topics([*topics.changes, topics.documents, topics.dead_letters])
+            await self.broker.create_topics([*topics.consumed, topics.documents, topics.dead_letters])
         with self.narrator.step("loading the text encoder") as step:
             self.encoder = await asyncio.to_thread(load_encoder, self.settings.indexer.encoder)
             revision = self.encoder.revision
@@ -175,7 +175,7 @@ class EmbeddedSystem:
     async def _follow_documents(self) -> None:
         topic = self.settings.kafka.topics.documents
         self._documents = await self._ends([topic])
-        self._changes = await self._ends(self.settings.kafka.topics.changes)
+        self._changes = await self._ends(self.settings.kafka.topics.consumed)
         writer = await asyncio.to_thread(open_writer, self.settings.text)
         self._stack.push_async_callback(asyncio.to_thread, writer.close)
         self.reader = open_reader(self.settings.text)
@@ -212,6 +212,7 @@ class EmbeddedSystem:
                 journal=WatchedJournal(self.journal, self.progress),
                 log_id=self.broker.log_id,
                 pace=lambda publisher: PacedPublisher(publisher, ends, self.progress),
+                verify=False,
             )
             await app.prepare()
             return app, ends
@@ -250,7 +251,7 @@ class EmbeddedSystem:
             await producer.start()
             self._stack.push_async_callback(producer.stop)
             self.intake = ChangeIntake(
-                producer, self.settings.kafka.topics.changes[0], self.progress, self._until_searchable
+                producer, self.settings.kafka.topics, self.progress, self._until_searchable
             )
             app = build_app(self.settings.api, vectors=self.vectors, encoder=self.encoder, reader=self.reader)
             access = Access(self.settings.api.http.api_keys)

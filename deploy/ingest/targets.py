@@ -57,9 +57,13 @@ class ChangeTarget(Protocol):
 
 
 class HttpTarget:
-    """`POST /v1/changes` of a running ferroflux: answered when the changes are in its journal, which is the back-pressure."""
+    """`POST /v1/changes` of a running ferroflux: answered when the changes are in its journal, which is the back-pressure.
 
-    def __init__(self, url: str, *, api_key: str = "") -> None:
+    `lane` is "live", or "bulk" for a load of many, which is indexed when no live change waits.
+    """
+
+    def __init__(self, url: str, *, api_key: str = "", lane: str = "live") -> None:
+        self._parameters = {} if lane == "live" else {"lane": lane}
         self.name = url.rstrip("/")
         headers = {"content-type": "application/x-ndjson"}
         if api_key:
@@ -69,7 +73,7 @@ class HttpTarget:
     async def send(self, changes: Sequence[EncodedChange], *, until_indexed: bool = False) -> None:
         """Post one batch, with backoff while the server asks for it or is away."""
         body = b"\n".join(change.value for change in changes)
-        parameters = {"wait": "indexed"} if until_indexed else {}
+        parameters = self._parameters | ({"wait": "indexed"} if until_indexed else {})
         pause = _FIRST_PAUSE_S
         deadline = asyncio.get_running_loop().time() + _RETRY_FOR_S
         while True:

@@ -59,7 +59,16 @@ def ingest(
     kafka: Annotated[
         str, typer.Option(help="Send to the Kafka cluster at HOST:PORT instead of a running `up`.", show_default=False)
     ] = "",
-    topic: Annotated[str, typer.Option(help="With --kafka: the topic.")] = "warehouse.changes",
+    topic: Annotated[
+        str,
+        typer.Option(
+            help="With --kafka: the topic. Default: the lane's own of `FERROFLUX_KAFKA__TOPICS`.", show_default=False
+        ),
+    ] = "",
+    bulk: Annotated[
+        bool,
+        typer.Option("--bulk/--live", help="Let live changes go before it, or make it as urgent as they are."),
+    ] = True,
     url: UrlOption = "",
     data_dir: DataDirOption = None,
     key: KeyOption = "",
@@ -86,7 +95,7 @@ def ingest(
         tenant_id(tenant)
     columns = ColumnMapping.of(maps or (), mapping)
     source = RowSource(file, delimiter=delimiter, encoding=encoding)
-    target = _target(kafka, topic, url, data_dir, key)
+    target = _target(kafka, topic, url, data_dir, key, bulk=bulk)
     options = (tenant, currency, str(decimal_comma), str(sequence), str(epoch), repr(sorted(columns.chosen.items())))
     checkpoint = Checkpoint.load(
         DataDirectory.resolve(data_dir).ingest,
@@ -119,14 +128,14 @@ def ingest(
         raise typer.Exit(EXIT_REJECTED)
 
 
-def _target(kafka: str, topic: str, url: str, data_dir: Path | None, key: str) -> ChangeTarget:
+def _target(kafka: str, topic: str, url: str, data_dir: Path | None, key: str, *, bulk: bool) -> ChangeTarget:
     if kafka and url:
         raise InvalidRequestError("--kafka and --url name two targets: give one of them")
     if kafka:
         # The rest (TLS, SASL) comes from the same variables as the indexer's: FERROFLUX_KAFKA__SECURITY_PROTOCOL, …
         settings = kafka_settings().model_copy(update={"bootstrap": kafka})
-        return KafkaTarget(settings, topic)
-    return HttpTarget(locate(url, data_dir), api_key=api_key(key))
+        return KafkaTarget(settings, topic or (settings.topics.bulk if bulk else settings.topics.changes[0]))
+    return HttpTarget(locate(url, data_dir), api_key=api_key(key), lane="bulk" if bulk else "live")
 
 
 def kafka_settings() -> KafkaSettings:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from deploy.embedded.intake.intake import ChangeIntake
+from deploy.embedded.intake.intake import ChangeIntake, Lane
 from deploy.embedded.intake.parsing import MAX_EVENTS, InvalidChangesError, parse_changes
 from retrieval.serving.access import Access
 from retrieval.serving.problems import problem_response
@@ -70,6 +70,9 @@ def changes_router(intake: ChangeIntake, access: Access, default_tenant: TenantI
     async def post_changes(
         request: Request,
         wait: Annotated[Wait, Query(description="What the answer waits for.")] = Wait.JOURNALLED,
+        lane: Annotated[
+            Lane, Query(description="`bulk` for a load of many, which then keeps no single change waiting.")
+        ] = Lane.LIVE,
     ) -> Response:
         started = time.perf_counter()
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -87,7 +90,7 @@ def changes_router(intake: ChangeIntake, access: Access, default_tenant: TenantI
             return problem_response(request, status=422, code="invalid_request", detail=str(error), errors=error.errors)
         for tenant in parsed.tenants:
             access.check(request.headers, tenant)
-        await intake.take(parsed.changes, until_indexed=wait is Wait.INDEXED)
+        await intake.take(parsed.changes, until_indexed=wait is Wait.INDEXED, lane=lane)
         answer = ChangesAccepted(
             accepted=len(parsed.changes), state=wait, took_ms=round((time.perf_counter() - started) * 1000, 2)
         )

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -17,6 +18,7 @@ from deploy.embedded.intake.budget import PARTITION_BUDGET_BYTES, RECORD_OVERHEA
 from deploy.embedded.intake.progress import LogProgress, Stage
 from indexer.records import TopicPartition
 from schemas.errors import LogUnavailableError, NotReadyError
+from schemas.topics import TopicNames
 
 MAX_RECORD_BYTES: Final = 900_000
 """The largest event that is taken; Kafka's own default limit for a request is 1 MiB."""
@@ -24,6 +26,15 @@ MAX_RECORD_BYTES: Final = 900_000
 _CHUNK_RECORDS: Final = 256
 _PARTITIONS: Final = list(range(PARTITIONS))
 _ANSWER_WITHIN_S: Final = 60.0
+
+
+class Lane(StrEnum):
+    """Which of the log's two topics a change goes to."""
+
+    LIVE = "live"
+    """What just happened: indexed first."""
+    BULK = "bulk"
+    """A load of many: indexed when no live change waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +56,24 @@ class ChangeIntake:
     def __init__(
         self,
         producer: AIOKafkaProducer,
-        topic: str,
+        topics: TopicNames,
         progress: LogProgress,
         until_searchable: Callable[[], Awaitable[None]],
     ) -> None:
         self._producer = producer
-        self._topic = topic
+        self._topics = {Lane.LIVE: topics.changes[0], Lane.BULK: topics.bulk}
         self._progress = progress
         self._until_searchable = until_searchable
-        self._budget = PartitionBudget()
+        self._budgets = {lane: PartitionBudget() for lane in Lane}
         self._partition_of = DefaultPartitioner()
         self._open = True
         self._taking = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def take(self, changes: Sequence[OutboundChange], *, until_indexed: bool = False) -> None:
+    async def take(
+        self, changes: Sequence[OutboundChange], *, until_indexed: bool = False, lane: Lane = Lane.LIVE
+    ) -> None:
         """Log the changes in order; return when they are in the journal, or when a search finds them.
 
         When it raises, none or some of them may have been taken; taking them again changes nothing.
@@ -79,7 +92,7 @@ class ChangeIntake:
             async with asyncio.timeout(_ANSWER_WITHIN_S):
                 ends: dict[TopicPartition, int] = {}
                 for start in range(0, len(changes), _CHUNK_RECORDS):
-                    ends |= await self._log(changes[start : start + _CHUNK_RECORDS])
+                    ends |= await self._log(lane, changes[start : start + _CHUNK_RECORDS])
                 if until_indexed:
                     await self._progress.reached(Stage.APPLIED, ends)
                     await self._until_searchable()
@@ -96,36 +109,37 @@ class ChangeIntake:
         self._open = False
         await self._idle.wait()
 
-    async def _log(self, changes: Sequence[OutboundChange]) -> dict[TopicPartition, int]:
+    async def _log(self, lane: Lane, changes: Sequence[OutboundChange]) -> dict[TopicPartition, int]:
         by_partition: defaultdict[int, list[OutboundChange]] = defaultdict(list)
         for change in changes:
             by_partition[self._partition(change.key)].append(change)
-        ends = await asyncio.gather(*(self._log_to(partition, group) for partition, group in by_partition.items()))
-        return {(self._topic, partition): end for partition, end in zip(by_partition, ends, strict=True)}
+        ends = await asyncio.gather(
+            *(self._log_to(lane, partition, group) for partition, group in by_partition.items())
+        )
+        return {(self._topics[lane], partition): end for partition, end in zip(by_partition, ends, strict=True)}
 
-    async def _log_to(self, partition: int, changes: Sequence[OutboundChange]) -> int:
+    async def _log_to(self, lane: Lane, partition: int, changes: Sequence[OutboundChange]) -> int:
         end = 0
         for group in within_bytes(changes, PARTITION_BUDGET_BYTES // 4):
-            end = await self._log_group(partition, group)
+            end = await self._log_group(lane, partition, group)
         return end
 
-    async def _log_group(self, partition: int, group: Sequence[OutboundChange]) -> int:
+    async def _log_group(self, lane: Lane, partition: int, group: Sequence[OutboundChange]) -> int:
         # The budget is taken for the whole group at once: whoever held a part while waiting for the rest could wait
         # for others that do the same.
-        size = sum(change.size for change in group)
-        await self._budget.acquire(partition, size)
+        size, topic, budget = sum(change.size for change in group), self._topics[lane], self._budgets[lane]
+        await budget.acquire(partition, size)
         try:
             sent = [
-                await self._producer.send(self._topic, change.value, key=change.key, partition=partition)
-                for change in group
+                await self._producer.send(topic, change.value, key=change.key, partition=partition) for change in group
             ]
             end: int = max([(await record).offset for record in sent]) + 1
-            await self._progress.reached(Stage.JOURNALLED, {(self._topic, partition): end})
+            await self._progress.reached(Stage.JOURNALLED, {(topic, partition): end})
         except KafkaError as error:
             msg = f"the embedded broker did not take a change ({type(error).__name__}); send the changes again"
             raise LogUnavailableError(msg) from error
         finally:
-            await asyncio.shield(self._budget.release(partition, size))
+            await asyncio.shield(budget.release(partition, size))
         return end
 
     def _partition(self, key: bytes) -> int:

@@ -16,6 +16,7 @@ from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal
 from indexer.records import InboundRecord, LogId
 from schemas.errors import InvalidRequestError, NotReadyError, StoreUnavailableError
 from schemas.identity import TenantId
+from schemas.topics import TopicNames
 
 TOPIC = "warehouse.changes"
 GOOD = b'{"tenant":"t","sku":"A","version":1,"fields":{"title":"x"}}'
@@ -56,7 +57,7 @@ async def settle() -> None:
 
 async def test_the_answer_comes_when_every_record_is_journalled() -> None:
     progress, producer = LogProgress(), FakeProducer()
-    intake = ChangeIntake(producer, TOPIC, progress, nothing)
+    intake = ChangeIntake(producer, TopicNames(changes=(TOPIC,)), progress, nothing)
     taking = asyncio.create_task(intake.take(changes(20)))
     await settle()
     assert len(producer.records) == 20
@@ -74,7 +75,7 @@ async def test_waiting_until_indexed_goes_on_to_the_indexes_and_the_replica() ->
     async def until_searchable() -> None:
         asked.set()
 
-    intake = ChangeIntake(producer, TOPIC, progress, until_searchable)
+    intake = ChangeIntake(producer, TopicNames(changes=(TOPIC,)), progress, until_searchable)
     taking = asyncio.create_task(intake.take(changes(3), until_indexed=True))
     await settle()
     progress.advance(Stage.JOURNALLED, producer.ends)
@@ -87,7 +88,7 @@ async def test_waiting_until_indexed_goes_on_to_the_indexes_and_the_replica() ->
 
 async def test_a_producer_that_is_faster_than_the_journal_waits_below_the_partitions_room() -> None:
     progress, producer = LogProgress(), FakeProducer()
-    intake = ChangeIntake(producer, TOPIC, progress, nothing)
+    intake = ChangeIntake(producer, TopicNames(changes=(TOPIC,)), progress, nothing)
     flood = [OutboundChange(b"t/one", b"v" * 300_000) for _ in range(60)]
     taking = [asyncio.create_task(intake.take([change])) for change in flood]
     sent = 0
@@ -102,7 +103,7 @@ async def test_a_producer_that_is_faster_than_the_journal_waits_below_the_partit
 async def test_one_sku_has_one_partition_whoever_sends_it() -> None:
     progress, producer = LogProgress(), FakeProducer()
     progress.advance(Stage.JOURNALLED, {(TOPIC, partition): 10**9 for partition in range(4)})
-    intake = ChangeIntake(producer, TOPIC, progress, nothing)
+    intake = ChangeIntake(producer, TopicNames(changes=(TOPIC,)), progress, nothing)
     await intake.take([*changes(40), *changes(40)])
     by_key: dict[bytes, set[int]] = {}
     for partition, key, _ in producer.records:
@@ -113,7 +114,7 @@ async def test_one_sku_has_one_partition_whoever_sends_it() -> None:
 
 async def test_when_the_indexer_ends_everybody_who_waits_hears_why() -> None:
     progress = LogProgress()
-    intake = ChangeIntake(FakeProducer(), TOPIC, progress, nothing)
+    intake = ChangeIntake(FakeProducer(), TopicNames(changes=(TOPIC,)), progress, nothing)
     taking = asyncio.create_task(intake.take(changes(3)))
     await settle()
     progress.fail(StoreUnavailableError("the disk is full"))
@@ -125,7 +126,7 @@ async def test_when_the_indexer_ends_everybody_who_waits_hears_why() -> None:
 
 async def test_a_stopping_intake_lets_what_it_took_finish_and_takes_no_more() -> None:
     progress, producer = LogProgress(), FakeProducer()
-    intake = ChangeIntake(producer, TOPIC, progress, nothing)
+    intake = ChangeIntake(producer, TopicNames(changes=(TOPIC,)), progress, nothing)
     taking = asyncio.create_task(intake.take(changes(3)))
     await settle()
     closing = asyncio.create_task(intake.close())
