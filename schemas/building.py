@@ -18,6 +18,7 @@ from schemas.fields import ATTRIBUTE_PREFIX
 from schemas.identity import SkuKey
 from schemas.merge import FacetState, ItemState
 
+_STOCK_DECIMALS: Final = 9
 _NO_TIMES: Final = DocumentTimes.model_validate({})
 
 
@@ -67,7 +68,8 @@ def build_document(
     if stocks:
         counted = stocks if policy.stock_from is None else _chosen(stocks, policy.stock_from)
         total = math.fsum(counted.values())
-        stock = total if math.isfinite(total) else None
+        # The places' amounts are decimals: their sum is one too, without the binary remainder (1.1 + 2.2).
+        stock = round(total, _STOCK_DECIMALS) if math.isfinite(total) else None
     return _construct(
         tenant=key.tenant,
         sku=key.sku,

@@ -42,6 +42,11 @@ def test_a_document_has_the_items_fields():
     assert len(document.state) == 16
 
 
+def test_the_stock_of_several_places_is_a_decimal_sum():
+    state = state_of(item=ITEM, stock__a={"stock": 1.1}, stock__b={"stock": 2.2})
+    assert build_document(KEY, state, 1).stock == 3.3
+
+
 @pytest.mark.parametrize(
     ("rows", "policy", "price", "currency", "prices"),
     [
