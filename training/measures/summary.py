@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from training.experiments.run import Run
 from training.measures.metrics import METRICS, QueryScore, mean
+from training.measures.percentiles import percentiles
 from training.measures.resampling import Interval, bootstrap_interval
 
 
@@ -82,13 +81,6 @@ def summarise(run: Run) -> RunSummary:
         false_doubts=doubted / max(1, len(run.scores)),
         milliseconds=percentiles([answer.milliseconds.get("total", 0.0) for answer in answers.values()]),
     )
-
-
-def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """`p50`, `p95` and `p99`; empty without values."""
-    if not values:
-        return {}
-    return {f"p{percent}": float(np.percentile(values, percent)) for percent in (50, 95, 99)}
 
 
 def _admits_nothing(run: Run, query_id: str) -> bool:

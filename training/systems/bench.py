@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 from retrieval.text.port import TextIndexReader
 from retrieval.text.settings import FieldWeights
@@ -12,6 +13,7 @@ from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
 from schemas.identity import SkuKey, TenantId
 from training.systems.embeddings import CachedEncoder
+from training.systems.memo import memoised
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,16 @@ class Bench:
     def tenants(self) -> tuple[TenantId, ...]:
         """The tenants that have products, sorted."""
         return tuple(sorted({key.tenant for key in self.documents}))
+
+    def remembering(self) -> Bench:
+        """The same bench whose indexes answer every question once, for many configurations over the same queries."""
+        open_reader = self.open_reader
+        return replace(
+            self,
+            vectors=memoised(self.vectors),
+            encoder=memoised(self.encoder),
+            open_reader=cache(lambda weights: memoised(open_reader(weights))),
+        )
 
     def tenant_of(self, named: str) -> TenantId:
         """The tenant that a query names; one that names none asks the only one.

@@ -12,14 +12,13 @@ import yaml
 from rich.console import Console
 
 from deploy.cli.progress import FractionProgress
-from deploy.lab.bench import lay_out
 from deploy.lab.cache import default_cache_dir
 from deploy.lab.catalogue import CatalogueSource
+from deploy.lab.evaluation import ShowStep
 from schemas.errors import ConfigurationError
 from training.judgments.formats import load_judged, load_trec
 from training.judgments.gains import GainKind
 from training.judgments.judged import JudgedSet
-from training.systems.bench import Bench
 from training.systems.settings import LabSettings, parse_overrides
 
 CatalogueOption = Annotated[
@@ -99,12 +98,19 @@ class LabRequest:
         """The settings under test."""
         return LabSettings.patient().changed(self.overrides())
 
-    def bench(self, settings: LabSettings, console: Console) -> Bench:
-        """Lay the catalogue out, with progress."""
+    def source(self) -> CatalogueSource:
+        """The catalogue and what is taken of it."""
         fields = frozenset(name.strip() for name in self.fields.split(",") if name.strip())
-        source = CatalogueSource(self.catalogue, fields)
-        with FractionProgress(console, "laying out the catalogue") as progress:
-            return lay_out(source, settings.encoder, self.cache_dir or default_cache_dir(), progress.update)
+        return CatalogueSource(self.catalogue, fields)
+
+    def cache(self) -> Path:
+        """Where vectors and indexes are kept."""
+        return self.cache_dir or default_cache_dir()
+
+    @staticmethod
+    def steps(console: Console) -> ShowStep:
+        """Progress of each step on the console."""
+        return lambda what: FractionProgress(console, what)
 
 
 def _settings_of(path: Path | None) -> Mapping[str, Any]:

@@ -1,0 +1,67 @@
+"""Ports that answer a question once: what makes hundreds of configurations over the same queries a matter of a minute.
+
+Over a bench nothing changes, so every method of a reader, a vector index or an encoder is a pure function of its
+arguments. A configuration that differs only in fusion then costs no search at all, and yet goes through the real code.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+def memoised(port: T) -> T:
+    """The same port, remembering results by method and arguments. Results are shared: callers must not change them."""
+    return cast("T", _Memoised(port))
+
+
+class _Memoised:
+    def __init__(self, port: Any) -> None:
+        self._port = port
+        self._results: dict[Hashable, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._port, name)
+        if inspect.isasyncgenfunction(attribute) or not callable(attribute):
+            return attribute
+        method = (
+            self._awaited(name, attribute) if inspect.iscoroutinefunction(attribute) else self._called(name, attribute)
+        )
+        setattr(self, name, method)
+        return method
+
+    def _called(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            key = (name, _key(arguments), _key(named))
+            if key not in self._results:
+                self._results[key] = method(*arguments, **named)
+            return self._results[key]
+
+        return call
+
+    def _awaited(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        async def call(*arguments: Any, **named: Any) -> Any:
+            key = (name, _key(arguments), _key(named))
+            if key not in self._results:
+                self._results[key] = await method(*arguments, **named)
+            return self._results[key]
+
+        return call
+
+
+def _key(value: Any) -> Hashable:
+    """A hashable stand-in that is equal where the value is."""
+    if isinstance(value, np.ndarray):
+        return value.shape, value.tobytes()
+    if isinstance(value, dict):
+        return frozenset((name, _key(member)) for name, member in value.items())
+    if isinstance(value, set | frozenset):
+        return frozenset(value)
+    if isinstance(value, list | tuple):
+        return tuple(map(_key, value))
+    return cast("Hashable", value)
