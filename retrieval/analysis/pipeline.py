@@ -4,7 +4,7 @@ Raise `ANALYSER_VERSION` with every change that gives some text other tokens: th
 mix two.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,6 +41,37 @@ def analyse_stages(text: str, abbreviations: Abbreviations = SHIPPED) -> Analysi
     spelled = spell_fractions(folded)
     pieces = tuple(lexemes(spelled))
     return AnalysisStages(text, folded, spelled, pieces, _tokens(pieces, abbreviations))
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLexeme:
+    """A lexeme and the positions that its tokens take: from `first` on, `width` of them (0 for what has no tokens)."""
+
+    lexeme: Lexeme
+    first: int
+    width: int
+
+
+def placed(text: str, abbreviations: Abbreviations = SHIPPED) -> tuple[str, tuple[PlacedLexeme, ...]]:
+    """The text as the lexer reads it, and its lexemes with the positions that `analyse` gives their tokens."""
+    spelled = spell_fractions(fold(text))
+    found: list[PlacedLexeme] = []
+    position = 0
+    for piece in lexemes(spelled):
+        width = len(expand(piece.kind, piece.text, abbreviations))
+        found.append(PlacedLexeme(piece, position, width))
+        position += width
+    return spelled, tuple(found)
+
+
+def surface_words(text: str) -> Iterator[str]:
+    """The words of a text as they are written, folded, of two letters and more; sizes, codes and stop words left out."""
+    for piece in lexemes(spell_fractions(fold(text))):
+        if piece.kind is LexemeKind.WORD or piece.kind is LexemeKind.COMPOUND:
+            for word in piece.text.split("-"):
+                plain = word.rstrip(".").removesuffix("'s")
+                if len(plain) > 1 and plain not in STOP_WORDS:
+                    yield plain
 
 
 def _tokens(pieces: Iterable[Lexeme], abbreviations: Abbreviations) -> tuple[Token, ...]:

@@ -11,7 +11,8 @@ import structlog
 
 from retrieval.search.fusion import RankedHit
 from retrieval.search.legs import Leg
-from retrieval.search.query import DegradedReason, PreparedQuery
+from retrieval.search.planning.plan import QueryPlan
+from retrieval.search.query import DegradedReason
 from schemas.api.search import RetrieverName
 from schemas.errors import RetryableError
 
@@ -35,23 +36,24 @@ class LegOutcome:
     reached_depth: bool
 
 
-async def run_legs(legs: Sequence[Leg], query: PreparedQuery, *, deadline_s: float) -> list[LegOutcome]:
+async def run_legs(legs: Sequence[Leg], query: QueryPlan, *, deadline_s: float, alone: bool = True) -> list[LegOutcome]:
     """Run the legs that apply to the query, all at once; outcomes come in the order of the legs.
 
-    A leg past its deadline is left behind: its thread ends by itself and the answer is thrown away.
+    A leg past its deadline is left behind: its thread ends by itself and the answer is thrown away. `alone` is off where
+    other legs have answered or will: then all of these may fail.
 
     Raises:
         SearchUnavailableError: there were legs to run and every one failed.
     """
     applicable = [leg for leg in legs if leg.applies(query)]
     outcomes = await asyncio.gather(*(_run(leg, query, deadline_s) for leg in applicable))
-    if outcomes and all(outcome.degraded for outcome in outcomes):
+    if alone and outcomes and all(outcome.degraded for outcome in outcomes):
         reasons = ", ".join(f"{outcome.retriever}: {outcome.degraded}" for outcome in outcomes)
         raise SearchUnavailableError(f"no retriever could answer ({reasons}); try again in a moment")
     return outcomes
 
 
-async def _run(leg: Leg, query: PreparedQuery, deadline_s: float) -> LegOutcome:
+async def _run(leg: Leg, query: QueryPlan, deadline_s: float) -> LegOutcome:
     started = time.perf_counter()
     hits: Sequence[RankedHit] = ()
     degraded: DegradedReason | None = None

@@ -1,4 +1,4 @@
-"""Weighted reciprocal rank fusion: several ranked lists become one, without comparing their scores. Pure."""
+"""Fusion: several ranked lists become one, by reciprocal ranks or by scores made comparable. Pure."""
 
 from __future__ import annotations
 
@@ -50,17 +50,48 @@ def weighted_rrf(
     Ties go to the better single rank, then to the smaller key, and sums are exactly rounded: the result depends
     neither on the order of the lists nor on the run.
     """
+    gains = {retriever: [1 / (k + rank) for rank in range(1, len(hits) + 1)] for retriever, hits in lists.items()}
+    return _fused(lists, gains, weights)
+
+
+def weighted_scores(
+    lists: Mapping[RetrieverName, Sequence[RankedHit]], *, weights: Mapping[RetrieverName, float]
+) -> list[FusedCandidate]:
+    """Fuse by normalised scores, best first: a product's score is the weighted sum of its scores over the lists.
+
+    Cosine similarities of one query lie in a narrow band, so they are stretched from the list's lowest to its highest
+    (min-max); other scores are divided by the list's highest, which keeps 0 as "nothing matches" (after Fox and Shaw's
+    CombSUM, *Combination of Multiple Searches*, TREC-2, 1994). A list whose scores are all equal counts 1 for each.
+    """
+    gains = {retriever: _normalised(retriever, hits) for retriever, hits in lists.items()}
+    return _fused(lists, gains, weights)
+
+
+def _normalised(retriever: RetrieverName, hits: Sequence[RankedHit]) -> list[float]:
+    if not hits:
+        return []
+    scores = [hit.score for hit in hits]
+    high = max(scores)
+    low = min(scores) if retriever is RetrieverName.DENSE else 0.0
+    return [(score - low) / (high - low) if high > low else 1.0 for score in scores]
+
+
+def _fused(
+    lists: Mapping[RetrieverName, Sequence[RankedHit]],
+    gains: Mapping[RetrieverName, Sequence[float]],
+    weights: Mapping[RetrieverName, float],
+) -> list[FusedCandidate]:
     found: dict[SkuKey, list[tuple[float, int, RetrieverName, float]]] = {}
     for retriever, hits in lists.items():
         weight = weights.get(retriever, 1.0)
         if weight <= 0:
             continue
         seen: set[SkuKey] = set()
-        for rank, hit in enumerate(hits, start=1):
+        for rank, (hit, gain) in enumerate(zip(hits, gains[retriever], strict=True), start=1):
             if hit.key in seen:
                 continue
             seen.add(hit.key)
-            found.setdefault(hit.key, []).append((weight / (k + rank), rank, retriever, hit.score))
+            found.setdefault(hit.key, []).append((weight * gain, rank, retriever, hit.score))
     scored = [(math.fsum(part[0] for part in parts), key, parts) for key, parts in found.items()]
     scored.sort(key=lambda entry: (-entry[0], min(part[1] for part in entry[2]), entry[1]))
     return [FusedCandidate(key, score, _contributions(parts, score)) for score, key, parts in scored]
@@ -68,4 +99,6 @@ def weighted_rrf(
 
 def _contributions(parts: Sequence[tuple[float, int, RetrieverName, float]], score: float) -> tuple[Contribution, ...]:
     by_share = sorted(parts, key=lambda part: (-part[0], part[2]))
-    return tuple(Contribution(retriever, rank, raw, gain / score) for gain, rank, retriever, raw in by_share)
+    return tuple(
+        Contribution(retriever, rank, raw, gain / score if score else 0.0) for gain, rank, retriever, raw in by_share
+    )

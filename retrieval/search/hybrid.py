@@ -1,29 +1,56 @@
-"""Hybrid search: analyse, run the retrievers side by side, fuse, check against the replica, hydrate, count facets."""
+"""Hybrid search: plan, run the retrievers side by side, fuse, check against the replica, hydrate, count facets."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 import unicodedata
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Self
+from dataclasses import dataclass
+from typing import Final, Self, TypeVar
 
+from retrieval.aliases.live import LiveAliases
+from retrieval.aliases.shipped import shipped_aliases
 from retrieval.analysis.tokens import AnalysedText
 from retrieval.encoders.port import TextEncoder
+from retrieval.filters import CatalogueFilter
+from retrieval.search.confidence import low_confidence
 from retrieval.search.facets import count_facets
-from retrieval.search.fanout import SearchUnavailableError, run_legs
-from retrieval.search.fusion import weighted_rrf
-from retrieval.search.hydration import hydrate
-from retrieval.search.legs import CodeLeg, DenseLeg, Leg, ListLeg, TextLeg
-from retrieval.search.query import Hit, PreparedQuery, SearchQuery, SearchResult
+from retrieval.search.fanout import LegOutcome, SearchUnavailableError, run_legs
+from retrieval.search.fusion import FusedCandidate, RankedHit, weighted_rrf, weighted_scores
+from retrieval.search.hydration import Hydrated, hydrate
+from retrieval.search.legs import CodeLeg, DenseLeg, Leg, ListLeg, RedirectLeg, TextLeg
+from retrieval.search.planning.knowledge import ReplicaKnowledge
+from retrieval.search.planning.plan import QueryPlan
+from retrieval.search.planning.planner import QueryPlanner
+from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.search.query_vectors import QueryVectors
-from retrieval.search.settings import SearchSettings
+from retrieval.search.routing import Decision, Route, code_is_enough, dense_is_sure
+from retrieval.search.settings import FusionMethod, SearchSettings
+from retrieval.search.stopwatch import Stopwatch
+from retrieval.search.trace import SearchTrace
 from retrieval.text.port import TextIndexReader
+from retrieval.understanding.query_type import QueryType
 from retrieval.vectors.port import VectorIndex
+from schemas.api.search import RetrieverName
+from schemas.identity import SkuKey
+
+T = TypeVar("T")
+
+_EXACT: Final = frozenset({RetrieverName.CODE, RetrieverName.REDIRECT})
+"""The retrievers that find what the query names, rather than what is like it."""
 
 Analyse = Callable[[str], AnalysedText]
 """Text analysis of the query side; must be the analysis that the index was written with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The candidates after the replica's check, those that the query rules out, and why the answer may be none."""
+
+    hydrated: Hydrated
+    excluded: frozenset[SkuKey]
+    low_confidence: str | None
 
 
 class HybridSearcher:
@@ -37,7 +64,7 @@ class HybridSearcher:
         self,
         legs: Sequence[Leg],
         reader: TextIndexReader,
-        analyse: Analyse,
+        planner: QueryPlanner,
         settings: SearchSettings,
         *,
         reading: ThreadPoolExecutor,
@@ -45,7 +72,7 @@ class HybridSearcher:
     ) -> None:
         self._legs = legs
         self._reader = reader
-        self._analyse = analyse
+        self._planner = planner
         self._settings = settings
         self._reading = reading
         self._encoding = encoding
@@ -59,19 +86,23 @@ class HybridSearcher:
         reader: TextIndexReader,
         analyse: Analyse,
         settings: SearchSettings,
+        aliases: LiveAliases | None = None,
     ) -> Self:
-        """The searcher with every retriever whose weight is above 0."""
+        """The searcher with every retriever whose weight is above 0; without `aliases`, with the shipped table alone."""
         reading = ThreadPoolExecutor(settings.reader_threads, thread_name_prefix="text-reader")
         encoding = ThreadPoolExecutor(settings.encoder_threads, thread_name_prefix="query-encoder")
         queries = QueryVectors(encoder, encoding, capacity=settings.query_vector_cache)
         legs: list[Leg] = [
+            RedirectLeg(reader, reading, depth=settings.code_depth),
             CodeLeg(reader, reading, depth=settings.code_depth),
             TextLeg(reader, reading, depth=settings.depth),
             DenseLeg(vectors, queries, depth=settings.depth),
             ListLeg(reader, reading, depth=settings.list_depth),
         ]
         weighted = [leg for leg in legs if settings.weight(leg.retriever) > 0]
-        return cls(weighted, reader, analyse, settings, reading=reading, encoding=encoding)
+        knowledge = ReplicaKnowledge(reader, aliases if aliases is not None else LiveAliases(shipped_aliases()))
+        planner = QueryPlanner(knowledge, analyse, settings.planning)
+        return cls(weighted, reader, planner, settings, reading=reading, encoding=encoding)
 
     async def search(self, query: SearchQuery) -> SearchResult:
         """Answer one search.
@@ -79,57 +110,105 @@ class HybridSearcher:
         A retriever that fails or is late is named in `degraded` while the others answer.
 
         Raises:
-            SearchUnavailableError: every retriever failed, or the hits could not be read in time.
+            SearchUnavailableError: every retriever failed, or the query could not be planned or its hits read in time.
         """
-        started = time.perf_counter()
-        text = normalise_query(query.text)
-        prepared = PreparedQuery(text, self._analyse(text), query.within)
-        analysed = time.perf_counter()
-        outcomes = await run_legs(self._legs, prepared, deadline_s=self._settings.deadline_s)
-        retrieved = time.perf_counter()
-        candidates = weighted_rrf(
-            {outcome.retriever: outcome.hits for outcome in outcomes},
-            k=self._settings.rrf_k,
-            weights=self._settings.weights,
-        )
-        fused = time.perf_counter()
-        try:
-            async with asyncio.timeout(self._settings.hydration_deadline_s):
-                hydrated = await asyncio.get_running_loop().run_in_executor(
-                    self._reading,
-                    lambda: hydrate(
-                        self._reader,
-                        candidates,
-                        within=query.within,
-                        offset=query.offset,
-                        limit=query.limit,
-                        everything=query.facets,
-                    ),
-                )
-        except TimeoutError as error:
-            raise SearchUnavailableError("the hits could not be read in time; try again in a moment") from error
-        read = time.perf_counter()
+        watch = Stopwatch()
+        plan = await self._read(lambda: self._planner.plan(normalise_query(query.text), query.within))
+        watch.lap("analyse")
+        outcomes, decision = await self._retrieve(plan)
+        watch.skip()
+        lists = {outcome.retriever: outcome.hits for outcome in outcomes}
+        weights = self._settings.weights_for(plan.type)
+        candidates = self._fuse(lists, weights)
+        watch.lap("fuse")
+        checked = await self._read(lambda: self._check(query, plan, lists, candidates))
+        hydrated = checked.hydrated
+        watch.lap("hydrate")
         facets = None
         if query.facets:
             facets = count_facets(
                 hydrated.counted, values=self._settings.facet_values, price_buckets=self._settings.price_buckets
             )
-        ended = time.perf_counter()
+        watch.lap("facets")
+        legs_ms = {str(outcome.retriever): round(outcome.milliseconds, 3) for outcome in outcomes}
         return SearchResult(
             hits=tuple(Hit(document, found.score, found.contributions) for found, document in hydrated.page),
             total=hydrated.total,
             truncated=any(outcome.reached_depth for outcome in outcomes),
             facets=facets,
             degraded={outcome.retriever: outcome.degraded for outcome in outcomes if outcome.degraded},
-            timings_ms={
-                "analyse": _milliseconds(started, analysed),
-                **{str(outcome.retriever): round(outcome.milliseconds, 3) for outcome in outcomes},
-                "fuse": _milliseconds(retrieved, fused),
-                "hydrate": _milliseconds(fused, read),
-                "facets": _milliseconds(read, ended),
-                "total": _milliseconds(started, ended),
-            },
+            timings_ms={"analyse": watch.laps.pop("analyse"), **legs_ms, **watch.laps, "total": watch.total()},
+            low_confidence=checked.low_confidence,
+            trace=SearchTrace(plan, decision, outcomes, weights, candidates, checked.excluded),
         )
+
+    async def plan(self, text: str, within: CatalogueFilter) -> QueryPlan:
+        """How a query would be searched, without searching it."""
+        return await self._read(lambda: self._planner.plan(normalise_query(text), within))
+
+    async def _retrieve(self, plan: QueryPlan) -> tuple[list[LegOutcome], Decision]:
+        """Run the legs that the query needs, as the routing settings allow."""
+        routing, deadline_s = self._settings.routing, self._settings.deadline_s
+        done: list[LegOutcome] = []
+        waiting = list(self._legs)
+        if routing.code_first and plan.type is QueryType.CODE:
+            first = [leg for leg in waiting if leg.retriever in _EXACT]
+            done = await run_legs(first, plan, deadline_s=deadline_s, alone=False)
+            if code_is_enough(plan, _hits(done, RetrieverName.CODE), routing):
+                return done, Decision(Route.CODE, "the query is one code that a product has")
+            waiting = [leg for leg in waiting if leg not in first]
+        if routing.dense_first:
+            first = [leg for leg in waiting if leg.retriever is not RetrieverName.TEXT]
+            done += await run_legs(first, plan, deadline_s=deadline_s, alone=False)
+            if dense_is_sure(_hits(done, RetrieverName.DENSE), routing):
+                return done, Decision(Route.DENSE, "the nearest product is near, and clearly nearer than the rest")
+            waiting = [leg for leg in waiting if leg not in first]
+        done += await run_legs(waiting, plan, deadline_s=deadline_s, alone=not any(not one.degraded for one in done))
+        return done, Decision(Route.FULL, "all retrievers that apply were asked")
+
+    def _fuse(
+        self, lists: dict[RetrieverName, Sequence[RankedHit]], weights: dict[RetrieverName, float]
+    ) -> list[FusedCandidate]:
+        if self._settings.fusion is FusionMethod.SCORES:
+            return weighted_scores(lists, weights=weights)
+        return weighted_rrf(lists, k=self._settings.rrf_k, weights=weights)
+
+    def _check(
+        self,
+        query: SearchQuery,
+        plan: QueryPlan,
+        lists: dict[RetrieverName, Sequence[RankedHit]],
+        candidates: Sequence[FusedCandidate],
+    ) -> Checked:
+        """What the replica says of the candidates: excluded or not, alive, within the filter; blocking."""
+        excluded: frozenset[SkuKey] = frozenset()
+        if plan.text_query.excluded:
+            excluded = self._reader.excluded([candidate.key for candidate in candidates], plan.text_query)
+        hydrated = hydrate(
+            self._reader,
+            [candidate for candidate in candidates if candidate.key not in excluded],
+            within=query.within,
+            offset=query.offset,
+            limit=query.limit,
+            everything=query.facets,
+        )
+        doubt = low_confidence(
+            plan,
+            meets_all=lambda: self._reader.meets_all(plan.text_query, within=query.within),
+            dense=lists.get(RetrieverName.DENSE, ()),
+            found=hydrated.total > 0,
+            named=any(lists.get(name) for name in _EXACT),
+            settings=self._settings.confidence,
+        )
+        return Checked(hydrated, excluded, doubt)
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        """Blocking work on the replica, off the loop and under the deadline."""
+        try:
+            async with asyncio.timeout(self._settings.hydration_deadline_s):
+                return await asyncio.get_running_loop().run_in_executor(self._reading, work)
+        except TimeoutError as error:
+            raise SearchUnavailableError("the text replica did not answer in time; try again in a moment") from error
 
     def close(self) -> None:
         """End the threads; what is running ends by itself, what waits is dropped."""
@@ -144,5 +223,5 @@ def normalise_query(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", visible).split())
 
 
-def _milliseconds(start: float, end: float) -> float:
-    return round((end - start) * 1000, 3)
+def _hits(outcomes: Sequence[LegOutcome], retriever: RetrieverName) -> Sequence[RankedHit]:
+    return next((outcome.hits for outcome in outcomes if outcome.retriever is retriever), ())

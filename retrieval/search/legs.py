@@ -1,4 +1,4 @@
-"""The retrievers behind one small port: each turns a prepared query into a ranked list of products.
+"""The retrievers behind one small port: each turns a planned query into a ranked list of products.
 
 A leg knows one way of finding and nothing of the others; running them side by side, deadlines and failures are the
 business of `retrieval.search.fanout`. A further way of finding is another class here and its weight in the settings.
@@ -13,12 +13,12 @@ from typing import Final, Protocol
 
 from retrieval.analysis.tokens import TokenKind
 from retrieval.search.fusion import RankedHit
-from retrieval.search.query import PreparedQuery
+from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.query_vectors import QueryVectors
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import TEXT_VECTOR, VectorIndex
 from schemas.api.search import RetrieverName
-from schemas.identity import SkuKey
+from schemas.identity import SkuId, SkuKey
 
 _MAX_CODE_CHARACTERS: Final = 64
 _MAX_CODES: Final = 4
@@ -38,11 +38,11 @@ class Leg(Protocol):
         """How many products it gives at most."""
         ...
 
-    def applies(self, query: PreparedQuery) -> bool:
+    def applies(self, query: QueryPlan) -> bool:
         """Whether it has anything to say about this query; one that does not is not run."""
         ...
 
-    async def find(self, query: PreparedQuery) -> Sequence[RankedHit]:
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
         """At most `depth` distinct products within the filter, best first.
 
         Raises:
@@ -60,13 +60,13 @@ class DenseLeg:
         self._vectors = vectors
         self._queries = queries
 
-    def applies(self, query: PreparedQuery) -> bool:
+    def applies(self, query: QueryPlan) -> bool:
         """Every text has a vector; no text has none."""
-        return bool(query.text)
+        return bool(query.dense_texts)
 
-    async def find(self, query: PreparedQuery) -> Sequence[RankedHit]:
-        """Encode off the loop, then search the vector store."""
-        vector = await self._queries.vector(query.text)
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
+        """Encode off the loop, then search the vector store with the mean of the plan's texts."""
+        vector = await self._queries.mean_vector(query.dense_texts)
         neighbours = await self._vectors.search(vector, using=TEXT_VECTOR, within=query.within, limit=self.depth)
         return [RankedHit(hit.key, hit.score) for hit in neighbours]
 
@@ -80,16 +80,16 @@ class TextLeg:
         self._reader = reader
         self._executor = executor
 
-    def applies(self, query: PreparedQuery) -> bool:
+    def applies(self, query: QueryPlan) -> bool:
         """A text of which the analysis leaves nothing (punctuation) matches nothing."""
-        return bool(query.analysed.tokens)
+        return bool(query.text_query.clauses)
 
-    async def find(self, query: PreparedQuery) -> Sequence[RankedHit]:
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
         """Search off the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
 
-    def _find(self, query: PreparedQuery) -> list[RankedHit]:
-        hits = self._reader.search(query.analysed, within=query.within, limit=self.depth)
+    def _find(self, query: QueryPlan) -> list[RankedHit]:
+        hits = self._reader.search(query.text_query, within=query.within, limit=self.depth)
         return [RankedHit(hit.key, hit.score) for hit in hits]
 
 
@@ -102,20 +102,42 @@ class CodeLeg:
         self._reader = reader
         self._executor = executor
 
-    def applies(self, query: PreparedQuery) -> bool:
+    def applies(self, query: QueryPlan) -> bool:
         """Only where there is something that may be a code."""
         return bool(code_candidates(query))
 
-    async def find(self, query: PreparedQuery) -> Sequence[RankedHit]:
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
         """Look the codes up off the loop; the whole text comes before its words."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
 
-    def _find(self, query: PreparedQuery) -> list[RankedHit]:
+    def _find(self, query: QueryPlan) -> list[RankedHit]:
         found: dict[SkuKey, RankedHit] = {}
         for code in code_candidates(query):
             for key in self._reader.lookup_code(code, within=query.within, limit=self.depth):
                 found.setdefault(key, RankedHit(key, 1.0))
         return list(found.values())[: self.depth]
+
+
+class RedirectLeg:
+    """The products that the shop's alias table puts first for exactly this query."""
+
+    def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
+        self.retriever = RetrieverName.REDIRECT
+        self.depth = depth
+        self._reader = reader
+        self._executor = executor
+
+    def applies(self, query: QueryPlan) -> bool:
+        """Only where an entry redirects the query."""
+        return bool(query.redirects)
+
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
+        """The targets that live and meet the filter, in the entry's order."""
+        keys = [SkuKey(query.within.tenant, SkuId(sku)) for sku in query.redirects[: self.depth]]
+        living = await asyncio.get_running_loop().run_in_executor(
+            self._executor, self._reader.matching, keys, query.within
+        )
+        return [RankedHit(key, 1.0) for key in keys if key in living]
 
 
 class ListLeg:
@@ -127,19 +149,19 @@ class ListLeg:
         self._reader = reader
         self._executor = executor
 
-    def applies(self, query: PreparedQuery) -> bool:
+    def applies(self, query: QueryPlan) -> bool:
         """Only without text."""
         return not query.text
 
-    async def find(self, query: PreparedQuery) -> Sequence[RankedHit]:
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
         """List off the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
 
-    def _find(self, query: PreparedQuery) -> list[RankedHit]:
+    def _find(self, query: QueryPlan) -> list[RankedHit]:
         return [RankedHit(key, 0.0) for key in self._reader.listed(query.within, limit=self.depth)]
 
 
-def code_candidates(query: PreparedQuery) -> list[str]:
+def code_candidates(query: QueryPlan) -> list[str]:
     """The texts that may be codes, most specific first: the query as a whole, then its tokens of kind code."""
     candidates: dict[str, None] = {}
     if query.text and len(query.text) <= _MAX_CODE_CHARACTERS:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from retrieval.analysis.tokens import AnalysedText
 from retrieval.filters import CatalogueFilter
 from retrieval.search.fusion import Contribution
 from schemas.api.search import RetrieverName
 from schemas.documents import SearchDocument
+
+if TYPE_CHECKING:  # the trace holds the outcomes of legs, which name the reasons defined here
+    from retrieval.search.trace import SearchTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +33,6 @@ class SearchQuery:
     def is_listing(self) -> bool:
         """Whether there is nothing to match, only filters."""
         return not self.text.strip()
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedQuery:
-    """What every retriever gets: the text with blanks collapsed, its analysis and the filter."""
-
-    text: str
-    analysed: AnalysedText
-    within: CatalogueFilter
 
 
 class DegradedReason(StrEnum):
@@ -87,7 +81,8 @@ class SearchResult:
 
     `total` counts the candidates that live and meet the filter in the text replica; `truncated` says that a retriever
     reached its depth, so that there may be more. `timings_ms` has milliseconds by stage: `analyse`, one per retriever
-    that ran (side by side), `fuse`, `hydrate`, `facets` and `total`.
+    that ran (side by side), `fuse`, `hydrate`, `facets` and `total`. `low_confidence` says why the catalogue probably cannot
+    answer (None: it can); `trace` keeps every step.
     """
 
     hits: tuple[Hit, ...]
@@ -96,6 +91,8 @@ class SearchResult:
     facets: Facets | None
     degraded: Mapping[RetrieverName, DegradedReason] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    low_confidence: str | None = None
+    trace: SearchTrace | None = None
 
     def log_fields(self) -> dict[str, object]:
         """The answer as fields of a canonical log line; nothing of the query itself."""
@@ -105,6 +102,9 @@ class SearchResult:
             "truncated": self.truncated,
             "top_sku": self.hits[0].document.sku if self.hits else None,
             "top_retrievers": [str(signal.retriever) for signal in self.hits[0].signals] if self.hits else [],
+            "type": str(self.trace.plan.type) if self.trace else None,
+            "route": str(self.trace.decision.route) if self.trace else None,
+            "low_confidence": self.low_confidence,
             "degraded": {str(name): str(reason) for name, reason in self.degraded.items()},
             **{f"{stage}_ms": milliseconds for stage, milliseconds in self.timings_ms.items()},
         }

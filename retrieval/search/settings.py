@@ -1,12 +1,19 @@
 """The settings of hybrid search: how the retrievers weigh, how deep they look and how long they may take."""
 
+from enum import StrEnum
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from retrieval.search.confidence import ConfidenceSettings
+from retrieval.search.planning.settings import PlanningSettings
+from retrieval.search.routing import RoutingSettings
+from retrieval.understanding.query_type import QueryType
 from schemas.api.search import RetrieverName
 
 
 def _default_weights() -> dict[RetrieverName, float]:
     return {
+        RetrieverName.REDIRECT: 10.0,
         RetrieverName.CODE: 3.0,
         RetrieverName.TEXT: 1.0,
         RetrieverName.DENSE: 1.0,
@@ -14,16 +21,39 @@ def _default_weights() -> dict[RetrieverName, float]:
     }
 
 
+def _default_type_weights() -> dict[QueryType, dict[RetrieverName, float]]:
+    return {}
+
+
+class FusionMethod(StrEnum):
+    """The ways of making one list of several."""
+
+    RRF = "rrf"
+    SCORES = "scores"
+
+
 class SearchSettings(BaseModel):
     """Defaults that suit catalogues up to some hundred thousand products a tenant."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rrf_k: float = Field(60.0, gt=0, description="The constant of reciprocal rank fusion; larger flattens the ranks.")
+    fusion: FusionMethod = Field(FusionMethod.RRF, description="How the retrievers' lists become one: rrf or scores.")
+    rrf_k: float = Field(10.0, gt=0, description="The constant of reciprocal rank fusion; larger flattens the ranks.")
     weights: dict[RetrieverName, float] = Field(
         default_factory=_default_weights,
         description="Weight by retriever; 0 switches one off, one that is not named weighs 1. An exact code weighs "
         "more than the first ranks of text and dense together, so that a code that is typed whole comes first.",
+    )
+    type_weights: dict[QueryType, dict[RetrieverName, float]] = Field(
+        default_factory=_default_type_weights,
+        description="Factors on the weights by type of query, which a small transparent classifier tells.",
+    )
+    planning: PlanningSettings = Field(
+        default_factory=PlanningSettings, description="Reading and rewriting of queries."
+    )
+    routing: RoutingSettings = Field(default_factory=RoutingSettings, description="When a retriever is enough.")
+    confidence: ConfidenceSettings = Field(
+        default_factory=ConfidenceSettings, description="When an answer says of itself that it may not be one."
     )
     depth: int = Field(100, ge=1, le=1000, description="Products that a retriever gives at most.")
     list_depth: int = Field(300, ge=1, le=5000, description="Products that a listing without query text gives at most.")
@@ -37,6 +67,11 @@ class SearchSettings(BaseModel):
     query_vector_cache: int = Field(4096, ge=0, description="Query vectors that are kept; 0 keeps none.")
     facet_values: int = Field(30, ge=1, le=1000, description="Brands and categories that a facet lists at most.")
     price_buckets: int = Field(5, ge=2, le=20, description="Price ranges that the facet aims at.")
+
+    def weights_for(self, query_type: QueryType) -> dict[RetrieverName, float]:
+        """The weight of every retriever for one type of query."""
+        factors = self.type_weights.get(query_type, {})
+        return {name: self.weight(name) * factors.get(name, 1.0) for name in RetrieverName}
 
     def weight(self, retriever: RetrieverName) -> float:
         """The weight of one retriever in the fusion."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from retrieval.analysis.abbreviations import SHIPPED, Abbreviations
 from retrieval.analysis.folding import fold_code
-from retrieval.analysis.pipeline import analyse
+from retrieval.analysis.pipeline import analyse, surface_words
 from retrieval.analysis.tokens import Token, TokenKind
 from schemas.documents import SearchDocument
 
@@ -23,10 +23,11 @@ class TextField(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A living document's tokens by field, and the exact codes that name it."""
+    """A living document's tokens by field, the exact codes that name it, and the folded words that people read in it."""
 
     tokens: dict[TextField, tuple[Token, ...]]
     codes: frozenset[str]
+    words: frozenset[str] = frozenset()
 
 
 _TITLE_FIELDS = {
@@ -51,7 +52,8 @@ def content_of(document: SearchDocument, abbreviations: Abbreviations = SHIPPED)
     codes = frozenset(filter(None, map(fold_code, names)))
     known = {token.text for token in tokens[TextField.CODES]}
     tokens[TextField.CODES] += [Token(code, TokenKind.CODE, 0) for code in sorted(codes - known)]
-    return Content({field: tuple(found) for field, found in tokens.items()}, codes)
+    words = frozenset(surface_words(f"{document.title} {document.brand} {document.category}"))
+    return Content({field: tuple(found) for field, found in tokens.items()}, codes, words)
 
 
 def _body(document: SearchDocument) -> str:

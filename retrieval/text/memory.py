@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 from retrieval.analysis.folding import fold_code
-from retrieval.analysis.tokens import AnalysedText
+from retrieval.analysis.tokens import Token
 from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.text.content import Content, TextField, content_of
 from retrieval.text.port import Applied, Checkpoint, TextCounts, TextHit
+from retrieval.text.query import TextQuery
 from retrieval.text.revisions import newest_by_key
-from retrieval.text.scoring import WeightedTerm, scoring_plan
+from retrieval.text.scoring import ScoredAlternative, WeightedTerm, exclusions, scoring_plan
 from retrieval.text.settings import FieldWeights
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey, TenantId
@@ -100,20 +101,18 @@ class MemoryTextReader:
         """The checkpoint of the loaded commit."""
         return self._commit.checkpoint
 
-    def search(self, query: AnalysedText, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
+    def search(self, query: TextQuery, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
         """The `limit` best living products by BM25, best first; equal scores by key."""
         living = self._commit.living()
-        positions = scoring_plan(query, self._weights)
-        statistics = _Statistics.of(living, {term for terms in positions for term in terms})
+        plan, unwanted = scoring_plan(query, self._weights), exclusions(query, self._weights)
+        statistics = _Statistics.of(living, set(_terms_of([*plan, unwanted])))
         hits: list[TextHit] = []
         for key, entry in living:
-            if not _meets(entry.document, within):
+            if not _meets(entry.document, within) or any(statistics.holds(entry, one) for one in unwanted):
                 continue
-            matched = [
-                scores for terms in positions if (scores := [s for t in terms if (s := statistics.score(entry, t)) > 0])
-            ]
-            if matched:
-                hits.append(TextHit(key, sum(self._combined(scores) for scores in matched)))
+            found = (self._clause(statistics, entry, alternatives) for alternatives in plan)
+            if matched := [score for score in found if score is not None]:
+                hits.append(TextHit(key, sum(matched)))
         return sorted(hits, key=lambda hit: (-hit.score, hit.key))[: max(limit, 0)]
 
     def listed(self, within: CatalogueFilter, *, limit: int) -> list[SkuKey]:
@@ -130,6 +129,44 @@ class MemoryTextReader:
     def matching(self, keys: Collection[SkuKey], within: CatalogueFilter) -> frozenset[SkuKey]:
         """Which of these products are alive here and meet the filter."""
         return frozenset(key for key, document in self.fetch(keys).items() if _meets(document, within))
+
+    def excluded(self, keys: Collection[SkuKey], query: TextQuery) -> frozenset[SkuKey]:
+        """Which of these products hold something that the query excludes."""
+        unwanted = exclusions(query, self._weights)
+        entries = [(key, self._commit.entries[key]) for key in keys if key in self._commit.entries]
+        statistics = _Statistics.of(entries, set(_terms_of([unwanted])))
+        return frozenset(key for key, entry in entries if any(statistics.holds(entry, one) for one in unwanted))
+
+    def meets_all(self, query: TextQuery, *, within: CatalogueFilter) -> bool:
+        """Whether some living product within the filter meets every clause of the query that is not extra."""
+        plan = scoring_plan(TextQuery(tuple(one for one in query.clauses if not one.extra)), self._weights)
+        living = self._commit.living()
+        statistics = _Statistics.of(living, set(_terms_of(plan)))
+        return bool(plan) and any(
+            all(any(statistics.holds(entry, one) for one in alternatives) for alternatives in plan)
+            for _, entry in living
+            if _meets(entry.document, within)
+        )
+
+    def count_with(self, tokens: Sequence[Token], *, within: CatalogueFilter) -> int:
+        """How many products have all of these tokens where products are named."""
+        named = (TextField.TITLE, TextField.LABELS, TextField.SIZES, TextField.CODES)
+        return bool(tokens) * sum(
+            all(any(token.text in entry.frequencies[field] for field in named) for token in tokens)
+            for _, entry in self._commit.living()
+            if _meets(entry.document, within)
+        )
+
+    def vocabulary(self, tenant: TenantId, prefix: str = "", *, limit: int | None = None) -> list[tuple[str, int]]:
+        """Words of the tenant's titles, brands and categories that begin so, with how many documents have them."""
+        words = Counter(
+            word
+            for key, entry in self._commit.living()
+            if key.tenant == tenant
+            for word in entry.content.words
+            if word.startswith(prefix)
+        )
+        return sorted(words.items(), key=lambda found: (-found[1], found[0]))[:limit]
 
     def fetch(self, keys: Collection[SkuKey]) -> dict[SkuKey, SearchDocument]:
         """Stored documents of the products that are held, tombstones included."""
@@ -155,9 +192,26 @@ class MemoryTextReader:
         """Every held product, tombstones included, with its revision."""
         return iter([(key, entry.document.rev) for key, entry in self._commit.entries.items()])
 
-    def _combined(self, scores: list[float]) -> float:
+    def _clause(
+        self, statistics: _Statistics, entry: _Entry, alternatives: tuple[ScoredAlternative, ...]
+    ) -> float | None:
+        found = (self._alternative(statistics, entry, alternative) for alternative in alternatives)
+        scores = [score for score in found if score is not None]
+        return self._best(scores) if scores else None
+
+    def _alternative(self, statistics: _Statistics, entry: _Entry, alternative: ScoredAlternative) -> float | None:
+        filled = [
+            scores
+            for terms in alternative.positions
+            if (scores := [score for term in terms if (score := statistics.score(entry, term)) > 0])
+        ]
+        if not filled or (alternative.whole and len(filled) < len(alternative.positions)):
+            return None
+        return sum(self._best(scores) + alternative.coverage for scores in filled)
+
+    def _best(self, scores: list[float]) -> float:
         best = max(scores)
-        return best + self._weights.tie * (sum(scores) - best) + self._weights.coverage
+        return best + self._weights.tie * (sum(scores) - best)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +229,10 @@ class _Statistics:
         lengths = {f: sum(e.frequencies[f].total() for e in entries) / max(len(entries), 1) for f in TextField}
         return cls(len(entries), holding, lengths)
 
+    def holds(self, entry: _Entry, alternative: ScoredAlternative) -> bool:
+        """Whether every position of it is somewhere in the document."""
+        return all(any(self.score(entry, term) for term in terms) for terms in alternative.positions)
+
     def score(self, entry: _Entry, term: WeightedTerm) -> float:
         """BM25 of one term in one field, times its weight; 0 where the document does not hold it."""
         frequencies = entry.frequencies[term.field]
@@ -185,6 +243,13 @@ class _Statistics:
         idf = math.log(1 + (self.size - holding + 0.5) / (holding + 0.5))
         norm = _K1 * (1 - _B + _B * frequencies.total() / self.mean_length[term.field])
         return term.weight * idf * frequency * (_K1 + 1) / (frequency + norm)
+
+
+def _terms_of(plan: Iterable[Iterable[ScoredAlternative]]) -> Iterator[WeightedTerm]:
+    for alternatives in plan:
+        for alternative in alternatives:
+            for terms in alternative.positions:
+                yield from terms
 
 
 def _entry(document: SearchDocument) -> _Entry:

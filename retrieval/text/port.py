@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from retrieval.analysis.tokens import AnalysedText
+from retrieval.analysis.tokens import Token
 from retrieval.filters import CatalogueFilter
+from retrieval.text.query import TextQuery
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey, TenantId
 
@@ -82,7 +83,7 @@ class TextIndexReader(Protocol):
         """The checkpoint of the loaded commit."""
         ...
 
-    def search(self, query: AnalysedText, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
+    def search(self, query: TextQuery, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
         """The `limit` best living products by BM25 over the analysed fields, best first; none for a query without terms."""
         ...
 
@@ -96,6 +97,25 @@ class TextIndexReader(Protocol):
 
     def matching(self, keys: Collection[SkuKey], within: CatalogueFilter) -> frozenset[SkuKey]:
         """Which of these products are alive here and meet the filter."""
+        ...
+
+    def excluded(self, keys: Collection[SkuKey], query: TextQuery) -> frozenset[SkuKey]:
+        """Which of these products hold something that the query excludes."""
+        ...
+
+    def meets_all(self, query: TextQuery, *, within: CatalogueFilter) -> bool:
+        """Whether some living product within the filter meets every clause of the query that is not extra."""
+        ...
+
+    def count_with(self, tokens: Sequence[Token], *, within: CatalogueFilter) -> int:
+        """How many living products have all of these tokens where products are named: title, brand, category, codes."""
+        ...
+
+    def vocabulary(self, tenant: TenantId, prefix: str = "", *, limit: int | None = None) -> list[tuple[str, int]]:
+        """Words of the tenant's titles, brands and categories that begin so, folded, with how many documents have them.
+
+        Most frequent first, ties in alphabetical order. A word of deleted products may linger until segments merge.
+        """
         ...
 
     def fetch(self, keys: Collection[SkuKey]) -> dict[SkuKey, SearchDocument]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from tantivy import FieldType, Occur, Query
 
-from retrieval.analysis.tokens import AnalysedText
+from retrieval.analysis.tokens import Token
 from retrieval.filters import CatalogueFilter, fold_keyword
+from retrieval.text.query import Alternative, TextQuery
 from retrieval.text.schema import Field, Flag, build_schema
-from retrieval.text.scoring import WeightedTerm, scoring_plan
+from retrieval.text.scoring import ScoredAlternative, WeightedTerm, exclusions, scoring_plan
 from retrieval.text.settings import FieldWeights
 from schemas.identity import SkuKey, TenantId
 
@@ -66,15 +67,60 @@ def unscored(query: Query) -> Query:
     return Query.const_score_query(query, 0.0)
 
 
-def ranked(query: AnalysedText, weights: FieldWeights, within: CatalogueFilter) -> Query | None:
+def ranked(query: TextQuery, weights: FieldWeights, within: CatalogueFilter) -> Query | None:
     """The scored query over the filter; None where the text has no searchable term."""
-    positions = [_position(terms, weights) for terms in scoring_plan(query, weights)]
-    if not positions:
+    clauses = [_clause(alternatives, weights) for alternatives in scoring_plan(query, weights)]
+    if not clauses:
         return None
-    if weights.coverage:
-        positions += [Query.const_score_query(position, weights.coverage) for position in positions]
-    wanted = Query.boolean_query([(Occur.Should, position) for position in positions])
-    return every(wanted, unscored(filtered(within)))
+    wanted = Query.boolean_query([(Occur.Should, clause) for clause in clauses])
+    unwanted = [(Occur.MustNot, _holding(alternative)) for alternative in exclusions(query, weights)]
+    return Query.boolean_query([(Occur.Must, wanted), (Occur.Must, unscored(filtered(within))), *unwanted])
+
+
+def excluded(query: TextQuery, weights: FieldWeights) -> Query | None:
+    """Documents that hold something that the query excludes; None where it excludes nothing."""
+    unwanted = [(Occur.Should, _holding(alternative)) for alternative in exclusions(query, weights)]
+    return unscored(Query.boolean_query(unwanted)) if unwanted else None
+
+
+def meeting_all(query: TextQuery, weights: FieldWeights) -> Query | None:
+    """Documents that meet every clause that was asked for, each by a whole alternative; None where there is none."""
+    asked = TextQuery(tuple(clause for clause in query.clauses if not clause.extra))
+    wanted = [
+        Query.boolean_query([(Occur.Should, _holding(alternative)) for alternative in alternatives])
+        for alternatives in scoring_plan(asked, weights)
+    ]
+    return every(*wanted) if wanted else None
+
+
+def holding_all(tokens: Sequence[Token], weights: FieldWeights) -> Query | None:
+    """Documents that are named with all of these tokens; None where there are none."""
+    wanted = exclusions(TextQuery((), tuple(Alternative((token,)) for token in tokens)), weights)
+    return every(*map(_holding, wanted)) if wanted else None
+
+
+def _clause(alternatives: Sequence[ScoredAlternative], weights: FieldWeights) -> Query:
+    scored = [_alternative(alternative, weights) for alternative in alternatives]
+    return scored[0] if len(scored) == 1 else Query.disjunction_max_query(scored, weights.tie)
+
+
+def _alternative(alternative: ScoredAlternative, weights: FieldWeights) -> Query:
+    occur = Occur.Must if alternative.whole else Occur.Should
+    parts = []
+    for terms in alternative.positions:
+        position = _position(terms, weights)
+        parts.append((occur, position))
+        if alternative.coverage:
+            parts.append((Occur.Should, Query.const_score_query(position, alternative.coverage)))
+    return parts[0][1] if len(parts) == 1 else Query.boolean_query(parts)
+
+
+def _holding(alternative: ScoredAlternative) -> Query:
+    positions = [
+        Query.boolean_query([(Occur.Should, term(one.field, one.text)) for one in terms])
+        for terms in alternative.positions
+    ]
+    return every(*positions)
 
 
 def _position(terms: Iterable[WeightedTerm], weights: FieldWeights) -> Query:

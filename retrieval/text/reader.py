@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tantivy
 
 from retrieval.analysis.folding import fold_code
-from retrieval.analysis.tokens import AnalysedText
+from retrieval.analysis.tokens import Token
 from retrieval.filters import CatalogueFilter
 from retrieval.text import queries
 from retrieval.text.compatibility import METADATA_FILE, require_compatible
 from retrieval.text.port import Checkpoint, TextCounts, TextHit
-from retrieval.text.schema import Field, Flag
+from retrieval.text.query import TextQuery
+from retrieval.text.schema import VOCABULARY_SEPARATOR, Field, Flag
 from retrieval.text.settings import TextIndexSettings
 from retrieval.text.snapshot import Snapshot
 from schemas.documents import SearchDocument
@@ -81,11 +82,11 @@ class TantivyReader:
         """The checkpoint of the loaded commit."""
         return self._snapshot().checkpoint()
 
-    def search(self, query: AnalysedText, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
+    def search(self, query: TextQuery, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
         """The `limit` best living products by BM25 over the analysed fields, best first.
 
         Equal scores keep Tantivy's order, which is the same for every limit while the commit is: pages do not overlap.
-        A query without tokens finds nothing; `listed` lists.
+        A query without terms finds nothing; `listed` lists.
         """
         ranked = queries.ranked(query, self._weights, within)
         if ranked is None or limit < 1:
@@ -111,6 +112,27 @@ class TantivyReader:
     def matching(self, keys: Collection[SkuKey], within: CatalogueFilter) -> frozenset[SkuKey]:
         """Which of these products are alive here and meet the filter."""
         return frozenset(self._snapshot().matched(keys, queries.filtered(within)))
+
+    def excluded(self, keys: Collection[SkuKey], query: TextQuery) -> frozenset[SkuKey]:
+        """Which of these products hold something that the query excludes."""
+        unwanted = queries.excluded(query, self._weights)
+        return frozenset() if unwanted is None else frozenset(self._snapshot().matched(keys, unwanted))
+
+    def meets_all(self, query: TextQuery, *, within: CatalogueFilter) -> bool:
+        """Whether some living product within the filter meets every clause of the query that is not extra."""
+        wanted = queries.meeting_all(query, self._weights)
+        return wanted is not None and self._snapshot().count(wanted, queries.filtered(within)) > 0
+
+    def count_with(self, tokens: Sequence[Token], *, within: CatalogueFilter) -> int:
+        """How many products have all of these tokens in title, brand or category (or, a size or code, among theirs)."""
+        wanted = queries.holding_all(tokens, self._weights)
+        return self._snapshot().count(wanted, queries.filtered(within)) if wanted is not None else 0
+
+    def vocabulary(self, tenant: TenantId, prefix: str = "", *, limit: int | None = None) -> list[tuple[str, int]]:
+        """Words of the tenant's titles, brands and categories that begin so, with how many documents have them."""
+        start = f"{tenant}{VOCABULARY_SEPARATOR}"
+        found = self._snapshot().searcher.terms_with_prefix(Field.VOCABULARY, start + prefix, limit=limit)
+        return [(word.removeprefix(start), count) for word, count in found]
 
     def fetch(self, keys: Collection[SkuKey]) -> dict[SkuKey, SearchDocument]:
         """Stored documents of the products that are held, tombstones included."""

@@ -18,8 +18,11 @@ from retrieval.text.content import TextField, content_of
 from retrieval.text.port import Checkpoint
 from schemas.documents import SearchDocument
 
-SCHEMA_VERSION: Final = "1"
+SCHEMA_VERSION: Final = "2"
 """Raise it with every change of the fields or of what they hold."""
+
+VOCABULARY_SEPARATOR: Final = "\x1f"
+"""Between tenant and word; no tenant's name holds a control character."""
 
 
 class Field(StrEnum):
@@ -40,6 +43,8 @@ class Field(StrEnum):
     PRICE = "price"
     LOOKUP = "lookup"
     """SKU, part number and EANs as folded codes."""
+    VOCABULARY = "vocabulary"
+    """`tenant<US>word` for the words of title, brand and category: a tenant's dictionary is a prefix of this field's."""
     DOCUMENT = "document"
     """The stored record value, or the checkpoint's JSON."""
 
@@ -59,7 +64,7 @@ def build_schema() -> tantivy.Schema:
     """The schema of a new index. Analysed fields arrive tokenised, so that no tokenizer has to be registered."""
     builder = tantivy.SchemaBuilder()
     builder.add_text_field(Field.KEY, stored=True, tokenizer_name="raw", index_option="basic")
-    exact = (Field.LIVING, Field.BURIED, Field.FLAGS, Field.BRAND, Field.CATEGORY, Field.LOOKUP)
+    exact = (Field.LIVING, Field.BURIED, Field.FLAGS, Field.BRAND, Field.CATEGORY, Field.LOOKUP, Field.VOCABULARY)
     for field in exact:
         builder.add_text_field(field, tokenizer_name="raw", index_option="basic")
     for text_field in TextField:
@@ -99,6 +104,8 @@ def to_tantivy(document: SearchDocument) -> tantivy.Document:
     content = content_of(document)
     for code in content.codes:
         entry.add_text(Field.LOOKUP, code)
+    for word in content.words:
+        entry.add_text(Field.VOCABULARY, f"{document.tenant}{VOCABULARY_SEPARATOR}{word}")
     for field, tokens in content.tokens.items():
         placed = [tantivy.Token(token.text, token.position, 0, 0) for token in tokens]
         entry.add_pre_tokenized_text(field, tantivy.PreTokenizedString("", placed))

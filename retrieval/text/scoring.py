@@ -1,13 +1,17 @@
 """The scoring plan of a query: which terms are looked for in which field, at what weight. Shared by all adapters.
 
-Positions of the query are optional and add up (the more of it a product covers, the better); the alternatives of one
-position do not: the best one counts, and the others add a small share.
+Clauses are optional and add up (the more of the query a product covers, the better); the alternatives of one clause do
+not, nor do those of one position: the best one counts, and the others add a small share.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from retrieval.analysis.tokens import AnalysedText, TokenKind
+from retrieval.analysis.tokens import Token, TokenKind
 from retrieval.text.content import TextField
+from retrieval.text.query import Alternative, TextQuery
 from retrieval.text.settings import FieldWeights
 
 _SEARCHED = {
@@ -27,8 +31,54 @@ class WeightedTerm:
     weight: float
 
 
-def scoring_plan(query: AnalysedText, weights: FieldWeights) -> list[tuple[WeightedTerm, ...]]:
-    """The weighted alternatives of each position of the query; positions without a term are left out."""
+@dataclass(frozen=True, slots=True)
+class ScoredAlternative:
+    """Positions, each with the terms that may fill it, and what filling one is worth beside its terms' scores.
+
+    `whole`: it counts only where every position is filled.
+    """
+
+    positions: tuple[tuple[WeightedTerm, ...], ...]
+    coverage: float
+    whole: bool
+
+
+ScoringPlan = list[tuple[ScoredAlternative, ...]]
+"""The alternatives of each clause."""
+
+
+def scoring_plan(query: TextQuery, weights: FieldWeights) -> ScoringPlan:
+    """The weighted terms of each clause; alternatives and clauses without a term are left out."""
+    plan = []
+    for clause in query.clauses:
+        found = (_scored(alternative, clause.width, weights) for alternative in clause.alternatives)
+        if scored := tuple(alternative for alternative in found if alternative is not None):
+            plan.append(scored)
+    return plan
+
+
+def exclusions(query: TextQuery, weights: FieldWeights) -> tuple[ScoredAlternative, ...]:
+    """What no hit may hold, looked for where a product is named: descriptions mention what is not there."""
+    named = weights.model_copy(update={"body": 0.0})
+    found = (_scored(alternative, 1, named) for alternative in query.excluded)
+    return tuple(alternative for alternative in found if alternative is not None)
+
+
+def _scored(alternative: Alternative, width: int, weights: FieldWeights) -> ScoredAlternative | None:
+    by_position: dict[int, list[Token]] = {}
+    for token in alternative.tokens:
+        by_position.setdefault(token.position, []).append(token)
+    # A rewriting of two words for one, or of one for two, is worth what the typed words are, not their number.
+    factor = alternative.weight * (width / len(by_position) if alternative.whole and by_position else 1.0)
+    found = (_terms(tokens, factor, weights) for tokens in by_position.values())
+    positions = tuple(terms for terms in found if terms)
+    if not positions or (alternative.whole and len(positions) < len(by_position)):
+        return None
+    coverage = weights.coverage * alternative.weight * width / len(positions)
+    return ScoredAlternative(positions, coverage, alternative.whole)
+
+
+def _terms(tokens: Iterable[Token], factor: float, weights: FieldWeights) -> tuple[WeightedTerm, ...]:
     by_field = {
         TextField.TITLE: weights.title,
         TextField.LABELS: weights.labels,
@@ -36,10 +86,9 @@ def scoring_plan(query: AnalysedText, weights: FieldWeights) -> list[tuple[Weigh
         TextField.CODES: weights.codes,
         TextField.BODY: weights.body,
     }
-    positions: dict[int, dict[WeightedTerm, None]] = {}
-    for token in query.tokens:
-        terms = positions.setdefault(token.position, {})
+    terms: dict[WeightedTerm, None] = {}
+    for token in tokens:
         for field in _SEARCHED[token.kind]:
             if by_field[field] > 0:
-                terms[WeightedTerm(field, token.text, by_field[field])] = None
-    return [tuple(terms) for terms in positions.values() if terms]
+                terms[WeightedTerm(field, token.text, by_field[field] * factor)] = None
+    return tuple(terms)

@@ -117,6 +117,8 @@ class RetrieverName(StrEnum):
     """Its words match (BM25)."""
     DENSE = "dense"
     """Its meaning is near (vector search)."""
+    REDIRECT = "redirect"
+    """The shop put it first for exactly this query."""
     LIST = "list"
     """There was no query text: it meets the filters."""
 

@@ -8,6 +8,7 @@ import pytest
 from retrieval.analysis.pipeline import analyse
 from retrieval.filters import CatalogueFilter
 from retrieval.text.port import Applied, Checkpoint, TextCounts, TextIndexReader, TextIndexWriter
+from retrieval.text.query import Alternative, Clause, TextQuery, typed_clauses
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey, TenantId
 
@@ -47,7 +48,7 @@ class TextIndexContract(ABC):
 
     def found(self, reader, text: str, limit: int = 10, **conditions) -> list[str]:
         within = CatalogueFilter(**{"tenant": TENANT, **conditions})
-        return [hit.key.sku for hit in reader.search(analyse(text), within=within, limit=limit)]
+        return [hit.key.sku for hit in reader.search(TextQuery.of(analyse(text)), within=within, limit=limit)]
 
     def test_a_new_index_has_no_checkpoint_and_no_documents(self, writer, reader):
         self.load(writer, reader)
@@ -147,7 +148,7 @@ class TextIndexContract(ABC):
         self.load(
             writer, reader, *[document(str(i), "Disco corte") for i in range(5)], document("r", "Disco diamantado")
         )
-        hits = reader.search(analyse("disco diamantado"), within=CatalogueFilter(TENANT), limit=10)
+        hits = reader.search(TextQuery.of(analyse("disco diamantado")), within=CatalogueFilter(TENANT), limit=10)
         assert hits[0].key.sku == "r"
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
         assert hits[0].score > hits[1].score > 0
@@ -290,3 +291,48 @@ class TextIndexContract(ABC):
     def test_a_closed_writer_closes_again(self, writer):
         writer.close()
         writer.close()
+
+    def test_a_rewriting_has_to_match_whole_and_counts_less_than_the_typed_word(self, writer, reader):
+        titles = {"1": "Alicate de presion", "2": "Alicate universal", "3": "Pinza perra"}
+        self.load(writer, reader, *(document(sku, title) for sku, title in titles.items()))
+        rewritten = Alternative(analyse("alicate presion").tokens, weight=0.9, whole=True)
+        query = TextQuery((Clause((Alternative(analyse("perra").tokens), rewritten)),))
+        hits = reader.search(query, within=CatalogueFilter(TENANT), limit=10)
+        assert [hit.key.sku for hit in hits] == ["3", "1"]
+
+    def test_what_a_query_excludes_is_neither_found_nor_kept(self, writer, reader):
+        self.load(writer, reader, document("1", "Taladro inalambrico"), document("2", "Taladro", brand="Acme"))
+        for word, left in (("inalambrico", "2"), ("acme", "1")):
+            query = TextQuery(TextQuery.of(analyse("taladro")).clauses, (Alternative(analyse(word).tokens),))
+            assert [h.key.sku for h in reader.search(query, within=CatalogueFilter(TENANT), limit=9)] == [left]
+            assert reader.excluded([key("1"), key("2")], query) == {key("1"), key("2")} - {key(left)}
+        assert reader.excluded([key("1")], TextQuery.of(analyse("taladro"))) == frozenset()
+
+    def test_whether_a_product_meets_the_whole_query(self, writer, reader):
+        self.load(writer, reader, document("1", "Tubo de cobre"), document("2", "Codo de bronce"))
+        within = CatalogueFilter(TENANT)
+        assert reader.meets_all(TextQuery.of(analyse("tubo cobre")), within=within)
+        assert not reader.meets_all(TextQuery.of(analyse("tubo bronce")), within=within)
+        extra = (*TextQuery.of(analyse("tubo")).clauses, *typed_clauses(analyse("20").tokens, extra=True))
+        assert reader.meets_all(TextQuery(extra), within=within)
+        assert not reader.meets_all(TextQuery(()), within=within)
+
+    def test_how_many_products_have_all_words_of_an_expression(self, writer, reader):
+        self.load(writer, reader, document("1", "Llave de tubo"), document("2", "Tubo"), tombstone("3", 1))
+        within = CatalogueFilter(TENANT)
+        assert reader.count_with(analyse("tubo").tokens, within=within) == 2
+        assert reader.count_with(analyse("llave tubo").tokens, within=within) == 1
+        assert reader.count_with((), within=within) == 0
+
+    def test_a_tenants_vocabulary_by_prefix_with_the_most_frequent_first(self, writer, reader):
+        self.load(
+            writer,
+            reader,
+            document("1", "Martillo de Carpintero 16 oz", brand="Acme"),
+            document("2", "Martíllo"),
+            document("3", "Mazo"),
+            document("4", "Marmol", tenant=OTHER_TENANT),
+        )
+        assert reader.vocabulary(TENANT, "ma") == [("martillo", 2), ("mazo", 1)]
+        assert reader.vocabulary(TENANT, "ma", limit=1) == [("martillo", 2)]
+        assert dict(reader.vocabulary(TENANT)) == {"martillo": 2, "mazo": 1, "carpintero": 1, "acme": 1}

@@ -7,13 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from retrieval.aliases.live import LiveAliases
 from retrieval.analysis.tokens import AnalysedText, Token, TokenKind
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.search.fusion import RankedHit
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.hydration import meets
-from retrieval.search.query import PreparedQuery
+from retrieval.search.planning.knowledge import ReplicaKnowledge
+from retrieval.search.planning.plan import QueryPlan
+from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextHit
 from retrieval.vectors.port import VectorHit
@@ -45,7 +48,7 @@ class ShelfReader:
         self.looked_up: list[str] = []
 
     def search(self, query, *, within, limit):
-        words = {token.text for token in query.tokens}
+        words = {token.text for clause in query.clauses for one in clause.alternatives for token in one.tokens}
         scored = [
             TextHit(key, float(len(words & set(one.title.casefold().split()))))
             for key, one in sorted(self.documents.items())
@@ -59,6 +62,21 @@ class ShelfReader:
     def lookup_code(self, code, *, within, limit):
         self.looked_up.append(code)
         return [key for key, one in self.documents.items() if meets(one, within) and key.sku == code][:limit]
+
+    def excluded(self, keys, query):
+        words = {token.text for one in query.excluded for token in one.tokens}
+        return frozenset(key for key in keys if words & set(self.documents[key].title.casefold().split()))
+
+    def meets_all(self, query, *, within):
+        return bool(self.search(query, within=within, limit=1))
+
+    def count_with(self, tokens, *, within):
+        words = {token.text for token in tokens}
+        return sum(words <= set(one.title.casefold().split()) for one in self.documents.values() if meets(one, within))
+
+    def vocabulary(self, tenant, prefix="", *, limit=None):
+        words = {w for one in self.documents.values() if one.tenant == tenant for w in one.title.casefold().split()}
+        return [(word, 1) for word in sorted(words) if word.startswith(prefix)][:limit]
 
     def matching(self, keys, within):
         return frozenset(key for key in keys if key in self.documents and meets(self.documents[key], within))
@@ -109,10 +127,10 @@ class ScriptedLeg:
         self._delay_s = delay_s
         self._applies = applies
 
-    def applies(self, query: PreparedQuery) -> bool:
+    def applies(self, query: QueryPlan) -> bool:
         return self._applies
 
-    async def find(self, query: PreparedQuery):
+    async def find(self, query: QueryPlan):
         await asyncio.sleep(self._delay_s)
         if self._error:
             raise self._error
@@ -130,7 +148,8 @@ def searcher(reader, *, vectors=None, encoder=None, **settings) -> HybridSearche
 
 
 def scripted_searcher(reader, *legs, **settings) -> HybridSearcher:
-    return HybridSearcher(legs, reader, analyse, SearchSettings(**settings), reading=ThreadPoolExecutor(1))
+    planner = QueryPlanner(ReplicaKnowledge(reader, LiveAliases()), analyse)
+    return HybridSearcher(legs, reader, planner, SearchSettings(**settings), reading=ThreadPoolExecutor(1))
 
 
 STORE_AWAY = StoreUnavailableError("qdrant at 10.0.0.1 is away")

@@ -6,6 +6,7 @@ from retrieval.text.content import TextField, content_of
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
+from retrieval.text.query import Alternative, Clause, TextQuery
 from retrieval.text.scoring import WeightedTerm, scoring_plan
 from retrieval.text.settings import FieldWeights, TextIndexSettings
 from schemas.documents import SearchDocument
@@ -34,15 +35,27 @@ def test_a_short_sku_is_a_code_even_where_the_analysis_sees_a_word():
 
 
 def test_alternatives_stand_together_and_positions_apart():
-    plan = scoring_plan(analyse('codo 1/2"'), FieldWeights(title=2, labels=0, body=0, sizes=3))
-    assert plan == [
-        (WeightedTerm(TextField.TITLE, "cod", 2),),
-        (WeightedTerm(TextField.TITLE, "1/2", 2), WeightedTerm(TextField.SIZES, "12.7mm", 3)),
+    plan = scoring_plan(TextQuery.of(analyse('codo 1/2"')), FieldWeights(title=2, labels=0, body=0, sizes=3))
+    assert [[one.positions for one in clause] for clause in plan] == [
+        [((WeightedTerm(TextField.TITLE, "cod", 2),),)],
+        [((WeightedTerm(TextField.TITLE, "1/2", 2), WeightedTerm(TextField.SIZES, "12.7mm", 3)),)],
     ]
 
 
+def words(text: str):
+    return analyse(text).tokens
+
+
+def test_a_rewriting_is_weighted_and_worth_the_words_that_it_stands_for():
+    rewritten = Alternative(words("broca"), weight=0.5, whole=True)
+    query = TextQuery((Clause((Alternative(words("drill bit")), rewritten), width=2),))
+    (typed, other), *_ = scoring_plan(query, FieldWeights(title=1, labels=0, body=0, coverage=1))
+    assert (len(typed.positions), typed.coverage) == (2, 1.0)
+    assert (other.positions, other.coverage) == (((WeightedTerm(TextField.TITLE, "broc", 1.0),),), 1.0)
+
+
 def test_a_position_without_weighted_fields_is_left_out():
-    assert scoring_plan(analyse("codo"), FieldWeights(title=0, labels=0, body=0)) == []
+    assert scoring_plan(TextQuery.of(analyse("codo")), FieldWeights(title=0, labels=0, body=0)) == []
 
 
 def test_tantivy_ranks_as_the_reference_does(tmp_path):
@@ -62,7 +75,7 @@ def test_tantivy_ranks_as_the_reference_does(tmp_path):
     for query in ("llave 8mm", "acero marca 1", "sierra acero 5 mm", "b7"):
         within = CatalogueFilter(TenantId("acme"))
         expected = {hit.key: hit.score for hit in reference.search(analyse(query), within=within, limit=100)}
-        scored = {hit.key: hit.score for hit in reader.search(analyse(query), within=within, limit=100)}
+        scored = {hit.key: hit.score for hit in reader.search(TextQuery.of(analyse(query)), within=within, limit=100)}
         assert scored.keys() == expected.keys()
         # Tantivy counts the checkpoint as a document without text: a little more in every idf and mean length.
         assert all(abs(scored[key] / score - 1) < 0.05 for key, score in expected.items())

@@ -16,6 +16,7 @@ from retrieval.filters import CatalogueFilter
 from retrieval.text.compatibility import METADATA_FILE
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import Checkpoint
+from retrieval.text.query import TextQuery
 from retrieval.text.settings import TextIndexSettings
 from schemas.documents import SearchDocument
 from schemas.errors import IncompatibleIndexError, IndexInUseError, NotReadyError
@@ -88,7 +89,7 @@ def test_a_reader_waits_for_an_index_that_is_not_there_yet(settings):
     with pytest.raises(NotReadyError, match="no text index"):
         reader.counts()
     with pytest.raises(NotReadyError):
-        reader.search(analyse("martillo"), within=HERE, limit=1)
+        reader.search(TextQuery.of(analyse("martillo")), within=HERE, limit=1)
     write(settings, document("1"))
     assert reader.refresh()
     assert reader.counts().alive == 1
@@ -159,6 +160,7 @@ import itertools, sys
 from pathlib import Path
 from retrieval.text.factory import open_writer
 from retrieval.text.port import Checkpoint
+from retrieval.text.query import TextQuery
 from retrieval.text.settings import TextIndexSettings
 from schemas.documents import SearchDocument
 import structlog
@@ -207,7 +209,7 @@ def test_readers_answer_while_the_writer_merges_and_cleans_up(settings):
     def ask() -> None:
         while not stop.is_set():
             reader.refresh()
-            hits = reader.search(analyse("martillo"), within=HERE, limit=100)
+            hits = reader.search(TextQuery.of(analyse("martillo")), within=HERE, limit=100)
             answers.append(len(reader.fetch([hit.key for hit in hits])))
 
     thread = threading.Thread(target=ask)

@@ -1,0 +1,146 @@
+"""Compiled aliases: the entries as a trie over analysed words, to find the longest known expression at each word.
+
+Words are compared as the analysis leaves them, so accents, plurals and genders do not matter; stop words between them do
+not either (`llave de tubo`, `llave tubo`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import groupby
+from typing import Final
+
+from retrieval.analysis.pipeline import analyse
+from retrieval.analysis.tokens import Token, TokenKind
+from schemas.aliases import AliasKind, AliasRecord
+
+_COMPARED: Final = frozenset({TokenKind.WORD, TokenKind.NUMBER, TokenKind.CODE})
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """An expression and its words as the index knows them, one token a position."""
+
+    text: str
+    tokens: tuple[Token, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The tokens' texts."""
+        return tuple(token.text for token in self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """What one entry says that an expression also means."""
+
+    entry: str
+    kind: AliasKind
+    targets: tuple[Phrase, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AliasMatch:
+    """Positions `start` to `end` (exclusive) of the query's slots, and every rewriting of the expression that stands there."""
+
+    start: int
+    end: int
+    rewritings: tuple[Rewriting, ...]
+
+
+@dataclass(slots=True)
+class _Node:
+    children: dict[str, _Node] = field(default_factory=dict)
+    rewritings: list[Rewriting] = field(default_factory=list)
+
+
+Slots = Sequence[frozenset[str]]
+"""The query's positions, each with the texts of its tokens; positions of stop words are left out."""
+
+
+class CompiledAliases:
+    """The synonyms, aliases and stop words of some entries, ready to be matched. Immutable once built."""
+
+    def __init__(self, records: Iterable[AliasRecord] = ()) -> None:
+        self._root = _Node()
+        self._words: set[str] = set()
+        for record in records:
+            self._add(record)
+
+    def knows(self, word: str) -> bool:
+        """Whether some expression that is rewritten has this word."""
+        return word in self._words
+
+    def matches(self, slots: Slots) -> list[AliasMatch]:
+        """From left to right, the longest known expression at each place; no two overlap."""
+        found: list[AliasMatch] = []
+        place = 0
+        while place < len(slots):
+            match = self._longest(slots, place)
+            if match is not None:
+                found.append(match)
+            place = match.end if match is not None else place + 1
+        return found
+
+    def _longest(self, slots: Slots, start: int) -> AliasMatch | None:
+        nodes, end = [self._root], start
+        best: tuple[Rewriting, ...] = ()
+        for place in range(start, len(slots)):
+            nodes = [node.children[word] for node in nodes for word in slots[place] if word in node.children]
+            if not nodes:
+                break
+            rewritings = tuple(one for node in nodes for one in node.rewritings)
+            if rewritings:
+                best, end = rewritings, place + 1
+        return AliasMatch(start, end, best) if best else None
+
+    def _add(self, record: AliasRecord) -> None:
+        sources = _phrases(record.terms)
+        if record.kind is AliasKind.SYNONYM:
+            for source in sources:
+                others = tuple(other for other in sources if other.words != source.words)
+                self._insert(source, record, others)
+        elif record.kind is AliasKind.ALIAS:
+            targets = _phrases(record.targets)
+            for source in sources:
+                self._insert(source, record, tuple(target for target in targets if target.words != source.words))
+        elif record.kind is AliasKind.STOP:
+            for source in sources:
+                self._insert(source, record, ())
+
+    def _insert(self, source: Phrase, record: AliasRecord, targets: tuple[Phrase, ...]) -> None:
+        if not targets and record.kind is not AliasKind.STOP:
+            return
+        node = self._root
+        self._words.update(source.words)
+        for word in source.words:
+            node = node.children.setdefault(word, _Node())
+        node.rewritings.append(Rewriting(record.id, record.kind, targets))
+
+
+def slots_of(tokens: Sequence[Token]) -> list[tuple[Token, ...]]:
+    """The tokens by position, in order."""
+    return [tuple(slot) for _, slot in groupby(tokens, key=lambda token: token.position)]
+
+
+def compared(slot: Iterable[Token]) -> frozenset[str]:
+    """The texts by which a position is compared with the entries."""
+    return frozenset(token.text for token in slot if token.kind in _COMPARED)
+
+
+def _phrases(terms: Iterable[str]) -> tuple[Phrase, ...]:
+    found: dict[tuple[str, ...], Phrase] = {}
+    for term in terms:
+        phrase = phrase_of(term)
+        if phrase.tokens:
+            found.setdefault(phrase.words, phrase)
+    return tuple(found.values())
+
+
+@lru_cache(maxsize=16_384)
+def phrase_of(text: str) -> Phrase:
+    """An expression as the index knows it: of each position the word as it is written, without its alternatives."""
+    slots = slots_of(analyse(text).tokens)
+    return Phrase(text, tuple(next((t for t in slot if t.kind in _COMPARED), slot[0]) for slot in slots))

@@ -1,0 +1,76 @@
+"""Live aliases: the newest version of every entry, and each tenant's compiled table over the shared one.
+
+Readers ask for a tenant's table at any time from any thread; `apply` takes in records as they arrive. A tenant's table is
+compiled when it is first asked for after a change. The shared part is compiled once for all tenants.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+
+from retrieval.aliases.compiled import CompiledAliases
+from retrieval.aliases.table import TenantAliases
+from schemas.aliases import SHARED, AliasRecord, AliasStatus
+
+
+class LiveAliases:
+    """The entries by tenant and id; the shipped ones are there from the start and may be overridden by id."""
+
+    def __init__(self, shipped: Iterable[AliasRecord] = ()) -> None:
+        self._lock = threading.Lock()
+        self._shipped = {record.key: record for record in shipped}
+        self._held: dict[str, AliasRecord] = {}
+        self._compiled: dict[str, TenantAliases] = {}
+        self._shared: CompiledAliases | None = None
+
+    def apply(self, changes: Mapping[str, AliasRecord | None]) -> int:
+        """Take in entries by record key, None for one to forget; older versions are dropped. How many changed."""
+        changed = 0
+        with self._lock:
+            for key, record in changes.items():
+                held = self._held.get(key)
+                if record is None:
+                    changed += self._held.pop(key, None) is not None
+                elif held is None or (record.version >= held.version and record != held):
+                    self._held[key] = record
+                    changed += 1
+                else:
+                    continue
+                tenant = key.partition("/")[0]
+                if tenant == SHARED:
+                    self._shared = None
+                    self._compiled.clear()
+                else:
+                    self._compiled.pop(tenant, None)
+        return changed
+
+    def records(self, tenant: str | None = None) -> tuple[AliasRecord, ...]:
+        """The newest version of every entry, in order of key; of one tenant and the shared ones where it is given."""
+        with self._lock:
+            newest = self._shipped | self._held
+        return tuple(record for key, record in sorted(newest.items()) if tenant in (None, record.tenant, SHARED))
+
+    def of(self, tenant: str) -> TenantAliases:
+        """The table that the tenant's queries are rewritten by."""
+        compiled = self._compiled.get(tenant)
+        if compiled is not None:
+            return compiled
+        with self._lock:
+            newest = self._shipped | self._held
+            own = {record.id: record for record in newest.values() if record.tenant == tenant}
+            shared = [
+                record
+                for record in newest.values()
+                if record.tenant == SHARED and record.status is AliasStatus.APPROVED
+            ]
+            if self._shared is None:
+                self._shared = CompiledAliases(shared)
+            compiled = TenantAliases.of(
+                own=[record for record in own.values() if record.status is AliasStatus.APPROVED],
+                shared=shared,
+                compiled_shared=self._shared,
+                overridden=frozenset(own),
+            )
+            self._compiled[tenant] = compiled
+            return compiled

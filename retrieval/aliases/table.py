@@ -1,0 +1,106 @@
+"""One tenant's aliases: its own entries over the shared ones, and the entries that are not matched word by word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from retrieval.aliases.compiled import AliasMatch, CompiledAliases, Slots, compared, phrase_of, slots_of
+from retrieval.analysis.folding import fold
+from retrieval.analysis.pipeline import analyse
+from schemas.aliases import AliasKind, AliasRecord
+
+
+@dataclass(frozen=True, slots=True)
+class TenantAliases:
+    """What a tenant's queries are rewritten by. `redirects` are SKUs by a query's words; `units` spellings by folded text.
+
+    `overridden` names the shared entries that the tenant has its own version of, or has switched off.
+    """
+
+    own: CompiledAliases
+    shared: CompiledAliases
+    overridden: frozenset[str]
+    redirects: Mapping[tuple[str, ...], tuple[str, ...]]
+    units: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        own: Sequence[AliasRecord],
+        shared: Sequence[AliasRecord],
+        compiled_shared: CompiledAliases,
+        overridden: frozenset[str],
+    ) -> Self:
+        """Put approved entries together; what is the tenant's own wins."""
+        effective = [*(record for record in shared if record.id not in overridden), *own]
+        return cls(
+            CompiledAliases(own),
+            compiled_shared,
+            overridden,
+            _redirects(effective),
+            {fold(term): fold(r.targets[0]) for r in effective if r.kind is AliasKind.UNIT for term in r.terms},
+        )
+
+    def matches(self, slots: Slots) -> list[AliasMatch]:
+        """Expressions that are known, the longest at each place; the tenant's own where both tables know one as long."""
+        found = sorted(
+            [*self.own.matches(slots), *self._shared_matches(slots)], key=lambda m: (m.start - m.end, m.start)
+        )
+        kept: list[AliasMatch] = []
+        for match in found:
+            same = next((i for i, one in enumerate(kept) if (one.start, one.end) == (match.start, match.end)), None)
+            if same is not None:
+                kept[same] = AliasMatch(match.start, match.end, kept[same].rewritings + match.rewritings)
+            elif all(match.end <= one.start or match.start >= one.end for one in kept):
+                kept.append(match)
+        return sorted(kept, key=lambda match: match.start)
+
+    def knows(self, word: str) -> bool:
+        """Whether a word, as the analysis leaves it, occurs in an expression that the tables rewrite."""
+        return self.own.knows(word) or self.shared.knows(word)
+
+    def redirected(self, slots: Slots) -> tuple[str, ...]:
+        """The SKUs that this whole query is redirected to."""
+        if not self.redirects:
+            return ()
+        return next((skus for words, skus in self.redirects.items() if _same(words, slots)), ())
+
+    def spelled_units(self, text: str) -> str:
+        """The text with the tenant's unit spellings after numbers replaced; unchanged where there are none."""
+        if not self.units:
+            return text
+        spellings = "|".join(re.escape(spelling) for spelling in sorted(self.units, key=len, reverse=True))
+        pattern = rf"(?<=\d)(\s*)({spellings})(?![\w])"
+        return re.sub(pattern, lambda match: match[1] + self.units[fold(match[2])], text, flags=re.IGNORECASE)
+
+    def _shared_matches(self, slots: Slots) -> list[AliasMatch]:
+        found = self.shared.matches(slots)
+        if not self.overridden:
+            return found
+        kept = (
+            AliasMatch(m.start, m.end, tuple(one for one in m.rewritings if one.entry not in self.overridden))
+            for m in found
+        )
+        return [match for match in kept if match.rewritings]
+
+
+def _redirects(records: Iterable[AliasRecord]) -> Mapping[tuple[str, ...], tuple[str, ...]]:
+    return {
+        phrase_of(term).words: record.targets
+        for record in records
+        if record.kind is AliasKind.REDIRECT
+        for term in record.terms
+    }
+
+
+def _same(words: tuple[str, ...], slots: Slots) -> bool:
+    return len(words) == len(slots) and all(word in slot for word, slot in zip(words, slots, strict=True))
+
+
+def compared_slots(text: str) -> list[frozenset[str]]:
+    """The positions of a text as the tables compare them."""
+    return [compared(slot) for slot in slots_of(analyse(text).tokens)]

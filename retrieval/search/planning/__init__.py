@@ -1,0 +1,1 @@
+"""Planning: from the text that a buyer typed to what each retriever is asked."""

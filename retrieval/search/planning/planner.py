@@ -1,0 +1,172 @@
+"""The planner: reads a query as a person behind the counter would, and says what each retriever is to look for.
+
+    typed ─ units ─ exclusions ─ quantity ─ spelling ─ analysis ─ aliases ─▶ clauses for BM25, texts for the dense leg
+
+Every step only adds to what was typed or takes off what names no product; the typed words are always searched too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from retrieval.aliases.compiled import AliasMatch, Phrase, compared, phrase_of, slots_of
+from retrieval.aliases.table import compared_slots
+from retrieval.analysis.pipeline import placed
+from retrieval.analysis.tokens import AnalysedText, Token
+from retrieval.filters import CatalogueFilter
+from retrieval.search.planning.knowledge import Knowledge, TenantKnowledge
+from retrieval.search.planning.plan import AppliedAlias, QueryPlan
+from retrieval.search.planning.settings import PlanningSettings
+from retrieval.search.planning.spelled import Spelled, spell
+from retrieval.text.query import Alternative, Clause, TextQuery, typed_clauses
+from retrieval.understanding.negation import DENIALS, Exclusion, Negated, read_negation
+from retrieval.understanding.quantity import Ordered, read_quantity
+from retrieval.understanding.query_type import classify
+from schemas.aliases import AliasKind
+
+Slots = Sequence[tuple[Token, ...]]
+
+INTENT_PREFIX = "intents:"
+"""Ids of shipped entries that turn a need into products begin so."""
+
+
+class QueryPlanner:
+    """Plans searches with what is known of each tenant. Thread-safe; blocking."""
+
+    def __init__(
+        self, knowledge: Knowledge, analyse: Callable[[str], AnalysedText], settings: PlanningSettings | None = None
+    ) -> None:
+        self._knowledge = knowledge
+        self._analyse = analyse
+        self._settings = settings or PlanningSettings()
+
+    def plan(self, text: str, within: CatalogueFilter) -> QueryPlan:
+        """The plan for a normalised text; an empty one plans a listing."""
+        known = self._knowledge.of(within.tenant)
+        settings = self._settings
+        typed = known.aliases.spelled_units(text)
+        negated = self._negated(typed, known) if settings.negation else Negated(typed)
+        ordered = read_quantity(negated.text) if settings.quantity else Ordered(negated.text)
+        spelled = spell(ordered.text, known) if settings.spelling else Spelled(ordered.text)
+        analysed = self._analyse(spelled.text)
+        slots = slots_of(analysed.tokens)
+        matches = known.aliases.matches([compared(slot) for slot in slots]) if settings.aliases else []
+        clauses = [*_clauses(slots, matches, settings), *self._described(negated, ordered, spelled)]
+        is_need = any(one.entry.startswith(INTENT_PREFIX) for match in matches for one in match.rewritings)
+        return QueryPlan(
+            text=text,
+            core=spelled.text,
+            analysed=analysed,
+            within=within,
+            type=classify(slots, is_need=is_need),
+            text_query=TextQuery(tuple(clauses), tuple(_excluded(negated.exclusions, known))),
+            dense_texts=_dense_texts(spelled.text, slots, matches, known, settings) if spelled.text else (),
+            redirects=known.aliases.redirected([compared(slot) for slot in slots]),
+            quantity=ordered.quantity,
+            exclusions=negated.exclusions,
+            aliases=tuple(_applied(slots, match) for match in matches),
+            corrections=spelled.corrections,
+            unknown=spelled.unknown,
+        )
+
+    def _negated(self, text: str, known: TenantKnowledge) -> Negated:
+        """The exclusions, unless a table knows an expression with the denial in it (`sin cable`, `abrazadera sin fin`)."""
+        slots = compared_slots(text)
+        for match in known.aliases.matches(slots):
+            if any(denial in slot for slot in slots[match.start : match.end] for denial in DENIALS):
+                return Negated(text)
+        return read_negation(text)
+
+    def _described(self, negated: Negated, ordered: Ordered, spelled: Spelled) -> list[Clause]:
+        """What was taken off the query and may stand in a title all the same, as optional words of less weight."""
+        clauses: list[Clause] = []
+        for exclusion in negated.exclusions:
+            if exclusion.lacking:
+                lack = self._analyse(f"sin {exclusion.word}").tokens
+                clauses.append(Clause((Alternative(lack, whole=True),), width=2, extra=True))
+        if ordered.quantity is not None:
+            asked = self._analyse(f"{ordered.quantity.count} {ordered.quantity.package}").tokens
+            clauses += typed_clauses(asked, self._settings.quantity_weight, extra=True)
+        for correction in spelled.corrections:
+            clauses += typed_clauses(self._analyse(correction.written).tokens, extra=True)
+        return clauses
+
+
+def _clauses(slots: Slots, matches: Sequence[AliasMatch], settings: PlanningSettings) -> list[Clause]:
+    """A clause for each expression that is known, and one for each other position; stop entries give none."""
+    clauses: list[Clause] = []
+    place = 0
+    for match in matches:
+        clauses += [Clause((Alternative(slot),)) for slot in slots[place : match.start]]
+        place = match.end
+        if any(one.kind is AliasKind.STOP for one in match.rewritings):
+            continue
+        span = slots[match.start : match.end]
+        typed = Alternative(tuple(token for slot in span for token in slot))
+        rewritten = [
+            Alternative(phrase.tokens, settings.alias_weight if ambiguous else settings.synonym_weight, whole=True)
+            for phrase, ambiguous in _targets(match)
+        ]
+        clauses.append(Clause((typed, *rewritten), width=len(span)))
+    return [*clauses, *(Clause((Alternative(slot),)) for slot in slots[place:])]
+
+
+def _targets(match: AliasMatch) -> list[tuple[Phrase, bool]]:
+    """What an expression also means, each phrase once, and whether it means something else too."""
+    ambiguous = len(match.rewritings) > 1
+    found: dict[tuple[str, ...], tuple[Phrase, bool]] = {}
+    for rewriting in match.rewritings:
+        for phrase in rewriting.targets:
+            found.setdefault(phrase.words, (phrase, ambiguous or rewriting.kind is AliasKind.ALIAS))
+    return list(found.values())
+
+
+def _dense_texts(
+    text: str, slots: Slots, matches: Sequence[AliasMatch], known: TenantKnowledge, settings: PlanningSettings
+) -> tuple[str, ...]:
+    """The text, and the text in the catalogue's own words where it uses other ones more than the typed ones."""
+    replacements: dict[int, tuple[int, str]] = {}
+    for match in matches if settings.dense_rewriting else ():
+        tokens = tuple(slot[0] for slot in slots[match.start : match.end])
+        typed = known.products_with(Phrase("", tokens))
+        counted = [(known.products_with(phrase), -order, phrase) for order, (phrase, _) in enumerate(_targets(match))]
+        most, _, best = max(counted, default=(0, 0, None), key=lambda one: one[:2])
+        if best is not None and most > typed * settings.dense_rewriting_margin:
+            replacements[tokens[0].position] = (tokens[-1].position, best.text)
+    if not replacements:
+        return (text,)
+    return (text, _replaced(text, replacements))
+
+
+def _replaced(text: str, replacements: dict[int, tuple[int, str]]) -> str:
+    """The text with the lexemes of some positions replaced: first position to (last position, expression)."""
+    spelled, lexemes = placed(text)
+    pieces: list[str] = []
+    end, last = 0, -1
+    for one in lexemes:
+        if one.first in replacements and one.first > last:
+            last, expression = replacements[one.first]
+            pieces += [spelled[end : one.lexeme.start], expression]
+            end = one.lexeme.end
+        elif one.first <= last:
+            end = one.lexeme.end
+    return " ".join("".join([*pieces, spelled[end:]]).split())
+
+
+def _excluded(exclusions: Sequence[Exclusion], known: TenantKnowledge) -> list[Alternative]:
+    """The tokens of what is ruled out, and of its synonyms."""
+    found: list[Alternative] = []
+    for exclusion in exclusions:
+        phrase = phrase_of(exclusion.word)
+        found.append(Alternative(phrase.tokens))
+        for match in known.aliases.matches([frozenset(phrase.words)] if len(phrase.words) == 1 else []):
+            for rewriting in match.rewritings:
+                if rewriting.kind is AliasKind.SYNONYM:
+                    found += [Alternative(target.tokens) for target in rewriting.targets]
+    return found
+
+
+def _applied(slots: Slots, match: AliasMatch) -> AppliedAlias:
+    typed = " ".join(slot[0].text for slot in slots[match.start : match.end])
+    entries = tuple(rewriting.entry for rewriting in match.rewritings)
+    return AppliedAlias(typed, entries, tuple(phrase.text for phrase, _ in _targets(match)))

@@ -1,0 +1,28 @@
+"""The trace of one search: what each step did, kept for those who ask why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retrieval.search.fanout import LegOutcome
+from retrieval.search.fusion import FusedCandidate
+from retrieval.search.planning.plan import QueryPlan
+from retrieval.search.routing import Decision
+from schemas.api.search import RetrieverName
+from schemas.identity import SkuKey
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTrace:
+    """The plan, every retriever's outcome, the fused list before the replica's check, and what was taken out of it.
+
+    `excluded` are candidates that hold what the query rules out.
+    """
+
+    plan: QueryPlan
+    decision: Decision
+    outcomes: Sequence[LegOutcome]
+    weights: dict[RetrieverName, float]
+    fused: Sequence[FusedCandidate]
+    excluded: frozenset[SkuKey]

@@ -1,0 +1,1 @@
+"""Spelling: words that a catalogue does not know, corrected to words that it does."""
