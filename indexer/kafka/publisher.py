@@ -17,6 +17,7 @@ from indexer.ports import Clock
 from indexer.records import ATTEMPT_HEADER, DeadLetter
 from schemas.documents import SearchDocument
 from schemas.errors import LogUnavailableError
+from schemas.identity import SkuKey
 from schemas.topics import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -115,6 +116,10 @@ class KafkaDocumentPublisher:
             self._topic,
             [OutboundRecord(document.key.kafka_key, document.to_bytes(), []) for document in documents],
         )
+
+    async def remove(self, keys: Sequence[SkuKey]) -> None:
+        """Append null records: the products' tombstones are collected, and compaction forgets them."""
+        await self._writer.append(self._topic, [OutboundRecord(key.kafka_key, None, []) for key in keys])
 
 
 class KafkaDeadLetterSink:

@@ -185,6 +185,8 @@ class GroupClient:
         return records
 
     async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
+        if not next_offsets.keys() <= self.positions.keys():
+            raise LeaseLostError  # as aiokafka's IllegalStateError: the partition is not assigned
         generation = self.generation
         accepted = await self.group.world.call(
             self._process,

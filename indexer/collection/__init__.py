@@ -1,0 +1,1 @@
+"""Garbage collection: tombstones that no replay can reach any more are removed from every store."""

@@ -1,0 +1,1 @@
+"""Dead letters after they were written: listing, redriving and discarding them."""

@@ -1,0 +1,164 @@
+"""A dead letter read back, and the marker that settles one: both are records of the dead-letter topic. Pure.
+
+A letter is never deleted: redriving or discarding it appends a marker beside it, so the topic is its own history, and
+the two leave it together when its retention is over (decision 0022).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from indexer.records import ATTEMPT_HEADER, InboundRecord
+from schemas.errors import InvalidRequestError
+
+_PREFIX: Final = "ferroflux."
+SETTLES_HEADER: Final = "ferroflux.settles"
+SETTLEMENT_HEADER: Final = "ferroflux.settlement"
+TIME_HEADER: Final = "ferroflux.time"
+_REASON_HEADER: Final = "ferroflux.reason"
+
+
+class Settlement(StrEnum):
+    """What became of a letter."""
+
+    REDRIVEN = "redriven"
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LetterId:
+    """Where the letter stands in the dead-letter topic; written `partition-offset`."""
+
+    partition: int
+    offset: int
+
+    @classmethod
+    def parse(cls, text: str) -> LetterId:
+        """Read `partition-offset`.
+
+        Raises:
+            InvalidRequestError: it is none.
+        """
+        partition, dash, offset = text.partition("-")
+        if not (dash and partition.isdigit() and offset.isdigit()):
+            raise InvalidRequestError(f"{text[:40]!r} is no dead letter's id, which is of the form partition-offset")
+        return cls(int(partition), int(offset))
+
+    def __str__(self) -> str:
+        return f"{self.partition}-{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter: why and when, how often tried, and the original record with its own headers."""
+
+    id: LetterId
+    reason: str
+    detail: str
+    tenant: str
+    attempt: int
+    time_us: int
+    original: InboundRecord
+
+    @property
+    def origin(self) -> tuple[str, int, int, int, int]:
+        """What two letters of the same failure share: a crash before the commit writes a letter again."""
+        record = self.original
+        return record.topic, record.partition, record.offset, record.timestamp_ms, self.attempt
+
+    def redriven_headers(self) -> list[tuple[str, bytes | None]]:
+        """The original's headers, and how often it was tried."""
+        return [*self.original.headers, (ATTEMPT_HEADER, str(self.attempt).encode())]
+
+    def to_json(self, *, whole: bool) -> dict[str, Any]:
+        """For programs and for the table; `whole` adds the original's key, headers and value (base64 where not UTF-8)."""
+        record = self.original
+        summary = {
+            "id": str(self.id),
+            "reason": self.reason,
+            "detail": self.detail,
+            "tenant": self.tenant,
+            "attempt": self.attempt,
+            "time_us": self.time_us,
+            "record": record.coordinates,
+            "key": _text(record.key),
+        }
+        if not whole:
+            return summary
+        headers = [{"name": name, "value": _text(value)} for name, value in record.headers]
+        return {**summary, "timestamp_ms": record.timestamp_ms, "headers": headers, "value": _text(record.value)}
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Says what became of a letter."""
+
+    settles: LetterId
+    settlement: Settlement
+
+    def headers(self, now_us: int) -> list[tuple[str, bytes | None]]:
+        """The marker as headers of a record; its key is the letter's and its value is null."""
+        return [
+            (SETTLES_HEADER, str(self.settles).encode()),
+            (SETTLEMENT_HEADER, self.settlement.value.encode()),
+            (TIME_HEADER, str(now_us).encode()),
+        ]
+
+
+def read_record(record: InboundRecord) -> Letter | Marker | None:
+    """What a record of the dead-letter topic is; None where another program wrote it."""
+    ours = {
+        name: (value or b"").decode("utf-8", "replace") for name, value in record.headers if name.startswith(_PREFIX)
+    }
+    if SETTLES_HEADER in ours:
+        try:
+            return Marker(LetterId.parse(ours[SETTLES_HEADER]), Settlement(ours.get(SETTLEMENT_HEADER, "")))
+        except (InvalidRequestError, ValueError):
+            return None
+    if _REASON_HEADER not in ours:
+        return None
+    null = ours.get("ferroflux.null") == "value"
+    original = InboundRecord(
+        topic=ours.get("ferroflux.topic", ""),
+        partition=_number(ours, "partition"),
+        offset=_number(ours, "offset"),
+        timestamp_ms=_number(ours, "timestamp"),
+        key=record.key,
+        value=None if null else record.value,
+        headers=tuple((name, value) for name, value in record.headers if not name.startswith(_PREFIX)),
+    )
+    return Letter(
+        id=LetterId(record.partition, record.offset),
+        reason=ours[_REASON_HEADER],
+        detail=ours.get("ferroflux.detail", ""),
+        tenant=ours.get("ferroflux.tenant", ""),
+        attempt=max(1, _number(ours, "attempt")),
+        time_us=_number(ours, "time"),
+        original=original,
+    )
+
+
+def _number(ours: Mapping[str, str], name: str) -> int:
+    text = ours.get(f"{_PREFIX}{name}", "")
+    return int(text) if text.isdigit() else 0
+
+
+def _text(raw: bytes | None) -> str | dict[str, str] | None:
+    if raw is None:
+        return None
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(raw).decode("ascii")}
+
+
+def copies(letters: Sequence[Letter]) -> dict[tuple[str, int, int, int, int], list[Letter]]:
+    """Letters of the same failure together, oldest first."""
+    together: dict[tuple[str, int, int, int, int], list[Letter]] = {}
+    for letter in letters:
+        together.setdefault(letter.origin, []).append(letter)
+    return together
