@@ -1,6 +1,7 @@
 """What can be wrong with a turn, each with the remedy."""
 
-from schemas.errors import FerrofluxError, InvalidRequestError, NotFoundError, RetryableError
+from retrieval.serving.problems import ConflictError
+from schemas.errors import InvalidRequestError, NotFoundError, RetryableError
 
 
 class MessageTooLongError(InvalidRequestError):
@@ -15,7 +16,7 @@ class EmptyMessageError(InvalidRequestError):
     code = "empty_message"
 
 
-class ThreadFullError(FerrofluxError):
+class ThreadFullError(ConflictError):
     """This conversation has reached its largest number of turns. Begin a new thread; submitted orders are kept."""
 
     code = "thread_full"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from schemas.errors import FerrofluxError, InvalidRequestError, NotFoundError
+from retrieval.serving.problems import ConflictError
+from schemas.errors import InvalidRequestError, NotFoundError
 
 
 class OrderNotFoundError(NotFoundError):
@@ -11,13 +12,13 @@ class OrderNotFoundError(NotFoundError):
     code = "order_not_found"
 
 
-class OrderChangedError(FerrofluxError):
+class OrderChangedError(ConflictError):
     """The order is no longer the one that was shown: a price or a line changed. Show it again and let the person confirm what it is now."""
 
     code = "order_changed"
 
 
-class OrderClosedError(FerrofluxError):
+class OrderClosedError(ConflictError):
     """The order is closed: it was withdrawn, or submitted with other lines. Begin another one in the conversation."""
 
     code = "order_closed"

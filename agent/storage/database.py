@@ -18,6 +18,7 @@ from agent.storage.settings import DatabaseSettings
 from schemas.errors import ConfigurationError, RetryableError
 
 _READ_ONLY: Final = "ferroflux_read_only"
+_SYNCHRONOUS: Final = "ferroflux_synchronous"
 
 
 class DatabaseUnavailableError(RetryableError):
@@ -69,15 +70,20 @@ class Database:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self, *, durable: bool = True) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write: committed at the end of the block, taken back if it raises.
+
+        With `durable` off SQLite does not wait for the disk: a power cut may take the last moments' such writes back,
+        a crash of the process never does. For leases and figures; an order waits.
 
         Raises:
             DatabaseUnavailableError: the database did not answer, or SQLite's writer stayed taken.
         """
         with _failures_as_ours():
-            async with self._engine.begin() as connection:
-                yield connection
+            async with self._engine.connect() as connection:
+                await connection.execution_options(**{_SYNCHRONOUS: "FULL" if durable else "NORMAL"})
+                async with connection.begin():
+                    yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -124,14 +130,18 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
     def _on_connect(connection: DBAPIConnection, _record: object) -> None:
         connection.isolation_level = None  # the driver opens no transactions of its own
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def _on_begin(connection: Any) -> None:
-        read_only = connection.get_execution_options().get(_READ_ONLY, False)
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        if options.get(_READ_ONLY, False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        connection.exec_driver_sql(f"PRAGMA synchronous={options.get(_SYNCHRONOUS, 'FULL')}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextmanager

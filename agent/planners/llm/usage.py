@@ -75,7 +75,7 @@ class DatabaseLedger:
         key = {"tenant": tenant, "day": self._today(), "model": model}
         columns = model_usage.c
         where = columns.tenant == tenant, columns.day == key["day"], columns.model == model
-        async with self._database.write() as connection:
+        async with self._database.write(durable=False) as connection:
             empty = {"calls": 0, "input_tokens": 0, "output_tokens": 0, "cost": Decimal(0)}
             await connection.execute(self._database.insert(model_usage).values(**key, **empty).on_conflict_do_nothing())
             row = (await connection.execute(select(model_usage).where(*where).with_for_update())).one()

@@ -1,0 +1,95 @@
+"""What was said in each thread and how each turn went: for replays by idempotency key, for traces, for the person.
+
+Messages live here and in the checkpoints, nowhere else: no log line and no span holds them, and both go when the
+thread goes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, select, update
+
+from agent.storage.database import Database
+from agent.storage.tables import threads, turns
+from agent.turn import TurnReply
+from schemas.identity import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedTurn:
+    """One turn as it was. Times are microseconds since 1970; `trace` is what `agent.observation.trace` made of it."""
+
+    number: int
+    idempotency_key: str
+    request_digest: str
+    message: str
+    reply: TurnReply
+    trace: dict[str, Any]
+    started_us: int
+    finished_us: int
+
+
+class TurnLog:
+    """The turns of all tenants' threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def by_key(self, tenant: TenantId, thread: str, key: str) -> LoggedTurn | None:
+        """The turn that was answered under this idempotency key."""
+        wanted = turns.c.tenant == tenant, turns.c.thread == thread, turns.c.idempotency_key == key
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(turns).where(*wanted))).one_or_none()
+        return None if row is None else _turn(row)
+
+    async def of_thread(self, tenant: TenantId, thread: str) -> list[LoggedTurn]:
+        """All turns of a thread, oldest first."""
+        wanted = turns.c.tenant == tenant, turns.c.thread == thread
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(turns).where(*wanted).order_by(turns.c.number))).all()
+        return [_turn(row) for row in rows]
+
+    async def record(self, tenant: TenantId, thread: str, customer: str, turn: LoggedTurn) -> None:
+        """Keep a turn, and say that the thread is alive; a turn that is kept already stays as it is."""
+        async with self._database.write(durable=False) as connection:
+            kept = await connection.execute(
+                self._database.insert(turns)
+                .values(
+                    tenant=tenant,
+                    thread=thread,
+                    number=turn.number,
+                    idempotency_key=turn.idempotency_key or None,
+                    request_digest=turn.request_digest,
+                    message=turn.message,
+                    reply=turn.reply.model_dump_json(),
+                    trace=json.dumps(turn.trace, ensure_ascii=False),
+                    started_us=turn.started_us,
+                    finished_us=turn.finished_us,
+                )
+                .on_conflict_do_nothing()
+            )
+            if not kept.rowcount:
+                return
+            touched = {"turns": threads.c.turns + 1, "last_turn_us": time.time_ns() // 1000}
+            await connection.execute(
+                update(threads)
+                .where(threads.c.tenant == tenant, threads.c.thread == thread)
+                .values(**touched, **({"customer": customer} if customer else {}))
+            )
+
+
+def _turn(row: Row[Any]) -> LoggedTurn:
+    return LoggedTurn(
+        number=row.number,
+        idempotency_key=row.idempotency_key or "",
+        request_digest=row.request_digest,
+        message=row.message,
+        reply=TurnReply.model_validate_json(row.reply),
+        trace=json.loads(row.trace),
+        started_us=row.started_us,
+        finished_us=row.finished_us,
+    )

@@ -1,0 +1,106 @@
+"""Which threads there are, and taking them away with all that belongs to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import and_, delete, select, update
+
+from agent.checkpoints.port import Checkpoints
+from agent.checkpoints.thread_key import thread_key
+from agent.orders.model import OrderStatus
+from agent.storage.database import Database
+from agent.storage.tables import orders, threads
+from agent.threads.guard import ThreadLeases
+from schemas.identity import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadName:
+    """One thread of one tenant."""
+
+    tenant: TenantId
+    thread: str
+
+    @property
+    def key(self) -> str:
+        """Its key in the checkpoints."""
+        return thread_key(self.tenant, self.thread)
+
+
+class ThreadRegistry:
+    """The threads of all tenants, their turns and their checkpoints."""
+
+    def __init__(self, database: Database, checkpoints: Checkpoints, leases: ThreadLeases) -> None:
+        self._database = database
+        self._checkpoints = checkpoints
+        self._leases = leases
+
+    async def exists(self, name: ThreadName) -> bool:
+        """Whether the tenant has this thread."""
+        async with self._database.read() as connection:
+            found = await connection.execute(
+                select(threads.c.turns).where(threads.c.tenant == name.tenant, threads.c.thread == name.thread)
+            )
+            return found.one_or_none() is not None
+
+    async def of_customer(self, tenant: TenantId, customer: str) -> list[ThreadName]:
+        """The threads of one customer."""
+        wanted = and_(threads.c.tenant == tenant, threads.c.customer == customer)
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(threads.c.tenant, threads.c.thread).where(wanted))
+            return [ThreadName(TenantId(row.tenant), row.thread) for row in rows]
+
+    async def idle_since(self, before_us: int, *, limit: int) -> list[ThreadName]:
+        """Threads of any tenant whose last turn was before that time, longest idle first."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                select(threads.c.tenant, threads.c.thread)
+                .where(threads.c.last_turn_us < before_us)
+                .order_by(threads.c.last_turn_us)
+                .limit(limit)
+            )
+            return [ThreadName(TenantId(row.tenant), row.thread) for row in rows]
+
+    async def untrimmed(self, *, limit: int) -> list[ThreadName]:
+        """Threads that had turns since they were last trimmed, and in which nobody is at work."""
+        now = time.time_ns() // 1000
+        wanted = and_(threads.c.trimmed_us < threads.c.last_turn_us, threads.c.lease_until_us <= now)
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                select(threads.c.tenant, threads.c.thread).where(wanted).order_by(threads.c.last_turn_us).limit(limit)
+            )
+            return [ThreadName(TenantId(row.tenant), row.thread) for row in rows]
+
+    async def trim(self, names: Sequence[ThreadName]) -> None:
+        """Keep only the newest checkpoint of these threads."""
+        for name in names:
+            async with self._leases.hold(name.tenant, name.thread):
+                await self._checkpoints.trim([name.key])
+                async with self._database.write(durable=False) as connection:
+                    await connection.execute(
+                        update(threads)
+                        .where(threads.c.tenant == name.tenant, threads.c.thread == name.thread)
+                        .values(trimmed_us=time.time_ns() // 1000)
+                    )
+
+    async def delete(self, names: Sequence[ThreadName]) -> None:
+        """Delete threads: state, turns and messages. Orders that were shown and not confirmed are withdrawn with them.
+
+        A submitted order is a document of the shop and stays. Called again it finishes what a crash left.
+        """
+        for name in names:
+            async with self._leases.hold(name.tenant, name.thread):
+                await self._checkpoints.delete([name.key])
+                async with self._database.write() as connection:
+                    offered = and_(orders.c.tenant == name.tenant, orders.c.thread == name.thread)
+                    await connection.execute(
+                        update(orders)
+                        .where(offered, orders.c.status == OrderStatus.OFFERED)
+                        .values(status=OrderStatus.WITHDRAWN, updated_us=time.time_ns() // 1000)
+                    )
+                    await connection.execute(
+                        delete(threads).where(threads.c.tenant == name.tenant, threads.c.thread == name.thread)
+                    )
