@@ -1,0 +1,1 @@
+"""The benchmarks themselves, one a module; each has `run(context)`."""
