@@ -20,6 +20,7 @@ from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import JsonOption
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.embedded.storage.ownership import Ownership
+from deploy.reconcile.embedded import require_stopped
 from query_api.replica.settings import ReplicaSettings
 from query_api.replica.snapshots.create import create_snapshot, prune_snapshots
 from query_api.replica.snapshots.errors import CorruptSnapshotError, IncompatibleSnapshotError
@@ -171,6 +172,8 @@ class _Place:
         if self.embedded is None:
             yield
             return
+        if self.embedded.journal.exists():
+            require_stopped(self.embedded)
         ownership = Ownership.take(self.embedded)
         try:
             yield

@@ -1,0 +1,198 @@
+"""`ferroflux dlq list|show|redrive|discard`: the records that could not be processed."""
+
+import asyncio
+import json
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.cli.logs import configure_quiet_logging
+from deploy.cli.operate.settings import KafkaOption, indexer_settings
+from deploy.cli.operate.times import moment_us, shown
+from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from deploy.http_client import ApiClient, api_key, locate
+from indexer.deadletters.desk import DEFAULT_CEILING, DeadLetterDesk, LetterFilter, Settled
+from indexer.deadletters.kafka import KafkaDeadLetterStore
+from indexer.deadletters.letter import LetterId
+from indexer.service.clock import SystemClock
+from schemas.errors import InvalidRequestError
+
+app = typer.Typer(no_args_is_help=True)
+
+_FOREVER_US: Final = 2**63
+
+_ReasonOption = Annotated[str, typer.Option(help="Only of this reason, such as invalid_event.", show_default=False)]
+_TenantOption = Annotated[str, typer.Option(help="Only of this shop.", show_default=False)]
+_SinceOption = Annotated[str, typer.Option(help="Written since: 2h (ago), or 2026-11-20T10:00.", show_default=False)]
+_UntilOption = Annotated[str, typer.Option(help="Written before.", show_default=False)]
+_IdsArgument = Annotated[list[str] | None, typer.Argument(help="Ids, as `list` shows them.", show_default=False)]
+_AllOption = Annotated[bool, typer.Option("--all", help="Every open letter, where no filter and no id is given.")]
+
+
+@app.callback()
+def group() -> None:
+    """Dead letters: records that could not be processed, with the reason, their original bytes, key, headers and place.
+
+    Nothing is ever deleted from the topic: redriving or discarding a letter puts a marker beside it.
+    """
+
+
+@app.command("list")
+def list_letters(
+    *,
+    reason: _ReasonOption = "",
+    tenant: _TenantOption = "",
+    since: _SinceOption = "",
+    until: _UntilOption = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most letters shown.")] = 50,
+    kafka: KafkaOption = "",
+    url: UrlOption = "",
+    data_dir: DataDirOption = None,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List open dead letters, oldest first.
+
+    **Example**
+
+        ferroflux dlq list --reason invalid_event --since 2h
+    """
+    configure_quiet_logging()
+    which = _filter(reason, tenant, since, until, [])
+    if kafka:
+        letters = asyncio.run(_desk(kafka).open_letters(which))
+        answer = {"open": len(letters), "letters": [letter.to_json(whole=False) for letter in letters[:limit]]}
+    else:
+        with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+            answer = client.get(
+                "/v1/dead-letters",
+                reason=reason, tenant=tenant, since_us=which.since_us, until_us=which.until_us, limit=limit,
+            )  # fmt: skip
+    if as_json:
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    _show_table(Console(), answer)
+
+
+@app.command()
+def show(
+    letter: Annotated[str, typer.Argument(help="The letter's id, as `list` shows it.")],
+    *,
+    kafka: KafkaOption = "",
+    url: UrlOption = "",
+    data_dir: DataDirOption = None,
+    key: KeyOption = "",
+) -> None:
+    """Show one dead letter whole: reason, coordinates, key, headers, value."""
+    configure_quiet_logging()
+    if kafka:
+        answer = asyncio.run(_desk(kafka).letter(LetterId.parse(letter))).to_json(whole=True)
+    else:
+        with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+            answer = client.get(f"/v1/dead-letters/{LetterId.parse(letter)}")
+    print(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def redrive(
+    ids: _IdsArgument = None,
+    *,
+    reason: _ReasonOption = "",
+    tenant: _TenantOption = "",
+    since: _SinceOption = "",
+    until: _UntilOption = "",
+    every: _AllOption = False,
+    max_attempts: Annotated[
+        int, typer.Option(min=1, help="Leave alone what was tried so often; raise it to insist.")
+    ] = DEFAULT_CEILING,
+    kafka: KafkaOption = "",
+    url: UrlOption = "",
+    data_dir: DataDirOption = None,
+    key: KeyOption = "",
+) -> None:
+    """Send the records of open letters to their topics again, each once, after the cause was mended.
+
+    What fails again becomes a new letter with a higher attempt count.
+
+    **Example**
+
+        ferroflux dlq redrive --reason unmapped_table
+    """
+    which = _chosen(ids, reason, tenant, since, until, every=every)
+    settled = _settle("redrive", which, max_attempts, kafka, url, data_dir, key)
+    print(f"{settled.settled} redriven")
+    if settled.at_ceiling:
+        print(f"{settled.at_ceiling} left: tried {max_attempts} times or more (--max-attempts raises the ceiling)")
+
+
+@app.command()
+def discard(
+    ids: _IdsArgument = None,
+    *,
+    reason: _ReasonOption = "",
+    tenant: _TenantOption = "",
+    since: _SinceOption = "",
+    until: _UntilOption = "",
+    every: _AllOption = False,
+    kafka: KafkaOption = "",
+    url: UrlOption = "",
+    data_dir: DataDirOption = None,
+    key: KeyOption = "",
+) -> None:
+    """Mark open letters as done with. Their records stay in the topic until its retention ends.
+
+    **Example**
+
+        ferroflux dlq discard 3-1042 3-1043
+    """
+    which = _chosen(ids, reason, tenant, since, until, every=every)
+    print(f"{_settle('discard', which, 1, kafka, url, data_dir, key).settled} discarded")
+
+
+def _settle(
+    action: str, which: LetterFilter, max_attempts: int, kafka: str, url: str, data_dir: Any, key: str
+) -> Settled:
+    configure_quiet_logging()
+    if kafka:
+        desk = _desk(kafka)
+        return asyncio.run(desk.redrive(which, ceiling=max_attempts) if action == "redrive" else desk.discard(which))
+    body = {
+        "reason": which.reason, "tenant": which.tenant, "since_us": which.since_us, "until_us": which.until_us,
+        "ids": [str(one) for one in sorted(which.ids)], "max_attempts": max_attempts,
+    }  # fmt: skip
+    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+        answer = client.post(f"/v1/dead-letters/{action}", body)
+    return Settled(answer["settled"], answer["at_ceiling"])
+
+
+def _chosen(
+    ids: list[str] | None, reason: str, tenant: str, since: str, until: str, *, every: bool
+) -> LetterFilter:
+    if not (ids or reason or tenant or since or until or every):
+        raise InvalidRequestError("which letters? Give ids, a filter (--reason, --tenant, --since, --until), or --all")
+    return _filter(reason, tenant, since, until, ids or [])
+
+
+def _filter(reason: str, tenant: str, since: str, until: str, ids: list[str]) -> LetterFilter:
+    return LetterFilter(
+        reason=reason,
+        tenant=tenant,
+        since_us=moment_us(since) if since else 0,
+        until_us=moment_us(until) if until else _FOREVER_US,
+        ids=frozenset(map(LetterId.parse, ids)),
+    )
+
+
+def _desk(kafka: str) -> DeadLetterDesk:
+    return DeadLetterDesk(KafkaDeadLetterStore(indexer_settings(kafka).kafka, clock=SystemClock()))
+
+
+def _show_table(console: Console, answer: dict[str, Any]) -> None:
+    table = Table("id", "time (UTC)", "reason", "shop", "tries", "record", "detail", box=None, pad_edge=False)
+    for letter in answer["letters"]:
+        cells = (letter["reason"], letter["tenant"], str(letter["attempt"]), letter["record"], letter["detail"])
+        table.add_row(letter["id"], shown(letter["time_us"]), *cells)
+    console.print(table, markup=False)
+    console.print(f"{answer['open']} open, {len(answer['letters'])} shown", highlight=False)

@@ -1,0 +1,109 @@
+"""Reconciling a production installation: a Qdrant server, the replica on this machine, Kafka. Everything goes on running."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
+
+from deploy.reconcile.stores import OpenStores
+from indexer.batch.publishing import FencedPublisher
+from indexer.batch.report import BatchReport
+from indexer.kafka.publisher import KafkaDocumentPublisher, LogWriter, OutboundRecord
+from indexer.kafka.reader import KafkaReader
+from indexer.pipeline import PermanentLease
+from indexer.ports import DocumentComposer
+from indexer.records import InboundRecord
+from indexer.service.clock import SystemClock
+from indexer.settings import IndexerSettings
+from query_api.settings import TextSettings
+from retrieval.text.factory import open_reader
+from retrieval.vectors.factory import open_vector_index
+from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.settings import VectorStoreKind
+from schemas.building import build_document
+from schemas.changes import ChangeEvent
+from schemas.errors import ConfigurationError
+from schemas.events.canonical import encode_event
+from schemas.identity import SkuKey
+from schemas.mapping.loading import load_mapping
+from schemas.topics import KafkaSettings
+
+_PAGE: Final = 500
+
+
+@asynccontextmanager
+async def production_stores(
+    settings: IndexerSettings, text: TextSettings, *, with_replica: bool
+) -> AsyncIterator[OpenStores]:
+    """Open the stores that the settings name.
+
+    Raises:
+        ConfigurationError: the vector store is Edge, or there is no replica on this machine.
+        StoreUnavailableError, LogUnavailableError: a server does not answer.
+    """
+    if settings.vectors.kind is VectorStoreKind.EDGE:
+        raise ConfigurationError(
+            "FERROFLUX_VECTORS__KIND is edge, which one process owns: stop `ferroflux up` and name its folder with "
+            "--data-dir, or set FERROFLUX_VECTORS__KIND=qdrant and FERROFLUX_VECTORS__URL"
+        )
+    reader = open_reader(text.index) if with_replica else None
+    if reader is not None and reader.checkpoint() is None:
+        raise ConfigurationError(
+            f"there is no text replica in {text.directory}: run beside one (FERROFLUX_TEXT__DIRECTORY), or --no-replica"
+        )
+    mapping = load_mapping(settings.mapping, settings.default_tenant)
+    vectors = await open_vector_index(settings.vectors)
+    writer = LogWriter(settings.kafka)
+    try:
+        yield OpenStores(
+            vectors=vectors,
+            reader=reader,
+            history=partial(_history, settings.kafka),
+            changes=KafkaChanges(writer, settings.kafka.topics.changes[0]),
+            republisher=StoredDocuments(
+                vectors, writer, settings.kafka.topics.documents, partial(build_document, policy=mapping.policy)
+            ),
+        )
+    finally:
+        await writer.stop()
+        await vectors.close()
+
+
+class KafkaChanges:
+    """The port `ChangeSink` on the change topic."""
+
+    def __init__(self, writer: LogWriter, topic: str) -> None:
+        self._writer = writer
+        self._topic = topic
+
+    async def send(self, events: Sequence[ChangeEvent]) -> None:
+        """Append events in canonical form."""
+        await self._writer.append(
+            self._topic, [OutboundRecord(event.key.kafka_key, encode_event(event), []) for event in events]
+        )
+
+
+class StoredDocuments:
+    """The port `Republisher`: documents as the vector store holds them, behind the indexer's own fence (decision 0011)."""
+
+    def __init__(self, vectors: VectorIndex, writer: LogWriter, topic: str, compose: DocumentComposer) -> None:
+        self._clock = SystemClock()
+        self._publisher = FencedPublisher(
+            vectors, KafkaDocumentPublisher(writer, topic), compose=compose, clock=self._clock
+        )
+
+    async def republish(self, keys: Sequence[SkuKey]) -> None:
+        """Publish; products that the store does not hold are left out."""
+        read_at = self._clock.monotonic()
+        documents = await self._publisher.stored_documents(keys)
+        await self._publisher.publish(documents, written_at=read_at, lease=PermanentLease(), report=BatchReport())
+
+
+async def _history(kafka: KafkaSettings) -> AsyncIterator[Sequence[InboundRecord]]:
+    async with KafkaReader(kafka) as reader:
+        places = await reader.partitions(kafka.topics.consumed)
+        begins, ends = await reader.begins(places), await reader.ends(places)
+        async for records in reader.read(begins, ends, page=_PAGE):
+            yield records

@@ -1,0 +1,22 @@
+"""What a reconciliation works on: the stores, the log as a truth, and the ways to mend, all opened for one run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from indexer.reconcile.ports import ChangeSink, Republisher
+from indexer.records import InboundRecord
+from retrieval.text.port import TextIndexReader
+from retrieval.vectors.port import VectorIndex
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStores:
+    """An installation opened for one reconciliation. `reader` is None where no replica is to be compared."""
+
+    vectors: VectorIndex
+    reader: TextIndexReader | None
+    history: Callable[[], AsyncIterator[Sequence[InboundRecord]]]
+    changes: ChangeSink
+    republisher: Republisher

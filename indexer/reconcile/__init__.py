@@ -1,0 +1,1 @@
+"""Comparing what the stores hold with the truth, and publishing what mends them."""

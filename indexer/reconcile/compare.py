@@ -1,0 +1,132 @@
+"""What one row of the truth says about the stores, and the event that would mend it. Pure.
+
+A corrective event carries the smallest version that wins over what is stored, never the time of the comparison: a change
+that the source made meanwhile, or makes next, has a higher version and wins over the correction. A correction that is
+sent twice, or too late, therefore changes nothing for the worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schemas.changes import ChangeEvent, FacetKey, FieldValue
+from schemas.identity import SkuKey
+from schemas.merge import FacetState, ItemState, MergeOutcome
+from schemas.version import MAX_SEQUENCE, SourceVersion, canonical_digest
+
+Register = tuple[SkuKey, FacetKey]
+"""One facet of one product: what a row of the truth speaks of."""
+
+
+class Kind(StrEnum):
+    """How a store differs from what it should hold."""
+
+    MISSING = "missing"
+    """The truth has the row; the vector store has not, or holds it as deleted."""
+    EXTRA = "extra"
+    """The vector store has the row; the truth has not."""
+    DIFFERENT = "different"
+    """Both have the row, with other content."""
+    REPLICA_MISSING = "replica_missing"
+    """The vector store has the product; the text replica has no document of it."""
+    REPLICA_OUTDATED = "replica_outdated"
+    """The replica's document is of an older revision or of another state."""
+    REPLICA_AHEAD = "replica_ahead"
+    """The replica's document is newer than the vector store, which therefore lost a write."""
+    REPLICA_EXTRA = "replica_extra"
+    """The replica holds a product that the vector store does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one side holds of a register: its version and the digest of its content; None for a deleted row."""
+
+    version: SourceVersion | None
+    digest: str | None
+
+    @classmethod
+    def of(cls, version: SourceVersion | None, fields: Mapping[str, FieldValue] | None) -> Side:
+        """Digest the content."""
+        return cls(version, None if fields is None else canonical_digest(dict(fields)))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One register on which the truth and the vector store differ; `events` mend it."""
+
+    kind: Kind
+    register: Register
+    truth: Side | None
+    stored: Side | None
+    events: tuple[ChangeEvent, ...]
+
+
+def compare_row(held: FacetState | None, row: ChangeEvent, *, versioned: bool, now_us: int) -> Difference | None:
+    """Compare a row of the truth as it now is with the stored register; None where they agree.
+
+    `versioned` says that the row's version is the truth's own: a register that is stored at a higher version is then
+    newer than the truth was when it was read, and no difference.
+    """
+    values = None if held is None or held.is_tombstone else held.values()
+    wanted = None if row.fields is None else dict(row.fields)
+    if values == wanted:
+        return None
+    if held is not None and versioned and held.stamp.version > row.version:
+        return None
+    kind = Kind.EXTRA if wanted is None else Kind.MISSING if values is None else Kind.DIFFERENT
+    truth = Side.of(row.version if versioned else None, wanted)
+    event = ChangeEvent(
+        row.key, row.facet, winning_version(held, row.version, versioned=versioned), wanted, changed_at_us=now_us
+    )
+    return Difference(kind, (row.key, row.facet), truth, _side(held), (event,))
+
+
+def surplus_row(
+    register: Register, held: FacetState, *, read_at: SourceVersion | None, now_us: int
+) -> Difference | None:
+    """A living stored register that the truth has no row of; None where it was stored after the truth was read.
+
+    `read_at` is the position of the truth at which it was read, None where it has none.
+    """
+    if held.is_tombstone or (read_at is not None and held.stamp.version > read_at):
+        return None
+    key, facet = register
+    event = ChangeEvent(key, facet, next_version(held.stamp.version), None, changed_at_us=now_us)
+    return Difference(Kind.EXTRA, register, None, _side(held), (event,))
+
+
+def compare_change(state: ItemState | None, event: ChangeEvent) -> Difference | None:
+    """Whether a logged change is missing in the stored state; None where the state is at least as new.
+
+    The merge decides: a change that would alter the state was never merged into it. It mends itself by being sent again.
+    """
+    merged, outcome = (state or ItemState()).merge(event)
+    if outcome is not MergeOutcome.APPLIED and merged == (state or ItemState()):
+        return None
+    held = None if state is None else state.facets.get(event.facet)
+    kind = Kind.MISSING if held is None else Kind.DIFFERENT
+    return Difference(kind, (event.key, event.facet), Side.of(event.version, event.fields), _side(held), (event,))
+
+
+def winning_version(held: FacetState | None, truth: SourceVersion, *, versioned: bool) -> SourceVersion:
+    """The smallest version that wins over the stored register and belongs to the truth's epoch or a later one.
+
+    A truth that gives each row its own version gives a row that is not stored that version.
+    """
+    floor = truth if versioned and held is None else SourceVersion(truth.epoch, 0)
+    return floor if held is None else max(next_version(held.stamp.version), floor)
+
+
+def next_version(version: SourceVersion) -> SourceVersion:
+    """The version right above; the next epoch's first where the sequence is at its end."""
+    if version.sequence == MAX_SEQUENCE:
+        return SourceVersion.of(0, version.epoch + 1)
+    return SourceVersion.of(version.sequence + 1, version.epoch)
+
+
+def _side(held: FacetState | None) -> Side | None:
+    if held is None:
+        return None
+    return Side.of(held.stamp.version, None if held.is_tombstone else held.values())

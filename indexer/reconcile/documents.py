@@ -1,0 +1,32 @@
+"""Store against store: the text replica's documents beside the vector index's points. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from indexer.reconcile.compare import Kind
+from retrieval.vectors.port import PointPayload
+from schemas.building import state_digest
+from schemas.documents import SearchDocument
+from schemas.identity import SkuKey
+from schemas.merge import ItemState
+
+
+def compare_documents(
+    points: Mapping[SkuKey, PointPayload], documents: Mapping[SkuKey, SearchDocument]
+) -> dict[SkuKey, Kind]:
+    """How the replica's documents differ from these points, by product; products that agree are left out.
+
+    An equal revision of another state counts as outdated: publishing the product again mends it.
+    """
+    return {key: kind for key, point in points.items() if (kind := _difference(point, documents.get(key))) is not None}
+
+
+def _difference(point: PointPayload, document: SearchDocument | None) -> Kind | None:
+    if document is None:
+        return Kind.REPLICA_MISSING
+    if document.rev > point.rev:
+        return Kind.REPLICA_AHEAD
+    if document.rev == point.rev and document.state == state_digest(ItemState.from_bytes(point.state)):
+        return None
+    return Kind.REPLICA_OUTDATED

@@ -1,0 +1,71 @@
+"""What a reconciliation needs from outside, beside the two stores: the truth, and the ways to mend."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from schemas.changes import ChangeEvent
+from schemas.identity import SkuKey
+from schemas.version import SourceVersion
+
+
+class Truth(Protocol):
+    """Where the rows are that the stores should hold.
+
+    `exact`: the rows are all that there is now, so what is stored beyond them is too much; otherwise they are a history,
+    of which the stores must hold at least the merge. `versioned`: a row's version is the source's own. `facets` are the
+    names of the facets that it speaks of, `read_at` its position when it was read (None where it has none), `rejected`
+    how many rows could not be read so far; the three are known at the end of `pages`.
+    """
+
+    name: str
+    exact: bool
+    versioned: bool
+
+    @property
+    def facets(self) -> frozenset[str]:
+        """Names of facets, without instances."""
+        ...
+
+    @property
+    def read_at(self) -> SourceVersion | None:
+        """The source's position when it was read."""
+        ...
+
+    @property
+    def rejected(self) -> int:
+        """Rows that could not be read; each was logged."""
+        ...
+
+    def pages(self) -> AsyncIterator[Sequence[ChangeEvent]]:
+        """The rows, a page at a time; of several rows of one register the last counts.
+
+        Raises:
+            FerrofluxError: the truth cannot be read to its end.
+        """
+        ...
+
+
+class ChangeSink(Protocol):
+    """The change topic that the source itself writes to."""
+
+    async def send(self, events: Sequence[ChangeEvent]) -> None:
+        """Append events; durable when it returns.
+
+        Raises:
+            LogUnavailableError: the log did not take them all; sending them again is safe.
+        """
+        ...
+
+
+class Republisher(Protocol):
+    """The way of a stored product to the replicas."""
+
+    async def republish(self, keys: Sequence[SkuKey]) -> None:
+        """Publish the documents of products as the vector store holds them.
+
+        Raises:
+            RetryableError: a dependency failed; publishing them again is safe.
+        """
+        ...
