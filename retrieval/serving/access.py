@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 
 from retrieval.serving.problems import ForbiddenError, UnauthorizedError
-from schemas.identity import TenantId
+from schemas.identity import PROBE_TENANT, TenantId
 
 
 class Access:
@@ -38,18 +38,19 @@ class Access:
             raise ForbiddenError
 
     def visible(self, headers: Headers, tenants: Iterable[TenantId]) -> tuple[TenantId, ...]:
-        """Those of the tenants that the caller may know of.
+        """Those of the tenants that the caller may know of; the one of synthetic products is nobody's.
 
         Raises:
             UnauthorizedError: there is no key in the request.
             ForbiddenError: the key opens nothing.
         """
+        shown = [tenant for tenant in tenants if tenant != PROBE_TENANT]
         if self.is_open:
-            return tuple(tenants)
+            return tuple(shown)
         opened = self._opened(_presented(headers))
         if not opened:
             raise ForbiddenError("the key opens no tenant")
-        return tuple(tenant for tenant in tenants if tenant in opened)
+        return tuple(tenant for tenant in shown if tenant in opened)
 
     def _opened(self, presented: bytes) -> frozenset[TenantId]:
         # Every key is compared, in constant time each: the time taken tells nothing of which one was near.

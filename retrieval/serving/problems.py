@@ -118,7 +118,7 @@ def problem_response(
 
 def install_problem_handlers(app: FastAPI) -> None:
     """Make problems of everything that a route raises."""
-    app.add_exception_handler(FerrofluxError, _of_ferroflux)
+    app.add_exception_handler(FerrofluxError, of_ferroflux)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_http)
 
@@ -129,7 +129,8 @@ def internal_problem(request: Request) -> Response:
     return problem_response(request, status=500, code="internal_error", detail=detail)
 
 
-async def _of_ferroflux(request: Request, error: Exception) -> Response:
+async def of_ferroflux(request: Request, error: Exception) -> Response:
+    """The problem of an error of ours; what should not happen, and what names hosts, is told to the log only."""
     assert isinstance(error, FerrofluxError)
     status = next((status for kind, status in STATUS_BY_ERROR if isinstance(error, kind)), None)
     if status is None:
@@ -152,7 +153,7 @@ async def _of_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
     if any(entry["type"] == "json_invalid" for entry in found):
-        return await _of_ferroflux(request, MalformedBodyError())
+        return await of_ferroflux(request, MalformedBodyError())
     fields = [InvalidField(field=_place(entry["loc"]), detail=_sentence(entry)) for entry in found]
     detail = "; ".join(f"{field.field}: {field.detail}" if field.field else field.detail for field in fields[:5])
     return problem_response(request, status=422, code="invalid_request", detail=detail, errors=fields)
@@ -162,7 +163,7 @@ async def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _HTTP_CODES.get(error.status_code)
     if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's answer to a body that it could not read as JSON
-        return await _of_ferroflux(request, MalformedBodyError())
+        return await of_ferroflux(request, MalformedBodyError())
     if code is None:
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
     details = {

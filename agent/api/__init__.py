@@ -1,0 +1,1 @@
+"""The agent's HTTP face: chat, orders, health, and the chat page."""

@@ -1,0 +1,100 @@
+"""`/v1/chat`: a message and its answer, as one document or as a stream of events; a conversation, and its deletion."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from agent.api.context import AgentContext, Context
+from agent.api.events import event_stream
+from agent.api.models import KEY_PATTERN, ChatRequest, Deleted, Tenant
+from agent.api.openapi import PROBLEMS
+from agent.turn import THREAD_PATTERN, ThreadView, TurnReply, TurnRequest
+from retrieval.serving.problems import request_id
+from schemas.identity import TenantId
+
+EVENT_STREAM: Final = "text/event-stream"
+
+_DESCRIPTION: Final = (
+    "Answers one message of a conversation. With `Accept: text/event-stream` the same comes as server-sent events: "
+    "`planner` and `tool` for the steps, then `reply` with the whole answer, or `problem`. With an `Idempotency-Key`, a "
+    "message that is sent again gets the answer it had, and nothing is done twice."
+)
+_EVENTS: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}}}
+
+Key = Annotated[str, Header(alias="Idempotency-Key", pattern=KEY_PATTERN, description="The same for the same request.")]
+ThreadPath = Annotated[str, Path(pattern=THREAD_PATTERN)]
+
+router = APIRouter(tags=["chat"], responses=PROBLEMS)
+
+
+@router.post("/v1/chat", summary="One message", description=_DESCRIPTION, response_model=TurnReply, responses=_EVENTS)
+async def post_chat(
+    request: Request, body: ChatRequest, context: Context, key: Key | None = None
+) -> Response | TurnReply:
+    """Answer one message."""
+    context.access.check(request.headers, TenantId(body.tenant))
+    turn = body.to_turn(key or "")
+    if EVENT_STREAM not in request.headers.get("Accept", ""):
+        with context.in_flight:
+            return await context.chat.turn(turn, request_id=request_id(request), headers=request.headers)
+    events = event_stream(request, _stream(request, turn, context))
+    # The first event is awaited before the answer begins: what is wrong with the request is still a proper problem.
+    first = await anext(events)
+    return StreamingResponse(_from_first(first, events), media_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
+
+
+@router.get("/v1/chat/{thread}", summary="One conversation")
+async def get_chat(
+    request: Request, thread: ThreadPath, tenant: Annotated[Tenant, Query()], context: Context
+) -> ThreadView:
+    """The newest messages, the last answer, and where the conversation stands."""
+    context.access.check(request.headers, TenantId(tenant))
+    return await context.chat.view(TenantId(tenant), thread)
+
+
+@router.get("/v1/chat/{thread}/trace", summary="How each turn went")
+async def get_trace(
+    request: Request, thread: ThreadPath, tenant: Annotated[Tenant, Query()], context: Context
+) -> list[dict[str, object]]:
+    """Per turn: planner, tool calls with arguments and outcomes, tokens, time by step."""
+    context.access.check(request.headers, TenantId(tenant))
+    turns = await context.chat.traces(TenantId(tenant), thread)
+    return [{"message": turn.message, "reply": turn.reply.text, **turn.trace} for turn in turns]
+
+
+@router.delete("/v1/chat/{thread}", summary="Delete a conversation", status_code=204)
+async def delete_chat(
+    request: Request, thread: ThreadPath, tenant: Annotated[Tenant, Query()], context: Context
+) -> None:
+    """Its messages, state and traces are gone; an unconfirmed order is withdrawn, a submitted one stays."""
+    context.access.check(request.headers, TenantId(tenant))
+    await context.chat.delete(TenantId(tenant), thread)
+
+
+@router.delete("/v1/chat", summary="Delete a customer's conversations")
+async def delete_customer(
+    request: Request,
+    tenant: Annotated[Tenant, Query()],
+    customer: Annotated[str, Query(min_length=1, max_length=128)],
+    context: Context,
+) -> Deleted:
+    """All conversations that named this customer."""
+    context.access.check(request.headers, TenantId(tenant))
+    return Deleted(threads=await context.chat.delete_customer(TenantId(tenant), customer))
+
+
+async def _stream(request: Request, turn: TurnRequest, context: AgentContext) -> AsyncIterator[tuple[str, str]]:
+    with context.in_flight:
+        async for event in context.chat.stream(turn, request_id=request_id(request), headers=request.headers):
+            yield (
+                event.kind,
+                event.reply.model_dump_json() if event.reply is not None else event.model_dump_json(exclude={"reply"}),
+            )
+
+
+async def _from_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for event in rest:
+        yield event

@@ -1,0 +1,100 @@
+"""`/v1/orders`: a tenant's orders, one of them, and its confirmation."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Request
+
+from agent.api.context import Context
+from agent.api.models import KEY_PATTERN, Confirmed, ConfirmRequest, Tenant
+from agent.api.openapi import PROBLEMS
+from agent.orders.model import Order, OrderStatus, order_id
+from retrieval.serving.problems import request_id
+from schemas.api.orders import OrderLineView, OrderList, OrderView
+from schemas.api.times import instant
+from schemas.identity import TenantId
+
+router = APIRouter(tags=["orders"], responses=PROBLEMS)
+
+OrderPath = Annotated[str, Path(min_length=8, max_length=64)]
+
+
+@router.get("/v1/orders", summary="Orders, newest first")
+async def get_orders(
+    request: Request,
+    tenant: Annotated[Tenant, Query()],
+    context: Context,
+    thread: Annotated[str | None, Query(max_length=64)] = None,
+    customer: Annotated[str | None, Query(max_length=128)] = None,
+    status: OrderStatus | None = None,
+    after: Annotated[str, Query(max_length=64)] = "",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> OrderList:
+    """The tenant's orders, of one conversation, customer or status where asked for."""
+    context.access.check(request.headers, TenantId(tenant))
+    page = await context.chat.orders(
+        TenantId(tenant), thread=thread, customer=customer, status=status, after=after, limit=limit
+    )
+    return OrderList(orders=tuple(order_view(order) for order in page.orders), next=page.cursor)
+
+
+@router.get("/v1/orders/{order}", summary="One order")
+async def get_order(
+    request: Request, order: OrderPath, tenant: Annotated[Tenant, Query()], context: Context
+) -> OrderView:
+    """The order with its lines."""
+    context.access.check(request.headers, TenantId(tenant))
+    return order_view(await context.chat.order(TenantId(tenant), order_id(order)))
+
+
+@router.post("/v1/orders/{order}/confirm", summary="Confirm an order")
+async def confirm_order(
+    request: Request,
+    order: OrderPath,
+    body: ConfirmRequest,
+    context: Context,
+    key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=KEY_PATTERN)] = None,
+) -> Confirmed:
+    """Submit the order as it was shown: once, however often this is called.
+
+    Where a price or a line has changed since, 409 says so and nothing is submitted; the conversation shows the order anew.
+    """
+    context.access.check(request.headers, TenantId(body.tenant))
+    with context.in_flight:
+        confirmed, reply = await context.chat.confirm(
+            TenantId(body.tenant), order_id(order), body.digest, key=key or "", request_id=request_id(request)
+        )
+    return Confirmed(order=order_view(confirmed), first=reply is not None, reply=reply)
+
+
+def order_view(order: Order) -> OrderView:
+    """The order on the wire."""
+    return OrderView(
+        order_id=order.order_id,
+        tenant=order.tenant,
+        thread=order.thread,
+        customer=order.customer,
+        status=order.status.value,
+        digest=order.digest,
+        currency=order.currency,
+        lines=tuple(
+            OrderLineView(
+                position=position,
+                sku=line.sku,
+                title=line.title,
+                quantity=line.quantity,
+                unit=line.unit,
+                pack=line.pack,
+                price_shown=line.price_shown,
+                price=line.price,
+                stock=line.stock,
+                amount=line.amount,
+                notices=tuple(notice.value for notice in line.notices),
+            )
+            for position, line in enumerate(order.lines, start=1)
+        ),
+        total=order.total,
+        unpriced=order.unpriced,
+        created_at=instant(order.created_us),
+        submitted_at=instant(order.submitted_us or 0),
+        published_at=instant(order.published_us or 0),
+    )

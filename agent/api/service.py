@@ -1,0 +1,251 @@
+"""The chat as the HTTP face and the terminal use it: a turn with its replay, its record and its figures; orders; threads.
+
+request ── answered before under this key? ──▶ that answer
+             │ no
+             └─▶ runtime (one turn at a time in a thread) ─▶ turn log ─▶ metrics, span, one log line
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+import structlog
+
+from agent.api.models import request_digest
+from agent.checkpoints.errors import store_failures_as_ours
+from agent.errors import ThreadNotFoundError
+from agent.observation.metrics import AgentMetrics
+from agent.observation.spans import TurnSpans
+from agent.observation.trace import log_fields, trace_of
+from agent.orders.errors import OrderChangedError
+from agent.orders.model import Order, OrderStatus
+from agent.orders.store import OrderPage, OrderStore
+from agent.threads.log import LoggedTurn, TurnLog
+from agent.threads.registry import ThreadName, ThreadRegistry
+from agent.turn import OrderConfirmation, ThreadView, TurnEvent, TurnReply, TurnRequest
+from schemas.errors import FerrofluxError, InvalidRequestError, RetryableError
+from schemas.identity import TenantId
+
+log = structlog.get_logger(__name__)
+
+
+class ReusedKeyError(InvalidRequestError):
+    """This idempotency key was used for another request of the same conversation. Take a new key for a new request."""
+
+    code = "idempotency_key_reused"
+
+
+class TurnTimeoutError(RetryableError):
+    """The turn took too long and was stopped. Send the same message again: what it had done is not done twice."""
+
+    code = "turn_timeout"
+
+
+class Runtime(Protocol):
+    """The agent itself: `agent.graph.AgentRuntime`."""
+
+    async def turn(self, request: TurnRequest) -> TurnReply:
+        """Answer one message."""
+        ...
+
+    def stream(self, request: TurnRequest) -> AsyncIterator[TurnEvent]:
+        """Answer one message, with the steps on the way; the last event holds the reply."""
+        ...
+
+    async def view(self, tenant: TenantId, thread: str) -> ThreadView:
+        """A conversation as it stands."""
+        ...
+
+
+class ChatService:
+    """One process's chat. Every call names the tenant; who may name which was checked before."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        turns: TurnLog,
+        threads: ThreadRegistry,
+        orders: OrderStore,
+        metrics: AgentMetrics,
+        spans: TurnSpans,
+        *,
+        turn_s: float,
+    ) -> None:
+        self._runtime = runtime
+        self._turns = turns
+        self._threads = threads
+        self._orders = orders
+        self._metrics = metrics
+        self._spans = spans
+        self._turn_s = turn_s
+
+    async def turn(
+        self, request: TurnRequest, *, request_id: str = "", headers: Mapping[str, str] | None = None
+    ) -> TurnReply:
+        """Answer one message, or give the answer that its key had.
+
+        Raises:
+            ReusedKeyError: the key belongs to another request.
+            FerrofluxError: the message is not one, the thread is busy or full, or a store is away.
+        """
+        events = self.stream(request, request_id=request_id, headers=headers)
+        reply: TurnReply | None = None
+        async for event in events:
+            reply = event.reply
+        assert reply is not None
+        return reply
+
+    async def stream(
+        self, request: TurnRequest, *, request_id: str = "", headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[TurnEvent]:
+        """The same with the steps on the way; the last event holds the reply. Raises as `turn`."""
+        tenant = TenantId(request.tenant)
+        before = await self._answered(tenant, request)
+        if before is not None:
+            self._metrics.replayed()
+            yield TurnEvent(kind="reply", reply=before)
+            return
+        started_ns = time.time_ns()
+        reply: TurnReply | None = None
+        try:
+            with store_failures_as_ours():
+                async with asyncio.timeout(self._turn_s):
+                    async for event in self._runtime.stream(request):
+                        if event.reply is None:
+                            yield event
+                        else:
+                            reply = event.reply
+        except TimeoutError as error:
+            self._metrics.failed(TurnTimeoutError.code)
+            raise TurnTimeoutError from error
+        except FerrofluxError as error:
+            self._metrics.failed(error.code)
+            raise
+        assert reply is not None
+        await self._record(request, reply, started_ns, request_id, headers or {})
+        yield TurnEvent(kind="reply", reply=reply)
+
+    async def view(self, tenant: TenantId, thread: str) -> ThreadView:
+        """A conversation.
+
+        Raises:
+            ThreadNotFoundError: the tenant has no such thread.
+        """
+        with store_failures_as_ours():
+            return await self._runtime.view(tenant, thread)
+
+    async def traces(self, tenant: TenantId, thread: str) -> list[LoggedTurn]:
+        """The turns of a conversation with their traces.
+
+        Raises:
+            ThreadNotFoundError: the tenant has no such thread.
+        """
+        turns = await self._turns.of_thread(tenant, thread)
+        if not turns:
+            raise ThreadNotFoundError
+        return turns
+
+    async def delete(self, tenant: TenantId, thread: str) -> None:
+        """Delete a conversation.
+
+        Raises:
+            ThreadNotFoundError: the tenant has no such thread.
+        """
+        name = ThreadName(tenant, thread)
+        if not await self._threads.exists(name):
+            raise ThreadNotFoundError
+        await self._threads.delete([name])
+        log.info("threads deleted", tenant=tenant, threads=1)
+
+    async def delete_customer(self, tenant: TenantId, customer: str) -> int:
+        """Delete all conversations of one customer; returns how many there were."""
+        names = await self._threads.of_customer(tenant, customer)
+        await self._threads.delete(names)
+        log.info("threads deleted", tenant=tenant, threads=len(names))
+        return len(names)
+
+    async def order(self, tenant: TenantId, order_id: str) -> Order:
+        """One order.
+
+        Raises:
+            OrderNotFoundError: the tenant has none of that id.
+        """
+        return await self._orders.get(tenant, order_id)
+
+    async def orders(
+        self,
+        tenant: TenantId,
+        *,
+        thread: str | None,
+        customer: str | None,
+        status: OrderStatus | None,
+        after: str,
+        limit: int,
+    ) -> OrderPage:
+        """Orders, newest first."""
+        return await self._orders.page(
+            tenant, thread=thread, customer=customer, status=status, after=after, limit=limit
+        )
+
+    async def confirm(
+        self, tenant: TenantId, order_id: str, digest: str, *, key: str = "", request_id: str = ""
+    ) -> tuple[Order, TurnReply | None]:
+        """Submit an order as it was shown. One that is submitted already is given back as it is, without a reply.
+
+        Raises:
+            OrderNotFoundError: the tenant has none of that id.
+            OrderChangedError: it is not what was shown; the person has to see it again.
+        """
+        order = await self._orders.get(tenant, order_id)
+        if order.status is OrderStatus.SUBMITTED:
+            return order, None
+        request = TurnRequest(
+            tenant=tenant,
+            thread=order.thread,
+            key=key,
+            customer=order.customer,
+            confirm=OrderConfirmation(order_id=order_id, digest=digest),
+        )
+        reply = await self.turn(request, request_id=request_id)
+        order = await self._orders.get(tenant, order_id)
+        if order.status is not OrderStatus.SUBMITTED:
+            raise OrderChangedError
+        return order, reply
+
+    async def _answered(self, tenant: TenantId, request: TurnRequest) -> TurnReply | None:
+        if not request.key:
+            return None
+        before = await self._turns.by_key(tenant, request.thread, request.key)
+        if before is None:
+            return None
+        if before.request_digest != request_digest(request):
+            raise ReusedKeyError
+        return before.reply
+
+    async def _record(
+        self, request: TurnRequest, reply: TurnReply, started_ns: int, request_id: str, headers: Mapping[str, str]
+    ) -> None:
+        finished_ns = time.time_ns()
+        seconds = (finished_ns - started_ns) / 1e9
+        trace = trace_of(reply, request_id=request_id, seconds=seconds)
+        turn = LoggedTurn(
+            number=reply.turn,
+            idempotency_key=request.key,
+            request_digest=request_digest(request),
+            message=request.message,
+            reply=reply,
+            trace=trace,
+            started_us=started_ns // 1000,
+            finished_us=finished_ns // 1000,
+        )
+        try:
+            await self._turns.record(TenantId(request.tenant), request.thread, request.customer, turn)
+        except RetryableError as error:
+            # The turn has happened and the person gets the answer; its state is in the checkpoint.
+            log.error("turn not recorded", tenant=request.tenant, code=error.code)  # noqa: TRY400 - no defect of ours
+        self._metrics.turned(reply, seconds)
+        self._spans.record(reply, started_ns=started_ns, finished_ns=finished_ns, headers=headers)
+        log.info("turn answered", tenant=request.tenant, characters=len(request.message), **log_fields(trace))

@@ -1,0 +1,93 @@
+"""Prometheus metrics of the agent. No label holds a tenant, a thread, a SKU or a word of a message."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from agent.orders.outbox import Backlog
+from agent.turn import TurnReply
+from retrieval.serving.exposition import exposition
+
+_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class AgentMetrics:
+    """All metrics of one agent process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._requests = Counter(
+            "ferroflux_agent_http_requests", "HTTP requests.", ["method", "route", "status"], registry=registry
+        )
+        self._request_seconds = Histogram(
+            "ferroflux_agent_http_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=registry
+        )
+        self._turns = Counter("ferroflux_agent_turns", "Turns answered.", ["planner", "bypassed"], registry=registry)
+        self._turn_seconds = Histogram(
+            "ferroflux_agent_turn_seconds", "Time of a turn.", ["planner"], buckets=_SECONDS, registry=registry
+        )
+        self._tools = Counter("ferroflux_agent_tool_calls", "Tool calls.", ["tool", "outcome"], registry=registry)
+        self._fallbacks = Counter(
+            "ferroflux_agent_planner_fallbacks", "Turns that another planner answered.", ["reason"], registry=registry
+        )
+        self._tokens = Counter("ferroflux_agent_model_tokens", "Tokens of models.", ["direction"], registry=registry)
+        self._cost = Counter(
+            "ferroflux_agent_model_cost", "Cost of models, in the prices' currency.", registry=registry
+        )
+        self._replays = Counter("ferroflux_agent_replays", "Turns answered from an earlier answer.", registry=registry)
+        self._failures = Counter("ferroflux_agent_turn_failures", "Turns that failed.", ["code"], registry=registry)
+        self._submissions = Counter("ferroflux_agent_submissions", "Orders submitted.", registry=registry)
+        self._backlog = Gauge(
+            "ferroflux_agent_outbox_pending",
+            "Submitted orders that the log has still to get.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._in_flight = Gauge(
+            "ferroflux_agent_turns_in_flight", "Turns being answered.", registry=registry, multiprocess_mode="livesum"
+        )
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one HTTP answer; status 0 is a connection that ended without one."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def turned(self, reply: TurnReply, seconds: float) -> None:
+        """Count one turn with its tools, tokens and fallback."""
+        metadata = reply.metadata
+        planner = metadata.planner or "none"
+        self._turns.labels(planner, str(metadata.llm_bypassed).lower()).inc()
+        self._turn_seconds.labels(planner).observe(seconds)
+        for tool in metadata.tools:
+            self._tools.labels(tool.name, "ok" if tool.ok else tool.reason or "failed").inc()
+        if metadata.degraded:
+            self._fallbacks.labels(metadata.degraded).inc()
+        self._tokens.labels("input").inc(metadata.input_tokens)
+        self._tokens.labels("output").inc(metadata.output_tokens)
+        self._cost.inc(float(metadata.cost))
+
+    def replayed(self) -> None:
+        """Count one turn that had been answered before."""
+        self._replays.inc()
+
+    def failed(self, code: str) -> None:
+        """Count one turn that failed."""
+        self._failures.labels(code).inc()
+
+    def submitted(self) -> None:
+        """Count one order, at its first submission."""
+        self._submissions.inc()
+
+    def in_flight(self, turns: int) -> None:
+        """How many turns this process holds."""
+        self._in_flight.set(turns)
+
+    def backlog(self, backlog: Backlog) -> None:
+        """What the outbox holds."""
+        self._backlog.set(backlog.pending)
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return exposition(self._registry)
