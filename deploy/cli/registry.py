@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 RUN_PANEL: Final = "Run"
 USE_PANEL: Final = "Use"
+OPERATE_PANEL: Final = "Operate"
 CHECK_PANEL: Final = "Check"
 LEARN_PANEL: Final = "Learn"
 
@@ -35,9 +36,17 @@ COMMANDS: Final = (
     CommandEntry("produce", "deploy.cli.use.produce", "Send one change of one product.", USE_PANEL),
     CommandEntry("search", "deploy.cli.use.search", "Search, and see why each product was found.", USE_PANEL),
     CommandEntry("status", "deploy.cli.use.status", "Show counts, lag and freshness of a running system.", USE_PANEL),
+    CommandEntry("reconcile", "deploy.cli.operate.reconcile", "Compare the stores with the truth, and mend what differs.", OPERATE_PANEL),
+    CommandEntry("dlq", "deploy.cli.operate.dlq", "List, show, redrive and discard dead letters.", OPERATE_PANEL, group=True),
+    CommandEntry("replay", "deploy.cli.operate.replay", "Take a stretch of the change log in again.", OPERATE_PANEL),
+    CommandEntry("gc", "deploy.cli.operate.gc", "Remove tombstones that no replay can reach any more.", OPERATE_PANEL),
+    CommandEntry("snapshot", "deploy.cli.operate.snapshot", "Take, list, verify and restore snapshots of the text replica.", OPERATE_PANEL, group=True),
+    CommandEntry("probe", "deploy.cli.use.probe", "Measure how long a change takes to be searchable, now.", USE_PANEL),
     CommandEntry("doctor", "deploy.cli.doctor.command", "Say what is missing here, and how to get it.", CHECK_PANEL),
     CommandEntry("events", "deploy.cli.events", "Check files of change events before you send them.", CHECK_PANEL, group=True),
     CommandEntry("eval", "deploy.cli.lab.evaluate", "Measure search quality on judged queries.", LEARN_PANEL),
+    CommandEntry("tune", "deploy.cli.lab.tune", "Choose fusion settings on judged queries.", LEARN_PANEL),
+    CommandEntry("calibrate", "deploy.cli.lab.calibrate", "Calibrate the routes on judged queries.", LEARN_PANEL),
     CommandEntry("version", "deploy.cli.version", "Print the version and those of the engines.", CHECK_PANEL),
 )  # fmt: skip
 

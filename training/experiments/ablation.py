@@ -1,7 +1,6 @@
 """The ablation table: what each stage is worth, told by the figures without it.
 
-The stages are read off the settings: a retriever is switched off by weight 0, anything with a switch named `enabled` by
-that switch. A stage that is added to the search is in the table without a word here.
+The stages are read off the settings: a retriever is switched off by weight 0, anything with a switch by that switch. A stage that is added to the search is in the table without a word here.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from training.systems.port import SearchSystem
 from training.systems.settings import LabSettings, setting_values
 
 _WEIGHTS: Final = "search.weights."
-_SWITCH: Final = ".enabled"
+_SEARCH: Final = "search."
 
 OnProgress = Callable[[float, str], None]
 
@@ -38,8 +37,8 @@ def stages(settings: LabSettings) -> list[Stage]:
     for name, value in setting_values(settings):
         if name.startswith(_WEIGHTS) and value and name != f"{_WEIGHTS}{RetrieverName.LIST}":
             found.append(Stage(f"retriever {name.removeprefix(_WEIGHTS)}", {name: 0.0}))
-        elif name.startswith("search.") and name.endswith(_SWITCH) and value is True:
-            found.append(Stage(name.removeprefix("search.").removesuffix(_SWITCH), {name: False}))
+        elif name.startswith(_SEARCH) and value is True:
+            found.append(Stage(name.removeprefix(_SEARCH), {name: False}))
     return found
 
 

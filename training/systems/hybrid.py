@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.port import TextEncoder
@@ -51,6 +51,7 @@ class HybridSystem:
         return RankedAnswer(
             skus=tuple(str(hit.document.sku) for hit in result.hits),
             found_by={str(hit.document.sku): _ranks(hit) for hit in result.hits},
+            raw_scores=_raw_scores(result.hits),
             low_confidence=_low_confidence(result),
             milliseconds=result.timings_ms,
             degraded=tuple(map(str, result.degraded)),
@@ -63,6 +64,14 @@ class HybridSystem:
 
 def _ranks(hit: Hit) -> Mapping[str, int]:
     return {str(signal.retriever): signal.rank for signal in hit.signals}
+
+
+def _raw_scores(hits: Sequence[Hit]) -> Mapping[str, Mapping[int, float]]:
+    scores: dict[str, dict[int, float]] = {}
+    for hit in hits:
+        for signal in hit.signals:
+            scores.setdefault(str(signal.retriever), {})[signal.rank] = signal.raw_score
+    return scores
 
 
 def _low_confidence(result: SearchResult) -> bool | None:

@@ -13,13 +13,15 @@ from schemas.identity import TenantId
 class RankedAnswer:
     """An answer to one query.
 
-    `skus` are best first. `found_by` says for some of them which retriever had them at which rank (from 1).
+    `skus` are best first. `found_by` says for some of them which retriever had them at which rank (from 1), `raw_scores`
+    by retriever and rank which score that was.
     `low_confidence` is whether the system itself doubts that the catalogue has an answer; None where it never says.
     `milliseconds` has the time by stage, `total` among them.
     """
 
     skus: tuple[str, ...]
     found_by: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    raw_scores: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     low_confidence: bool | None = None
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     degraded: tuple[str, ...] = ()

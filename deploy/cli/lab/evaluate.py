@@ -1,5 +1,7 @@
 """`ferroflux eval`: search quality on judged queries, with intervals, beside baselines and other settings."""
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -36,6 +38,8 @@ from training.systems.settings import LabSettings, setting_values
 
 app = typer.Typer(rich_markup_mode="markdown")
 
+_PAGE: Final = 110
+"""Columns of a table that goes to a file."""
 _COLUMNS: Final = (TOP_1, TOP_5, NDCG_10, MRR, RECALL_100)
 
 _SETTINGS: Final = "\n".join(f"    {name} = {value}\n" for name, value in setting_values(LabSettings()))
@@ -111,7 +115,7 @@ def evaluate(
         latency=latency or report is not None,
     )
     experiment = Evaluation(plan, request.steps(Console(stderr=True))).carry_out()
-    _show(Console(), experiment)
+    _show(Console(width=None if sys.stdout.isatty() else _PAGE), experiment)
     if report is not None:
         _write(experiment, report)
     print(orjson.dumps(experiment.as_json()).decode())
@@ -152,5 +156,5 @@ def _show(console: Console, experiment: Experiment) -> None:
     console.print(table)
 
 
-def _add(table: Table, name: str, means: dict[str, float], p_values: dict[str, float]) -> None:
+def _add(table: Table, name: str, means: Mapping[str, float], p_values: Mapping[str, float]) -> None:
     table.add_row(name, "", *(f"{means[metric]:.3f} [dim]({p_values[metric]:.3f})[/]" for metric in _COLUMNS))
