@@ -18,8 +18,12 @@ from typing import Final, TypeVar
 
 import structlog
 
+from query_api.aliases.watch import AliasWatch
 from query_api.freshness import FreshnessWindow, Load
 from query_api.status_file import STATUS_FILE, ReplicaStatus, read_status
+from retrieval.aliases.file import AliasFile
+from retrieval.aliases.live import LiveAliases
+from retrieval.aliases.shipped import shipped_aliases
 from retrieval.encoders.port import TextEncoder
 from retrieval.search.hybrid import Analyse, HybridSearcher
 from retrieval.search.settings import SearchSettings
@@ -82,6 +86,9 @@ class Worker:
         self._status: ReplicaStatus | None = None
         self._status_stamp: tuple[int, int] = (0, 0)
         self._status_read_at = 0.0
+        self.aliases = LiveAliases(shipped_aliases())
+        folder = stores.replica_folder
+        self._alias_watch = AliasWatch(AliasFile(folder) if folder is not None else None, self.aliases)
         self.freshness = FreshnessWindow(pace.freshness_window_s)
 
     async def start(self) -> None:
@@ -165,6 +172,7 @@ class Worker:
             reader=self._reader,
             analyse=self._stores.analyse,
             settings=self._search,
+            aliases=self.aliases,
         )
         # The first query of a fresh worker should not pay for lazy initialisation.
         await self.off_loop(lambda: encoder.encode_queries(["ferroflux"]))
@@ -233,6 +241,7 @@ class Worker:
         if folder is None or time.monotonic() - self._status_read_at < _STATUS_EVERY_S:
             return
         self._status_read_at = time.monotonic()
+        await self.off_loop(self._alias_watch.look)
         try:
             facts = (folder / STATUS_FILE).stat()
         except FileNotFoundError:

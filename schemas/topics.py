@@ -24,6 +24,7 @@ class TopicNames(BaseModel):
         description="Change events of bulk loads and snapshots: taken when no live change waits.",
     )
     documents: str = Field("catalog.documents", description="Compacted: the newest document of every SKU.")
+    aliases: str = Field("catalog.aliases", description="Compacted: the newest version of every alias entry.")
     dead_letters: str = Field("warehouse.changes.dlq", description="Records that could not be processed, with reasons.")
 
     @property

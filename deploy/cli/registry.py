@@ -35,6 +35,7 @@ COMMANDS: Final = (
     CommandEntry("ingest", "deploy.cli.use.ingest", "Load a catalogue file (CSV, JSON lines, Parquet).", USE_PANEL),
     CommandEntry("produce", "deploy.cli.use.produce", "Send one change of one product.", USE_PANEL),
     CommandEntry("search", "deploy.cli.use.search", "Search, and see why each product was found.", USE_PANEL),
+    CommandEntry("aliases", "deploy.cli.use.aliases", "List, import, propose and approve a shop's vocabulary.", USE_PANEL, group=True),
     CommandEntry("status", "deploy.cli.use.status", "Show counts, lag and freshness of a running system.", USE_PANEL),
     CommandEntry("reconcile", "deploy.cli.operate.reconcile", "Compare the stores with the truth, and mend what differs.", OPERATE_PANEL),
     CommandEntry("dlq", "deploy.cli.operate.dlq", "List, show, redrive and discard dead letters.", OPERATE_PANEL, group=True),

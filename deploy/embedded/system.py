@@ -27,6 +27,8 @@ from deploy.embedded.intake.intake import ChangeIntake
 from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal, WatchedWriter
 from deploy.embedded.loop_thread import LoopThread
 from deploy.embedded.narrator import Narrator
+from deploy.embedded.operations.http import operations_router
+from deploy.embedded.operations.operations import EmbeddedOperations
 from deploy.embedded.publishing import PacedPublisher
 from deploy.embedded.recovery.reconcile import reconcile
 from deploy.embedded.recovery.replay import replay
@@ -35,13 +37,17 @@ from deploy.embedded.settings import EmbeddedOptions, EmbeddedSettings
 from deploy.embedded.storage.endpoint import Endpoint
 from deploy.embedded.storage.ownership import Ownership, PreviousStop
 from indexer.bootstrap import build_indexer
+from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.service.app import IndexerApp
+from indexer.service.clock import SystemClock
+from query_api.aliases.tailer import AliasTailer
 from query_api.bootstrap import build_app
 from query_api.replica.backoff import Backoff
 from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.tailer import ReplicaTailer
 from query_api.status_file import STATUS_FILE
+from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.serving.access import Access
@@ -80,6 +86,7 @@ class EmbeddedSystem:
     settings: EmbeddedSettings = field(init=False)
     encoder: TextEncoder = field(init=False)
     journal: SqliteChangeJournal = field(init=False)
+    dead_letters: DeadLetterFile = field(init=False)
     vectors: EdgeIndex = field(init=False)
     reader: TextIndexReader = field(init=False)
     broker: EmbeddedBroker = field(init=False)
@@ -88,6 +95,7 @@ class EmbeddedSystem:
     _tailing: asyncio.Task[None] = field(init=False)
     intake: ChangeIntake = field(init=False)
     server: EmbeddedServer = field(init=False)
+    _parser: EventParser = field(init=False)
     _thread: LoopThread = field(init=False)
     _changes: LogEnds = field(init=False)
     _documents: LogEnds = field(init=False)
@@ -158,7 +166,7 @@ class EmbeddedSystem:
             self._stack.push_async_callback(self.broker.stop)
             self.settings = EmbeddedSettings.of(self.options, self.broker)
             topics = self.settings.kafka.topics
-            await self.broker.create_topics([*topics.consumed, topics.documents, topics.dead_letters])
+            await self.broker.create_topics([*topics.consumed, topics.documents, topics.aliases, topics.dead_letters])
         with self.narrator.step("loading the text encoder") as step:
             self.encoder = await asyncio.to_thread(load_encoder, self.settings.indexer.encoder)
             revision = self.encoder.revision
@@ -166,6 +174,10 @@ class EmbeddedSystem:
         with self.narrator.step("opening the stores") as step:
             self.journal = SqliteChangeJournal.open(self.options.directory.journal)
             self._stack.push_async_callback(self.journal.close)
+            self.dead_letters = await DeadLetterFile.open(
+                self.options.directory.dead_letters, self.settings.kafka.topics.dead_letters, clock=SystemClock()
+            )
+            self._stack.push_async_callback(self.dead_letters.close)
             self.vectors = await EdgeIndex.open(self.settings.vectors)
             self._stack.push_async_callback(self.vectors.close)
             await self.vectors.prepare(self.encoder.revision)
@@ -188,6 +200,18 @@ class EmbeddedSystem:
         )
         self._tailing = asyncio.create_task(self.tailer.run(), name="replica-tailer")
         self._stack.push_async_callback(self._stop_tailer)
+        aliases = AliasTailer(
+            AliasFile(self.options.directory.text),
+            lambda: KafkaDocumentLog(
+                self.settings.kafka,
+                self.settings.tail,
+                log_id=self.broker.log_id,
+                topic=self.settings.kafka.topics.aliases,
+            ),
+            backoff=Backoff(self.settings.tail.retry_first_s, self.settings.tail.retry_most_s),
+        )
+        aliases.start()
+        self._stack.push_async_callback(aliases.stop)
         # The search worker takes a replica for whole when it is reported as such: let the first report be there.
         while self.tailer.not_ready or not (self.options.directory.text / STATUS_FILE).exists():
             await asyncio.wait({self._tailing}, timeout=_LOOK_AGAIN_S)
@@ -197,6 +221,7 @@ class EmbeddedSystem:
     async def _build_indexer(self) -> None:
         settings = self.settings.indexer
         mapping = load_mapping(settings.mapping, settings.default_tenant)
+        self._parser = EventParser(mapping, settings.default_tenant)
         self._thread = LoopThread("indexer")
         self._stack.push_async_callback(self._thread.stop)
 
@@ -207,11 +232,12 @@ class EmbeddedSystem:
                 settings,
                 index=self.vectors,
                 encoder=self.encoder,
-                parser=EventParser(mapping, settings.default_tenant),
+                parser=self._parser,
                 compose=partial(build_document, policy=mapping.policy),
                 journal=WatchedJournal(self.journal, self.progress),
                 log_id=self.broker.log_id,
                 pace=lambda publisher: PacedPublisher(publisher, ends, self.progress),
+                bury=lambda sink: KeptDeadLetterSink(self.dead_letters, sink, clock=SystemClock()),
                 verify=False,
             )
             await app.prepare()
@@ -250,12 +276,11 @@ class EmbeddedSystem:
             )
             await producer.start()
             self._stack.push_async_callback(producer.stop)
-            self.intake = ChangeIntake(
-                producer, self.settings.kafka.topics, self.progress, self._until_searchable
-            )
+            self.intake = ChangeIntake(producer, self.settings.kafka.topics, self.progress, self._until_searchable)
             app = build_app(self.settings.api, vectors=self.vectors, encoder=self.encoder, reader=self.reader)
             access = Access(self.settings.api.http.api_keys)
             app.include_router(changes_router(self.intake, access, self.default_tenant))
+            app.include_router(operations_router(self._operations(producer), access))
             self._stack.push_async_callback(self.server.stop)
             # The group's first rebalance takes three seconds by librdkafka's own clock; searches need not wait for it.
             await asyncio.gather(
@@ -263,6 +288,22 @@ class EmbeddedSystem:
                 self.server.start(app, grace_s=self.settings.api.http.shutdown_s),
             )
         Endpoint(pid=os.getpid(), url=self.server.url, kafka=self.broker.address).publish(self.options.directory)
+
+    def _operations(self, producer: AIOKafkaProducer) -> EmbeddedOperations:
+        return EmbeddedOperations(
+            directory=self.options.directory,
+            topics=self.settings.kafka.topics,
+            producer=producer,
+            progress=self.progress,
+            thread=self._thread,
+            pipeline=self.indexer.pipeline,
+            parser=self._parser,
+            index=self.vectors,
+            journal=self.journal,
+            reader=self.reader,
+            dead_letters=self.dead_letters,
+            until_searchable=self._until_searchable,
+        )
 
     async def _until_searchable(self) -> None:
         await self._documents.reached(self.progress, Stage.READABLE)

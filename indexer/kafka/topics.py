@@ -90,7 +90,8 @@ class TopicAdmin:
         try:
             existing = set(await self._client.list_topics())
             wanted = dict.fromkeys(names.consumed, _CHANGES_CONFIG)
-            wanted |= {names.documents: _DOCUMENTS_CONFIG, names.dead_letters: _DEAD_LETTERS_CONFIG}
+            wanted |= dict.fromkeys((names.documents, names.aliases), _DOCUMENTS_CONFIG)
+            wanted |= {names.dead_letters: _DEAD_LETTERS_CONFIG}
             absent = [name for name in wanted if name not in existing]
             if absent and not self._settings.create_topics:
                 raise ConfigurationError(

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from query_api.http import items, operations, page
+from query_api.http import items, language, operations, page
 from query_api.http.context import ApiContext
 from query_api.http.metrics import ApiMetrics
 from query_api.http.openapi import install_openapi
@@ -47,6 +47,7 @@ def create_app(worker: Worker, http: HttpSettings, metrics: ApiMetrics) -> FastA
     )
     app.state.context = ApiContext(worker, http, Access(http.api_keys), metrics)
     app.include_router(search_router(InFlight(http.max_in_flight)))
+    app.include_router(language.router)
     app.include_router(items.router)
     app.include_router(operations.router)
     if http.page:

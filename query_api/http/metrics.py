@@ -6,9 +6,11 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from query_api.freshness import VisibleDocument
 from retrieval.search.query import SearchResult
 from retrieval.serving.exposition import exposition
 
+_FRESHNESS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 2.5, 5.0, 15.0, 60.0, 600.0)
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
 
 
@@ -50,6 +52,13 @@ class ApiMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self._stage_freshness = Histogram(
+            "ferroflux_freshness_stage_seconds",
+            "Seconds of each stage from a change's commit until it was visible here: log, index, commit, visible, total.",
+            ["stage"],
+            buckets=_FRESHNESS_SECONDS,
+            registry=registry,
+        )
         self._freshness = Gauge(
             "ferroflux_freshness_seconds",
             "Time from a stage until visible in search, over the freshness window.",
@@ -71,6 +80,11 @@ class ApiMetrics:
             self._degraded.labels(str(retriever), str(reason)).inc()
         if not result.total:
             self._empty.inc()
+
+    def visible(self, document: VisibleDocument) -> None:
+        """Count one document that this worker can show from now on."""
+        for stage, seconds in document.stage_seconds().items():
+            self._stage_freshness.labels(stage).observe(seconds)
 
     def shed(self) -> None:
         """Count one search that was refused."""

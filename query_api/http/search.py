@@ -6,10 +6,13 @@ import structlog
 from fastapi import APIRouter, Query, Request
 
 from query_api.http.context import ApiContext, Context
+from query_api.http.explanation import explanation, quantity
 from query_api.http.openapi import TENANT_PROBLEMS
 from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.search.query import Facets, Hit, SearchQuery, SearchResult
+from retrieval.search.why_not import fate_of
 from retrieval.serving.problems import TooManyRequestsError, request_id
+from schemas.api.explain import WhyNot
 from schemas.api.items import Item
 from schemas.api.search import (
     DegradedRetriever,
@@ -22,7 +25,8 @@ from schemas.api.search import (
     SearchResponse,
     ValueCount,
 )
-from schemas.identity import TenantId
+from schemas.errors import InvalidEventError, InvalidRequestError
+from schemas.identity import SkuKey, TenantId
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +92,19 @@ async def _search(request: Request, asked: SearchRequest, context: ApiContext, i
         context.metrics.in_flight(in_flight.leave())
     context.metrics.searched(result)
     _log_search(asked, result, with_text=context.http.log_query_text)
-    return to_response(result, request_id(request))
+    why_not = await _why_not(asked, result, context) if asked.why_not else None
+    return to_response(result, request_id(request), fusion=searcher.fusion if asked.explain else None, why_not=why_not)
+
+
+async def _why_not(asked: SearchRequest, result: SearchResult, context: ApiContext) -> WhyNot:
+    try:
+        key = SkuKey.of(asked.tenant, asked.why_not)
+    except InvalidEventError as error:
+        raise InvalidRequestError(str(error)) from error
+    reader = context.worker.reader
+    document = (await context.worker.off_loop(lambda: reader.fetch([key]))).get(key)
+    fate = fate_of(key, document, result, to_query(asked).within, offset=asked.offset)
+    return WhyNot(sku=key.sku, verdict=fate.verdict, reason=fate.reason, rank=fate.rank, ranks=fate.ranks)
 
 
 def to_query(asked: SearchRequest) -> SearchQuery:
@@ -110,8 +126,11 @@ def to_query(asked: SearchRequest) -> SearchQuery:
     )
 
 
-def to_response(result: SearchResult, identity: str) -> SearchResponse:
-    """The result on the wire."""
+def to_response(
+    result: SearchResult, identity: str, *, fusion: str | None = None, why_not: WhyNot | None = None
+) -> SearchResponse:
+    """The result on the wire; with its explanation where `fusion` names the method that is to be explained."""
+    trace = result.trace
     return SearchResponse(
         hits=tuple(_hit(hit) for hit in result.hits),
         total=result.total,
@@ -120,6 +139,11 @@ def to_response(result: SearchResult, identity: str) -> SearchResponse:
         degraded=tuple(
             DegradedRetriever(retriever=retriever, reason=reason.value) for retriever, reason in result.degraded.items()
         ),
+        did_you_mean=trace.plan.did_you_mean if trace else None,
+        quantity=quantity(trace.plan) if trace else None,
+        low_confidence=result.low_confidence,
+        explanation=explanation(trace, fusion) if trace and fusion else None,
+        why_not=why_not,
         timings_ms=dict(result.timings_ms),
         request_id=identity,
     )

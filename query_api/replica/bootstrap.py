@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 
+from query_api.aliases.tailer import AliasTailer
 from query_api.replica.backoff import Backoff
 from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.operations.http import OperationsServer, operations_app
@@ -21,6 +22,7 @@ from query_api.replica.snapshots.restore import restore_newest
 from query_api.replica.snapshots.schedule import SnapshotSchedule
 from query_api.replica.snapshots.store import SnapshotStore
 from query_api.replica.tailer import ReplicaTailer
+from retrieval.aliases.file import AliasFile
 from retrieval.text.commit_files import holds_index
 from retrieval.text.factory import open_writer
 from schemas.errors import RetryableError
@@ -78,6 +80,9 @@ class _Replica:
     def _open_log(self) -> KafkaDocumentLog:
         return KafkaDocumentLog(self._settings.kafka, self._settings.tail)
 
+    def _open_alias_log(self) -> KafkaDocumentLog:
+        return KafkaDocumentLog(self._settings.kafka, self._settings.tail, topic=self._settings.kafka.topics.aliases)
+
     def _backoff(self) -> Backoff:
         return Backoff(self._settings.tail.retry_first_s, self._settings.tail.retry_most_s)
 
@@ -131,6 +136,8 @@ class _Replica:
                 backoff=self._backoff(),
                 metrics=self._metrics,
             )
+            aliases = AliasTailer(AliasFile(self._directory), self._open_alias_log, backoff=self._backoff())
+            aliases.start()
             tailing = asyncio.create_task(tailer.run(), name="replica-tailer")
             snapshots = asyncio.create_task(self._take_snapshots(tailer), name="snapshots")
             stopped = asyncio.create_task(self._stopping.wait())
@@ -143,6 +150,7 @@ class _Replica:
                     snapshots.result()
             finally:
                 await _end(snapshots, stopped)
+                await aliases.stop()
         finally:
             await asyncio.to_thread(writer.close)
         log.info("replica stopped", written=tailer.report.written, outdated=tailer.report.outdated)

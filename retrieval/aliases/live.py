@@ -45,6 +45,13 @@ class LiveAliases:
                     self._compiled.pop(tenant, None)
         return changed
 
+    def replace(self, records: Iterable[AliasRecord]) -> None:
+        """Hold exactly these entries over the shipped ones."""
+        with self._lock:
+            self._held = {record.key: record for record in records}
+            self._shared = None
+            self._compiled.clear()
+
     def records(self, tenant: str | None = None) -> tuple[AliasRecord, ...]:
         """The newest version of every entry, in order of key; of one tenant and the shared ones where it is given."""
         with self._lock:

@@ -61,7 +61,7 @@ def _synonyms(groups: Iterable[list[str]]) -> Iterator[_Entry]:
 
 def _aliases(entries: Iterable[dict[str, Any]]) -> Iterator[_Entry]:
     for entry in entries:
-        yield AliasKind.ALIAS, _terms([entry["from"]]), _terms(entry["to"])
+        yield AliasKind.ALIAS, _terms(entry["from"].split("|")), _terms(entry["to"])
 
 
 def _translations(words: dict[str, str] | tuple[()]) -> Iterator[_Entry]:

@@ -13,7 +13,7 @@ from retrieval.search.fusion import RankedHit
 from retrieval.search.legs import Leg
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.query import DegradedReason
-from schemas.api.search import RetrieverName
+from schemas.api.retrievers import RetrieverName
 from schemas.errors import RetryableError
 
 log = structlog.get_logger(__name__)

@@ -32,7 +32,7 @@ from retrieval.search.trace import SearchTrace
 from retrieval.text.port import TextIndexReader
 from retrieval.understanding.query_type import QueryType
 from retrieval.vectors.port import VectorIndex
-from schemas.api.search import RetrieverName
+from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuKey
 
 T = TypeVar("T")
@@ -141,6 +141,12 @@ class HybridSearcher:
             low_confidence=checked.low_confidence,
             trace=SearchTrace(plan, decision, outcomes, weights, candidates, checked.excluded),
         )
+
+    @property
+    def fusion(self) -> str:
+        """The method by which lists become one, with its constant."""
+        settings = self._settings
+        return f"rrf, k = {settings.rrf_k:g}" if settings.fusion is FusionMethod.RRF else str(settings.fusion)
 
     async def plan(self, text: str, within: CatalogueFilter) -> QueryPlan:
         """How a query would be searched, without searching it."""

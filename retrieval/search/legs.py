@@ -17,7 +17,7 @@ from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.query_vectors import QueryVectors
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import TEXT_VECTOR, VectorIndex
-from schemas.api.search import RetrieverName
+from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuId, SkuKey
 
 _MAX_CODE_CHARACTERS: Final = 64

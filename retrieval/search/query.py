@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.filters import CatalogueFilter
 from retrieval.search.fusion import Contribution
-from schemas.api.search import RetrieverName
+from schemas.api.retrievers import RetrieverName
 from schemas.documents import SearchDocument
 
 if TYPE_CHECKING:  # the trace holds the outcomes of legs, which name the reasons defined here

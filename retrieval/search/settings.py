@@ -8,7 +8,7 @@ from retrieval.search.confidence import ConfidenceSettings
 from retrieval.search.planning.settings import PlanningSettings
 from retrieval.search.routing import RoutingSettings
 from retrieval.understanding.query_type import QueryType
-from schemas.api.search import RetrieverName
+from schemas.api.retrievers import RetrieverName
 
 
 def _default_weights() -> dict[RetrieverName, float]:

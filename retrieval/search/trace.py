@@ -9,7 +9,7 @@ from retrieval.search.fanout import LegOutcome
 from retrieval.search.fusion import FusedCandidate
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.routing import Decision
-from schemas.api.search import RetrieverName
+from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuKey
 
 

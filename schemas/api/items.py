@@ -52,7 +52,13 @@ class Item(BaseModel):
     in_stock: bool = Field(description="Whether something is on hand; a shop that does not say counts as in stock.")
     revision: int = Field(description="Grows with every change of this product.")
     changed_at: AwareDatetime | None = Field(None, description="When the source committed the newest change, if known.")
-    indexed_at: AwareDatetime | None = Field(None, description="When the newest change reached the indexes, if known.")
+    logged_at: AwareDatetime | None = Field(None, description="When Kafka took the newest change, if known.")
+    indexed_at: AwareDatetime | None = Field(
+        None, description="When the newest change reached the vector index, if known."
+    )
+    visible_at: AwareDatetime | None = Field(
+        None, description="When the text replica that answers committed the newest change, if known."
+    )
 
     @classmethod
     def of(cls, document: SearchDocument) -> Self:
@@ -77,5 +83,24 @@ class Item(BaseModel):
             in_stock=document.in_stock,
             revision=document.rev,
             changed_at=instant(document.times.changed_us),
+            logged_at=instant(document.times.logged_us),
             indexed_at=instant(document.times.indexed_us),
+            visible_at=instant(document.times.visible_us),
         )
+
+
+class SimilarItem(BaseModel):
+    """A product and how near its text is to the one asked about."""
+
+    model_config = ConfigDict(frozen=True)
+
+    item: Item
+    similarity: float = Field(description="Cosine similarity of the two text vectors.")
+
+
+class SimilarItems(BaseModel):
+    """Products like one, the nearest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: tuple[SimilarItem, ...]

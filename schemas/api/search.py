@@ -1,10 +1,10 @@
 """What a search asks and what it answers."""
 
-from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from schemas.api.explain import Explanation, OrderedQuantity, WhyNot
 from schemas.api.items import Item
 from schemas.api.limits import (
     MAX_FILTER_VALUE,
@@ -15,6 +15,8 @@ from schemas.api.limits import (
     MAX_TEXT,
     TENANT_PATTERN,
 )
+from schemas.api.retrievers import RetrieverName
+from schemas.identity import MAX_SKU_LENGTH
 
 Tenant = Annotated[str, Field(pattern=TENANT_PATTERN, description="The shop whose catalogue is searched.")]
 QueryText = Annotated[str, Field(max_length=MAX_TEXT, description="What the buyer typed; empty lists by filters.")]
@@ -67,6 +69,8 @@ class SearchRequest(BaseModel):
     limit: Limit = 20
     offset: Offset = 0
     facets: bool = Field(True, description="Whether to count brands, categories, prices and stock.")
+    explain: bool = Field(False, description="Whether to tell every step of the search.")
+    why_not: str = Field("", max_length=MAX_SKU_LENGTH, description="A SKU: tell where it fell out, or its rank.")
 
 
 class SearchParameters(BaseModel):
@@ -84,6 +88,8 @@ class SearchParameters(BaseModel):
     limit: Limit = 20
     offset: Offset = 0
     facets: bool = True
+    explain: bool = False
+    why_not: str = Field("", max_length=MAX_SKU_LENGTH)
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -105,22 +111,9 @@ class SearchParameters(BaseModel):
             limit=self.limit,
             offset=self.offset,
             facets=self.facets,
+            explain=self.explain,
+            why_not=self.why_not,
         )
-
-
-class RetrieverName(StrEnum):
-    """The ways in which a product can be found."""
-
-    CODE = "code"
-    """Its SKU, EAN or part number is in the query."""
-    TEXT = "text"
-    """Its words match (BM25)."""
-    DENSE = "dense"
-    """Its meaning is near (vector search)."""
-    REDIRECT = "redirect"
-    """The shop put it first for exactly this query."""
-    LIST = "list"
-    """There was no query text: it meets the filters."""
 
 
 class HitSignal(BaseModel):
@@ -198,5 +191,12 @@ class SearchResponse(BaseModel):
     truncated: bool = Field(description="Whether a retriever reached its depth, so that more products may match.")
     facets: SearchFacets | None = Field(None, description="Null where they were not asked for.")
     degraded: tuple[DegradedRetriever, ...] = Field((), description="Empty in a full answer.")
+    did_you_mean: str | None = Field(None, description="The query with misspellings corrected, as it was searched.")
+    quantity: OrderedQuantity | None = Field(None, description="How much of it the query asks for, as in an order.")
+    low_confidence: str | None = Field(
+        None, description="Why the catalogue probably cannot answer this query; null where it can."
+    )
+    explanation: Explanation | None = Field(None, description="Every step, where `explain` asked for it.")
+    why_not: WhyNot | None = Field(None, description="What became of the SKU that `why_not` named.")
     timings_ms: dict[str, float] = Field(description="Milliseconds by stage; retrievers run side by side.")
     request_id: str = Field(description="Quote it when you report a problem.")

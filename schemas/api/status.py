@@ -70,6 +70,17 @@ class Percentiles(BaseModel):
     samples: int
 
 
+class StageTimes(BaseModel):
+    """How long each stage of a change's way took by itself, in the order of the way; null where nothing was measured."""
+
+    model_config = ConfigDict(frozen=True)
+
+    log_ms: Percentiles | None = Field(description="From the commit in the warehouse to Kafka: the connector's part.")
+    index_ms: Percentiles | None = Field(description="From Kafka to the vector index: queue, inference and write.")
+    commit_ms: Percentiles | None = Field(description="From there to the text replica's commit.")
+    visible_ms: Percentiles | None = Field(description="From the commit until this worker had loaded it.")
+
+
 class FreshnessStatus(BaseModel):
     """How long products took to become visible to this worker, measured on those that did within the window.
 
@@ -85,6 +96,7 @@ class FreshnessStatus(BaseModel):
     committed_to_visible_ms: Percentiles | None = Field(
         description="From the replica's commit: this worker's own part."
     )
+    stages: StageTimes = Field(description="The same way, stage by stage.")
 
 
 class EncoderStatus(BaseModel):

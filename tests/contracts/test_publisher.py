@@ -74,7 +74,7 @@ class TestOnKafka(PublisherContract):
     async def ends(self, kafka: KafkaServer, topics: TopicNames) -> AsyncIterator[Ends]:
         settings = KafkaSettings(bootstrap=f"127.0.0.1:{kafka.port}", topics=topics, partitions=3)
         async with TopicAdmin(settings) as admin:
-            assert await admin.ensure() == [*topics.consumed, topics.documents, topics.dead_letters]
+            assert await admin.ensure() == [*topics.consumed, topics.documents, topics.aliases, topics.dead_letters]
             assert await admin.ensure() == []
             assert await admin.log_id() == kafka.cluster_id
         writer = LogWriter(settings)

@@ -25,16 +25,16 @@ _CLOSE_S: Final = 5.0
 
 
 class KafkaDocumentLog:
-    """Follows `kafka.topics.documents`. Bound to the event loop that opens it.
+    """Follows `kafka.topics.documents`, or the compacted topic that is named. Bound to the event loop that opens it.
 
     `log_id` replaces the cluster id where a broker's own means nothing (the embedded broker).
     """
 
-    def __init__(self, kafka: KafkaSettings, tail: TailSettings, *, log_id: str | None = None) -> None:
+    def __init__(self, kafka: KafkaSettings, tail: TailSettings, *, log_id: str | None = None, topic: str = "") -> None:
         self._kafka = kafka
         self._tail = tail
         self._log_id = log_id
-        self._topic = kafka.topics.documents
+        self._topic = topic or kafka.topics.documents
         self._consumer: Any = None
         self._followed: tuple[TopicPartition, ...] = ()
         self._followed_since = 0.0

@@ -20,7 +20,7 @@ from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextHit
 from retrieval.vectors.port import VectorHit
-from schemas.api.search import RetrieverName
+from schemas.api.retrievers import RetrieverName
 from schemas.documents import SearchDocument
 from schemas.errors import StoreUnavailableError
 from schemas.identity import SkuKey, TenantId

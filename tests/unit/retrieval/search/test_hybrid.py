@@ -8,7 +8,7 @@ from retrieval.filters import CatalogueFilter
 from retrieval.search.fanout import SearchUnavailableError
 from retrieval.search.hybrid import normalise_query
 from retrieval.search.query import DegradedReason, SearchQuery
-from schemas.api.search import RetrieverName
+from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuKey, TenantId
 from tests.unit.retrieval.search.doubles import (
     STORE_AWAY,

@@ -1,0 +1,85 @@
+"""The trace of a search on the wire. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from retrieval.analysis.tokens import Token
+from retrieval.search.fanout import LegOutcome
+from retrieval.search.planning.plan import QueryPlan
+from retrieval.search.trace import SearchTrace
+from schemas.api.explain import (
+    ExplainedAlias,
+    ExplainedCorrection,
+    ExplainedHit,
+    ExplainedRetriever,
+    ExplainedToken,
+    Explanation,
+    OrderedQuantity,
+)
+
+_HITS_SHOWN: Final = 10
+
+
+def explanation(trace: SearchTrace, fusion: str) -> Explanation:
+    """Every step, with the first hits of each retriever."""
+    plan = trace.plan
+    return Explanation(
+        type=plan.type,
+        searched=plan.core,
+        tokens=tokens(plan.analysed.tokens),
+        aliases=aliases(plan),
+        corrections=corrections(plan),
+        unknown=plan.unknown,
+        excluded=excluded(plan),
+        excluded_products=len(trace.excluded),
+        dense_texts=plan.dense_texts,
+        route=trace.decision.route,
+        route_reason=trace.decision.reason,
+        fusion=fusion,
+        retrievers=tuple(_retriever(one, trace.weights.get(one.retriever, 1.0)) for one in trace.outcomes),
+        fused=len(trace.fused),
+    )
+
+
+def quantity(plan: QueryPlan) -> OrderedQuantity | None:
+    """The quantity that the query asks for."""
+    asked = plan.quantity
+    return None if asked is None else OrderedQuantity(count=asked.count, package=asked.package)
+
+
+def tokens(found: Iterable[Token]) -> tuple[ExplainedToken, ...]:
+    """Tokens in order."""
+    return tuple(ExplainedToken(text=one.text, kind=one.kind, position=one.position) for one in found)
+
+
+def aliases(plan: QueryPlan) -> tuple[ExplainedAlias, ...]:
+    """The entries that rewrote a part of the query."""
+    return tuple(ExplainedAlias(typed=one.typed, entries=one.entries, targets=one.targets) for one in plan.aliases)
+
+
+def corrections(plan: QueryPlan) -> tuple[ExplainedCorrection, ...]:
+    """The words that were corrected."""
+    return tuple(
+        ExplainedCorrection(written=one.written, meant=one.text, cost=round(one.cost, 3)) for one in plan.corrections
+    )
+
+
+def excluded(plan: QueryPlan) -> tuple[str, ...]:
+    """The words that are ruled out."""
+    return tuple(exclusion.word for exclusion in plan.exclusions)
+
+
+def _retriever(outcome: LegOutcome, weight: float) -> ExplainedRetriever:
+    return ExplainedRetriever(
+        retriever=outcome.retriever,
+        weight=weight,
+        found=len(outcome.hits),
+        milliseconds=round(outcome.milliseconds, 3),
+        degraded=outcome.degraded,
+        hits=tuple(
+            ExplainedHit(sku=hit.key.sku, rank=rank, raw_score=hit.score)
+            for rank, hit in enumerate(outcome.hits[:_HITS_SHOWN], start=1)
+        ),
+    )

@@ -1,0 +1,66 @@
+"""The alias file: all entries of the topic as one JSON lines file beside the text replica, for the workers of a machine.
+
+One process follows the topic and writes; search workers look at the file's stamp and read it when it changed. It is
+replaced whole, so that a reader never sees half, and it keeps the entries over a restart of a broker that does not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from schemas.aliases import AliasRecord
+from schemas.errors import InvalidEventError
+
+log = structlog.get_logger(__name__)
+
+FILE_NAME: Final = "aliases.jsonl"
+
+Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AliasFile:
+    """The file in one folder."""
+
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self.folder / FILE_NAME
+
+    def stamp(self) -> Stamp | None:
+        """What changes whenever the content does; None where there is no file."""
+        try:
+            facts = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return facts.st_ino, facts.st_mtime_ns, facts.st_size
+
+    def read(self) -> tuple[AliasRecord, ...]:
+        """The entries; none where there is no file. A line that is no entry is logged and passed over."""
+        try:
+            lines = self.path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return ()
+        records = []
+        for number, line in enumerate(lines, start=1):
+            key, _, value = line.partition(b"\t")
+            try:
+                records.append(AliasRecord.from_record(key, value))
+            except InvalidEventError as error:
+                log.warning("line of the alias file is no entry", line=number, reason=str(error))
+        return tuple(records)
+
+    def write(self, records: Iterable[AliasRecord]) -> None:
+        """Replace the content, whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_suffix(f".{os.getpid()}.tmp")
+        draft.write_bytes(b"".join(record.key.encode() + b"\t" + record.to_bytes() + b"\n" for record in records))
+        draft.replace(self.path)

@@ -1,0 +1,100 @@
+"""Why a product is not in an answer: at which step it fell out. Pure over the trace and the stored document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from retrieval.filters import CatalogueFilter, fold_keyword
+from retrieval.search.hydration import meets
+from retrieval.search.query import SearchResult
+from schemas.api.explain import WhyNotVerdict
+from schemas.api.retrievers import RetrieverName
+from schemas.documents import SearchDocument
+from schemas.identity import SkuKey
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a product: the verdict, why, its rank among the fused (from 1), and by retriever."""
+
+    verdict: WhyNotVerdict
+    reason: str
+    rank: int | None
+    ranks: dict[RetrieverName, int]
+
+
+def fate_of(
+    key: SkuKey, document: SearchDocument | None, result: SearchResult, within: CatalogueFilter, *, offset: int
+) -> Fate:
+    """Follow one product through a search; `document` is what the replica holds of it."""
+    trace = result.trace
+    assert trace is not None, "every search keeps its trace"
+    ranks = {
+        outcome.retriever: next((n for n, hit in enumerate(outcome.hits, start=1) if hit.key == key), 0)
+        for outcome in trace.outcomes
+    }
+    ranks = {retriever: rank for retriever, rank in ranks.items() if rank}
+    kept = [candidate.key for candidate in trace.fused if candidate.key not in trace.excluded]
+    rank = kept.index(key) + 1 if key in kept else None
+    shown = next((n for n, hit in enumerate(result.hits, start=offset + 1) if hit.document.key == key), None)
+    verdict, reason = _verdict(key, document, result, within, rank=rank, shown=shown)
+    return Fate(verdict, reason, shown or rank, ranks)
+
+
+def _verdict(
+    key: SkuKey,
+    document: SearchDocument | None,
+    result: SearchResult,
+    within: CatalogueFilter,
+    *,
+    rank: int | None,
+    shown: int | None,
+) -> tuple[WhyNotVerdict, str]:
+    if shown is not None:
+        return "shown", f"it is hit number {shown}"
+    if document is None:
+        return "not_indexed", (
+            "this replica holds no such SKU of this tenant: it was never sent, belongs to another tenant, or is still on "
+            "its way (/v1/status shows the lag)"
+        )
+    if document.deleted or not meets(document, within):
+        return _ineligible(document, within)
+    return _beaten(key, result, rank)
+
+
+def _ineligible(document: SearchDocument, within: CatalogueFilter) -> tuple[WhyNotVerdict, str]:
+    """Why no search with this filter may show it."""
+    if document.deleted:
+        return "deleted", f"it was deleted (revision {document.rev}); a newer item event brings it back"
+    return "filtered", f"it does not meet the filter: {', '.join(_unmet(document, within))}"
+
+
+def _beaten(key: SkuKey, result: SearchResult, rank: int | None) -> tuple[WhyNotVerdict, str]:
+    """Why a search that may show it does not."""
+    assert result.trace is not None, "every search keeps its trace"
+    if key in result.trace.excluded:
+        words = ", ".join(exclusion.word for exclusion in result.trace.plan.exclusions)
+        return "excluded", f"the query rules out {words}, which its title, brand or category has"
+    if rank is None:
+        looked = ", ".join(f"{one.retriever} ({len(one.hits)} products)" for one in result.trace.outcomes)
+        return "not_retrieved", f"no retriever found it among its best: {looked or 'none ran'}"
+    if rank <= result.total:
+        return "on_another_page", f"it is candidate number {rank} of {result.total}"
+    return "gone_meanwhile", "it was found, but changed while the search ran; search again"
+
+
+def _unmet(document: SearchDocument, within: CatalogueFilter) -> list[str]:
+    unmet = []
+    if within.brands and fold_keyword(document.brand) not in within.brands:
+        unmet.append(f"brand is {document.brand or 'empty'}")
+    if within.categories and fold_keyword(document.category) not in within.categories:
+        unmet.append(f"category is {document.category or 'empty'}")
+    if within.in_stock and not document.in_stock:
+        unmet.append("it is out of stock")
+    low, high = within.price_min, within.price_max
+    if low is not None or high is not None:
+        if document.price is None:
+            unmet.append("it has no price")
+        elif (low is not None and document.price < low) or (high is not None and document.price > high):
+            unmet.append(f"its price is {document.price:g}")
+    return unmet
