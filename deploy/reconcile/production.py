@@ -18,6 +18,7 @@ from indexer.records import InboundRecord
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from query_api.settings import TextSettings
+from retrieval.text.commit_files import holds_index
 from retrieval.text.factory import open_reader
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
@@ -48,11 +49,11 @@ async def production_stores(
             "FERROFLUX_VECTORS__KIND is edge, which one process owns: stop `ferroflux up` and name its folder with "
             "--data-dir, or set FERROFLUX_VECTORS__KIND=qdrant and FERROFLUX_VECTORS__URL"
         )
-    reader = open_reader(text.index) if with_replica else None
-    if reader is not None and reader.checkpoint() is None:
+    if with_replica and not holds_index(text.directory):
         raise ConfigurationError(
             f"there is no text replica in {text.directory}: run beside one (FERROFLUX_TEXT__DIRECTORY), or --no-replica"
         )
+    reader = open_reader(text.index) if with_replica else None
     mapping = load_mapping(settings.mapping, settings.default_tenant)
     vectors = await open_vector_index(settings.vectors)
     writer = LogWriter(settings.kafka)

@@ -40,6 +40,12 @@ SELECT table_schema, table_name FROM information_schema.tables
 WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')
 ORDER BY table_schema, table_name
 """
+_RUNNING: Final = """
+SELECT held.transactionid::text FROM pg_locks held LEFT JOIN pg_stat_activity backend USING (pid)
+WHERE held.locktype = 'transactionid' AND held.mode = 'ExclusiveLock' AND held.granted
+  AND (backend.datname = current_database() OR backend.pid IS NULL)
+"""
+"""Transactions that write to this database; one without a backend is a prepared one."""
 
 _WRITTEN_OUT: Final[dict[type, Callable[[Any], str]]] = {
     dt.date: lambda day: day.isoformat(),
@@ -185,18 +191,26 @@ def column_value(value: Any) -> Any:
 
 
 async def _position_past_running_transactions(connection: Any) -> int:
-    """The log's position now, returned when no transaction that was running at it is running any more."""
+    """The log's position now, returned when no transaction that was running at it is running any more.
+
+    Every transaction that writes holds a lock on its own id until its outcome is visible to new snapshots.
+    """
     lsn = int(await connection.fetchval("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint"))
-    bound = await connection.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    running = await _running_transactions(connection)
     deadline = asyncio.get_running_loop().time() + _RUNNING_S
-    while (await connection.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")) < bound:
+    while running:
         if asyncio.get_running_loop().time() > deadline:
             raise WarehouseAwayError(
-                f"a transaction in the warehouse has been running for more than {_RUNNING_S:.0f} s, and what it wrote "
+                f"a transaction in the warehouse has been running for more than {_RUNNING_S:g} s, and what it wrote "
                 "can be seen by no snapshot yet; try again when it has ended (pg_stat_activity shows it)"
             )
         await asyncio.sleep(_LOOK_AGAIN_S)
+        running &= await _running_transactions(connection)
     return lsn
+
+
+async def _running_transactions(connection: Any) -> set[str]:
+    return {row[0] for row in await connection.fetch(_RUNNING)}
 
 
 def _quoted(name: str) -> str:

@@ -68,6 +68,11 @@ class Stack:
             ],
         )
 
+    @property
+    def vector_grpc_port(self) -> int:
+        """Where the vector store is reached by gRPC."""
+        return self._grpc_port
+
     def start_vectors(self) -> None:
         """The Qdrant stand-in, in a process of its own."""
         self.vectors.start()
