@@ -23,16 +23,17 @@ _DESCRIPTION: Final = (
 )
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}}}
 
-Key = Annotated[str, Header(alias="Idempotency-Key", pattern=KEY_PATTERN, description="The same for the same request.")]
+Key = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", pattern=KEY_PATTERN, description="The same for the same request."),
+]
 ThreadPath = Annotated[str, Path(pattern=THREAD_PATTERN)]
 
 router = APIRouter(tags=["chat"], responses=PROBLEMS)
 
 
 @router.post("/v1/chat", summary="One message", description=_DESCRIPTION, response_model=TurnReply, responses=_EVENTS)
-async def post_chat(
-    request: Request, body: ChatRequest, context: Context, key: Key | None = None
-) -> Response | TurnReply:
+async def post_chat(request: Request, body: ChatRequest, context: Context, key: Key = None) -> Response | TurnReply:
     """Answer one message."""
     context.access.check(request.headers, TenantId(body.tenant))
     turn = body.to_turn(key or "")

@@ -1,0 +1,71 @@
+"""The real application over SQLite and memory, with a runtime of the test's choice."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from agent.api.app import create_app
+from agent.api.process import AgentParts, AgentProcess
+from agent.api.service import ChatService
+from agent.api.settings import AgentHttpSettings
+from agent.checkpoints.memory import MemoryCheckpoints
+from agent.observation.metrics import AgentMetrics
+from agent.observation.spans import TurnSpans
+from agent.orders.desk import OrderDesk
+from agent.orders.outbox import Outbox
+from agent.orders.store import OrderStore
+from agent.storage.database import Database
+from agent.storage.settings import DatabaseSettings
+from agent.threads.guard import ThreadLeases
+from agent.threads.log import TurnLog
+from agent.threads.registry import ThreadRegistry
+from tests.support.agent.runtime import FixedRuntime
+
+
+class Serving:
+    """One application under test and what is inside of it."""
+
+    def __init__(self, directory: Path, **http) -> None:
+        self._directory = directory
+        self._http = AgentHttpSettings(**http)
+        self.metrics = AgentMetrics(CollectorRegistry())
+        self.runtime: FixedRuntime
+        self.orders: OrderStore
+        self.spans = TurnSpans(None)
+
+    def app(self) -> FastAPI:
+        return create_app(AgentProcess(self._open, backlog_s=60), self._http, self.metrics)
+
+    async def _open(self, stack: AsyncExitStack) -> AgentParts:
+        database = await Database.open(DatabaseSettings(directory=self._directory))
+        stack.push_async_callback(database.close)
+        leases = ThreadLeases(database, wait_s=2)
+        self.orders = OrderStore(database)
+        self.runtime = FixedRuntime(OrderDesk(self.orders, lambda _order: self.metrics.submitted()), leases)
+        checkpoints = MemoryCheckpoints()
+        chat = ChatService(
+            self.runtime,
+            TurnLog(database),
+            ThreadRegistry(database, checkpoints, leases),
+            self.orders,
+            self.metrics,
+            self.spans,
+            turn_s=1.0,
+        )
+        return AgentParts(chat, database, checkpoints, Outbox(database))
+
+
+@asynccontextmanager
+async def calling(app: FastAPI, **client) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test", **client) as caller,
+    ):
+        while (await caller.get("/readyz")).status_code != 200:
+            pass
+        yield caller
