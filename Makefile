@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ARGS ?=
 
-JARS := var/jars/kafka/.complete var/jars/debezium/.complete
+JARS := var/jars/kafka/.complete var/jars/debezium/.complete var/jars/debezium-mysql/.complete
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.support.kafka.fixtures",
     "tests.support.postgres.fixtures",
     "tests.support.stack.fixtures",
+    "tests.support.warehouse.fixtures",
 ]
 
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import orjson
+
 from schemas.errors import InvalidEventError
 from schemas.version import MAX_SEQUENCE, SourceVersion
 
@@ -23,6 +25,9 @@ _POSITION_BITS: Final = 32
 _ROW_BITS: Final = 12
 FIRST_BINLOG_SEQUENCE: Final = 1 << (_POSITION_BITS + _ROW_BITS)
 """Binlog files count from 1, so every MySQL position is at least this; milliseconds since 1970 stay below until 2527."""
+
+_LSN_DIGITS: Final = 21
+"""One more than the longest LSN has: a longer text is out of range, and is not made a number of its length."""
 
 _FILE_NUMBER = re.compile(r"\.([0-9]{1,10})$")
 _NO_SNAPSHOT: Final = frozenset({None, False, "false"})
@@ -55,6 +60,8 @@ def source_version(
     connector = source.get("connector")
     if rule.version != "clock" and connector == "postgresql":
         sequence = _lsn(source)
+        if sequence is None and snapshot_read:
+            sequence = _lsn_of_sequence(source)
         fallback, missing = 0, "source.lsn"
     elif rule.version != "clock" and connector in ("mysql", "mariadb"):
         sequence = _binlog_sequence(source)
@@ -95,6 +102,23 @@ def pack_binlog(file_number: int, position: int, row: int) -> int:
         msg = f"binlog position (file {file_number}, pos {position}, row {row}) is out of range"
         raise InvalidEventError(msg)
     return (file_number << _POSITION_BITS | position) << _ROW_BITS | min(row, (1 << _ROW_BITS) - 1)
+
+
+def _lsn_of_sequence(source: Mapping[str, Any]) -> int | None:
+    """Where the stream stood when a chunk of an incremental snapshot was closed.
+
+    Such a read has no `lsn`, only `sequence`: the last commit's LSN and the last event's, as JSON text of texts.
+    """
+    raw = source.get("sequence")
+    if type(raw) is not str:
+        return None
+    try:
+        position = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    if type(position) is not list or not position or type(position[-1]) is not str or not position[-1].isdecimal():
+        return None
+    return _lsn({"lsn": int(position[-1][:_LSN_DIGITS])})
 
 
 def _lsn(source: Mapping[str, Any]) -> int | None:

@@ -4,56 +4,17 @@ The schema, the connector's configuration and the mapping are the files that `de
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
-from typing import Any
 
-import asyncpg
-import httpx
 import pytest
 
-from tests.support.data import ROOT
+from tests.support.debezium.configuration import deployed_connector
 from tests.support.waiting import eventually
+from tests.support.warehouse.database import DEMO
+from tests.support.warehouse.shop import Shop
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-
-DEMO = ROOT / "deploy" / "debezium"
-
-
-@pytest.fixture
-async def warehouse(postgres):
-    """A connection to a database of its own with the demo warehouse's tables and rows."""
-    root = await asyncpg.connect(postgres.dsn())
-    await root.execute("create database warehouse")
-    await root.close()
-    connection = await asyncpg.connect(postgres.dsn("warehouse"))
-    try:
-        await connection.execute((DEMO / "demo" / "warehouse.sql").read_text())
-        yield connection
-    finally:
-        await connection.close()
-
-
-class Shop:
-    """A shop's view of the API."""
-
-    def __init__(self, url: Callable[[str, str], str], tenant: str) -> None:
-        self._url = url
-        self._tenant = tenant
-
-    def skus(self, text: str) -> list[str]:
-        reply = httpx.get(self._url("api", "/v1/search"), params={"tenant": self._tenant, "q": text, "limit": 10})
-        assert reply.status_code == 200, reply.text
-        return [hit["item"]["sku"] for hit in reply.json()["hits"]]
-
-    def item(self, sku: str) -> dict[str, Any] | None:
-        reply = httpx.get(self._url("api", f"/v1/items/{sku}"), params={"tenant": self._tenant})
-        return None if reply.status_code == 404 else reply.json()
-
-    def shows(self, sku: str, **fields: Any) -> bool:
-        item = self.item(sku)
-        return item is not None and fields.items() <= item.items()
 
 
 async def seen_after(condition: Callable[[], object], what: str) -> None:
@@ -68,9 +29,8 @@ async def test_sql_changes_become_search_results(kafka, postgres, warehouse, deb
     stack.start("replica")
     stack.wait_ready("indexer", "replica")
     stack.start("api")
-    connector = json.loads((DEMO / "warehouse-postgres.json").read_text())["config"]
-    connector["transforms.route.replacement"] = stack.topics.changes[0]
-    await asyncio.to_thread(debezium, kafka=kafka, postgres=postgres, database="warehouse", connector=connector)
+    connector = deployed_connector("warehouse-postgres", topic=stack.topics.changes[0], database=warehouse.name)
+    await asyncio.to_thread(debezium, kafka=kafka, postgres=postgres, database=warehouse.name, connector=connector)
     stack.wait_ready("api")
     centro, norte = Shop(stack.url, "centro"), Shop(stack.url, "norte")
 

@@ -27,6 +27,12 @@ create table stock (
   on_hand numeric(12, 3) not null,
   primary key (shop, sku, branch)
 );
+-- Commands to the connector are rows of this table (docs/how-to/debezium.md).
+create table debezium_signal (
+  id   text primary key,
+  type text not null,
+  data text
+);
 -- Deletes then name their row in full, and large texts that an update left alone still arrive.
 alter table products replica identity full;
 alter table prices replica identity full;

@@ -239,6 +239,34 @@ def test_a_read_of_postgres_without_an_lsn_ranks_below_every_lsn():
     assert sequence({**POSTGRES, "snapshot": "incremental"}, "r") == 987_654_321
 
 
+@pytest.mark.parametrize(
+    ("stood_at", "expected"),
+    [
+        ('["26444100","26444176"]', 26_444_176),
+        ('[null,"26444176"]', 26_444_176),
+        ('["26444100",null]', 0),
+        ("[]", 0),
+        ("not json", 0),
+        ('["-5"]', 0),
+        (["26444100", "26444176"], 0),
+        (None, 0),
+    ],
+)
+def test_an_incremental_read_of_postgresql_stands_where_the_stream_stood(stood_at, expected):
+    read = {**POSTGRES, "lsn": None, "snapshot": "incremental", "sequence": stood_at}
+    assert sequence(read, "r") == expected
+
+
+def test_the_sequence_is_no_position_of_a_streamed_change():
+    with pytest.raises(InvalidEventError, match=r"source\.lsn"):
+        sequence({**POSTGRES, "lsn": None, "sequence": '["1","2"]'}, "u")
+
+
+def test_a_sequence_beyond_any_lsn_is_refused():
+    with pytest.raises(InvalidEventError, match="out of range"):
+        sequence({**POSTGRES, "lsn": None, "snapshot": "incremental", "sequence": f'["1","{"9" * 5_000}"]'}, "r")
+
+
 def test_a_read_does_not_know_when_its_row_was_written():
     assert only(change("r", {"id": 1})).changed_at_us == 0
 
