@@ -1,11 +1,14 @@
 """`python -m tests.support.stack.process indexer|replica|api`: the real process from its own composition root.
 
 One thing may be replaced: with `FERROFLUX_TEST_ENCODER=hashing` the encoder is the one without a model, so that a test
-of everything around the encoder does not wait for inference.
+of everything around the encoder does not wait for inference. With `slow` it takes a fixed time for each text, as a large
+model on a small machine does, so that a test of overload has one.
 """
 
 import os
 import sys
+import time
+from collections.abc import Sequence
 
 import indexer.bootstrap
 import query_api.bootstrap
@@ -14,12 +17,27 @@ from query_api.replica.bootstrap import run_replica
 from query_api.replica.settings import ReplicaSettings
 from query_api.settings import ApiSettings
 from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.port import Matrix
+
+_SECONDS_PER_TEXT = 0.02
+
+
+class SlowEncoder(HashingEncoder):
+    """Fifty texts a second."""
+
+    def encode_passages(self, texts: Sequence[str]) -> Matrix:
+        time.sleep(_SECONDS_PER_TEXT * len(texts))
+        return super().encode_passages(texts)
+
+
+_ENCODERS = {"hashing": HashingEncoder, "slow": SlowEncoder}
 
 
 def main(role: str) -> None:
-    if os.environ.get("FERROFLUX_TEST_ENCODER") == "hashing":
+    encoder = _ENCODERS.get(os.environ.get("FERROFLUX_TEST_ENCODER", ""))
+    if encoder is not None:
         for module in (indexer.bootstrap, query_api.bootstrap):
-            module.load_encoder = lambda _settings: HashingEncoder()
+            module.load_encoder = lambda _settings: encoder()
     match role:
         case "indexer":
             indexer.bootstrap.main(IndexerSettings())
