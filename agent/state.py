@@ -133,6 +133,11 @@ class TurnWork(TypedDict):
     uses: list[ModelUse]
     timings_ms: dict[str, float]
     bypassed: bool
+    note: str
+    """What there is to say beside the results: a key of `agent.replies.phrases`."""
+    reply: str
+    """The planner's own text; empty where the reply is written from the results."""
+    started_us: int
     stopped: str
     """Which bound ended the turn early; empty where none did."""
 

@@ -1,0 +1,40 @@
+"""Products as cards: what is shown, and why it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from agent.ports import FoundProduct, Product
+from agent.resolve.matching import held, slots, terms
+from agent.state import Card
+
+
+def card_of(product: Product, *, matched: Iterable[str] = (), weak: bool = False) -> Card:
+    """A product as a card."""
+    return Card(
+        sku=product.sku,
+        title=product.title,
+        brand=product.brand,
+        unit=product.unit,
+        price=None if product.price is None else plain(product.price),
+        currency=product.currency,
+        stock=None if product.stock is None else plain(product.stock),
+        image=product.image,
+        matched=list(matched),
+        weak=weak,
+    )
+
+
+def found_card(found: FoundProduct, text: str, *, weak: bool) -> Card:
+    """A hit as a card: its retrievers, then the words of the request that it holds."""
+    product = found.product
+    own = terms(product.title, product.brand, product.category, product.sku)
+    words = [slot.word for slot in slots(text) if held(slot, own) > 0]
+    return card_of(product, matched=[*found.signals, *words], weak=weak)
+
+
+def plain(number: Decimal) -> str:
+    """Decimal text without exponent and without trailing zeros: `12.5`, `100`."""
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,1 @@
+"""How people order in words: clauses, quantities, references, actions, confirmations. Pure rules over folded text."""

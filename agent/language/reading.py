@@ -1,0 +1,271 @@
+"""A message as requests: clauses cut apart, each with what it wants, how much, and of what.
+
+Clauses lean on each other: a bare number belongs to the thing before it (`la de pvc, 10`), a thing without a verb to
+the verb before it (`ponme 3 codos y 2 tees`), a correction to the request that it corrects (`dame 20, mejor 25`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+from agent.language.actions import BY, INSTEAD, STARTS_ACTION, Action, read_action, strip_fillers
+from agent.language.quantities import PACKAGES, Quantity, is_count_word, is_only_quantity, read_quantity
+from agent.language.references import bare, read_reference
+from retrieval.analysis.folding import fold
+
+MAX_REQUESTS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One thing that a message wants.
+
+    `text` is what it speaks of, folded, without verb and quantity; `other` the second thing of a replacement.
+    `committed` says that the words put something into the order, rather than ask for it.
+    """
+
+    action: Action
+    text: str = ""
+    quantity: Quantity | None = None
+    other: str = ""
+    committed: bool = False
+
+
+_BREAKS: Final = re.compile(r"[;!?¿¡\n]+|[.,](?=\s|$)(?<!\d[.,](?=\d))|\s-\s")
+_AND: Final = re.compile(r"\s+(?:y|e|and|mas|plus|tambien)\s+(?:tambien\s+|also\s+|ademas\s+)?(?P<next>\S+(?:\s+\S+)?)")
+_BUT: Final = re.compile(r"\s+(?=(?:pero|but|mejor\s+\d|y\s+mejor|y\s+tambien|and\s+also)\b)")
+_TO_NUMBER: Final = re.compile(r"(?:^|\s)(?:a|en|to|at|por|sean?|be|de)\s+(?P<amount>\S+(?:\s+\S+){0,3})$")
+_MORE_ALONE: Final = re.compile(r"^(?:mas|more)$")
+_CORRECTION: Final = re.compile(
+    r"^(?:no[,\s]+)?(?:mejor|rather|digo|perdon|better|actually|quise decir|o sea|i mean|make it|que sean?)\b"
+)
+_SIZES: Final = frozenset({"media", "medio", "half", "cuarto", "cuartos"})
+
+
+def read_message(message: str) -> tuple[Request, ...]:
+    """The requests of a message, in order; at most `MAX_REQUESTS`."""
+    requests: list[Request] = []
+    for clause in clauses(fold(message)):
+        _take(clause, requests)
+        if len(requests) >= MAX_REQUESTS:
+            break
+    return tuple(requests[:MAX_REQUESTS])
+
+
+def clauses(folded: str) -> list[str]:
+    """Cut a folded message at punctuation, at `pero`, and at an `y` that begins something of its own."""
+    found: list[str] = []
+    for sentence in _BREAKS.split(folded):
+        for half in _BUT.split(sentence):
+            found.extend(_cut_at_and(half.strip()))
+    return [clause for clause in found if clause.strip(" ,.")]
+
+
+def _cut_at_and(text: str) -> list[str]:
+    pieces: list[str] = []
+    start = 0
+    for joint in _AND.finditer(text):
+        rest = text[joint.start("next") :]
+        if _begins_anew(text[start : joint.start()], rest):
+            pieces.append(text[start : joint.start()])
+            start = joint.start("next")
+    pieces.append(text[start:])
+    return pieces
+
+
+def _begins_anew(before: str, rest: str) -> bool:
+    """Whether what follows an `y` stands by itself: an action, or a quantity of a thing (`y 5 perfacinta`)."""
+    words = rest.split()
+    if words[0] in _SIZES or re.match(r"\d+/\d+", words[0]):
+        return False
+    if STARTS_ACTION.match(strip_fillers(rest)):
+        return True
+    if is_count_word(words[0]) and len(words) > 1:
+        quantified = read_quantity(tuple(words))
+        return quantified.quantity is not None and bool(before.strip())
+    return bool(re.match(r"(?:otr[oa]s?|another)\s", rest))
+
+
+def _take(clause: str, requests: list[Request]) -> None:
+    """Read one clause into the list, or into the request that it belongs to."""
+    correcting = bool(_CORRECTION.match(clause))
+    read = read_action(clause)
+    words = tuple(read.rest.split())
+    previous = requests[-1] if requests else None
+    if read.action is Action.CHAT:
+        requests.append(Request(Action.CHAT, read.rest or clause))
+        return
+    if read.action in {Action.CLEAR, Action.SHOW}:
+        requests.append(Request(read.action, read.rest))
+        return
+    if read.action is Action.REMOVE:
+        _take_removal(read.rest, requests)
+        return
+    if INSTEAD.search(clause):
+        _take_instead(clause, requests)
+        return
+    if is_only_quantity(words) and previous is not None and previous.action in _COUNTED:
+        quantity = read_quantity(words).quantity
+        if read.action in {Action.NONE, Action.WANT, Action.CHANGE} or (
+            read.action is Action.ADD and not previous.quantity
+        ):
+            requests[-1] = replace(
+                previous, quantity=quantity, action=_counted_action(previous, read.action), committed=True
+            )
+            return
+    if read.action is Action.CHANGE or (
+        correcting and read.action in {Action.NONE, Action.ADD} and is_only_quantity(words)
+    ):
+        _take_change(read.rest, requests)
+        return
+    quantified = read_quantity(words)
+    text = " ".join(quantified.words)
+    if read.action is Action.ADD or (read.action in {Action.WANT, Action.NONE} and quantified.quantity is not None):
+        _take_addition(read.action, text, quantified.quantity, requests)
+        return
+    if (
+        read.action is Action.NONE
+        and previous is not None
+        and previous.action in {Action.REMOVE}
+        and not previous.text
+        and text
+    ):
+        requests[-1] = replace(previous, text=text)
+        return
+    if (
+        read.action is Action.NONE
+        and previous is not None
+        and previous.action in {Action.ADD, Action.WANT, Action.NONE, Action.SEARCH}
+        and text
+    ):
+        if _describes_further(text) and previous.text:
+            requests[-1] = replace(previous, text=f"{previous.text} {text}")
+            return
+        if previous.action is Action.ADD:
+            requests.append(Request(Action.ADD, text, None, committed=previous.committed))
+            return
+    requests.append(
+        Request(
+            read.action,
+            text if read.action in {Action.WANT} else read.rest,
+            quantified.quantity if read.action is Action.WANT else None,
+        )
+    )
+
+
+_COUNTED: Final = frozenset({Action.ADD, Action.WANT, Action.NONE, Action.SEARCH, Action.CHANGE})
+
+
+def _counted_action(previous: Request, action: Action) -> Action:
+    if previous.action is Action.CHANGE:
+        return Action.CHANGE
+    return Action.ADD if action is not Action.CHANGE or previous.action is not Action.NONE else Action.CHANGE
+
+
+def _take_addition(action: Action, text: str, quantity: Quantity | None, requests: list[Request]) -> None:
+    previous = requests[-1] if requests else None
+    reference = read_reference(text)
+    if (
+        previous is not None
+        and reference.is_empty
+        and previous.action in {Action.NONE, Action.SEARCH, Action.WANT, Action.PRICE, Action.STOCK}
+        and previous.text
+    ):
+        # `el segundo, dame 2`: the thing stands before the verb.
+        requests[-1] = Request(Action.ADD, previous.text, quantity, committed=True)
+        return
+    if (
+        action is Action.WANT
+        and (quantity is None or quantity.indefinite)
+        and not reference.points
+        and not reference.extreme
+    ):
+        requests.append(Request(Action.WANT, text, quantity))
+        return
+    if action is Action.NONE and quantity is not None and quantity.indefinite and not quantity.more:
+        # `un martillo`, `uno mas grande`: nobody said that it goes into the order.
+        requests.append(Request(Action.WANT, text, quantity))
+        return
+    requests.append(Request(Action.ADD, text, quantity, committed=True))
+
+
+def _take_change(rest: str, requests: list[Request]) -> None:
+    """`a 15`, `la primera linea a 80`, `el martillo por un alicate`; a change of what this message adds changes that."""
+    words = tuple(rest.split())
+    previous = requests[-1] if requests else None
+    swapped = BY.search(rest)
+    if swapped and not is_only_quantity(tuple(rest[swapped.end() :].split())) and rest[swapped.end() :].strip():
+        after = read_quantity(tuple(strip_fillers(rest[swapped.end() :]).split()))
+        given = after.quantity if after.quantity is not None and not after.quantity.indefinite else None
+        requests.append(
+            Request(Action.REPLACE, rest[: swapped.start()].strip(), given, " ".join(after.words), committed=True)
+        )
+        return
+    target, quantity = "", None
+    if is_only_quantity(words):
+        quantity = read_quantity(words).quantity
+    else:
+        found = _TO_NUMBER.search(rest)
+        if found and is_only_quantity(tuple(found["amount"].split())):
+            quantity = read_quantity(tuple(found["amount"].split())).quantity
+            target = rest[: found.start()]
+        else:
+            quantified = read_quantity(words)
+            quantity, target = quantified.quantity, " ".join(quantified.words)
+    target = re.sub(r"^(?:la cantidad|cantidad|quantity|the quantity)(?: de(?:l)?| of)?\b", "", target.strip()).strip()
+    if previous is not None and previous.action in {Action.ADD, Action.CHANGE} and quantity is not None and not target:
+        requests[-1] = replace(previous, quantity=quantity)
+        return
+    if (
+        previous is not None
+        and previous.action is Action.NONE
+        and previous.text
+        and quantity is not None
+        and not target
+    ):
+        requests[-1] = Request(Action.CHANGE, previous.text, quantity, committed=True)
+        return
+    requests.append(Request(Action.CHANGE, target, quantity, committed=quantity is not None))
+
+
+def _take_removal(rest: str, requests: list[Request]) -> None:
+    previous = requests[-1] if requests else None
+    quantified = read_quantity(tuple(rest.split()))
+    quantity = quantified.quantity
+    if quantity is not None and quantity.indefinite:
+        quantity = replace(quantity, indefinite=False)
+    text = " ".join(quantified.words)
+    if previous is not None and previous.action is Action.REMOVE and not previous.text and previous.quantity is None:
+        requests[-1] = Request(Action.REMOVE, text, quantity, committed=True)
+        return
+    requests.append(Request(Action.REMOVE, text, quantity, committed=True))
+
+
+def _take_instead(clause: str, requests: list[Request]) -> None:
+    """`en vez del rojo dame 3 del azul`, `dame 15 en vez de 10`, `el azul en vez del rojo`."""
+    found = INSTEAD.search(clause)
+    assert found is not None
+    before, after = strip_fillers(clause[: found.start()]), clause[found.end() :].strip()
+    verb = re.search(r"\s(?=(?:dame|deme|ponme|pon|quiero|mejor|give|put|agrega\w*|mandame)\b)", after)
+    if not before and verb:
+        old, new = after[: verb.start()].strip(), after[verb.end() :]
+    else:
+        old, new = after, before
+    read = read_action(new) if new else None
+    given = read_quantity(tuple((read.rest if read else "").split()))
+    if is_only_quantity(tuple(old.split())) and given.quantity is not None:
+        requests.append(Request(Action.CHANGE, " ".join(given.words), given.quantity, committed=True))
+        return
+    quantity = given.quantity if given.quantity is not None and not given.quantity.indefinite else None
+    requests.append(Request(Action.REPLACE, bare(old), quantity, " ".join(given.words), committed=True))
+
+
+def _describes_further(text: str) -> bool:
+    """Whether a clause without verb only adds to the thing before it: `de 3/4`, `con rosca`, `rojo`."""
+    return (
+        bool(re.match(r"(?:de|del|con|en|sin|para|que|with|in|for|of|color)\b", text))
+        or len(text.split()) == 1
+        and text not in PACKAGES
+    )

@@ -1,0 +1,1 @@
+"""The built-in planner: rules that a person can read, no model, a few milliseconds."""
