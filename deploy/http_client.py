@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -55,7 +57,7 @@ def api_key(given: str = "") -> str:
 class ApiClient:
     """Requests to one base URL; a context manager."""
 
-    def __init__(self, url: str, *, key: str = "", timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, key: str = "", timeout_s: float | None = _TIMEOUT_S) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         self.url = url
         self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout_s)
@@ -79,6 +81,21 @@ class ApiClient:
         """The JSON answer of a POST with a JSON body. Raises as `get` does."""
         return self._answer("POST", path, json=body, params={k: v for k, v in parameters.items() if v is not None})
 
+    def post_lines(self, path: str, body: Any) -> Iterator[dict[str, Any]]:
+        """The JSON lines of a POST's streamed answer, as they come. Raises as `get` does, also where a line tells an error."""
+        try:
+            with self._client.stream("POST", path, json=body) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _problem(response)
+                for text in response.iter_lines():
+                    line = json.loads(text)
+                    if "error" in line:
+                        raise InvalidRequestError(line["error"])
+                    yield line
+        except httpx.TransportError as error:
+            raise UnreachableError(f"{self.url} went away in the middle ({type(error).__name__}); try again") from error
+
     def _answer(self, method: str, path: str, **options: Any) -> Any:
         try:
             response = self._client.request(method, path, **options)
@@ -90,12 +107,16 @@ class ApiClient:
             raise UnreachableError(msg) from error
         if response.is_success:
             return response.json()
-        sentence = problem_sentence(response)
-        if response.status_code == httpx.codes.NOT_FOUND:
-            raise NotFoundError(sentence)
-        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            raise NotReadyError(sentence)
-        raise InvalidRequestError(sentence)
+        raise _problem(response)
+
+
+def _problem(response: httpx.Response) -> FerrofluxError:
+    sentence = problem_sentence(response)
+    if response.status_code == httpx.codes.NOT_FOUND:
+        return NotFoundError(sentence)
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return NotReadyError(sentence)
+    return InvalidRequestError(sentence)
 
 
 def problem_sentence(response: httpx.Response) -> str:

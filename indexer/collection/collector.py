@@ -83,7 +83,7 @@ class TombstoneCollector:
             if apply and due:
                 await self._remove(due, found)
         log.info(
-            "tombstones looked at", applied=apply, tombstones=found.tombstones, due=found.due, removed=found.removed
+            "tombstones looked at", dry_run=not apply, tombstones=found.tombstones, due=found.due, removed=found.removed
         )
         return found
 

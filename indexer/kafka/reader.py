@@ -83,6 +83,11 @@ class KafkaReader:
         found = await self._ask(self._consumer.offsets_for_times(dict.fromkeys(_theirs(places), timestamp_ms)))
         return {(place.topic, place.partition): entry.offset for place, entry in found.items() if entry is not None}
 
+    async def oldest_ms(self, places: Collection[TopicPartition]) -> int | None:
+        """The log time of the oldest record that is still kept, ms since 1970; None where there is no record."""
+        found = await self._ask(self._consumer.offsets_for_times(dict.fromkeys(_theirs(places), 0)))
+        return min((entry.timestamp for entry in found.values() if entry is not None), default=None)
+
     async def read(
         self, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], *, page: int = 500
     ) -> AsyncIterator[list[InboundRecord]]:

@@ -30,8 +30,9 @@ class DocumentFeed(Protocol):
         """Records in order of partition and offset, or none after a short wait."""
         ...
 
-    def assignment(self) -> frozenset[TopicPartition]:
-        """The partitions that are this member's now."""
+    @property
+    def epoch(self) -> int:
+        """Grows with every rebalance. After one, reading begins again at what the group has committed."""
         ...
 
     async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:

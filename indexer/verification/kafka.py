@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from indexer.kafka.connection import client_options
@@ -30,6 +31,7 @@ class KafkaDocumentFeed:
         self._kafka = kafka
         self._group_id = group_id
         self._consumer: Any = None
+        self._rebalances = _Rebalances()
 
     async def open(self) -> None:
         """Join the group.
@@ -38,7 +40,6 @@ class KafkaDocumentFeed:
             LogUnavailableError: no broker answered.
         """
         self._consumer = AIOKafkaConsumer(
-            self._kafka.topics.documents,
             **client_options(self._kafka),
             group_id=self._group_id,
             client_id=self._group_id,
@@ -49,6 +50,7 @@ class KafkaDocumentFeed:
         )
         try:
             await self._consumer.start()
+            self._consumer.subscribe([self._kafka.topics.documents], listener=self._rebalances)
         except (KafkaError, OSError) as error:
             raise LogUnavailableError(f"Kafka did not let the verifier in: {error!r}") from error
 
@@ -64,9 +66,10 @@ class KafkaDocumentFeed:
             for record in batch
         ]
 
-    def assignment(self) -> frozenset[TopicPartition]:
-        """The partitions that the group gave to this member."""
-        return frozenset((place.topic, place.partition) for place in self._consumer.assignment())
+    @property
+    def epoch(self) -> int:
+        """Grows with every rebalance."""
+        return self._rebalances.count
 
     async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
         """Commit explicit offsets."""
@@ -87,3 +90,19 @@ class KafkaDocumentFeed:
         with suppress(KafkaError, TimeoutError, OSError):
             async with asyncio.timeout(_CALL_SECONDS):
                 await consumer.stop()
+
+
+class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
+    """Counts them, on both sides: what was read before is worth nothing from the first moment on."""
+
+    count = 0
+
+    async def on_partitions_revoked(self, revoked: object) -> None:
+        """Partitions are about to go."""
+        del revoked
+        self.count += 1
+
+    async def on_partitions_assigned(self, assigned: object) -> None:
+        """Partitions have come."""
+        del assigned
+        self.count += 1

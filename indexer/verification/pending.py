@@ -68,11 +68,6 @@ class PendingLooks:
         for key in keys:
             self._last.pop(key, None)
 
-    def keep(self, assignment: frozenset[TopicPartition]) -> None:
-        """Forget what belongs to partitions of others: whoever has them now reads it again."""
-        self._last = {key: seen for key, seen in self._last.items() if seen.place in assignment}
-        self._next = {place: offset for place, offset in self._next.items() if place in assignment}
-
     def committable(self) -> dict[TopicPartition, int]:
         """Per partition, the offset below which every product's last record was compared or followed by another."""
         offsets = dict(self._next)

@@ -94,19 +94,22 @@ class DocumentVerifier:
                 await feed.close()
 
     async def _follow(self, feed: DocumentFeed) -> None:
-        pending = PendingLooks(self._settle_s)
+        epoch, pending = -1, PendingLooks(self._settle_s)
         committed: dict[TopicPartition, int] = {}
         while True:
             records = await feed.poll() if len(pending) < _MOST_PENDING else await self._pause()
+            if feed.epoch != epoch:
+                # Whoever has the partitions now, we again perhaps, begins at what is committed; what we knew is worth nothing.
+                epoch, pending, committed = feed.epoch, PendingLooks(self._settle_s), {}
             now = self._clock.monotonic()
             pending.note(records, now)
-            pending.keep(feed.assignment())
             due = pending.due(now, _AT_ONCE)
             if due:
                 await self._look(due)
                 pending.looked(due.keys())
             self.idle = not records and not len(pending)
-            committed = await self._commit(feed, pending.committable(), committed)
+            if feed.epoch == epoch:
+                committed = await self._commit(feed, pending.committable(), committed)
             self._failures = 0
 
     async def _pause(self) -> Sequence[FedRecord]:

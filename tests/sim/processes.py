@@ -187,8 +187,9 @@ class SimFeed:
             records = self.client.fetch(20)
         return [FedRecord((r.topic, r.partition), r.offset, r.key, r.value) for r in records]
 
-    def assignment(self) -> frozenset[TopicPartition]:
-        return frozenset(self.client.positions)
+    @property
+    def epoch(self) -> int:
+        return self.client.revocations
 
     async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
         await self.client.commit(next_offsets)

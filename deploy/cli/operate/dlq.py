@@ -167,9 +167,7 @@ def _settle(
     return Settled(answer["settled"], answer["at_ceiling"])
 
 
-def _chosen(
-    ids: list[str] | None, reason: str, tenant: str, since: str, until: str, *, every: bool
-) -> LetterFilter:
+def _chosen(ids: list[str] | None, reason: str, tenant: str, since: str, until: str, *, every: bool) -> LetterFilter:
     if not (ids or reason or tenant or since or until or every):
         raise InvalidRequestError("which letters? Give ids, a filter (--reason, --tenant, --since, --until), or --all")
     return _filter(reason, tenant, since, until, ids or [])
@@ -190,7 +188,8 @@ def _desk(kafka: str) -> DeadLetterDesk:
 
 
 def _show_table(console: Console, answer: dict[str, Any]) -> None:
-    table = Table("id", "time (UTC)", "reason", "shop", "tries", "record", "detail", box=None, pad_edge=False)
+    table = Table("id", "time (UTC)", "reason", "shop", "tries", "record", box=None, pad_edge=False)
+    table.add_column("detail", no_wrap=True)  # cut to the terminal; `show` has all of it
     for letter in answer["letters"]:
         cells = (letter["reason"], letter["tenant"], str(letter["attempt"]), letter["record"], letter["detail"])
         table.add_row(letter["id"], shown(letter["time_us"]), *cells)

@@ -55,7 +55,9 @@ def replay(
     facet: Annotated[list[str] | None, typer.Option(help="Only this facet: item, price, stock:branch-2.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only count.")] = False,
     rate: Annotated[float | None, typer.Option(min=0.1, help="Most records a second.", show_default=False)] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget an interrupted run of the same selection.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Forget an interrupted run of the same selection.")
+    ] = False,
     kafka: KafkaOption = "",
     url: UrlOption = "",
     data_dir: DataDirOption = None,

@@ -34,7 +34,9 @@ def moment_us(text: str, now_us: int | None = None) -> int:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
-        raise InvalidRequestError(f"{text!r} is no time: give 2h (ago), 2026-11-20 or 2026-11-20T10:00+01:00") from error
+        raise InvalidRequestError(
+            f"{text!r} is no time: give 2h (ago), 2026-11-20 or 2026-11-20T10:00+01:00"
+        ) from error
     moment = moment.replace(tzinfo=moment.tzinfo or UTC)
     return int(moment.timestamp() * 1e6)
 

@@ -40,6 +40,16 @@ class DataDirectory:
         return self.root / "journal.db"
 
     @property
+    def dead_letters(self) -> Path:
+        """Dead letters and what became of them (SQLite)."""
+        return self.root / "dead-letters.db"
+
+    @property
+    def replays(self) -> Path:
+        """Positions of `ferroflux replay` runs, so that an interrupted one goes on where it stopped."""
+        return self.root / "replays"
+
+    @property
     def vectors(self) -> Path:
         """The vector index (Qdrant Edge)."""
         return self.root / "vectors"

@@ -1,0 +1,78 @@
+"""A pipeline without a consumer, for the operator's commands: replay, garbage collection, repairs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher, LogWriter
+from indexer.pipeline import Pipeline, PipelineLimits
+from indexer.ports import Clock
+from indexer.service.clock import SystemClock
+from indexer.service.encoding import OffLoopEncoder
+from indexer.settings import IndexerSettings
+from retrieval.encoders.factory import load_encoder
+from retrieval.vectors.factory import open_vector_index
+from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.settings import VectorStoreKind
+from schemas.building import build_document
+from schemas.errors import ConfigurationError
+from schemas.events.parser import EventParser
+from schemas.mapping.loading import load_mapping
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineIndexer:
+    """The parts that a command works with. They stand behind the same guards as the live ones."""
+
+    pipeline: Pipeline
+    index: VectorIndex
+    parser: EventParser
+    documents: KafkaDocumentPublisher
+    clock: Clock
+
+
+@asynccontextmanager
+async def offline_indexer(settings: IndexerSettings) -> AsyncIterator[OfflineIndexer]:
+    """Connect to the vector store and the log; the encoder must be the one that wrote the collection.
+
+    Raises:
+        ConfigurationError: the vector store is Edge, which a running `ferroflux up` owns.
+        FatalError, RetryableError: as the indexer's own start.
+    """
+    if settings.vectors.kind is VectorStoreKind.EDGE:
+        raise ConfigurationError(
+            "vectors.kind is edge, which belongs to a running `ferroflux up`: leave --kafka out to work through that one, "
+            "or set FERROFLUX_VECTORS__KIND=qdrant"
+        )
+    clock = SystemClock()
+    topics = settings.kafka.topics
+    async with AsyncExitStack() as stack:
+        mapping = load_mapping(settings.mapping, settings.default_tenant)
+        parser = EventParser(mapping, settings.default_tenant)
+        encoder = await asyncio.to_thread(load_encoder, settings.encoder)
+        executor = stack.enter_context(ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode"))
+        index = await open_vector_index(settings.vectors)
+        stack.push_async_callback(index.close)
+        await index.prepare(encoder.revision)
+        writer = LogWriter(settings.kafka)
+        stack.push_async_callback(writer.stop)
+        await writer.start()
+        documents = KafkaDocumentPublisher(writer, topics.documents)
+        pipeline = Pipeline(
+            parser=parser,
+            index=index,
+            publisher=documents,
+            dead_letters=KafkaDeadLetterSink(writer, topics.dead_letters, clock=clock),
+            encoder=OffLoopEncoder(encoder, executor),
+            compose=partial(build_document, policy=mapping.policy),
+            clock=clock,
+            rng=random.Random(),  # noqa: S311 - jitter, no secret
+            limits=PipelineLimits(embed_chunk=settings.consumer.embed_chunk),
+        )
+        yield OfflineIndexer(pipeline, index, parser, documents, clock)

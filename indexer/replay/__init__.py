@@ -1,0 +1,1 @@
+"""Replay: a stretch of the change log is taken in again, through the same guard as live changes."""

@@ -1,0 +1,113 @@
+"""Where a replay reads: Kafka or the embedded journal, from a position that can be kept and gone on from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.kafka.reader import KafkaReader
+from indexer.records import InboundRecord, TopicPartition, next_offsets
+from indexer.replay.selection import Selection
+from schemas.errors import InvalidRequestError
+
+Position = Mapping[str, Any]
+"""How far a source has been read, as JSON; only the source that made it understands it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records in order, the position after them, and how far that is (0 to 1)."""
+
+    records: Sequence[InboundRecord]
+    position: Position
+    fraction: float
+
+
+class ReplaySource(Protocol):
+    """A change log as a replay reads it."""
+
+    def pages(self, selection: Selection, position: Position | None) -> AsyncIterator[Page]:
+        """What is selected, from a position on, to the end that the log had when the replay first began.
+
+        Records outside the selection may be among them. A page can be empty where only the position moved.
+        """
+        ...
+
+
+class KafkaReplaySource:
+    """Change topics, read with a consumer of the replay's own that belongs to no group."""
+
+    def __init__(self, reader: KafkaReader, topics: Sequence[str]) -> None:
+        self._reader = reader
+        self._topics = topics
+
+    async def pages(self, selection: Selection, position: Position | None) -> AsyncIterator[Page]:
+        """Begin at the selection's first offsets; the ends are fixed at the first beginning."""
+        places = [place for place in await self._reader.partitions(self._topics) if selection.takes_place(place)]
+        if position is None:
+            begins, ends = await self._bounds(selection, places)
+        else:
+            begins, ends = _read(position["next"]), _read(position["ends"])
+        total = max(1, sum(max(0, ends[place] - begins[place]) for place in ends))
+        reached = dict(begins)
+        done = 0
+        async for records in self._reader.read(begins, ends):
+            reached |= next_offsets(records)
+            done += len(records)
+            yield Page(records, {"next": _written(reached), "ends": _written(ends)}, min(1.0, done / total))
+
+    async def _bounds(
+        self, selection: Selection, places: Sequence[TopicPartition]
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        begins, ends = await self._reader.begins(places), await self._reader.ends(places)
+        if selection.since_ms:
+            since = await self._reader.at_time(places, selection.since_ms)
+            begins = {place: max(begins[place], since.get(place, ends[place])) for place in places}
+        # A producer may have set the time of a record itself, so times need not grow with offsets: where a record of the
+        # end's time stands is no bound, and every record's own time is looked at.
+        for place in places if selection.offsets else ():
+            ranges = [r for r in selection.offsets if r.covers(place)]
+            begins[place] = max(begins[place], min(r.first for r in ranges))
+            lasts = [r.last for r in ranges if r.last is not None]
+            if len(lasts) == len(ranges):
+                ends[place] = min(ends[place], max(lasts) + 1)
+        return begins, {place: max(end, begins[place]) for place, end in ends.items()}
+
+
+class JournalReplaySource:
+    """The embedded journal. Its offsets are those of several logs, one for each start of the system."""
+
+    def __init__(self, journal: SqliteChangeJournal) -> None:
+        self._journal = journal
+
+    async def pages(self, selection: Selection, position: Position | None) -> AsyncIterator[Page]:
+        """Oldest first; the position counts the journal's records.
+
+        Raises:
+            InvalidRequestError: offsets are selected, which mean nothing over several logs.
+        """
+        if selection.offsets:
+            raise InvalidRequestError(
+                "--offsets means nothing here: the embedded broker counts anew at every start; select by time instead"
+            )
+        skip = 0 if position is None else int(position["read"])
+        total = int(position["total"]) if position is not None else (await self._journal.size()).records
+        read = 0
+        async for slice_ in self._journal.read():
+            records = slice_.records[: total - read]
+            read += len(records)
+            fresh = records[max(0, len(records) - (read - skip)) :] if read > skip else ()
+            if fresh:
+                yield Page(fresh, {"read": read, "total": total}, read / max(1, total))
+            if read >= total:
+                return
+
+
+def _written(offsets: Mapping[TopicPartition, int]) -> dict[str, int]:
+    return {f"{topic}/{number}": offset for (topic, number), offset in offsets.items()}
+
+
+def _read(offsets: Mapping[str, int]) -> dict[TopicPartition, int]:
+    return {(name.rpartition("/")[0], int(name.rpartition("/")[2])): offset for name, offset in offsets.items()}
