@@ -66,7 +66,8 @@ def _rates(
             "cores_used": used,
             "worker_says_changed_to_visible_ms": own,
         }
-        assert not observed["counts"].get("never_seen"), f"changes never became visible: {observed['counts']}"
+        lost = observed["counts"].get("never_seen", 0) + observed["counts"].get("failed", 0)
+        assert not lost, f"requests failed, or changes never became visible: {observed['counts']}"
     return visible
 
 
@@ -89,7 +90,7 @@ def _send(context: Context, target: tuple[str, str, int], *, seed: int, rate: fl
 
 
 def _notable(counts: dict[str, int]) -> dict[str, int]:
-    return {name: count for name, count in counts.items() if name.startswith(("query_", "never"))}
+    return {name: count for name, count in counts.items() if name.startswith(("query_", "never", "failed"))}
 
 
 def _goals(outcome: Outcome, topology: str, visible: Distribution) -> None:

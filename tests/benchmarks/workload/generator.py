@@ -92,7 +92,7 @@ class Generator:
         ]
         watch = asyncio.create_task(self._watch_itself())
         await asyncio.gather(*timetable)
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         watch.cancel()
         await self._queries.close()
         await self._looks.close()
@@ -114,7 +114,15 @@ class Generator:
                 await asyncio.sleep(early)
             task = asyncio.create_task(send(item, due))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """A request that failed is no measurement, but it is told."""
+        self._tasks.discard(task)
+        error = task.exception()
+        if error is not None:
+            self.observed.counts["failed"] += 1
+            print(f"a request failed: {error!r}", file=sys.stderr)
 
     async def _change(self, change: Change, due: float) -> None:
         loop = asyncio.get_running_loop()

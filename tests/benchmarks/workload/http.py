@@ -3,6 +3,8 @@
 import asyncio
 from typing import NamedTuple
 
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
 
 class Answer(NamedTuple):
     status: int
@@ -15,7 +17,7 @@ class HttpPool:
     def __init__(self, host: str, port: int, connections: int) -> None:
         self._host = host
         self._port = port
-        self._free: asyncio.LifoQueue[tuple[asyncio.StreamReader, asyncio.StreamWriter] | None] = asyncio.LifoQueue()
+        self._free: asyncio.LifoQueue[Connection | None] = asyncio.LifoQueue()
         for _ in range(connections):
             self._free.put_nowait(None)
 
@@ -30,28 +32,38 @@ class HttpPool:
         return await self._exchange(head.encode() + body)
 
     async def _exchange(self, request: bytes) -> Answer:
-        connection = await self._free.get()
+        """Everything asked here may be asked again, so a kept connection that the server has closed is replaced."""
+        kept = await self._free.get()
+        connection = None
         try:
-            if connection is None:
-                connection = await asyncio.open_connection(self._host, self._port)
-            reader, writer = connection
-            writer.write(request)
-            head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
-            headers = dict(line.lower().split(b": ", 1) for line in head[1:] if line)
-            body = await reader.readexactly(int(headers[b"content-length"]))
-        except BaseException:
-            if connection is not None:
-                connection[1].close()
-            self._free.put_nowait(None)
-            raise
-        if headers.get(b"connection") == b"close":
-            writer.close()
-            connection = None
-        self._free.put_nowait(connection)
-        return Answer(int(head[0].split(b" ")[1]), body)
+            if kept is not None:
+                try:
+                    answer, connection = await _ask(kept, request)
+                except (ConnectionError, asyncio.IncompleteReadError):
+                    kept[1].close()
+                else:
+                    return answer
+            answer, connection = await _ask(await asyncio.open_connection(self._host, self._port), request)
+            return answer
+        finally:
+            self._free.put_nowait(connection)
 
     async def close(self) -> None:
         while not self._free.empty():
             connection = self._free.get_nowait()
             if connection is not None:
                 connection[1].close()
+
+
+async def _ask(connection: Connection, request: bytes) -> tuple[Answer, Connection | None]:
+    """The answer, and the connection where it stays open."""
+    reader, writer = connection
+    writer.write(request)
+    head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+    headers = dict(line.lower().split(b": ", 1) for line in head[1:] if line)
+    body = await reader.readexactly(int(headers[b"content-length"]))
+    answer = Answer(int(head[0].split(b" ")[1]), body)
+    if headers.get(b"connection") == b"close":
+        writer.close()
+        return answer, None
+    return answer, connection
