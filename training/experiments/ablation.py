@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.api.search import RetrieverName
 from training.experiments.compare import Comparison, compare
 from training.experiments.run import Run, run_system
 from training.measures.metrics import Judge
@@ -18,6 +17,8 @@ from training.systems.port import SearchSystem
 from training.systems.settings import LabSettings, setting_values
 
 _WEIGHTS: Final = "search.weights."
+_LISTING: Final = "search.weights.list"
+"""What answers where there is no query text, so never in a judged set."""
 _SEARCH: Final = "search."
 
 OnProgress = Callable[[float, str], None]
@@ -35,7 +36,7 @@ def stages(settings: LabSettings) -> list[Stage]:
     """Every retriever that weighs something and every switch that is on. Listing takes no part in judged queries."""
     found = []
     for name, value in setting_values(settings):
-        if name.startswith(_WEIGHTS) and value and name != f"{_WEIGHTS}{RetrieverName.LIST}":
+        if name.startswith(_WEIGHTS) and value and name != _LISTING:
             found.append(Stage(f"retriever {name.removeprefix(_WEIGHTS)}", {name: 0.0}))
         elif name.startswith(_SEARCH) and value is True:
             found.append(Stage(name.removeprefix(_SEARCH), {name: False}))

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import yaml
 
-from schemas.api.search import RetrieverName
 from schemas.errors import ConfigurationError
 from training.systems.settings import LabSettings, setting_values
 
@@ -19,6 +18,8 @@ Space = Mapping[str, Sequence[Any]]
 Overrides = Mapping[str, Any]
 
 _WEIGHTS: Final = "search.weights."
+_LISTING: Final = "search.weights.list"
+"""What answers where there is no query text, so never in a judged set."""
 _RRF_K: Final = "search.rrf_k"
 _WEIGHT_FACTORS: Final = (0.5, 0.75, 1.0, 1.5, 2.0)
 _RRF_KS: Final = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
@@ -28,7 +29,7 @@ def default_space(settings: LabSettings) -> dict[str, list[Any]]:
     """Fusion: its constant, and the weight of every retriever that weighs something, from half to twice."""
     space: dict[str, list[Any]] = {_RRF_K: list(_RRF_KS)}
     for name, value in setting_values(settings):
-        if name.startswith(_WEIGHTS) and value and name != f"{_WEIGHTS}{RetrieverName.LIST}":
+        if name.startswith(_WEIGHTS) and value and name != _LISTING:
             space[name] = [round(value * factor, 4) for factor in _WEIGHT_FACTORS]
     return space
 
