@@ -135,7 +135,7 @@ function begin() {
 async function start() {
   let known = [];
   try {
-    known = await api.tenants();
+    if (!state.tenant) known = await api.tenants();
   } catch (error) {
     if (error.status === 401 || error.status === 403) return showFailure(error, start);
   }

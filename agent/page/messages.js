@@ -3,7 +3,7 @@
 const MESSAGES = {
   es: {
     skip: "Ir al mensaje", tenantLabel: "Catálogo", fresh: "Nuevo", freshLabel: "Empezar otra conversación", talkTitle: "Conversación",
-    messageLabel: "Mensaje", placeholder: "Qué necesita, cuánto, o «confirmo»…", send: "Enviar", keys: "Intro envía, Mayúsculas e Intro hace un renglón nuevo",
+    messageLabel: "Mensaje", placeholder: "Qué necesita y cuánto…", send: "Enviar", keys: "Intro envía, Mayúsculas e Intro hace un renglón nuevo",
     language: "Cambiar de idioma", theme: "Cambiar entre claro y oscuro", order: "Pedido", empty: "Todavía no hay nada en el pedido.",
     summary: (lines, total) => (lines ? `Pedido: ${lines} ${lines === 1 ? "renglón" : "renglones"} · ${total}` : "Pedido vacío"), total: "Total",
     confirm: "Confirmar pedido", confirming: "Confirmando…", submitted: "Pedido confirmado", unpriced: (n) => `${n} sin precio, fuera del total`,
@@ -19,7 +19,7 @@ const MESSAGES = {
   },
   en: {
     skip: "Go to the message", tenantLabel: "Catalogue", fresh: "New", freshLabel: "Begin another conversation", talkTitle: "Conversation",
-    messageLabel: "Message", placeholder: "What you need, how much, or “I confirm”…", send: "Send", keys: "Enter sends, Shift and Enter begins a line",
+    messageLabel: "Message", placeholder: "What you need, and how much…", send: "Send", keys: "Enter sends, Shift and Enter begins a line",
     language: "Change the language", theme: "Switch between light and dark", order: "Order", empty: "There is nothing in the order yet.",
     summary: (lines, total) => (lines ? `Order: ${lines} ${lines === 1 ? "line" : "lines"} · ${total}` : "Empty order"), total: "Total",
     confirm: "Confirm order", confirming: "Confirming…", submitted: "Order confirmed", unpriced: (n) => `${n} without a price, not in the total`,
@@ -35,7 +35,7 @@ const MESSAGES = {
   },
   pt: {
     skip: "Ir para a mensagem", tenantLabel: "Catálogo", fresh: "Novo", freshLabel: "Começar outra conversa", talkTitle: "Conversa",
-    messageLabel: "Mensagem", placeholder: "O que precisa, quanto, ou «confirmo»…", send: "Enviar", keys: "Enter envia, Shift e Enter começa uma linha",
+    messageLabel: "Mensagem", placeholder: "O que precisa e quanto…", send: "Enviar", keys: "Enter envia, Shift e Enter começa uma linha",
     language: "Mudar de idioma", theme: "Alternar claro e escuro", order: "Pedido", empty: "Ainda não há nada no pedido.",
     summary: (lines, total) => (lines ? `Pedido: ${lines} ${lines === 1 ? "linha" : "linhas"} · ${total}` : "Pedido vazio"), total: "Total",
     confirm: "Confirmar pedido", confirming: "Confirmando…", submitted: "Pedido confirmado", unpriced: (n) => `${n} sem preço, fora do total`,
@@ -68,14 +68,17 @@ export function say(name, ...values) {
   return typeof message === "function" ? message(...values) : message;
 }
 
+// The country's own way to write numbers, where the browser says which country of that language.
+const locale = () => navigator.languages.find((one) => one.startsWith(language)) ?? language;
+
 // Amounts come as decimal text; only for the eye do they become numbers.
-export const number = (text, digits = 6) => Number(text).toLocaleString(language, { maximumFractionDigits: digits });
+export const number = (text, digits = 6) => Number(text).toLocaleString(locale(), { maximumFractionDigits: digits });
 
 export function money(text, currency) {
   const digits = { minimumFractionDigits: 2, maximumFractionDigits: Math.max(2, (text.split(".")[1] ?? "").length) };
   try {
-    return Number(text).toLocaleString(language, currency ? { style: "currency", currency, ...digits } : digits);
+    return Number(text).toLocaleString(locale(), currency ? { style: "currency", currency, ...digits } : digits);
   } catch {
-    return `${Number(text).toLocaleString(language, digits)} ${currency}`;
+    return `${Number(text).toLocaleString(locale(), digits)} ${currency}`;
   }
 }

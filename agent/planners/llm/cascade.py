@@ -15,7 +15,7 @@ import structlog
 
 from agent.planners.llm.model import AskedModel, ModelAnswer, ModelFailedError
 from agent.planners.llm.prompt import messages_of
-from agent.planners.llm.reading import Reading, judge, read_answer
+from agent.planners.llm.reading import BuiltinReading, Reading, follows, judge, read_answer
 from agent.planners.llm.settings import PlannerSettings
 from agent.planners.llm.tools import Toolbox
 from agent.planners.llm.usage import UsageLedger
@@ -71,7 +71,7 @@ class CascadePlanner:
 
     async def plan(self, context: TurnContext) -> PlannerStep:
         """The first answer that is beyond doubt, or the built-in planner's step."""
-        builtin = await self._builtin.plan(context)
+        builtin = await self._read(context)
         spending = _Spending()
         doubt = await self._refusal(context)
         for model in () if doubt else self._models:
@@ -89,14 +89,24 @@ class CascadePlanner:
                 )
             doubt = reading.doubt
         return replace(
-            builtin,
-            planner=builtin.planner or self._builtin.name,
+            builtin.step,
+            planner=builtin.step.planner or self._builtin.name,
             model=spending.model,
             input_tokens=spending.input_tokens,
             output_tokens=spending.output_tokens,
             cost=spending.cost,
             degraded=doubt or "not_configured",
         )
+
+    async def _read(self, context: TurnContext) -> BuiltinReading:
+        first = await self._builtin.plan(replace(context, results=(), step=0))
+        if not context.results:
+            return BuiltinReading(first, _names(first), follows=True)
+        if not follows(first, context):
+            # A model took this turn elsewhere: what is done is done, and the reply is written from it.
+            return BuiltinReading(PlannerStep(planner=self._builtin.name), _names(first), follows=False)
+        step = await self._builtin.plan(context)
+        return BuiltinReading(step, _names(first) | _names(step), follows=True)
 
     async def _refusal(self, context: TurnContext) -> str:
         """Why no model may be asked at all; empty where one may."""
@@ -111,7 +121,9 @@ class CascadePlanner:
             return "budget_unknown"
         return "" if spent.within(self._settings) else "budget"
 
-    async def _ask(self, model: AskedModel, builtin: PlannerStep, context: TurnContext, spending: _Spending) -> Reading:
+    async def _ask(
+        self, model: AskedModel, builtin: BuiltinReading, context: TurnContext, spending: _Spending
+    ) -> Reading:
         if self._rests_until.get(model.name, 0.0) > self._now():
             return Reading((), "", "cooling_down")
         try:
@@ -126,4 +138,8 @@ class CascadePlanner:
             # The person's turn goes on; the operator sees that a cap may be passed by this much.
             log.error("usage not counted", code=error.code, model=model.name, cost=str(answer.cost))  # noqa: TRY400 - no defect of ours
         reading = read_answer(answer.message, self._toolbox, context)
-        return judge(reading, builtin, context, agreement=self._settings.agreement)
+        return judge(reading, builtin, agreement=self._settings.agreement)
+
+
+def _names(step: PlannerStep) -> frozenset[str]:
+    return frozenset(call.name for call in step.calls)

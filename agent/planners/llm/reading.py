@@ -28,6 +28,26 @@ class Reading:
     doubt: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltinReading:
+    """What the built-in planner would do now.
+
+    It goes by the results of its own calls, so once a model has gone another way in this turn (`follows` false), only
+    what it read at the beginning still counts.
+    """
+
+    step: PlannerStep
+    names: frozenset[str]
+    """The tools that it wants at the beginning of the turn or now."""
+    follows: bool
+
+
+def follows(first: PlannerStep, context: TurnContext) -> bool:
+    """Whether the turn's results so far are those of the built-in planner's own first calls."""
+    done = [(result["name"], result["args"]) for result in context.results[: len(first.calls)]]
+    return done == [(call.name, dict(call.args)) for call in first.calls][: len(done)]
+
+
 def read_answer(message: AIMessage, toolbox: Toolbox, context: TurnContext) -> Reading:
     """Check every call; an answer with one that is not valid is in doubt as a whole, for the rest may depend on it."""
     reply = _text(message)
@@ -45,7 +65,7 @@ def read_answer(message: AIMessage, toolbox: Toolbox, context: TurnContext) -> R
     return Reading(tuple(fresh), reply)
 
 
-def judge(reading: Reading, builtin: PlannerStep, context: TurnContext, *, agreement: float) -> Reading:
+def judge(reading: Reading, builtin: BuiltinReading, *, agreement: float) -> Reading:
     """The same reading with its doubt, held against what the built-in planner reads in the message.
 
     A guarded tool needs the built-in planner's word, whose rules know the sentences by which a person confirms. Where
@@ -53,15 +73,14 @@ def judge(reading: Reading, builtin: PlannerStep, context: TurnContext, *, agree
     """
     if reading.doubt:
         return reading
-    builtin_names = {call.name for call in builtin.calls}
     names = {call.name for call in reading.calls}
-    if (names & GUARDED_TOOLS) - builtin_names:
+    if (names & GUARDED_TOOLS) - builtin.names:
         return Reading((), "", "unconfirmed")
-    first_step = not context.results
-    changes, builtin_changes = names & CHANGING_TOOLS, builtin_names & CHANGING_TOOLS
+    changes, builtin_changes = names & CHANGING_TOOLS, {call.name for call in builtin.step.calls} & CHANGING_TOOLS
     # A model may resolve or search first and change the order in a later step.
     looks_first = bool(names) and not changes
-    if first_step and builtin.confidence >= agreement and changes != builtin_changes and not looks_first:
+    sure = builtin.follows and builtin.step.confidence >= agreement
+    if sure and changes != builtin_changes and not looks_first:
         return Reading((), "", "disagreement")
     return reading
 

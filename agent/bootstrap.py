@@ -1,0 +1,160 @@
+"""The agent's composition root: from settings to the application, and to one or several serving processes."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from uvicorn.supervisors import Multiprocess
+
+from agent.api.app import create_app
+from agent.api.process import AgentParts, AgentProcess
+from agent.api.service import ChatService
+from agent.catalogue.opening import open_catalogue
+from agent.checkpoints.factory import open_checkpoints
+from agent.clock import SystemClock
+from agent.graph import build_graph
+from agent.observation.metrics import AgentMetrics
+from agent.observation.spans import TurnSpans
+from agent.orders.desk import OrderDesk
+from agent.orders.outbox import Outbox
+from agent.orders.publishing import KafkaOrderPublisher
+from agent.orders.relay import OutboxRelay
+from agent.orders.store import OrderStore
+from agent.planners.deterministic.planner import DeterministicPlanner
+from agent.planners.llm.cascade import CascadePlanner
+from agent.planners.llm.model import AskedModel, build_model
+from agent.planners.llm.settings import PlannerSettings
+from agent.planners.llm.specs import TOOL_SPECS
+from agent.planners.llm.tools import Toolbox
+from agent.planners.llm.usage import DatabaseLedger
+from agent.ports import CatalogueSearch, Planner
+from agent.runtime import AgentRuntime
+from agent.settings import AgentSettings
+from agent.storage.database import Database
+from agent.threads.guard import ThreadLeases
+from agent.threads.log import TurnLog
+from agent.threads.pruning import ThreadPruner
+from agent.threads.registry import ThreadRegistry
+from retrieval.serving.exposition import MULTIPROCESS_FOLDER
+
+log = structlog.get_logger(__name__)
+
+
+def build_agent_app(
+    settings: AgentSettings, *, catalogue: CatalogueSearch | None = None, registry: CollectorRegistry | None = None
+) -> FastAPI:
+    """The application over what the settings name, or over a catalogue that a launcher passes in and keeps."""
+    metrics = AgentMetrics(registry or CollectorRegistry())
+
+    async def open_parts(stack: AsyncExitStack) -> AgentParts:
+        return await _open_parts(settings, catalogue, metrics, stack)
+
+    process = AgentProcess(open_parts, backlog_s=settings.agent.orders.backlog_s)
+    return create_app(process, settings.agent.http, metrics)
+
+
+def build_planner(settings: PlannerSettings, database: Database) -> Planner:
+    """The built-in planner, or the cascade where a model is configured.
+
+    Raises:
+        ConfigurationError: a model is configured that cannot be used.
+    """
+    builtin = DeterministicPlanner()
+    configured = [model for model in (settings.cheap, settings.strong) if model.configured]
+    if not configured:
+        return builtin
+    toolbox = Toolbox(TOOL_SPECS)
+    models = [AskedModel(build_model(one), toolbox.to_openai(), one) for one in configured]
+    return CascadePlanner(models, builtin, toolbox, DatabaseLedger(database), settings)
+
+
+async def _open_parts(
+    settings: AgentSettings, catalogue: CatalogueSearch | None, metrics: AgentMetrics, stack: AsyncExitStack
+) -> AgentParts:
+    own = settings.agent
+    database = await Database.open(own.database)
+    stack.push_async_callback(database.close)
+    checkpoints = await open_checkpoints(own.checkpoints, own.database)
+    stack.push_async_callback(checkpoints.close)
+    search = catalogue if catalogue is not None else await open_catalogue(settings, stack)
+    # Importing a provider's package blocks for a second.
+    planner = await asyncio.to_thread(build_planner, own.planner, database)
+    spans = TurnSpans.of(own.observation)
+    stack.push_async_callback(asyncio.to_thread, spans.close)
+    leases = ThreadLeases(database)
+    store, outbox = OrderStore(database), Outbox(database)
+    relay = OutboxRelay(outbox, KafkaOrderPublisher(settings.kafka, own.orders.topic), own.orders)
+
+    def submitted(_order: object) -> None:
+        metrics.submitted()
+        relay.wake()
+
+    clock = SystemClock()
+    graph = build_graph(
+        planner=planner,
+        search=search,
+        orders=OrderDesk(store, submitted),
+        clock=clock,
+        limits=own.limits,
+        checkpointer=checkpoints.saver,
+    )
+    runtime = AgentRuntime(graph, clock=clock, limits=own.limits, guard=leases)
+    threads = ThreadRegistry(database, checkpoints, leases)
+    pruner = ThreadPruner(threads, own.checkpoints)
+    pruner.start()
+    stack.push_async_callback(pruner.stop)
+    if own.orders.publish:
+        relay.start()
+        stack.push_async_callback(relay.stop)
+    chat = ChatService(runtime, TurnLog(database), threads, store, metrics, spans, turn_s=own.http.turn_s)
+    return AgentParts(chat, database, checkpoints, outbox)
+
+
+def run_agent(settings: AgentSettings, workers: int = 1, *, prepare_process: Callable[[], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the turns that run.
+
+    Several workers are processes that share the port; any of them serves any turn. `prepare_process` (logging, say) is
+    called in each process before anything else; with several workers it must be a module's function.
+    """
+    http = settings.agent.http
+    config = uvicorn.Config(
+        functools.partial(_worker_app, settings, prepare_process),
+        factory=True,
+        host=http.host,
+        port=http.port,
+        workers=workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=http.shutdown_s,
+    )
+    log.info("agent starts", workers=workers, settings=settings.agent.model_dump(mode="json"))
+    if workers == 1:
+        uvicorn.Server(config).run()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="ferroflux-agent-metrics-"))
+    # The library reads this variable as it is imported: the workers are new processes and find it set.
+    os.environ[MULTIPROCESS_FOLDER] = str(folder)
+    try:
+        Multiprocess(config, sockets=[config.bind_socket()]).run()
+    finally:
+        del os.environ[MULTIPROCESS_FOLDER]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _worker_app(settings: AgentSettings, prepare_process: Callable[[], None] | None) -> FastAPI:
+    if prepare_process is not None:
+        prepare_process()
+    return build_agent_app(settings)

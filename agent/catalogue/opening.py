@@ -1,0 +1,74 @@
+"""From the settings to the catalogue that the tools search: over HTTP, or in this process beside a replica."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import httpx
+import structlog
+
+from agent.catalogue.local import LocalCatalogue
+from agent.catalogue.remote import RemoteCatalogue
+from agent.ports import CatalogueSearch
+from agent.settings import AgentSettings, CatalogueKind
+from retrieval.analysis.pipeline import analyse
+from retrieval.encoders.factory import load_encoder
+from retrieval.search.hybrid import HybridSearcher
+from retrieval.text.factory import open_reader
+from retrieval.text.port import TextIndexReader
+from retrieval.text.settings import TextIndexSettings
+from retrieval.vectors.factory import open_vector_index
+from retrieval.vectors.settings import VectorStoreKind
+from schemas.errors import ConfigurationError
+
+log = structlog.get_logger(__name__)
+
+
+async def open_catalogue(settings: AgentSettings, stack: AsyncExitStack) -> CatalogueSearch:
+    """The catalogue; what has to be closed is put on the stack.
+
+    Raises:
+        ConfigurationError: it is to be local, and the vector store belongs to another process.
+        RetryableError: a store does not answer yet.
+    """
+    chosen = settings.agent.catalogue
+    if chosen.kind is CatalogueKind.HTTP:
+        client = httpx.AsyncClient(base_url=chosen.url, timeout=chosen.timeout_s)
+        remote = RemoteCatalogue(client, chosen.api_keys)
+        stack.push_async_callback(remote.close)
+        return remote
+    return await _open_local(settings, stack)
+
+
+async def _open_local(settings: AgentSettings, stack: AsyncExitStack) -> LocalCatalogue:
+    if settings.vectors.kind is VectorStoreKind.EDGE:
+        raise ConfigurationError(
+            "Qdrant Edge belongs to one process, so an agent of its own cannot search it: set agent.catalogue.kind=http "
+            "and the search API's address, or run everything in one with `ferroflux up`"
+        )
+    encoder = await asyncio.to_thread(load_encoder, settings.encoder)
+    vectors = await open_vector_index(settings.vectors)
+    stack.push_async_callback(vectors.close)
+    await vectors.prepare(encoder.revision)
+    text = settings.text
+    reader = open_reader(TextIndexSettings(directory=text.directory, heap_mb=text.heap_mb, weights=text.weights))
+    searcher = HybridSearcher.over(
+        vectors=vectors, encoder=encoder, reader=reader, analyse=analyse, settings=settings.search
+    )
+    stack.callback(searcher.close)
+    following = asyncio.create_task(_follow(reader, text.refresh_s), name="follow-replica")
+    stack.callback(following.cancel)
+    return LocalCatalogue(lambda: searcher, lambda: reader)
+
+
+async def _follow(reader: TextIndexReader, pause_s: float) -> None:
+    """Look for newer commits of the replica for ever."""
+    while True:
+        try:
+            await asyncio.to_thread(reader.refresh)
+        except Exception:
+            # An older picture of the catalogue is still served; the next look may find what is wrong mended.
+            log.exception("replica not refreshed")
+            await asyncio.sleep(1.0)
+        await asyncio.sleep(pause_s)

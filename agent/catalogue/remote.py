@@ -1,0 +1,130 @@
+"""The catalogue over HTTP: a search API by its address, with the tenant's key where it asks for one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import httpx
+import structlog
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from agent.catalogue.confidence import is_confident
+from agent.catalogue.local import exact, money
+from agent.errors import CatalogueUnavailableError
+from agent.ports import Found, FoundProduct, Product
+from retrieval.analysis.pipeline import surface_words
+from schemas.api.items import Item
+from schemas.api.limits import MAX_TEXT
+from schemas.api.search import SearchHit, SearchResponse
+from schemas.identity import TenantId
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T", bound=BaseModel)
+
+_AT_A_TIME: Final = 8
+_VOCABULARY_HITS: Final = 20
+
+
+class RemoteCatalogue:
+    """`CatalogueSearch` over `/v1/search` and `/v1/items`. Close it at the end."""
+
+    def __init__(self, client: httpx.AsyncClient, keys: Mapping[str, SecretStr]) -> None:
+        self._client = client
+        self._keys = keys
+        self._items_at_a_time = asyncio.Semaphore(_AT_A_TIME)
+
+    async def find(
+        self,
+        tenant: TenantId,
+        text: str,
+        *,
+        limit: int,
+        brands: Sequence[str] = (),
+        price_max: Decimal | None = None,
+        in_stock: bool = False,
+    ) -> Found:
+        """Ask the search API, without facets."""
+        filters: dict[str, Any] = {"brand": list(brands), "in_stock": in_stock}
+        if price_max is not None:
+            filters["price_max"] = float(price_max)
+        body = {"tenant": tenant, "text": text[:MAX_TEXT], "filters": filters, "limit": limit, "facets": False}
+        answer = await self._call("POST", "/v1/search", tenant, json=body)
+        if answer is None:
+            raise CatalogueUnavailableError("the search API has no /v1/search: check agent.catalogue.url")
+        found = _read(SearchResponse, answer)
+        products = tuple(_found(hit) for hit in found.hits)
+        degraded = tuple(str(one.retriever) for one in found.degraded)
+        return Found(products, is_confident(text, products), found.total, degraded)
+
+    async def items(self, tenant: TenantId, skus: Sequence[str]) -> Mapping[str, Product]:
+        """Ask for each product; those that the shop does not have are left out."""
+        wanted = list(dict.fromkeys(skus))
+        products = await asyncio.gather(*(self._item(tenant, sku) for sku in wanted))
+        return {product.sku: product for product in products if product is not None}
+
+    async def vocabulary(self, tenant: TenantId, text: str, *, limit: int) -> list[str]:
+        """The words of the titles that a search for the text finds, most frequent first."""
+        found = await self.find(tenant, text, limit=_VOCABULARY_HITS)
+        words = Counter(word for one in found.products for word in surface_words(one.product.title))
+        return [word for word, _ in words.most_common(limit)]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _item(self, tenant: TenantId, sku: str) -> Product | None:
+        async with self._items_at_a_time:
+            answer = await self._call("GET", f"/v1/items/{quote(sku, safe='')}", tenant, params={"tenant": tenant})
+        return None if answer is None else _product(_read(Item, answer))
+
+    async def _call(self, method: str, path: str, tenant: TenantId, **options: Any) -> bytes | None:
+        """The answer's body; None for 404, and for a text that the API takes for no SKU."""
+        key = self._keys.get(tenant)
+        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key is not None else {}
+        try:
+            response = await self._client.request(method, path, headers=headers, **options)
+        except httpx.TransportError as error:
+            raise CatalogueUnavailableError(f"the search API did not answer: {type(error).__name__}") from error
+        missing = (
+            {httpx.codes.NOT_FOUND, httpx.codes.UNPROCESSABLE_ENTITY} if method == "GET" else {httpx.codes.NOT_FOUND}
+        )
+        if response.status_code in missing:
+            return None
+        if not response.is_success:
+            log.warning("search refused", status=response.status_code, path=path.partition("/items/")[0])
+            raise CatalogueUnavailableError(f"the search API answered {response.status_code}")
+        return response.content
+
+
+def _read(model: type[T], answer: bytes) -> T:
+    try:
+        return model.model_validate_json(answer)
+    except ValidationError as error:
+        raise CatalogueUnavailableError("the search API answers in another form than this version knows") from error
+
+
+def _found(hit: SearchHit) -> FoundProduct:
+    return FoundProduct(
+        _product(hit.item), hit.score, {str(signal.retriever): signal.raw_score for signal in hit.signals}
+    )
+
+
+def _product(item: Item) -> Product:
+    return Product(
+        sku=item.sku,
+        title=item.title,
+        brand=item.brand,
+        category=item.category,
+        unit=item.unit,
+        price=money(item.price),
+        currency=item.currency,
+        stock=None if item.stock is None else exact(item.stock),
+        image=item.images[0] if item.images else "",
+        attributes={name: str(value) for name, value in item.attributes.items()},
+    )
