@@ -21,6 +21,8 @@ from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from retrieval.text.commit_files import holds_index
 from retrieval.text.factory import open_reader
+from retrieval.text.memory import MemoryTextReader, MemoryTextStore
+from retrieval.text.port import TextIndexReader
 from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.settings import VectorStoreKind
@@ -47,11 +49,10 @@ async def embedded_stores(
         vectors = await EdgeIndex.open(
             settings.vectors.model_copy(update={"kind": VectorStoreKind.EDGE, "directory": directory.vectors})
         )
-        replica = with_replica and holds_index(directory.text)
         try:
             yield OpenStores(
                 vectors=vectors,
-                reader=open_reader(TextIndexSettings(directory=directory.text)) if replica else None,
+                reader=_replica(directory) if with_replica else None,
                 history=partial(_history, journal),
                 changes=JournalledChanges(journal, settings.kafka.topics.changes[0]),
                 republisher=marked,
@@ -109,6 +110,13 @@ class _Marked:
     async def republish(self, keys: Sequence[SkuKey]) -> None:
         """Note that there is something to compare."""
         self.products += len(keys)
+
+
+def _replica(directory: DataDirectory) -> TextIndexReader:
+    """The folder's replica; one that holds nothing where there is none, so that all of it counts as missing."""
+    if not holds_index(directory.text):
+        return MemoryTextReader(MemoryTextStore())
+    return open_reader(TextIndexSettings(directory=directory.text))
 
 
 async def _history(journal: SqliteChangeJournal) -> AsyncIterator[Sequence[InboundRecord]]:

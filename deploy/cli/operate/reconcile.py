@@ -153,7 +153,11 @@ def _opening(
 
 
 async def _run(
-    choice: _Choice, options: ReconcileOptions, opening: Callable[[], AbstractAsyncContextManager[OpenStores]], *, repair: bool
+    choice: _Choice,
+    options: ReconcileOptions,
+    opening: Callable[[], AbstractAsyncContextManager[OpenStores]],
+    *,
+    repair: bool,
 ) -> Report:
     async with opening() as stores:
         run = Reconciliation(choice.truth(stores), stores.vectors, stores.reader, options=options, clock=SystemClock())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,13 @@ def test_a_replica_that_lags_leaves_the_folder_to_the_next_start(here):
     ownership = Ownership.take(here.directory)
     assert ownership.previous is PreviousStop.KILLED
     ownership.release(clean=True)
+
+
+def test_a_replica_that_is_gone_lacks_everything(here, capsys):
+    asyncio.run(here.take(EVENTS))
+    shutil.rmtree(here.directory.text)
+    assert run(here, "--source", "stores") == 1
+    assert summary(capsys)["differences"] == {"replica_missing": 2}
 
 
 def test_a_catalogue_file_is_compared_and_mended(here, capsys, tmp_path):
