@@ -1,0 +1,144 @@
+"""The desk over dead letters: listing, redriving once, the ceiling, discarding; on the embedded system's file."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from indexer.deadletters.desk import DeadLetterDesk, LetterFilter, Settled
+from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, KeptDeadLetterSink
+from indexer.deadletters.letter import Letter, LetterId, Marker, Settlement, read_record
+from indexer.records import ATTEMPT_HEADER, DeadLetter, InboundRecord
+from schemas.errors import InvalidRequestError, LogUnavailableError, NotFoundError
+from tests.support.indexing.fakes import DeadLetterLog, FakeClock
+
+BAD = InboundRecord("changes", 2, 7, 1_700_000_000_000, b"acme/A1", b"\xff\x00", (("trace", b"\xfe"), ("none", None)))
+EVERY = LetterFilter()
+
+
+def letter_of(record: InboundRecord, reason: str = "unparsable", tenant: str = "acme", attempt: int = 1) -> DeadLetter:
+    return DeadLetter(record, reason, "a sentence", tenant, attempt)
+
+
+def at(offset: int, **fields: object) -> InboundRecord:
+    return InboundRecord("changes", 0, offset, 1_700_000_000_000 + offset, b"acme/A1", b"bad", (), **fields)  # type: ignore[arg-type] # none in use
+
+
+class Setting:
+    """A file, the sink that fills it, and the desk; what is sent again lands in `again`."""
+
+    def __init__(self, file: DeadLetterFile, clock: FakeClock) -> None:
+        self.clock = clock
+        self.again: list[Letter] = []
+        self.fail = False
+        self.onward = DeadLetterLog()
+        self.sink = KeptDeadLetterSink(file, self.onward, clock=clock)
+        self.desk = DeadLetterDesk(FileDeadLetterStore(file, self._send_again, clock=clock))
+
+    async def _send_again(self, letters: Sequence[Letter]) -> None:
+        if self.fail:
+            raise LogUnavailableError
+        self.again += letters
+
+    async def ids(self, which: LetterFilter = EVERY) -> list[str]:
+        return [str(letter.id) for letter in await self.desk.open_letters(which)]
+
+
+@pytest.fixture
+async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
+    clock = FakeClock()
+    file = await DeadLetterFile.open(tmp_path / "dead.db", "dlq", clock=clock)
+    yield Setting(file, clock)
+    await file.close()
+
+
+async def test_a_letter_keeps_the_original_bytes_key_headers_and_coordinates(setting: Setting) -> None:
+    await setting.sink.send([letter_of(BAD)])
+    (letter,) = await setting.desk.open_letters(EVERY)
+    assert letter.original == BAD
+    assert (letter.reason, letter.tenant, letter.attempt, letter.detail) == ("unparsable", "acme", 1, "a sentence")
+    assert letter.time_us == setting.clock.now_us()
+    shown = letter.to_json(whole=True)
+    assert (shown["value"], shown["record"]) == ({"base64": "/wA="}, "changes/2@7")
+    assert shown["headers"] == [{"name": "trace", "value": {"base64": "/g=="}}, {"name": "none", "value": None}]
+    assert len(setting.onward.letters) == 1
+
+
+async def test_a_letter_is_redriven_once_with_its_attempt_count(setting: Setting) -> None:
+    await setting.sink.send([letter_of(BAD)])
+    assert await setting.desk.redrive(EVERY) == Settled(1)
+    assert await setting.desk.redrive(EVERY) == Settled(0)
+    (letter,) = setting.again
+    assert letter.redriven_headers() == [*BAD.headers, (ATTEMPT_HEADER, b"1")]
+    assert await setting.ids() == []
+    assert (await setting.desk.letter(letter.id)).original == BAD
+
+
+async def test_a_record_that_fails_again_is_a_new_letter_up_to_the_ceiling(setting: Setting) -> None:
+    for attempt in range(1, 4):
+        await setting.sink.send([letter_of(at(attempt), attempt=attempt)])
+        assert await setting.desk.redrive(EVERY, ceiling=3) == (Settled(1) if attempt < 3 else Settled(0, at_ceiling=1))
+    assert await setting.desk.redrive(EVERY, ceiling=4) == Settled(1)
+
+
+async def test_a_letter_written_twice_by_a_crash_counts_and_is_redriven_once(setting: Setting) -> None:
+    await setting.sink.send([letter_of(BAD), letter_of(BAD)])
+    assert len(await setting.ids()) == 1
+    assert await setting.desk.redrive(EVERY) == Settled(1)
+    await setting.sink.send([letter_of(BAD)])  # a third copy, from a batch that was slow
+    assert await setting.ids() == []
+    assert len(setting.again) == 1
+
+
+async def test_a_redrive_that_the_log_refuses_settles_nothing(setting: Setting) -> None:
+    await setting.sink.send([letter_of(BAD)])
+    setting.fail = True
+    with pytest.raises(LogUnavailableError):
+        await setting.desk.redrive(EVERY)
+    assert len(await setting.ids()) == 1
+
+
+async def test_filters_choose_by_reason_tenant_time_and_id(setting: Setting) -> None:
+    await setting.sink.send([letter_of(at(1), "unparsable", "acme")])
+    setting.clock.advance(60)
+    border = setting.clock.now_us()
+    await setting.sink.send([letter_of(at(2), "invalid_event", "acme"), letter_of(at(3), "invalid_event", "bolt")])
+    assert await setting.ids() == ["0-0", "0-1", "0-2"]
+    assert await setting.ids(LetterFilter(reason="invalid_event")) == ["0-1", "0-2"]
+    assert await setting.ids(LetterFilter(reason="invalid_event", tenant="acme")) == ["0-1"]
+    assert await setting.ids(LetterFilter(until_us=border)) == ["0-0"]
+    assert await setting.ids(LetterFilter(since_us=border, tenant="bolt")) == ["0-2"]
+    assert await setting.ids(LetterFilter(ids=frozenset({LetterId(0, 1)}))) == ["0-1"]
+    assert await setting.desk.discard(LetterFilter(tenant="acme")) == Settled(2)
+    assert await setting.ids() == ["0-2"]
+
+
+async def test_letters_and_what_became_of_them_survive_a_restart(tmp_path: Path) -> None:
+    clock = FakeClock()
+    for round_ in range(3):
+        file = await DeadLetterFile.open(tmp_path / "dead.db", "dlq", clock=clock)
+        setting = Setting(file, clock)
+        assert len(await setting.ids()) == min(round_, 1)
+        await setting.desk.redrive(EVERY)
+        await setting.sink.send([letter_of(at(round_))])
+        await file.close()
+
+
+async def test_a_letter_that_is_not_there_is_told(setting: Setting) -> None:
+    with pytest.raises(NotFoundError):
+        await setting.desk.letter(LetterId(0, 99))
+
+
+@pytest.mark.parametrize("text", ["", "3", "3-", "a-1", "-1", "1-2-3"])
+def test_what_is_no_id_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        LetterId.parse(text)
+
+
+def test_a_marker_reads_back_and_foreign_records_are_passed() -> None:
+    marker = Marker(LetterId(3, 42), Settlement.DISCARDED)
+    record = InboundRecord("dlq", 3, 50, 0, b"k", None, tuple(marker.headers(7)))
+    assert read_record(record) == marker
+    assert read_record(InboundRecord("dlq", 0, 1, 0, b"k", b"v", (("other", b"x"),))) is None
+    torn = (("ferroflux.settles", b"3-42"), ("ferroflux.settlement", b"eaten"))
+    assert read_record(InboundRecord("dlq", 0, 1, 0, b"k", None, torn)) is None
