@@ -70,12 +70,13 @@ class TenantAliases:
         return next((skus for words, skus in self.redirects.items() if _same(words, slots)), ())
 
     def spelled_units(self, text: str) -> str:
-        """The text with the tenant's unit spellings after numbers replaced; unchanged where there are none."""
+        """The text, folded, with the tenant's unit spellings after numbers replaced; as it is where there are none."""
         if not self.units:
             return text
         spellings = "|".join(re.escape(spelling) for spelling in sorted(self.units, key=len, reverse=True))
-        pattern = rf"(?<=\d)(\s*)({spellings})(?![\w])"
-        return re.sub(pattern, lambda match: match[1] + self.units[fold(match[2])], text, flags=re.IGNORECASE)
+        pattern = rf"(?<=\d)(\s*)({spellings})(?!\w)"
+        spelled, replaced = re.subn(pattern, lambda match: match[1] + self.units[match[2]], fold(text))
+        return spelled if replaced else text
 
     def _shared_matches(self, slots: Slots) -> list[AliasMatch]:
         found = self.shared.matches(slots)

@@ -19,7 +19,7 @@ from retrieval.spelling.phonetics import sound_key
 
 _SHORTEST: Final = 4
 """Words below are names of units and models more often than misspellings."""
-_TWO_EDITS_FROM: Final = 7
+_TWO_EDITS_FROM: Final = 6
 _KEY_PREFIX: Final = 8
 _SHORTEST_HALF: Final = 3
 _FIRST_LETTER_PENALTY: Final = 0.3

@@ -29,7 +29,7 @@ _RULES: Final = tuple(
         (r"w", "gu"),
         (r"x", "ks"),
         (r"y(?=$|[^aeiou])", "i"),
-        (r"m(?=$|[^aeiou])", "n"),
+        (r"(?<!^)m(?=$|[^aeiou])", "n"),
         (r"(.)\1+", r"\1"),
     )
 )

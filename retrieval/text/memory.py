@@ -20,7 +20,7 @@ from retrieval.text.content import Content, TextField, content_of
 from retrieval.text.port import Applied, Checkpoint, TextCounts, TextHit
 from retrieval.text.query import TextQuery
 from retrieval.text.revisions import newest_by_key
-from retrieval.text.scoring import ScoredAlternative, WeightedTerm, exclusions, scoring_plan
+from retrieval.text.scoring import ScoredAlternative, ScoredExclusion, WeightedTerm, exclusions, scoring_plan
 from retrieval.text.settings import FieldWeights
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey, TenantId
@@ -105,10 +105,10 @@ class MemoryTextReader:
         """The `limit` best living products by BM25, best first; equal scores by key."""
         living = self._commit.living()
         plan, unwanted = scoring_plan(query, self._weights), exclusions(query, self._weights)
-        statistics = _Statistics.of(living, set(_terms_of([*plan, unwanted])))
+        statistics = _Statistics.of(living, set(_terms_of(plan)) | _excluded_terms(unwanted))
         hits: list[TextHit] = []
         for key, entry in living:
-            if not _meets(entry.document, within) or any(statistics.holds(entry, one) for one in unwanted):
+            if not _meets(entry.document, within) or any(statistics.rules_out(entry, one) for one in unwanted):
                 continue
             found = (self._clause(statistics, entry, alternatives) for alternatives in plan)
             if matched := [score for score in found if score is not None]:
@@ -134,8 +134,8 @@ class MemoryTextReader:
         """Which of these products hold something that the query excludes."""
         unwanted = exclusions(query, self._weights)
         entries = [(key, self._commit.entries[key]) for key in keys if key in self._commit.entries]
-        statistics = _Statistics.of(entries, set(_terms_of([unwanted])))
-        return frozenset(key for key, entry in entries if any(statistics.holds(entry, one) for one in unwanted))
+        statistics = _Statistics.of(entries, _excluded_terms(unwanted))
+        return frozenset(key for key, entry in entries if any(statistics.rules_out(entry, one) for one in unwanted))
 
     def meets_all(self, query: TextQuery, *, within: CatalogueFilter) -> bool:
         """Whether some living product within the filter meets every clause of the query that is not extra."""
@@ -229,6 +229,11 @@ class _Statistics:
         lengths = {f: sum(e.frequencies[f].total() for e in entries) / max(len(entries), 1) for f in TextField}
         return cls(len(entries), holding, lengths)
 
+    def rules_out(self, entry: _Entry, exclusion: ScoredExclusion) -> bool:
+        """Whether the document has what is unwanted and does not deny it itself."""
+        held = all(any(self.score(entry, term) for term in terms) for terms in exclusion.positions)
+        return held and not any(self.score(entry, term) for term in exclusion.unless)
+
     def holds(self, entry: _Entry, alternative: ScoredAlternative) -> bool:
         """Whether every position of it is somewhere in the document."""
         return all(any(self.score(entry, term) for term in terms) for terms in alternative.positions)
@@ -250,6 +255,10 @@ def _terms_of(plan: Iterable[Iterable[ScoredAlternative]]) -> Iterator[WeightedT
         for alternative in alternatives:
             for terms in alternative.positions:
                 yield from terms
+
+
+def _excluded_terms(unwanted: Iterable[ScoredExclusion]) -> set[WeightedTerm]:
+    return {term for one in unwanted for terms in (*one.positions, one.unless) for term in terms}
 
 
 def _entry(document: SearchDocument) -> _Entry:

@@ -9,9 +9,16 @@ from tantivy import FieldType, Occur, Query
 
 from retrieval.analysis.tokens import Token
 from retrieval.filters import CatalogueFilter, fold_keyword
-from retrieval.text.query import Alternative, TextQuery
+from retrieval.text.query import TextQuery
 from retrieval.text.schema import Field, Flag, build_schema
-from retrieval.text.scoring import ScoredAlternative, WeightedTerm, exclusions, scoring_plan
+from retrieval.text.scoring import (
+    ScoredAlternative,
+    ScoredExclusion,
+    WeightedTerm,
+    exclusions,
+    named_positions,
+    scoring_plan,
+)
 from retrieval.text.settings import FieldWeights
 from schemas.identity import SkuKey, TenantId
 
@@ -73,13 +80,13 @@ def ranked(query: TextQuery, weights: FieldWeights, within: CatalogueFilter) -> 
     if not clauses:
         return None
     wanted = Query.boolean_query([(Occur.Should, clause) for clause in clauses])
-    unwanted = [(Occur.MustNot, _holding(alternative)) for alternative in exclusions(query, weights)]
+    unwanted = [(Occur.MustNot, _unwanted(exclusion)) for exclusion in exclusions(query, weights)]
     return Query.boolean_query([(Occur.Must, wanted), (Occur.Must, unscored(filtered(within))), *unwanted])
 
 
 def excluded(query: TextQuery, weights: FieldWeights) -> Query | None:
     """Documents that hold something that the query excludes; None where it excludes nothing."""
-    unwanted = [(Occur.Should, _holding(alternative)) for alternative in exclusions(query, weights)]
+    unwanted = [(Occur.Should, _unwanted(exclusion)) for exclusion in exclusions(query, weights)]
     return unscored(Query.boolean_query(unwanted)) if unwanted else None
 
 
@@ -87,7 +94,7 @@ def meeting_all(query: TextQuery, weights: FieldWeights) -> Query | None:
     """Documents that meet every clause that was asked for, each by a whole alternative; None where there is none."""
     asked = TextQuery(tuple(clause for clause in query.clauses if not clause.extra))
     wanted = [
-        Query.boolean_query([(Occur.Should, _holding(alternative)) for alternative in alternatives])
+        Query.boolean_query([(Occur.Should, _having(alternative.positions)) for alternative in alternatives])
         for alternatives in scoring_plan(asked, weights)
     ]
     return every(*wanted) if wanted else None
@@ -95,8 +102,8 @@ def meeting_all(query: TextQuery, weights: FieldWeights) -> Query | None:
 
 def holding_all(tokens: Sequence[Token], weights: FieldWeights) -> Query | None:
     """Documents that are named with all of these tokens; None where there are none."""
-    wanted = exclusions(TextQuery((), tuple(Alternative((token,)) for token in tokens)), weights)
-    return every(*map(_holding, wanted)) if wanted else None
+    wanted = named_positions(tokens, weights)
+    return _having(wanted) if wanted else None
 
 
 def _clause(alternatives: Sequence[ScoredAlternative], weights: FieldWeights) -> Query:
@@ -115,12 +122,18 @@ def _alternative(alternative: ScoredAlternative, weights: FieldWeights) -> Query
     return parts[0][1] if len(parts) == 1 else Query.boolean_query(parts)
 
 
-def _holding(alternative: ScoredAlternative) -> Query:
-    positions = [
-        Query.boolean_query([(Occur.Should, term(one.field, one.text)) for one in terms])
-        for terms in alternative.positions
-    ]
-    return every(*positions)
+def _unwanted(exclusion: ScoredExclusion) -> Query:
+    unwanted = _having(exclusion.positions)
+    if not exclusion.unless:
+        return unwanted
+    denied = [(Occur.MustNot, term(one.field, one.text)) for one in exclusion.unless]
+    return Query.boolean_query([(Occur.Must, unwanted), *denied])
+
+
+def _having(positions: Iterable[Iterable[WeightedTerm]]) -> Query:
+    """Documents that fill all of these positions, unscored."""
+    filled = [Query.boolean_query([(Occur.Should, term(one.field, one.text)) for one in terms]) for terms in positions]
+    return every(*filled)
 
 
 def _position(terms: Iterable[WeightedTerm], weights: FieldWeights) -> Query:

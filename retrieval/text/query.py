@@ -27,6 +27,14 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwanted:
+    """Words that no hit may have where it is named, unless it has one of the words of `unless` too (`sin mango`)."""
+
+    tokens: tuple[Token, ...]
+    unless: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Clause:
     """One idea of the query. `width` is the number of typed positions that it stands for: what covering it is worth.
 
@@ -43,7 +51,7 @@ class TextQuery:
     """The clauses, each optional (the more a product meets, the better), and what no hit may hold."""
 
     clauses: tuple[Clause, ...]
-    excluded: tuple[Alternative, ...] = ()
+    excluded: tuple[Unwanted, ...] = ()
 
     @classmethod
     def of(cls, analysed: AnalysedText) -> TextQuery:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from retrieval.analysis.tokens import Token, TokenKind
 from retrieval.text.content import TextField
-from retrieval.text.query import Alternative, TextQuery
+from retrieval.text.query import Alternative, TextQuery, Unwanted
 from retrieval.text.settings import FieldWeights
 
 _SEARCHED = {
@@ -57,11 +57,29 @@ def scoring_plan(query: TextQuery, weights: FieldWeights) -> ScoringPlan:
     return plan
 
 
-def exclusions(query: TextQuery, weights: FieldWeights) -> tuple[ScoredAlternative, ...]:
+@dataclass(frozen=True, slots=True)
+class ScoredExclusion:
+    """Terms that a product may not have all of where it is named, unless it has one of `unless`."""
+
+    positions: tuple[tuple[WeightedTerm, ...], ...]
+    unless: tuple[WeightedTerm, ...]
+
+
+def exclusions(query: TextQuery, weights: FieldWeights) -> tuple[ScoredExclusion, ...]:
     """What no hit may hold, looked for where a product is named: descriptions mention what is not there."""
+    found = (ScoredExclusion(named_positions(one.tokens, weights), _denials(one)) for one in query.excluded)
+    return tuple(exclusion for exclusion in found if exclusion.positions)
+
+
+def named_positions(tokens: Iterable[Token], weights: FieldWeights) -> tuple[tuple[WeightedTerm, ...], ...]:
+    """The positions of these tokens as terms of title, brand, category, sizes and codes."""
     named = weights.model_copy(update={"body": 0.0})
-    found = (_scored(alternative, 1, named) for alternative in query.excluded)
-    return tuple(alternative for alternative in found if alternative is not None)
+    scored = _scored(Alternative(tuple(tokens)), 1, named)
+    return scored.positions if scored is not None else ()
+
+
+def _denials(unwanted: Unwanted) -> tuple[WeightedTerm, ...]:
+    return tuple(WeightedTerm(TextField.TITLE, word, 1.0) for word in unwanted.unless)
 
 
 def _scored(alternative: Alternative, width: int, weights: FieldWeights) -> ScoredAlternative | None:

@@ -8,7 +8,7 @@ import pytest
 from retrieval.analysis.pipeline import analyse
 from retrieval.filters import CatalogueFilter
 from retrieval.text.port import Applied, Checkpoint, TextCounts, TextIndexReader, TextIndexWriter
-from retrieval.text.query import Alternative, Clause, TextQuery, typed_clauses
+from retrieval.text.query import Alternative, Clause, TextQuery, Unwanted, typed_clauses
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey, TenantId
 
@@ -303,10 +303,17 @@ class TextIndexContract(ABC):
     def test_what_a_query_excludes_is_neither_found_nor_kept(self, writer, reader):
         self.load(writer, reader, document("1", "Taladro inalambrico"), document("2", "Taladro", brand="Acme"))
         for word, left in (("inalambrico", "2"), ("acme", "1")):
-            query = TextQuery(TextQuery.of(analyse("taladro")).clauses, (Alternative(analyse(word).tokens),))
+            query = TextQuery(TextQuery.of(analyse("taladro")).clauses, (Unwanted(analyse(word).tokens),))
             assert [h.key.sku for h in reader.search(query, within=CatalogueFilter(TENANT), limit=9)] == [left]
             assert reader.excluded([key("1"), key("2")], query) == {key("1"), key("2")} - {key(left)}
         assert reader.excluded([key("1")], TextQuery.of(analyse("taladro"))) == frozenset()
+
+    def test_a_product_that_denies_the_unwanted_word_itself_stays(self, writer, reader):
+        self.load(writer, reader, document("1", "Comba con mango"), document("2", "Comba sin mango"))
+        unwanted = Unwanted(analyse("mango").tokens, unless=("sin",))
+        query = TextQuery(TextQuery.of(analyse("comba")).clauses, (unwanted,))
+        assert [h.key.sku for h in reader.search(query, within=CatalogueFilter(TENANT), limit=9)] == ["2"]
+        assert reader.excluded([key("1"), key("2")], query) == {key("1")}
 
     def test_whether_a_product_meets_the_whole_query(self, writer, reader):
         self.load(writer, reader, document("1", "Tubo de cobre"), document("2", "Codo de bronce"))

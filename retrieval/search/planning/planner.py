@@ -18,7 +18,7 @@ from retrieval.search.planning.knowledge import Knowledge, TenantKnowledge
 from retrieval.search.planning.plan import AppliedAlias, QueryPlan
 from retrieval.search.planning.settings import PlanningSettings
 from retrieval.search.planning.spelled import Spelled, spell
-from retrieval.text.query import Alternative, Clause, TextQuery, typed_clauses
+from retrieval.text.query import Alternative, Clause, TextQuery, Unwanted, typed_clauses
 from retrieval.understanding.negation import DENIALS, Exclusion, Negated, read_negation
 from retrieval.understanding.quantity import Ordered, read_quantity
 from retrieval.understanding.query_type import classify
@@ -153,17 +153,22 @@ def _replaced(text: str, replacements: dict[int, tuple[int, str]]) -> str:
     return " ".join("".join([*pieces, spelled[end:]]).split())
 
 
-def _excluded(exclusions: Sequence[Exclusion], known: TenantKnowledge) -> list[Alternative]:
-    """The tokens of what is ruled out, and of its synonyms."""
-    found: list[Alternative] = []
+def _excluded(exclusions: Sequence[Exclusion], known: TenantKnowledge) -> list[Unwanted]:
+    """The tokens of what is ruled out, and of its synonyms; a product that denies the word itself is no such thing."""
+    found: list[Unwanted] = []
     for exclusion in exclusions:
         phrase = phrase_of(exclusion.word)
-        found.append(Alternative(phrase.tokens))
-        for match in known.aliases.matches([frozenset(phrase.words)] if len(phrase.words) == 1 else []):
+        found.append(Unwanted(phrase.tokens, DENIALS))
+        for match in known.aliases.matches([frozenset((word,)) for word in phrase.words]):
             for rewriting in match.rewritings:
                 if rewriting.kind is AliasKind.SYNONYM:
-                    found += [Alternative(target.tokens) for target in rewriting.targets]
+                    found += [Unwanted(target.tokens, _denials_beside(target)) for target in rewriting.targets]
     return found
+
+
+def _denials_beside(target: Phrase) -> tuple[str, ...]:
+    """The denials that take the expression back: none where it is one itself (`sin cable`)."""
+    return () if set(DENIALS) & set(target.words) else DENIALS
 
 
 def _applied(slots: Slots, match: AliasMatch) -> AppliedAlias:
