@@ -73,7 +73,9 @@ def build_app(
     text = settings.text
     pace = Pace(text.refresh_s, text.heartbeat_s, text.freshness_window_s)
     metrics = ApiMetrics(registry or CollectorRegistry())
-    return create_app(Worker(stores, settings.search, pace), settings.http, metrics)
+    worker = Worker(stores, settings.search, pace)
+    worker.freshness.on_visible = metrics.visible
+    return create_app(worker, settings.http, metrics)
 
 
 def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callable[[], None] | None = None) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from query_api.status_file import FreshnessSample
-from schemas.api.status import FreshnessStatus, Percentiles
+from schemas.api.status import FreshnessStatus, Percentiles, StageTimes
 
 _MAX_KEPT: Final = 20_000
 _MAX_LOADS: Final = 4_096
@@ -36,11 +36,28 @@ class VisibleDocument:
     times: FreshnessSample
     visible_us: int
 
+    def stage_seconds(self) -> dict[str, float]:
+        """Seconds of each stage whose both ends are known: log, index, commit, visible; and `total`, commit to visible.
+
+        Clocks of several machines may differ: what would be negative counts as 0.
+        """
+        changed, logged, indexed, committed = self.times
+        ends = {
+            "log": (changed, logged),
+            "index": (logged, indexed),
+            "commit": (indexed, committed),
+            "visible": (committed, self.visible_us),
+            "total": (changed, self.visible_us),
+        }
+        return {stage: max(0, end - begin) / 1e6 for stage, (begin, end) in ends.items() if begin and end}
+
 
 class FreshnessWindow:
     """The documents that became visible within the last `window_s` seconds. Not thread-safe: one event loop's."""
 
     def __init__(self, window_s: float) -> None:
+        self.on_visible: Callable[[VisibleDocument], None] = lambda _: None
+        """Called once for each document, as soon as it is known to be visible."""
         self._window_s = window_s
         self._loads: deque[Load] = deque(maxlen=_MAX_LOADS)
         self._visible: deque[VisibleDocument] = deque(maxlen=_MAX_KEPT)
@@ -76,6 +93,7 @@ class FreshnessWindow:
             logged_to_visible_ms=_since(visible, lambda times: times.logged_us),
             indexed_to_visible_ms=_since(visible, lambda times: times.indexed_us),
             committed_to_visible_ms=_since(visible, lambda times: times.committed_us),
+            stages=_stages(visible),
         )
 
     def _settle(self) -> None:
@@ -88,7 +106,9 @@ class FreshnessWindow:
             if place == len(begins):
                 waiting.append(sample)
             else:
-                self._visible.append(VisibleDocument(sample, self._loads[place].ended_us))
+                seen = VisibleDocument(sample, self._loads[place].ended_us)
+                self._visible.append(seen)
+                self.on_visible(seen)
         self._pending = waiting
 
 
@@ -108,3 +128,12 @@ def _since(visible: Sequence[VisibleDocument], stage: Callable[[FreshnessSample]
     return percentiles(
         [max(0, seen.visible_us - stage(seen.times)) / 1000 for seen in visible if stage(seen.times) > 0]
     )
+
+
+def _stages(visible: Sequence[VisibleDocument]) -> StageTimes:
+    found = [seen.stage_seconds() for seen in visible]
+
+    def of(stage: str) -> Percentiles | None:
+        return percentiles([seconds[stage] * 1000 for seconds in found if stage in seconds])
+
+    return StageTimes(log_ms=of("log"), index_ms=of("index"), commit_ms=of("commit"), visible_ms=of("visible"))

@@ -19,6 +19,10 @@ class DocumentTimes(BaseModel):
     changed_us: int = Field(0, description="The source committed the change.")
     logged_us: int = Field(0, description="Kafka took the change event.")
     indexed_us: int = Field(0, description="The indexer wrote the vector store and produced this document.")
+    visible_us: int = Field(
+        0,
+        description="A text replica began the commit that makes it searchable there; 0 in the log: each notes its own.",
+    )
 
 
 class SearchDocument(BaseModel):

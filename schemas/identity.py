@@ -16,6 +16,9 @@ from schemas.errors import InvalidEventError
 TenantId = NewType("TenantId", str)
 SkuId = NewType("SkuId", str)
 
+PROBE_TENANT: Final = TenantId("ferroflux-probe")
+"""Reserved for synthetic products, by which the system measures itself; no list of tenants shows it."""
+
 MAX_TENANT_LENGTH: Final = 64
 MAX_SKU_LENGTH: Final = 256
 

@@ -15,9 +15,9 @@ from indexer.records import TopicPartition
 from indexer.service.progress import Progress
 from retrieval.vectors.port import VectorIndex
 from schemas.errors import FerrofluxError
-from schemas.identity import SkuId, SkuKey, TenantId
+from schemas.identity import PROBE_TENANT, SkuId, SkuKey
 
-_PROBE_KEY: Final = SkuKey(TenantId("ferroflux-probe"), SkuId("readiness"))
+_PROBE_KEY: Final = SkuKey(PROBE_TENANT, SkuId("readiness"))
 _PROBE_SECONDS: Final = 2.0
 _PROBE_KEPT_SECONDS: Final = 2.0
 _STUCK_SECONDS: Final = 120.0

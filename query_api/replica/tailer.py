@@ -30,7 +30,7 @@ from query_api.replica.operations.report import HEARTBEAT_US, Report
 from query_api.replica.progress import Progress, plan_start
 from query_api.status_file import FreshnessSample
 from retrieval.text.port import Applied, TextIndexWriter
-from schemas.documents import DocumentTimes
+from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import RetryableError
 
 log = structlog.get_logger(__name__)
@@ -155,7 +155,9 @@ class ReplicaTailer:
 
         def decode_and_commit() -> tuple[Decoded, Applied]:
             decoded = decode(polled.records)
-            return decoded, self._writer.apply(decoded.documents, checkpoint, removed=decoded.removed)
+            now_us = self._now_us()
+            documents = [_stamped(document, now_us) for document in decoded.documents]
+            return decoded, self._writer.apply(documents, checkpoint, removed=decoded.removed)
 
         began = time.perf_counter()
         decoded, applied = await asyncio.get_running_loop().run_in_executor(self._index_thread, decode_and_commit)
@@ -211,6 +213,10 @@ class ReplicaTailer:
             await self._write_report()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), min(left, HEARTBEAT_US / 1e6))
+
+
+def _stamped(document: SearchDocument, now_us: int) -> SearchDocument:
+    return document.model_copy(update={"times": document.times.model_copy(update={"visible_us": now_us})})
 
 
 def _sample(times: DocumentTimes, committed_us: int) -> FreshnessSample:

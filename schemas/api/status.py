@@ -75,10 +75,14 @@ class StageTimes(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    log_ms: Percentiles | None = Field(description="From the commit in the warehouse to Kafka: the connector's part.")
-    index_ms: Percentiles | None = Field(description="From Kafka to the vector index: queue, inference and write.")
-    commit_ms: Percentiles | None = Field(description="From there to the text replica's commit.")
-    visible_ms: Percentiles | None = Field(description="From the commit until this worker had loaded it.")
+    log_ms: Percentiles | None = Field(
+        None, description="From the commit in the warehouse to Kafka: the connector's part."
+    )
+    index_ms: Percentiles | None = Field(
+        None, description="From Kafka to the vector index: queue, inference and write."
+    )
+    commit_ms: Percentiles | None = Field(None, description="From there to the text replica's commit.")
+    visible_ms: Percentiles | None = Field(None, description="From the commit until this worker had loaded it.")
 
 
 class FreshnessStatus(BaseModel):
@@ -96,7 +100,7 @@ class FreshnessStatus(BaseModel):
     committed_to_visible_ms: Percentiles | None = Field(
         description="From the replica's commit: this worker's own part."
     )
-    stages: StageTimes = Field(description="The same way, stage by stage.")
+    stages: StageTimes = Field(default_factory=StageTimes, description="The same way, stage by stage.")
 
 
 class EncoderStatus(BaseModel):

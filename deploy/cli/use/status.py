@@ -14,6 +14,8 @@ app = typer.Typer()
 
 EXIT_NOT_READY: Final = 1
 
+_STAGES: Final = ("log", "index", "commit", "visible")
+
 _HELP: Final = """Show counts by shop, embedding coverage, replica lag and measured freshness of a running system.
 
 Exits with 1 where the system is not ready, so a script can wait for it.
@@ -81,6 +83,10 @@ def rows(answer: dict[str, Any]) -> list[tuple[str, str]]:
         if measured := freshness.get(name):
             quantiles = ", ".join(f"{name} {measured[name]:.0f} ms" for name in ("p50", "p95", "p99"))
             lines.append((label, f"{quantiles} ({measured['samples']} changes in {freshness['window_s']:.0f} s)"))
+    stages = freshness.get("stages", {})
+    medians = [f"{name} {stages[f'{name}_ms']['p50']:.0f}" for name in _STAGES if stages.get(f"{name}_ms")]
+    if medians:
+        lines.append(("  by stage, p50", f"{', '.join(medians)} ms"))
     return lines
 
 

@@ -45,6 +45,26 @@ def test_a_sample_that_is_reported_again_counts_once():
     assert summary.committed_to_visible_ms.samples == 2
 
 
+def test_each_stage_of_the_way_is_measured_and_told_once():
+    window, told = FreshnessWindow(60), []
+    window.on_visible = told.append
+    window.reported([FreshnessSample(1_000, 3_000, 10_000, 14_000), FreshnessSample(0, 0, 11_000, 14_000)])
+    assert told == []
+    window.loaded(Load(15_000, 16_000))
+    window.loaded(Load(17_000, 18_000))
+    assert [seen.stage_seconds() for seen in told] == [
+        {"log": 0.002, "index": 0.007, "commit": 0.004, "visible": 0.002, "total": 0.015},
+        {"commit": 0.003, "visible": 0.002},
+    ]
+    stages = window.summary(20_000).stages
+    assert (stages.log_ms.p50, stages.log_ms.samples) == (2.0, 1)
+    assert (stages.commit_ms.p50, stages.visible_ms.samples) == (3.0, 2)
+
+
+def test_a_stage_without_a_measurement_is_null():
+    assert FreshnessWindow(60).summary(1).stages.log_ms is None
+
+
 def test_commits_from_before_the_worker_are_left_out():
     window = FreshnessWindow(60)
     window.begin_at(100)
