@@ -18,7 +18,13 @@ from training.systems.bench import Bench
 from training.systems.port import RankedAnswer
 
 ROWS = [
-    {"tenant": "sol", "sku": "MAR-1", "title": "Martillo de uña 16 oz", "brand": "Yunque", "description": "Para clavos."},
+    {
+        "tenant": "sol",
+        "sku": "MAR-1",
+        "title": "Martillo de uña 16 oz",
+        "brand": "Yunque",
+        "description": "Para clavos.",
+    },
     {"tenant": "sol", "sku": "MAR-2", "title": "Martillo de goma 20 oz", "brand": "Yunque"},
     {"tenant": "sol", "sku": "BRO-1", "title": "Broca para concreto", "brand": "Taladrix", "color": "gris"},
     {"tenant": "bay", "sku": "HAM-1", "title": "Claw hammer 16 oz", "brand": "Yunque", "price": 12.5, "stock": 3},
@@ -47,5 +53,9 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
 def tiny_bench(folder: Path, rows: Sequence[Mapping[str, object]] = ROWS, **source) -> Bench:
     path = write_rows(folder / "products.jsonl", rows)
     return lay_out(
-        CatalogueSource(path, **source), EncoderSettings(), folder / "cache", lambda *_: None, encoder=HashingEncoder(32)
+        CatalogueSource(path, **source),
+        EncoderSettings(),
+        folder / "cache",
+        lambda *_: None,
+        encoder=HashingEncoder(32),
     )

@@ -92,10 +92,12 @@ def test_a_saved_run_reads_back_with_the_same_scores(tmp_path):
     assert loaded.answers["n"].low_confidence
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"system": "x", "answers": {"a": {}}}', b'{"system": "x", "answers": {}}'])
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'{"system": "x", "answers": {"a": {}}}', b'{"system": "x", "answers": {}}']
+)
 def test_another_file_is_no_saved_run(tmp_path, content):
     (tmp_path / "run.json").write_bytes(content)
-    with pytest.raises(ConfigurationError, match="run.json"):
+    with pytest.raises(ConfigurationError, match=r"run\.json"):
         load_run(tmp_path / "run.json", Judge(JUDGED))
 
 
