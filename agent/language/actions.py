@@ -140,6 +140,8 @@ _INNER: Final = (
 STARTS_ACTION: Final = re.compile(
     rf"(?:{_CLEARING}|{_ADDING}|{_GIVING}|{_REMOVING}|{_CHANGING}|{_WANTING}|{_PRICING}|{_GOING_BACK}|{_SEARCHING})(?=\W|$)"
 )
+REFUSED_AFTER: Final = re.compile(rf"\s+(?:{_REMOVED_AFTER})$")
+"""At the end of a clause: the thing before it is not wanted any more."""
 INSTEAD: Final = re.compile(rf"\b(?:{_INSTEAD})\b")
 BY: Final = re.compile(r"\b(?:por|for|with|con)\b")
 _PRONOUN_VERB: Final = re.compile(r"(?:l[oae]s?|se)$")

@@ -10,21 +10,18 @@ from retrieval.analysis.folding import fold
 
 _WORDS: Final[dict[Language, frozenset[str]]] = {
     "es": frozenset(
-        "el la los las un una unos unas del al y que de en con por para mi tu su ese esa eso este esta dame deme ponme quiero necesito hola "
-        "cuanto cuesta vale tienes tenes tienen hay pedido confirmo quita agrega mas barata barato mejor bueno ver mostrame muestrame si".split()
+        ["el", "la", "los", "las", "un", "una", "unos", "unas", "del", "al", "y", "que", "de", "en", "con", "por", "para", "mi", "tu", "su", "ese", "esa", "eso", "este", "esta", "dame", "deme", "ponme", "quiero", "necesito", "hola", "cuanto", "cuesta", "vale", "tienes", "tenes", "tienen", "hay", "pedido", "confirmo", "quita", "agrega", "mas", "barata", "barato", "mejor", "bueno", "ver", "mostrame", "muestrame", "si"]
     ),
     "en": frozenset(
-        "the a an of and to in on for with my your that this those these i you do have need want add show order please remove "
-        "much cost price is are it them one yes hello hi cheapest confirm send cancel change make what how any looking".split()
+        ["the", "a", "an", "of", "and", "to", "in", "on", "for", "with", "my", "your", "that", "this", "those", "these", "i", "you", "do", "have", "need", "want", "add", "show", "order", "please", "remove", "much", "cost", "price", "is", "are", "it", "them", "one", "yes", "hello", "hi", "cheapest", "confirm", "send", "cancel", "change", "make", "what", "how", "any", "looking"]
     ),
     "pt": frozenset(
-        "o os um uma uns umas do da dos das nao com para meu quero preciso voce voces tem quanto custa obrigado obrigada "
-        "ola bom dia adicione remova pedido mostre isso esse essa mais barato confirmar coloque".split()
+        ["o", "os", "um", "uma", "uns", "umas", "do", "da", "dos", "das", "nao", "com", "para", "meu", "quero", "preciso", "voce", "voces", "tem", "quanto", "custa", "obrigado", "obrigada", "ola", "bom", "dia", "adicione", "remova", "pedido", "mostre", "isso", "esse", "essa", "mais", "barato", "confirmar", "coloque"]
     ),
 }
-_ENGLISH_ONLY: Final = frozenset("the of and with please how much need show remove add you".split())
+_ENGLISH_ONLY: Final = frozenset(["the", "of", "and", "with", "please", "how", "much", "need", "show", "remove", "add", "you"])
 _PORTUGUESE_ONLY: Final = frozenset(
-    "nao voce voces quanto custa tem quero preciso obrigado meu adicione coloque ola um uma dos das".split()
+    ["nao", "voce", "voces", "quanto", "custa", "tem", "quero", "preciso", "obrigado", "meu", "adicione", "coloque", "ola", "um", "uma", "dos", "das"]
 )
 
 

@@ -82,9 +82,13 @@ class Quantified:
     quantity: Quantity | None
 
 
-def read_quantity(words: tuple[str, ...]) -> Quantified:
-    """Take the quantity off the beginning of these words, else off their end."""
-    return _leading(words) or _trailing(words) or Quantified(words, None)
+def read_quantity(words: tuple[str, ...], *, ordering: bool = False) -> Quantified:
+    """Take the quantity off the beginning of these words, else off their end.
+
+    `ordering` says that the words are ordered for certain: only then is `x 3` at their end a quantity, for titles say
+    `x 3` of sizes.
+    """
+    return _leading(words) or _trailing(words, times=ordering) or Quantified(words, None)
 
 
 def is_only_quantity(words: tuple[str, ...]) -> bool:
@@ -165,15 +169,15 @@ def _may_stand(after: list[str]) -> bool:
     return not first[0].isdigit() or (len(first) >= 4 and (len(after) == 1 or any(map(str.isalpha, first))))
 
 
-def _trailing(words: tuple[str, ...]) -> Quantified | None:
+def _trailing(words: tuple[str, ...], *, times: bool) -> Quantified | None:
     """`casco azul 3 unidades`, `codo pvc x 10`, `ese, 2`: the package, `x` or a reference makes the number a count."""
     if len(words) < 2:
         return None
     for start in range(max(1, len(words) - 4), len(words)):
         tail = list(words[start:])
-        marked = tail[0] in {"x", "por"} and len(tail) == 2
+        marked = times and tail[0] in {"x", "por"} and len(tail) == 2 and not words[start - 1][0].isdigit()
         counted = read_count(tail[1:] if marked else tail)
-        if counted is None or counted.words != len(tail) - marked and not _is_package_tail(tail[counted.words :]):
+        if counted is None or (counted.words != len(tail) - marked and not _is_package_tail(tail[counted.words :])):
             continue
         package = PACKAGES.get(tail[-1], "") if counted.words < len(tail) and not marked else ""
         is_counting = bool(counted.lot) or (package and package not in MEASURED)
@@ -184,7 +188,7 @@ def _trailing(words: tuple[str, ...]) -> Quantified | None:
 
 
 def _is_package_tail(tail: list[str]) -> bool:
-    return len(tail) == 1 and tail[0] in PACKAGES or tail in (["mas"], ["more"])
+    return (len(tail) == 1 and tail[0] in PACKAGES) or tail in (["mas"], ["more"])
 
 
 def lot_size(word: str) -> int:

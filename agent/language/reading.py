@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agent.language.actions import BY, INSTEAD, STARTS_ACTION, Action, read_action, strip_fillers
-from agent.language.quantities import PACKAGES, Quantity, is_count_word, is_only_quantity, read_quantity
+from agent.language.actions import BY, INSTEAD, REFUSED_AFTER, STARTS_ACTION, Action, read_action, strip_fillers
+from agent.language.quantities import PACKAGES, Quantified, Quantity, is_count_word, is_only_quantity, read_quantity
 from agent.language.references import bare, read_reference
 from retrieval.analysis.folding import fold
 
@@ -34,7 +34,8 @@ class Request:
 
 
 _BREAKS: Final = re.compile(r"[;!?¿¡\n]+|[.,](?=\s|$)(?<!\d[.,](?=\d))|\s-\s")
-_AND: Final = re.compile(r"\s+(?:y|e|and|mas|plus|tambien)\s+(?:tambien\s+|also\s+|ademas\s+)?(?P<next>\S+(?:\s+\S+)?)")
+_ABBREVIATION: Final = re.compile(r"(?<![^\W\d_])[^\W\d_]{1,5}$")
+_AND: Final = re.compile(r"\s+(?:y|e|and|plus)\s+(?:tambien\s+|also\s+|ademas\s+)?(?P<next>\S+(?:\s+\S+)?)")
 _BUT: Final = re.compile(r"\s+(?=(?:pero|but|mejor\s+\d|y\s+mejor|y\s+tambien|and\s+also)\b)")
 _TO_NUMBER: Final = re.compile(r"(?:^|\s)(?:a|en|to|at|por|sean?|be|de)\s+(?P<amount>\S+(?:\s+\S+){0,3})$")
 _MORE_ALONE: Final = re.compile(r"^(?:mas|more)$")
@@ -57,10 +58,23 @@ def read_message(message: str) -> tuple[Request, ...]:
 def clauses(folded: str) -> list[str]:
     """Cut a folded message at punctuation, at `pero`, and at an `y` that begins something of its own."""
     found: list[str] = []
-    for sentence in _BREAKS.split(folded):
+    for sentence in _sentences(folded):
         for half in _BUT.split(sentence):
             found.extend(_cut_at_and(half.strip()))
     return [clause for clause in found if clause.strip(" ,.")]
+
+
+def _sentences(folded: str) -> list[str]:
+    """Cut at punctuation, but for the point of an abbreviation: `esmalte sat. blanco`."""
+    sentences: list[str] = []
+    start = 0
+    for found in _BREAKS.finditer(folded):
+        before, after = folded[start : found.start()], folded[found.end() :].strip()
+        if found[0] == "." and after and _ABBREVIATION.search(before) and read_action(after).action is Action.NONE:
+            continue
+        sentences.append(before)
+        start = found.end()
+    return [*sentences, folded[start:]]
 
 
 def _cut_at_and(text: str) -> list[str]:
@@ -91,6 +105,10 @@ def _begins_anew(before: str, rest: str) -> bool:
 def _take(clause: str, requests: list[Request]) -> None:
     """Read one clause into the list, or into the request that it belongs to."""
     correcting = bool(_CORRECTION.match(clause))
+    refused = REFUSED_AFTER.search(clause)
+    if refused and refused.start() > 0:
+        _take_removal(strip_fillers(clause[: refused.start()]), requests)
+        return
     read = read_action(clause)
     words = tuple(read.rest.split())
     previous = requests[-1] if requests else None
@@ -120,7 +138,7 @@ def _take(clause: str, requests: list[Request]) -> None:
     ):
         _take_change(read.rest, requests)
         return
-    quantified = read_quantity(words)
+    quantified = _quantified(words, ordering=read.action in {Action.ADD, Action.WANT})
     text = " ".join(quantified.words)
     if read.action is Action.ADD or (read.action in {Action.WANT, Action.NONE} and quantified.quantity is not None):
         _take_addition(read.action, text, quantified.quantity, requests)
@@ -262,10 +280,20 @@ def _take_instead(clause: str, requests: list[Request]) -> None:
     requests.append(Request(Action.REPLACE, bare(old), quantity, " ".join(given.words), committed=True))
 
 
+def _quantified(words: tuple[str, ...], *, ordering: bool) -> Quantified:
+    """The quantity of a clause; a bare number after what points at something counts it too: `de ese 2`, `el primero 3`."""
+    quantified = read_quantity(words, ordering=ordering)
+    if quantified.quantity is None and len(words) > 1 and is_only_quantity(words[-1:]):
+        reference = read_reference(" ".join(words[:-1]))
+        if reference.points and not reference.rest:
+            return Quantified(words[:-1], read_quantity(words[-1:]).quantity)
+    return quantified
+
+
 def _describes_further(text: str) -> bool:
     """Whether a clause without verb only adds to the thing before it: `de 3/4`, `con rosca`, `rojo`."""
     return (
         bool(re.match(r"(?:de|del|con|en|sin|para|que|with|in|for|of|color)\b", text))
-        or len(text.split()) == 1
-        and text not in PACKAGES
+        or (len(text.split()) == 1
+        and text not in PACKAGES)
     )

@@ -36,7 +36,8 @@ class ReplyNode:
         if order.lines:
             await self._orders.offer(order)
         shown = state.get("shown", [])
-        cards = shown[-1]["cards"] if shown and shown[-1]["turn"] == state.get("turn", 0) else []
+        searched = shown[-1]["cards"] if shown and shown[-1]["turn"] == state.get("turn", 0) else []
+        cards = searched or _resolved_cards(state["work"])
         written = write_reply(state, order, cards)
         text = guarded(state["work"]["reply"], written.text, order, cards)
         metadata = _metadata(state["work"], written.asks_back, written.no_results, written.low_confidence)
@@ -64,6 +65,18 @@ class ReplyNode:
                 key=state["work"]["key"], reply=cast("dict[str, JsonValue]", reply.model_dump(mode="json"))
             ),
         }
+
+
+def _resolved_cards(work: TurnWork) -> list[Card]:
+    """What was asked about without a search, a price say: the product that was meant."""
+    if any(result["name"].startswith("order_") for result in work["results"]):
+        return []
+    cards = [
+        cast("list[Card]", result["data"]["cards"])[:1]
+        for result in work["results"]
+        if result["ok"] and result["data"].get("status") == "resolved" and result["data"].get("cards")
+    ]
+    return [card for found in cards for card in found]
 
 
 def reply_order(order: Order) -> ReplyOrder:

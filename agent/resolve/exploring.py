@@ -101,13 +101,18 @@ def _judged(text: str, found: Found, *, refined: bool) -> Explored:
         found.products,
         key=lambda hit: (
             hit not in exact,
-            -round(shares[hit.product.sku], 1),
+            -_weight(shares[hit.product.sku]),
             not names(request, terms(hit.product.title)),
         ),
     )
     best = 1.0 if exact else shares[ranked[0].product.sku] if ranked else 0.0
     full = len(exact) or sum(value >= FULL for value in shares.values())
     return Explored(text, tuple(ranked), found.confident, refined, best, full)
+
+
+def _weight(held: float) -> float:
+    """How much the words count in the order of the hits: below a half they say less than search does."""
+    return round(held, 1) if held >= NEARLY else 0.0
 
 
 def _names_itself(text: str, alone: Explored) -> bool:

@@ -16,9 +16,7 @@ from retrieval.analysis.pipeline import analyse
 from retrieval.analysis.tokens import TokenKind
 
 _TALK: Final = frozenset(
-    "uno unos unas one ones algo algun alguno alguna tipo marca brand color medida size tamano que no si mas me te se le lo su mi "
-    "tienes tenes hay quiero some any ese esa esos esas este esta that this those these solo tambien also please favor modelo "
-    "tienen dos it is are do you have x s c p cual which como o os as um uma do da dos das medidas num nro ahi aqui alla ver".split()
+    ["uno", "unos", "unas", "one", "ones", "algo", "algun", "alguno", "alguna", "tipo", "marca", "brand", "color", "medida", "size", "tamano", "que", "no", "si", "mas", "me", "te", "se", "le", "lo", "su", "mi", "tienes", "tenes", "hay", "quiero", "some", "any", "ese", "esa", "esos", "esas", "este", "esta", "that", "this", "those", "these", "solo", "tambien", "also", "please", "favor", "modelo", "tienen", "dos", "it", "is", "are", "do", "you", "have", "x", "s", "c", "p", "cual", "which", "como", "o", "os", "as", "um", "uma", "do", "da", "dos", "das", "medidas", "num", "nro", "ahi", "aqui", "alla", "ver"]
 )
 _TYPO_LENGTH: Final = 5
 _NUMBER_ONLY: Final = 0.8
@@ -49,8 +47,8 @@ class Terms:
     all: frozenset[str]
     sizes: frozenset[str]
     head: str
-    firsts: frozenset[str]
-    """Terms of the title's first words, where a title says what the thing is."""
+    denied: frozenset[str]
+    """Terms that the title says the product is without: `s/mango`."""
 
 
 @lru_cache(maxsize=4096)
@@ -80,16 +78,16 @@ def terms(title: str, brand: str = "", extra: str = "", sku: str = "") -> Terms:
     titled = analyse(title).tokens
     other = analyse(f"{brand} {extra}").tokens
     head = next((token.text for token in titled if token.kind is TokenKind.WORD and len(token.text) > 1), "")
-    # Catalogues without a unit behind a size (`Brocha 3`) and with one mean the same number.
+    lacking = {token.position for token in titled if token.text in _LACKING}
     return Terms(
         frozenset(token.text for token in (*titled, *other)) | {fold_code(sku)},
         frozenset(token.text for token in (*titled, *other) if token.kind is TokenKind.MEASURE),
         head,
-        frozenset(token.text for token in titled if token.position < _FIRST_WORDS),
+        frozenset(token.text for token in titled if token.position - 1 in lacking),
     )
 
 
-_FIRST_WORDS: Final = 2
+_LACKING: Final = frozenset({"sin", "without"})
 
 
 def held(slot: Slot, product: Terms) -> float:
@@ -114,7 +112,10 @@ def coverage(request: tuple[Slot, ...], product: Terms) -> float:
     """
     if not request:
         return 0.0
-    return sum(held(slot, product) for slot in request) / len(request)
+    lacks = any(slot.terms & _LACKING for slot in request)
+    return sum(
+        held(slot, product) for slot in request if lacks or not slot.terms & product.denied
+    ) / len(request)
 
 
 def names(request: tuple[Slot, ...], product: Terms) -> bool:

@@ -14,11 +14,7 @@ from retrieval.analysis.stemming import stem
 
 _COLOURS: Final = frozenset(
     stem(word)
-    for word in (
-        "blanco blanca negro negra rojo roja azul verde amarillo amarilla gris naranja anaranjado marron cafe beige crema rosa rosado "
-        "morado violeta celeste plateado dorado transparente ocre oxido aluminio cromado cromada white black red blue green yellow grey "
-        "gray orange brown clear silver gold pink purple preto branco vermelho cinza azules"
-    ).split()
+    for word in ["blanco", "blanca", "negro", "negra", "rojo", "roja", "azul", "verde", "amarillo", "amarilla", "gris", "naranja", "anaranjado", "marron", "cafe", "beige", "crema", "rosa", "rosado", "morado", "violeta", "celeste", "plateado", "dorado", "transparente", "ocre", "oxido", "aluminio", "cromado", "cromada", "white", "black", "red", "blue", "green", "yellow", "grey", "gray", "orange", "brown", "clear", "silver", "gold", "pink", "purple", "preto", "branco", "vermelho", "cinza", "azules"]
 )
 _ATTRIBUTE_START: Final = re.compile(
     r"(?:(?:el|la|los|las|lo|uno|una|unos|unas|un|the|ones?|o|algo|algun[oa]?s?)\s+)?(?:de|del|en|con|sin|para|p/|c/|s/|tipo|marca|color|cal|calibre|x|mas|que|in|with|without|for|grano|no\.?)\b"
@@ -29,13 +25,8 @@ _BASE: Final = re.compile(r"^[\d./x-]+")
 
 def is_attribute(text: str) -> bool:
     """Whether a follow-up describes something already spoken of rather than names a thing: `de 3/4`, `en rojo`, `rojos`."""
-    return bool(_ATTRIBUTE_START.match(text)) or is_colour_only(text)
-
-
-def is_colour_only(text: str) -> bool:
-    """Whether the text is colours and nothing else."""
     found = slots(text)
-    return bool(found) and all(is_colour(slot) for slot in found)
+    return bool(_ATTRIBUTE_START.match(text)) or bool(found and (is_colour(found[0]) or found[0].is_size))
 
 
 def is_colour(slot: Slot) -> bool:
@@ -67,7 +58,11 @@ def combine(topic: str, addition: str) -> str:
 
 def head_of(topic: str) -> str:
     """The word that names what the topic is about: its first that is neither a size nor a colour."""
-    return next((slot.word for slot in slots(topic) if not slot.is_size and not is_colour(slot)), "")
+    for word in topic.split():
+        found = slots(word)
+        if found and not found[0].is_size and not is_colour(found[0]):
+            return word
+    return ""
 
 
 def _bases(slot: Slot) -> set[str]:
