@@ -66,21 +66,21 @@ class SnapshotSchedule:
         self._now_us = now_us
 
     async def run(self) -> None:
-        """Take one whenever it is due, until cancelled. A store that is away costs a warning and is tried again."""
+        """Take one whenever it is due, until cancelled. A store that is away, or a full disk, costs a warning and is tried again."""
         while True:
             try:
                 rest_s = await self.turn()
-            except FerrofluxError as error:
+            except (FerrofluxError, OSError) as error:  # a full disk must not end the replica, which needs no snapshot
                 self._metrics.snapshot_failed()
                 rest_s = min(_AFTER_FAILURE_S, self._settings.interval_s)
-                log.warning("no snapshot could be taken", code=error.code, reason=str(error), again_in_s=round(rest_s))
+                log.warning("no snapshot could be taken", reason=str(error), again_in_s=round(rest_s))
             await asyncio.sleep(rest_s)
 
     async def turn(self) -> float:
         """Take a snapshot if one is due; returns the seconds until it is worth looking again.
 
         Raises:
-            FerrofluxError: it could not be taken.
+            FerrofluxError, OSError: it could not be taken.
         """
         log_id = self._log_of_replica()
         if log_id is None:

@@ -38,13 +38,14 @@ class SnapshotStore:
             raise ConfigurationError(
                 "FERROFLUX_SNAPSHOTS__URL must name one folder, such as file:///backup/replica or s3://bucket/replica"
             )
-        self.name = shown_url(url)
         try:
+            self.name = shown_url(url)
             self._files, root = fsspec.core.url_to_fs(url)
         except ImportError as error:
-            raise ConfigurationError(f"{self.name} needs a package that is not installed: {error}") from error
+            raise ConfigurationError(f"the snapshot store needs a package that is not installed: {error}") from error
         except ValueError as error:
-            raise ConfigurationError(f"FERROFLUX_SNAPSHOTS__URL: no store is known for {self.name}") from error
+            # The reason may quote a part of the URL, and with it a part of a password.
+            raise ConfigurationError("FERROFLUX_SNAPSHOTS__URL is no URL of a store that is known here") from error
         self._root = str(root).rstrip("/")
 
     def ids(self) -> list[str]:

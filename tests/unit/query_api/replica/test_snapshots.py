@@ -1,5 +1,6 @@
 """Snapshots: consistent while the writer runs, refused when they are not what was written, never outside their folder."""
 
+import asyncio
 import json
 import random
 import shutil
@@ -20,6 +21,7 @@ from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import Checkpoint
 from retrieval.text.settings import TextIndexSettings
 from schemas.errors import ConfigurationError, NotReadyError
+from tests.support.waiting import eventually
 from tests.unit.query_api.replica.fakes import document
 
 TOPIC = "catalog.documents"
@@ -235,7 +237,12 @@ def test_only_old_snapshots_of_the_same_kind_are_removed(place):
 
 @pytest.mark.parametrize(
     ("url", "match"),
-    [("", "must name"), ("simplecache::file:///x", "must name"), ("nosuch://x", "no store is known")],
+    [
+        ("", "must name"),
+        ("simplecache::file:///x", "must name"),
+        ("nosuch://x", "no URL of a store"),
+        ("sftp://host:port/x", "no URL of a store"),
+    ],
 )
 def test_a_url_that_cannot_be_meant_is_refused(url, match):
     with pytest.raises(ConfigurationError, match=match):
@@ -290,6 +297,29 @@ async def test_the_schedule_takes_one_an_interval_and_lets_old_ones_go(place):
         assert newest_of_kind(place.store, topic=TOPIC, log_id="log-1") == newest
         now[0] = newest.created_us + 600_000_000
     assert len(place.store.ids()) == 2
+
+
+async def test_a_failure_costs_a_warning_and_not_the_replica(place, monkeypatch):
+    place.write("A")
+    counts = Counts()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("query_api.replica.snapshots.schedule.create_snapshot", full)
+    schedule = SnapshotSchedule(
+        place.directory,
+        SnapshotSettings(url=f"file://{place.folder}"),
+        topic=TOPIC,
+        log_of_replica=lambda: "log-1",
+        metrics=counts,
+        rng=random.Random(1),
+    )
+    running = asyncio.create_task(schedule.run())
+    await eventually(lambda: counts.failures == 1)
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 def test_a_snapshot_of_any_log_fits_where_none_is_asked_for(place):
