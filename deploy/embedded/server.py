@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from schemas.errors import ConfigurationError
 
@@ -37,7 +37,7 @@ class EmbeddedServer:
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not listened on
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
-    async def start(self, app: FastAPI, *, grace_s: int) -> None:
+    async def start(self, app: ASGIApp, *, grace_s: int) -> None:
         """Serve the application, its lifespan included."""
         config = uvicorn.Config(
             app,

@@ -21,6 +21,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 
 from deploy.embedded.broker import EmbeddedBroker
+from deploy.embedded.chat import SharedPort, chat_beside
 from deploy.embedded.intake.ends import LogEnds
 from deploy.embedded.intake.http import changes_router
 from deploy.embedded.intake.intake import ChangeIntake
@@ -281,11 +282,15 @@ class EmbeddedSystem:
             access = Access(self.settings.api.http.api_keys)
             app.include_router(changes_router(self.intake, access, self.default_tenant))
             app.include_router(operations_router(self._operations(producer), access))
+            chat = chat_beside(
+                app.state.context.worker, self.settings.api, self.settings.kafka, self.options.directory
+            )
+            await self._stack.enter_async_context(chat.router.lifespan_context(chat))
             self._stack.push_async_callback(self.server.stop)
             # The group's first rebalance takes three seconds by librdkafka's own clock; searches need not wait for it.
             await asyncio.gather(
                 self._thread.call(self.indexer.start),
-                self.server.start(app, grace_s=self.settings.api.http.shutdown_s),
+                self.server.start(SharedPort(app, chat), grace_s=self.settings.api.http.shutdown_s),
             )
         Endpoint(pid=os.getpid(), url=self.server.url, kafka=self.broker.address).publish(self.options.directory)
 

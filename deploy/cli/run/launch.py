@@ -109,6 +109,7 @@ async def _tell_ready(console: Console, system: EmbeddedSystem, seconds: float) 
     console.print(
         f"""
   [bold]Page[/]    {system.url}
+  [bold]Chat[/]    {system.url}/chat
   [bold]API[/]     {system.url}/v1/search, described in {system.url}/openapi.json
   [bold]Kafka[/]   {system.broker.address}, topic {topic}
   [bold]Shops[/]   {shops}

@@ -1,0 +1,111 @@
+"""`ferroflux orders`: the orders that were shown and submitted, and one of them."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from deploy.cli.order.chat import TenantOption
+from deploy.cli.use.search import only_tenant
+from deploy.http_client import ApiClient, api_key, locate
+
+app = typer.Typer(no_args_is_help=True)
+
+
+class Status(StrEnum):
+    """Where an order may stand."""
+
+    AWAITING = "awaiting_confirmation"
+    SUBMITTED = "submitted"
+    WITHDRAWN = "withdrawn"
+
+
+@app.callback()
+def group() -> None:
+    """Orders: list them, show one."""
+
+
+@app.command("list")
+def list_orders(
+    *,
+    tenant: TenantOption = "",
+    status: Annotated[Status | None, typer.Option(help="Only orders that stand there.", show_default=False)] = None,
+    customer: Annotated[str | None, typer.Option(help="Only this customer's.", show_default=False)] = None,
+    after: Annotated[str, typer.Option(help="Go on after this order.", show_default=False)] = "",
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Orders to show.")] = 20,
+    url: UrlOption = "",
+    data_dir: DataDirOption = None,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List a shop's orders, newest first."""
+    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+        shop = tenant or only_tenant(client)
+        page = client.get(
+            "/v1/orders",
+            tenant=shop,
+            status=status.value if status else None,
+            customer=customer,
+            after=after or None,
+            limit=limit,
+        )
+    if as_json:
+        print(orjson.dumps(page, option=orjson.OPT_INDENT_2).decode())
+        return
+    console = Console(highlight=False)
+    if not page["orders"]:
+        console.print(f"{shop} has no such orders")
+        return
+    table = _table("order", "status", "lines", "total", "submitted", "customer", "conversation")
+    for order in page["orders"]:
+        table.add_row(
+            order["order_id"], order["status"], str(len(order["lines"])), f"{order['total']} {order['currency']}",
+            (order["submitted_at"] or "")[:19], order["customer"], order["thread"],
+        )  # fmt: skip
+    console.print(table)
+    if page["next"]:
+        console.print(f"[dim]more: --after {page['next']}[/]")
+
+
+@app.command()
+def show(
+    order: Annotated[str, typer.Argument(help="The order's id.")],
+    *,
+    tenant: TenantOption = "",
+    url: UrlOption = "",
+    data_dir: DataDirOption = None,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show one order with its lines."""
+    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+        found = client.get(f"/v1/orders/{order}", tenant=tenant or only_tenant(client))
+    if as_json:
+        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        return
+    _show(Console(highlight=False), found)
+
+
+def _show(console: Console, order: dict[str, Any]) -> None:
+    console.print(f"[bold]{order['order_id']}[/]  {order['status']}  conversation {order['thread']}")
+    table = _table("sku", "title", "quantity", "price", "amount", "to note")
+    for line in order["lines"]:
+        table.add_row(
+            line["sku"], line["title"], f"{line['quantity']} {line['unit']}".rstrip(), line["price"] or "",
+            line["amount"] or "", ", ".join(line["notices"]),
+        )  # fmt: skip
+    console.print(table)
+    unpriced = f", {order['unpriced']} lines without a price" if order["unpriced"] else ""
+    console.print(f"total [bold]{order['total']} {order['currency']}[/]{unpriced}")
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for heading in headings:
+        right = heading in {"lines", "total", "quantity", "price", "amount"}
+        table.add_column(heading, justify="right" if right else "left")
+    return table

@@ -1,0 +1,53 @@
+"""The ordering agent inside the embedded system: the same process, the same port, search without a network between."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from agent.api.app import PATHS
+from agent.bootstrap import build_agent_app
+from agent.catalogue.local import LocalCatalogue
+from agent.settings import AgentSettings
+from deploy.embedded.storage.layout import DataDirectory
+from query_api.settings import ApiSettings
+from query_api.worker import Worker
+from schemas.topics import KafkaSettings
+
+
+def chat_beside(worker: Worker, api: ApiSettings, kafka: KafkaSettings, directory: DataDirectory) -> FastAPI:
+    """The agent's application over the searcher of the worker that serves search here.
+
+    Orders and conversations lie in the data directory unless the environment names servers for them; the keys that open
+    a tenant's search open its chat, unless the chat has keys of its own.
+    """
+    settings = AgentSettings()
+    own = settings.agent
+    database = own.database.model_copy(update={"directory": directory.root / "agent"})
+    keys = own.http.api_keys or api.http.api_keys
+    http = own.http.model_copy(
+        update={"api_keys": keys, "cors_origins": own.http.cors_origins or api.http.cors_origins}
+    )
+    section = own.model_copy(update={"database": database, "http": http})
+    catalogue = LocalCatalogue(lambda: worker.searcher, lambda: worker.reader)
+    return build_agent_app(settings.model_copy(update={"agent": section, "kafka": kafka}), catalogue=catalogue)
+
+
+class SharedPort:
+    """One port for both: the agent's paths go to the agent, everything else to search.
+
+    The lifespan that the server runs is that of search; whoever starts the server runs the agent's around it.
+    """
+
+    def __init__(self, search: ASGIApp, chat: ASGIApp) -> None:
+        self._search = search
+        self._chat = chat
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        is_chat = scope["type"] == "http" and _is_below(scope["path"])
+        await (self._chat if is_chat else self._search)(scope, receive, send)
+
+
+def _is_below(path: str) -> bool:
+    return any(path == prefix or path.startswith(f"{prefix}/") for prefix in PATHS)
