@@ -8,7 +8,7 @@ the next start compares the two stores and publishes what differs.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -110,6 +110,10 @@ class _Marked:
     async def republish(self, keys: Sequence[SkuKey]) -> None:
         """Note that there is something to compare."""
         self.products += len(keys)
+
+    async def overtake(self, revisions: Mapping[SkuKey, int]) -> None:
+        """Note that there is something to compare; the next start lifts the points, too."""
+        self.products += len(revisions)
 
 
 def _replica(directory: DataDirectory) -> TextIndexReader:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -21,17 +22,18 @@ from query_api.settings import TextSettings
 from retrieval.text.commit_files import holds_index
 from retrieval.text.factory import open_reader
 from retrieval.vectors.factory import open_vector_index
-from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.port import PointWrite, VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
 from schemas.building import build_document
 from schemas.changes import ChangeEvent
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, ContentionError
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
 from schemas.mapping.loading import load_mapping
 from schemas.topics import KafkaSettings
 
 _PAGE: Final = 500
+_ATTEMPTS: Final = 6
 
 
 @asynccontextmanager
@@ -91,6 +93,7 @@ class StoredDocuments:
 
     def __init__(self, vectors: VectorIndex, writer: LogWriter, topic: str, compose: DocumentComposer) -> None:
         self._clock = SystemClock()
+        self._vectors = vectors
         self._publisher = FencedPublisher(
             vectors, KafkaDocumentPublisher(writer, topic), compose=compose, clock=self._clock
         )
@@ -100,6 +103,19 @@ class StoredDocuments:
         read_at = self._clock.monotonic()
         documents = await self._publisher.stored_documents(keys)
         await self._publisher.publish(documents, written_at=read_at, lease=PermanentLease(), report=BatchReport())
+
+    async def overtake(self, revisions: Mapping[SkuKey, int]) -> None:
+        """Lift the points by guarded writes; one that another writer changed meanwhile is read and lifted again."""
+        behind = dict(revisions)
+        for _ in range(_ATTEMPTS):
+            stored = await self._vectors.read(list(behind))
+            behind = {key: rev for key, rev in behind.items() if key in stored and stored[key].rev <= rev}
+            if not behind:
+                return await self.republish(list(revisions))
+            await self._vectors.write(
+                [PointWrite(key, stored[key].rev, replace(stored[key], rev=rev + 1)) for key, rev in behind.items()]
+            )
+        raise ContentionError(f"{len(behind)} products were changed by others in all of {_ATTEMPTS} attempts")
 
 
 async def _history(kafka: KafkaSettings) -> AsyncIterator[Sequence[InboundRecord]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from schemas.changes import ChangeEvent
@@ -67,5 +67,16 @@ class Republisher(Protocol):
 
         Raises:
             RetryableError: a dependency failed; publishing them again is safe.
+        """
+        ...
+
+    async def overtake(self, revisions: Mapping[SkuKey, int]) -> None:
+        """Lift stored products that fell behind these revisions of their documents above them, and publish them.
+
+        A replica refuses a document older than the one it holds, so a store that was restored from a backup would
+        otherwise stay unheard until it has counted up again. The content is not touched, and the guard is that of any write.
+
+        Raises:
+            RetryableError: a dependency failed; doing it again is safe.
         """
         ...

@@ -86,6 +86,8 @@ class Reconciliation:
         self._tenants: set[TenantId] = set()
         self._found: list[Difference] = []
         self._found_documents: dict[SkuKey, Kind] = {}
+        self._ahead: dict[SkuKey, int] = {}
+        """Revisions of documents that are newer than their points."""
         self.report = Report(truth.name if truth else "stores", replica_compared=reader is not None)
 
     async def compare(self) -> Report:
@@ -137,14 +139,20 @@ class Reconciliation:
         for keys in _chunks(behind, _PAGE):
             await republisher.republish(keys)
             self.report.republished += len(keys)
-        ahead = sum(kind is Kind.REPLICA_AHEAD for kind in self._found_documents.values())
-        self.report.unmended = ahead + (0 if self._options.delete_extra else len(deletions))
+        ahead = [key for key, kind in self._found_documents.items() if kind is Kind.REPLICA_AHEAD]
+        for keys in _chunks(ahead, _PAGE):
+            await republisher.overtake({key: self._ahead[key] for key in keys})
+            self.report.republished += len(keys)
+        self.report.unmended = 0 if self._options.delete_extra else len(deletions)
         return self.report
 
     def _deletions(self) -> list[ChangeEvent]:
         surplus = [event for found in self._found if found.kind is Kind.EXTRA for event in found.events]
         # A product that only the replica knows is deleted like any other: the tombstone goes the way of every change.
-        unknown = [key for key, kind in self._found_documents.items() if kind is Kind.REPLICA_EXTRA]
+        missing = {found.register[0] for found in self._found if found.kind is Kind.MISSING}
+        unknown = [
+            key for key, kind in self._found_documents.items() if kind is Kind.REPLICA_EXTRA and key not in missing
+        ]
         return surplus + [
             ChangeEvent(key, ITEM_FACET, _FIRST_VERSION, None, changed_at_us=self._clock.now_us()) for key in unknown
         ]
@@ -206,18 +214,24 @@ class Reconciliation:
                 self.report.count(found.kind, difference_sample(found), samples=self._options.samples)
 
     async def _look_again_at_documents(self, keys: Sequence[SkuKey]) -> None:
-        assert self._reader is not None
+        reader = self._reader
+        assert reader is not None
+        before = await self._vectors.read(keys)
+        await asyncio.to_thread(reader.refresh)
+        documents = await asyncio.to_thread(reader.fetch, keys)
         points = await self._vectors.read(keys)
-        await asyncio.to_thread(self._reader.refresh)
-        documents = await asyncio.to_thread(self._reader.fetch, keys)
+        # A change between two reads would look like a difference against one of them, but never the same against both.
+        earlier, later = compare_documents(before, documents), compare_documents(points, documents)
+        differing = {key: kind for key, kind in later.items() if earlier.get(key) is kind}
         # A tombstone that only the replica holds was collected in the vector store, and its null record is on the way.
         unknown = [key for key, document in documents.items() if key not in points and not document.deleted]
-        differing = compare_documents(points, documents) | dict.fromkeys(unknown, Kind.REPLICA_EXTRA)
+        differing |= dict.fromkeys(unknown, Kind.REPLICA_EXTRA)
         for key, kind in differing.items():
             point, document = points.get(key), documents.get(key)
-            sample = document_sample(
-                kind, key, stored=point.rev if point else None, replica=document.rev if document else None
-            )
+            stored, replica = point.rev if point else None, document.rev if document else None
+            if kind is Kind.REPLICA_AHEAD and replica is not None:
+                self._ahead[key] = replica
+            sample = document_sample(kind, key, stored=stored, replica=replica)
             self.report.count(kind, sample, samples=self._options.samples)
         self._found_documents |= differing
 

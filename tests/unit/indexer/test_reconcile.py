@@ -1,6 +1,7 @@
 """What differs between the truth and the stores is found, told, and mended through the log alone."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,7 @@ class Installation:
         self.replica = MemoryTextStore()
         self.reader = MemoryTextReader(self.replica)
         self.sent: list[ChangeEvent] = []
+        self.overtaken: dict[SkuKey, int] = {}
         self.logged: list[InboundRecord] = []
 
     async def take(self, *events: ChangeEvent) -> None:
@@ -75,6 +77,9 @@ class Installation:
 
     async def republish(self, keys: Sequence[SkuKey]) -> None:
         await self.pipeline.republish(keys)
+
+    async def overtake(self, revisions: Mapping[SkuKey, int]) -> None:
+        self.overtaken.update(revisions)
 
     def history(self) -> ChangeLogTruth:
         async def pages() -> AsyncIterator[Sequence[InboundRecord]]:
@@ -229,6 +234,47 @@ async def test_a_replica_that_missed_documents_gets_them_again(here):
     assert (await run.repair(here, here)).republished == 2
     here.tail()
     assert await found(here.run(None)) == {}
+
+
+async def test_a_store_that_was_set_back_is_told_which_revisions_to_overtake(here):
+    await here.take(*ROWS)
+    here.tail()
+    newer = here.reader.fetch([KEY])[KEY].model_copy(update={"rev": 10**18})
+    MemoryTextWriter(here.replica).apply([newer], Checkpoint("log"))
+    here.reader.refresh()
+    run = here.run(None)
+    assert await found(run) == {Kind.REPLICA_AHEAD: 1}
+    assert (await run.repair(here, here)).unmended == 0
+    assert here.overtaken == {KEY: 10**18}
+
+
+async def test_a_change_between_the_reads_of_the_second_look_is_no_difference(here):
+    await here.take(*ROWS)
+    here.tail()
+    await here.take(event("A", "price", 6, {"price": 9.0}))
+    plain_fetch, calls = here.reader.fetch, []
+
+    def fetch_after_a_change(keys):
+        calls.append(keys)
+        if len(calls) == 2:
+            asyncio.run(here.take(event("A", "price", 7, {"price": 8.0})))
+            here.tail()
+        return plain_fetch(keys)
+
+    here.reader.fetch = fetch_after_a_change
+    assert await found(here.run(None)) == {}
+
+
+async def test_a_product_that_the_truth_sends_again_is_not_deleted_for_being_unknown(here):
+    await here.take(*ROWS)
+    here.tail()
+    here.index = MemoryIndex()
+    here.pipeline = make_pipeline(here.index, publisher=here.documents)
+    run = here.run(here.history(), delete_extra=True, max_deletes=0)
+    counts = await found(run)
+    assert (counts[Kind.MISSING], counts[Kind.REPLICA_EXTRA]) == (3, 2)
+    await run.repair(here, here)
+    assert len(here.sent) == 3
 
 
 async def test_a_product_that_only_the_replica_knows_is_deleted_through_the_log_on_request(here):
