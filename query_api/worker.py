@@ -176,6 +176,7 @@ class Worker:
         )
         # The first query of a fresh worker should not pay for lazy initialisation.
         await self.off_loop(lambda: encoder.encode_queries(["ferroflux"]))
+        await self._searcher.warm(await self.off_loop(self._reader.tenants))
         log.info("worker ready", pid=os.getpid(), model=encoder.revision.model, revision=encoder.revision.id)
 
     async def _open_vectors(self, encoder: TextEncoder) -> VectorIndex:

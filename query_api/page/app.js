@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, element } from "./dom.js";
+import { showExplanation, understood } from "./explain.js";
 import { activeCount, filtersFrom, noFilters, showChips, showFacets, writeFilters } from "./filters.js";
 import { hitElement, showDetail } from "./hits.js";
 import { showDown, showLive } from "./live.js";
@@ -20,6 +21,7 @@ let running = null;
 let lastCommit = null;
 let lastStatus = null;
 let debounce = 0;
+let whyNot = "";
 
 function showWords() {
   document.documentElement.lang = currentLanguage();
@@ -55,7 +57,7 @@ async function search({ quiet = false } = {}) {
   }
   try {
     const started = performance.now();
-    const found = await api.search({ tenant: state.tenant, text: state.text, filters: state.filters, limit: state.limit }, mine.signal);
+    const found = await api.search({ tenant: state.tenant, text: state.text, filters: state.filters, limit: state.limit, explain: byId("explain").open, why_not: whyNot }, mine.signal);
     show(found, performance.now() - started, quiet);
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -74,7 +76,10 @@ function show(found, milliseconds, quiet) {
   byId("summary").replaceChildren(title, element("small", {}, say("took", number(milliseconds, milliseconds < 10 ? 1 : 0))));
   showChips(state.filters, change);
   if (found.facets) showFacets(found.facets, state.filters, found.hits[0]?.item.currency ?? "", change);
-  byId("notices").replaceChildren(...notices(found));
+  byId("notices").replaceChildren(...understood(found), ...notices(found));
+  if (byId("explain").open) {
+    showExplanation(found, (sku) => { whyNot = sku; search(); });
+  }
   const focused = document.activeElement?.closest?.(".hit") ? [...byId("results").children].indexOf(document.activeElement.closest(".hit")) : -1;
   const seen = revisions;
   revisions = new Map(found.hits.map(({ item }) => [item.sku, item.revision]));
@@ -130,6 +135,11 @@ function change(patch) {
   state.limit = PAGE;
   search();
 }
+
+byId("explain").addEventListener("toggle", () => {
+  if (!byId("explain").open) whyNot = "";
+  search({ quiet: true });
+});
 
 async function start() {
   try {

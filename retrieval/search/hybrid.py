@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Self, TypeVar
@@ -33,7 +33,7 @@ from retrieval.text.port import TextIndexReader
 from retrieval.understanding.query_type import QueryType
 from retrieval.vectors.port import VectorIndex
 from schemas.api.retrievers import RetrieverName
-from schemas.identity import SkuKey
+from schemas.identity import SkuKey, TenantId
 
 T = TypeVar("T")
 
@@ -151,6 +151,12 @@ class HybridSearcher:
     async def plan(self, text: str, within: CatalogueFilter) -> QueryPlan:
         """How a query would be searched, without searching it."""
         return await self._read(lambda: self._planner.plan(normalise_query(text), within))
+
+    async def warm(self, tenants: Iterable[TenantId]) -> None:
+        """Learn these tenants' vocabularies, so that no query waits for it; one after the other, off the loop."""
+        for tenant in tenants:
+            within = CatalogueFilter(tenant)
+            await asyncio.get_running_loop().run_in_executor(self._reading, self._planner.plan, "", within)
 
     async def _retrieve(self, plan: QueryPlan) -> tuple[list[LegOutcome], Decision]:
         """Run the legs that the query needs, as the routing settings allow."""

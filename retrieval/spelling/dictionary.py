@@ -110,8 +110,12 @@ class SpellingDictionary:
             heard = edit_distance(sound, other, most=most)
             if heard > most:
                 continue
-            seen = edit_distance(word, candidate, most=most + 2)
-            cost = 0.7 * heard + 0.3 * seen + (_FIRST_LETTER_PENALTY if sound[:1] != other[:1] else 0.0)
+            # Number and gender are no mistakes: what is nearer of the words and their stems counts.
+            seen = min(
+                edit_distance(word, candidate, most=most + 2),
+                edit_distance(stem(word), stem(candidate), most=most + 2),
+            )
+            cost = min(0.7 * heard + 0.3 * seen, seen) + (_FIRST_LETTER_PENALTY if sound[:1] != other[:1] else 0.0)
             rank = (cost - 0.05 * math.log1p(self._frequency[candidate]), candidate)
             if best is None or rank < best:
                 best = rank

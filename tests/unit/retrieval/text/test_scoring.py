@@ -74,7 +74,9 @@ def test_tantivy_ranks_as_the_reference_does(tmp_path):
     reference, reader = MemoryTextReader(store), open_reader(settings)
     for query in ("llave 8mm", "acero marca 1", "sierra acero 5 mm", "b7"):
         within = CatalogueFilter(TenantId("acme"))
-        expected = {hit.key: hit.score for hit in reference.search(TextQuery.of(analyse(query)), within=within, limit=100)}
+        expected = {
+            hit.key: hit.score for hit in reference.search(TextQuery.of(analyse(query)), within=within, limit=100)
+        }
         scored = {hit.key: hit.score for hit in reader.search(TextQuery.of(analyse(query)), within=within, limit=100)}
         assert scored.keys() == expected.keys()
         # Tantivy counts the checkpoint as a document without text: a little more in every idf and mean length.
