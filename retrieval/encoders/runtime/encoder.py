@@ -9,7 +9,7 @@ from retrieval.encoders.models.prepared import PreparedModel
 from retrieval.encoders.port import Matrix, ModelRevision
 from retrieval.encoders.runtime.batching import plan_batches
 from retrieval.encoders.runtime.session import LIBRARY, OnnxSession
-from retrieval.encoders.runtime.tokenization import TextTokenizer
+from retrieval.encoders.runtime.tokenization import open_tokenizer
 from retrieval.encoders.settings import EncoderSettings, available_cpus
 from schemas.errors import ConfigurationError
 
@@ -39,7 +39,7 @@ class OnnxTextEncoder:
         max_length = min(settings.max_length or manifest.max_length, manifest.max_length)
         self._pad_id = manifest.pad_id
         self._token_budget = settings.batch_tokens
-        self._tokenizer = TextTokenizer(model.tokenizer_file, max_length=max_length, lower_case=manifest.lower_case)
+        self._tokenizer = open_tokenizer(model, max_length=max_length)
         self._session = OnnxSession(
             model.graph_file,
             providers=settings.providers,
