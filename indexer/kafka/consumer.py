@@ -48,6 +48,7 @@ Handler = Callable[[Sequence[InboundRecord]], Awaitable[bool]]
 
 _COMMIT_SECONDS: Final = 10.0
 _POSITION_SECONDS: Final = 0.2
+_ENDS_SECONDS: Final = 1.0
 
 
 class ChangeConsumer:
@@ -164,13 +165,18 @@ class ChangeConsumer:
         return [inbound(record) for records in fetched.values() for record in records]
 
     async def lag(self) -> dict[TopicPartition, int]:
-        """Records per assigned partition that are not processed yet, as far as the newest fetch tells."""
+        """Records per assigned partition that are not processed yet.
+
+        The brokers are asked where the partitions end: what the newest fetch said of it is old while we lag, since
+        nothing is fetched before the records at hand are worked off.
+        """
         consumer: Any = self._subscriber.consumer
         if consumer is None:
             return {}
         lag: dict[TopicPartition, int] = {}
+        ends = await self._ends(consumer)
         for place in consumer.assignment():
-            end = consumer.highwater(place)
+            end = ends.get(place, consumer.highwater(place))
             if end is None:
                 continue
             done = self._done.get((place.topic, place.partition))
@@ -188,6 +194,15 @@ class ChangeConsumer:
         answered = [consumer.last_poll_timestamp(place) for place in consumer.assignment()]
         known = [milliseconds for milliseconds in answered if milliseconds is not None]
         return max(0.0, now_us / 1e6 - max(known) / 1e3) if known else None
+
+    async def _ends(self, consumer: Any) -> Mapping[KafkaPartition, int]:
+        """Where the assigned partitions end; of none where the brokers do not say so at once."""
+        try:
+            async with asyncio.timeout(_ENDS_SECONDS):
+                ends: Mapping[KafkaPartition, int] = await consumer.end_offsets(list(consumer.assignment()))
+        except (TimeoutError, KafkaError):
+            return {}
+        return ends
 
     async def _position(self, consumer: Any, place: KafkaPartition) -> int | None:
         try:

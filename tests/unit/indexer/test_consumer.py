@@ -40,7 +40,12 @@ class FakeKafkaConsumer:
         self.sought.append((place, offset))
 
     def highwater(self, place: KafkaPartition) -> int:
-        return 50
+        return 30
+
+    async def end_offsets(self, places: list[KafkaPartition]) -> dict[KafkaPartition, int]:
+        if self.refuse:
+            raise self.refuse
+        return dict.fromkeys(places, 50)
 
     def last_poll_timestamp(self, place: KafkaPartition) -> int:
         return 1_700_000_000_000
@@ -87,6 +92,8 @@ async def test_commits_are_explicit_and_rewinds_leave_foreign_partitions_alone()
     assert kafka.offsets == {KafkaPartition(*mine): 42}
     assert await consumer.lag() == {mine: 8}
     assert consumer.seconds_since_fetch(1_700_000_004_000_000) == 4.0
+    kafka.refuse = KafkaConnectionError()
+    assert await consumer.lag() == {mine: 0}, "a broker that does not answer leaves what the newest fetch said"
     consumer.rewind({mine: 40, foreign: 7})
     assert kafka.sought == [(KafkaPartition(*mine), 40)]
 
