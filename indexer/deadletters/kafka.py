@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -59,14 +60,15 @@ class KafkaDeadLetterStore:
             yield
         finally:
             self._producer = None
-            await producer.stop()
+            with suppress(KafkaError):
+                await producer.stop()
 
     async def settle(self, letters: Sequence[Sequence[Letter]], settlement: Settlement) -> None:
         """One transaction: the records to their topics (where redriven) and a marker for each letter and copy."""
         now_us = self._clock.now_us()
+        sent: list[Any] = []
         try:
             async with self._producer.transaction():
-                sent = []
                 for together in letters:
                     if settlement is Settlement.REDRIVEN:
                         sent.append(await self._send_again(together[0]))
@@ -86,6 +88,8 @@ class KafkaDeadLetterStore:
                 for delivery in sent:
                     await delivery
         except KafkaError as error:
+            # A fenced producer fails every delivery; who awaits none of them is told so by asyncio, at length.
+            await asyncio.gather(*sent, return_exceptions=True)
             raise LogUnavailableError(
                 f"the transaction was not committed, so nothing was settled by it: {error!r}; another operator may be at it"
             ) from error
