@@ -55,7 +55,7 @@ _WANTING: Final = (
 _CHANGING: Final = (
     rf"cambi(?:a|e|ar|alo|ala|alos|alas|ame|emos){_ME}|modific(?:a|ar|ue){_ME}|corrig(?:e|ir|elo){_ME}|correg(?:ir|i){_ME}|actualiz(?:a|ar|alo|ala){_ME}"
     rf"|que sean?|dej(?:a|e|ar|alo|ala|alos|alas|emos){_ME}|sub(?:e|ir|i|elo|ela){_ME}|baj(?:a|ar|alo|ala|e){_ME}|aument(?:a|ar|alo){_ME}|reduc(?:e|ir|i){_ME}"
-    rf"|(?:hace|haz|hac|hag)(?:a|e)?(?:l[oa]s?)|ser(?:an|ian)?|change|make (?:it|that|them)|update|set(?: it)?(?: to)?|switch|only|solo|solamente|nomas|mud(?:a|e|ar)"
+    rf"|(?:hace|haz|hac|hag)(?:a|e)?(?:l[oa]s?)|ser(?:an|ian)?|change|replace|reemplaz(?:a|ar|alo|ala|e)|remplaz(?:a|alo|ala)|sustitu(?:ye|yelo|ir|yela)|troc(?:a|ar)|make (?:it|that|them)|update|set(?: it)?(?: to)?|switch|only|solo|solamente|nomas|mud(?:a|e|ar)"
     r"|mejor que sean?|quise decir|perdon,?|correccion|i meant|en total"
 )
 _REMOVING: Final = (

@@ -65,7 +65,7 @@ MULTIPLES: Final[dict[str, int]] = {
 """Words that count in lots."""
 
 _HALVES: Final = frozenset({"media", "medio", "half", "meia"})
-_DIGITS: Final = re.compile(r"\d{1,3}(?:[.,]\d{3})+(?![\d.,])|\d{1,7}(?:[.,]\d{1,2})?")
+_DIGITS: Final = re.compile(r"\d{1,3}(?:[.,]\d{3})+(?![\d.,])|\d{1,12}(?:[.,]\d{1,2})?")
 _THOUSANDS: Final = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from agent.language.actions import BY, INSTEAD, REFUSED_AFTER, STARTS_ACTION, Action, read_action, strip_fillers
+from agent.language.numbers import COUNTS
 from agent.language.quantities import PACKAGES, Quantified, Quantity, is_count_word, is_only_quantity, read_quantity
 from agent.language.references import bare, read_reference
 from retrieval.analysis.folding import fold
@@ -96,10 +97,18 @@ def _begins_anew(before: str, rest: str) -> bool:
         return False
     if STARTS_ACTION.match(strip_fillers(rest)):
         return True
+    if _goes_on_counting(before, words[0]):
+        return False
     if is_count_word(words[0]) and len(words) > 1:
         quantified = read_quantity(tuple(words))
         return quantified.quantity is not None and bool(before.strip())
     return bool(re.match(r"(?:otr[oa]s?|another)\s", rest))
+
+
+def _goes_on_counting(before: str, word: str) -> bool:
+    """`treinta y cinco`: one number, not two things."""
+    last = before.split()[-1:] or [""]
+    return COUNTS.get(last[0], 0) >= 20 and 0 < COUNTS.get(word, 0) < 10
 
 
 def _take(clause: str, requests: list[Request]) -> None:
@@ -130,7 +139,7 @@ def _take(clause: str, requests: list[Request]) -> None:
             read.action is Action.ADD and not previous.quantity
         ):
             requests[-1] = replace(
-                previous, quantity=quantity, action=_counted_action(previous, read.action), committed=True
+                previous, quantity=quantity, action=_counted_action(previous, read.action, correcting=correcting), committed=True
             )
             return
     if read.action is Action.CHANGE or (
@@ -176,8 +185,8 @@ def _take(clause: str, requests: list[Request]) -> None:
 _COUNTED: Final = frozenset({Action.ADD, Action.WANT, Action.NONE, Action.SEARCH, Action.CHANGE})
 
 
-def _counted_action(previous: Request, action: Action) -> Action:
-    if previous.action is Action.CHANGE:
+def _counted_action(previous: Request, action: Action, *, correcting: bool) -> Action:
+    if previous.action is Action.CHANGE or (correcting and previous.action is Action.NONE):
         return Action.CHANGE
     return Action.ADD if action is not Action.CHANGE or previous.action is not Action.NONE else Action.CHANGE
 

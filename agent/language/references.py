@@ -88,7 +88,8 @@ _ORDINAL: Final = re.compile(
     rf"\b(?:(?:el|la|los|las|lo|del|al|the|o)\s+)?(?P<word>{'|'.join(ORDINALS)})(?:\s+(?:opcion|option|producto|item|one|ones|que\s+(?:me\s+)?\w+|de la lista|de esos|de esas))?\b(?![/])"
 )
 _NUMBERED: Final = re.compile(
-    r"(?:\b(?:opcion|option|numero|nro\.?|number|producto|linea|renglon|line)\s*|(?<!\w)#\s?)(?P<digits>\d{1,2})\b(?!\s*(?:mm|cm|kg|x|\"|/))"
+    r"\b(?:opcion|option|producto|linea|renglon|line)\s*(?P<digits>\d{1,2})\b(?!\s*(?:mm|cm|kg|x|\"|/))"
+    r"|^(?:(?:el|la|del|de la|the|al)\s+)?(?:numero|nro\.?|number|#)\s?(?P<numbered>\d{1,2})$"
     r"|^(?:el|la|del|de la|the|al)\s+(?P<bare>\d{1,2})$"
 )
 _THAT: Final = re.compile(
@@ -145,7 +146,7 @@ def read_reference(phrase: str) -> Reference:
         text = _ORDER_LINE.sub(" ", text)
     numbered = _NUMBERED.search(text) or (_NUMBERED.search(phrase) if order_line else None)
     if numbered:
-        ordinal = int(numbered["digits"] or numbered["bare"])
+        ordinal = int(numbered["digits"] or numbered["numbered"] or numbered["bare"])
         text = _NUMBERED.sub(" ", text) if _NUMBERED.search(text) else re.sub(r"\b\d{1,2}\b", " ", text, count=1)
     else:
         worded = _ORDINAL.search(text)

@@ -65,6 +65,11 @@ def head_of(topic: str) -> str:
     return ""
 
 
+def without_sizes(topic: str) -> str:
+    """The topic's words that are no sizes: what stays the same of something larger."""
+    return " ".join(word for word in topic.split() if (found := slots(word)) and not found[0].is_size)
+
+
 def _bases(slot: Slot) -> set[str]:
     return {_BASE.sub("", size) for size in slot.sizes}
 

@@ -16,6 +16,7 @@ from agent.ports import CatalogueSearch, Product
 from agent.resolve.comparison import beyond, extreme_of
 from agent.resolve.exploring import NEARLY, Explored, covering, explore, of_kind
 from agent.resolve.matching import slots
+from agent.resolve.refinement import without_sizes
 from agent.state import ShownCards
 from retrieval.analysis.folding import fold, fold_code
 from schemas.identity import TenantId
@@ -140,7 +141,8 @@ class Resolver:
         than = await self._focus() or (shown[0] if shown else None)
         if than is None:
             return Resolved("unknown", how="comparison")
-        explored, pool = await self._pool(reference.rest, shown)
+        kind = reference.rest or without_sizes(self._conversation.topic)
+        explored, pool = await self._pool(kind, shown)
         found = beyond(pool, than, reference.compared)
         if not found:
             return Resolved("missing", choices=(), how="comparison", explored=explored)
@@ -155,8 +157,7 @@ class Resolver:
             return None, held
         explored = await explore(self._search, self._tenant, text, topic=topic if description else "")
         pool = of_kind(explored.products, explored.text) if explored.confident else []
-        known = {product.sku for product in pool}
-        return explored, [*pool, *(product for product in held if product.sku not in known)]
+        return explored, pool or held
 
     async def _by_description(self, reference: Reference, shown: tuple[Product, ...]) -> Resolved:
         rest, topic = reference.rest, self._conversation.topic
