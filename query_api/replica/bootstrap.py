@@ -75,7 +75,9 @@ class _Replica:
             await server.stop()
 
     def _not_ready(self) -> str | None:
-        return "the newest snapshot is being restored" if self._tailer is None else self._tailer.not_ready
+        if self._tailer is None:
+            return "the index is being opened, or restored from the newest snapshot"
+        return self._tailer.not_ready
 
     def _open_log(self) -> KafkaDocumentLog:
         return KafkaDocumentLog(self._settings.kafka, self._settings.tail)

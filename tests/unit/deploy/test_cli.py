@@ -41,7 +41,9 @@ def test_every_command_has_help(name, capsys) -> None:
     assert f"Usage: ferroflux {name}" in shown
 
 
-@pytest.mark.parametrize("name", ["up", "indexer", "replica", "api", "ingest", "produce", "search", "status", "doctor", "reconcile"])
+@pytest.mark.parametrize(
+    "name", ["up", "indexer", "replica", "api", "ingest", "produce", "search", "status", "doctor", "reconcile"]
+)
 def test_every_command_that_does_something_shows_an_example(name, capsys) -> None:
     run(name, "--help")
     shown = capsys.readouterr().out
