@@ -139,7 +139,10 @@ def _take(clause: str, requests: list[Request]) -> None:
             read.action is Action.ADD and not previous.quantity
         ):
             requests[-1] = replace(
-                previous, quantity=quantity, action=_counted_action(previous, read.action, correcting=correcting), committed=True
+                previous,
+                quantity=quantity,
+                action=_counted_action(previous, read.action, correcting=correcting),
+                committed=True,
             )
             return
     if read.action is Action.CHANGE or (
@@ -301,8 +304,6 @@ def _quantified(words: tuple[str, ...], *, ordering: bool) -> Quantified:
 
 def _describes_further(text: str) -> bool:
     """Whether a clause without verb only adds to the thing before it: `de 3/4`, `con rosca`, `rojo`."""
-    return (
-        bool(re.match(r"(?:de|del|con|en|sin|para|que|with|in|for|of|color)\b", text))
-        or (len(text.split()) == 1
-        and text not in PACKAGES)
+    return bool(re.match(r"(?:de|del|con|en|sin|para|que|with|in|for|of|color)\b", text)) or (
+        len(text.split()) == 1 and text not in PACKAGES
     )
