@@ -60,11 +60,11 @@ def list_orders(
     if not page["orders"]:
         console.print(f"{shop} has no such orders")
         return
-    table = _table("order", "status", "lines", "total", "submitted", "customer", "conversation")
+    table = _table("order", "status", "lines", "total", "submitted", "customer")
     for order in page["orders"]:
         table.add_row(
             order["order_id"], order["status"], str(len(order["lines"])), f"{order['total']} {order['currency']}",
-            (order["submitted_at"] or "")[:19], order["customer"], order["thread"],
+            (order["submitted_at"] or "")[:19], order["customer"],
         )  # fmt: skip
     console.print(table)
     if page["next"]:
@@ -107,5 +107,6 @@ def _table(*headings: str) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="dim")
     for heading in headings:
         right = heading in {"lines", "total", "quantity", "price", "amount"}
-        table.add_column(heading, justify="right" if right else "left")
+        # An order's id is there to be copied.
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "order")
     return table
