@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from tests.benchmarks.cases import cold_start, embedding, freshness, memory, nightly, payload, query, stalls
+from tests.benchmarks.cases import cold_start, embedding, freshness, memory, nightly, overload, payload, query, stalls
 from tests.benchmarks.cases.context import Context
 from tests.benchmarks.report.outcome import Outcome
 
@@ -15,4 +15,5 @@ BENCHMARKS: Mapping[str, Callable[[Context], Outcome]] = {
     "cold_start": cold_start.run,
     "nightly": nightly.run,
     "stalls": stalls.run,
+    "overload": overload.run,
 }
