@@ -27,9 +27,9 @@ class JudgedQuery:
     intent: str = ""
 
     @property
-    def is_answerable(self) -> bool:
-        """Whether the judges found anything at all; the others ask for what the catalogue does not have."""
-        return self.type != NO_RESULT_TYPE and bool(self.grades)
+    def expects_nothing(self) -> bool:
+        """Whether the catalogue has no answer, so that a good system says so."""
+        return self.type == NO_RESULT_TYPE or not self.grades
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,19 @@ class JudgedSet:
     queries: tuple[JudgedQuery, ...]
     gain: Gain
     relevant_from: float
+
+    @property
+    def answerable(self) -> tuple[JudgedQuery, ...]:
+        """The queries that metrics are means over: those with a product of some gain.
+
+        Where judges saw products and found none of any worth, a good one may be among those they did not see: such a
+        query says nothing of a system and is left out, as is usual.
+        """
+        return tuple(
+            query
+            for query in self.queries
+            if not query.expects_nothing and any(self.gain.of(grade) > 0 for grade in query.grades.values())
+        )
 
     def relevant(self, query: JudgedQuery) -> frozenset[str]:
         """The SKUs that count as hits of a query."""

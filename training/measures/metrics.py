@@ -53,13 +53,13 @@ class QueryScore:
 class Judge:
     """Scores answers to the answerable queries of one judged set; made once, used for any number of runs.
 
-    A hit is a product whose grade reaches the set's threshold. A query of which no product does (its judges found only
-    related ones) scores 0 everywhere but in nDCG, as in trec_eval.
+    A hit is a product whose grade reaches the set's threshold. An answerable query of which no product does (its judges
+    found only related ones) scores 0 everywhere but in nDCG, as in trec_eval.
     """
 
     def __init__(self, judged: JudgedSet) -> None:
         self.judged = judged
-        self._answerable = tuple(query for query in judged.queries if query.is_answerable)
+        self._answerable = judged.answerable
         whole = all(
             float(judged.gain.of(grade)).is_integer() for query in self._answerable for grade in query.grades.values()
         )

@@ -66,7 +66,7 @@ class RunSummary:
 def summarise(run: Run) -> RunSummary:
     """All figures of a run."""
     answers = run.answers
-    unanswerable = [query for query in run.judged.queries if not query.is_answerable]
+    unanswerable = [query for query in run.judged.queries if query.expects_nothing]
     admitted = sum(_admits_nothing(run, query.id) for query in unanswerable)
     doubted = sum(bool(score.answer.low_confidence) and score.values["top1"] > 0 for score in run.scores)
     return RunSummary(

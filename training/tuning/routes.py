@@ -78,7 +78,7 @@ async def observe_routes(
 
 
 def _sampled(judged: JudgedSet, sample: int) -> JudgedSet:
-    answerable = [query for query in judged.queries if query.is_answerable]
+    answerable = list(judged.answerable)
     if len(answerable) > sample:
         answerable = random.Random(_SEED).sample(answerable, sample)  # noqa: S311 - a sample, no secret
     return JudgedSet(judged.name, tuple(answerable), judged.gain, judged.relevant_from)

@@ -60,7 +60,9 @@ def eval_chat(
     scripts = read_conversations(conversations)
     console = Console(stderr=False, width=None if Console().is_terminal else _PAGE)
     with FractionProgress(console, "indexing") as progress:
-        bench = lay_out(CatalogueSource(catalogue), EncoderSettings(), cache_dir or default_cache_dir(), progress.update)
+        bench = lay_out(
+            CatalogueSource(catalogue), EncoderSettings(), cache_dir or default_cache_dir(), progress.update
+        )
     evaluation = _evaluated(bench, answering, scripts)
     figures = summary(evaluation)
     told = misses(evaluation)

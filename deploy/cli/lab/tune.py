@@ -86,7 +86,7 @@ def command(
     if unknown := [name for name in metrics if name not in METRICS]:
         raise ConfigurationError(f"--objective: there is no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
     judged_set, settings = request.judged_set(), request.settings()
-    answerable = sum(query.is_answerable for query in judged_set.queries)
+    answerable = len(judged_set.answerable)
     if answerable < folds:
         raise ConfigurationError(f"{answerable} answerable queries cannot be dealt out to {folds} folds")
     tried = configurations(parse_space(space) if space else default_space(settings), trials, _SEED)

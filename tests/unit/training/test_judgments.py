@@ -37,10 +37,19 @@ def test_a_compressed_file_is_read_too(tmp_path):
     assert len(load_judged(path).queries) == 1
 
 
-def test_a_query_of_type_no_result_or_without_judgments_is_not_answerable(tmp_path):
+def test_a_query_of_type_no_result_or_without_judgments_expects_nothing(tmp_path):
     path = tmp_path / "judged.jsonl"
     path.write_bytes(line(id="a", judgments={}) + line(id="b", type="no_result") + line(id="c"))
-    assert [query.is_answerable for query in load_judged(path).queries] == [False, False, True]
+    judged = load_judged(path)
+    assert [query.expects_nothing for query in judged.queries] == [True, True, False]
+    assert [query.id for query in judged.answerable] == ["c"]
+
+
+def test_a_query_whose_products_are_all_worthless_says_nothing(tmp_path):
+    judged = load_trec(*trec(tmp_path, "a\tx\nb\ty\nc\tz\n", "a\tA\t0\nb\tB\t1\nc\tC\t3\n"))
+    assert [query.id for query in judged.answerable] == ["b", "c"]
+    ratings = load_trec(*trec(tmp_path, "a\tx\nb\ty\n", "a\tA\t1\nb\tB\t2.5\n"))
+    assert [query.id for query in ratings.answerable] == ["b"]
 
 
 @pytest.mark.parametrize(
