@@ -8,7 +8,7 @@ are safe to repeat.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
@@ -60,7 +60,7 @@ def build_graph(
     graph.add_conditional_edges(PLAN, _tools_or_reply, {TOOLS: TOOLS, REPLY: REPLY})
     graph.add_conditional_edges(TOOLS, _after_tools, {PLAN: PLAN, REPLY: REPLY})
     graph.add_edge(REPLY, END)
-    return cast("TurnGraph", graph.compile(checkpointer=checkpointer))
+    return graph.compile(checkpointer=checkpointer)
 
 
 async def _bypass(state: ThreadState) -> dict[str, Any]:

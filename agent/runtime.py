@@ -180,6 +180,3 @@ class AgentRuntime:
                     told = len(results)
                 elif node == REPLY:
                     yield TurnEvent(kind="reply", reply=TurnReply.model_validate(changed["last"]["reply"]))
-
-
-

@@ -75,7 +75,7 @@ class LocalCatalogue:
         return {key.sku: product_of(document) for key, document in documents.items() if not document.deleted}
 
     async def vocabulary(self, tenant: TenantId, text: str, *, limit: int) -> list[str]:
-        """Words of the catalogue that begin as the text's words do, then its most frequent ones."""
+        """Words of the catalogue that begin as the text's words do."""
         try:
             return await asyncio.to_thread(self._words, tenant, text, limit)
         except (NotReadyError, RetryableError) as error:
@@ -87,8 +87,7 @@ class LocalCatalogue:
         found: dict[str, int] = {}
         each = max(1, limit // max(1, len(words)))
         for word in words:
-            for term, count in reader.vocabulary(tenant, word[:_STEM_LETTERS], limit=each):
-                found[term] = count
+            found.update(reader.vocabulary(tenant, word[:_STEM_LETTERS], limit=each))
         return sorted(found, key=lambda term: (-found[term], term))[:limit]
 
 

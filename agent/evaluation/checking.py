@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Any, Final
 
-from agent.evaluation.fixtures import ExpectedLine, Expectation, PickedCard
+from agent.evaluation.fixtures import Expectation, ExpectedLine, PickedCard
 from agent.turn import TurnReply
 
 CARDS_LOOKED_AT: Final = 5

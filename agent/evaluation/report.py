@@ -25,7 +25,11 @@ class Share:
 
     def to_json(self) -> dict[str, int | float]:
         """The share for programs, to four decimals."""
-        return {"passed": self.passed, "total": self.total, "share": round(self.passed / self.total, 4) if self.total else 0.0}
+        return {
+            "passed": self.passed,
+            "total": self.total,
+            "share": round(self.passed / self.total, 4) if self.total else 0.0,
+        }
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
@@ -82,7 +86,9 @@ def transcript(outcome: ConversationOutcome) -> str:
             f"{tool.name}({', '.join(f'{name}={value}' for name, value in tool.args.items())}){'' if tool.ok else ' ✗ ' + tool.reason}"
             for tool in turn.reply.metadata.tools
         )
-        lines.append(f"{'✓' if turn.passed else '✗'} {number}. **{turn.scripted.user}**  ({turn.milliseconds:.0f} ms; {tools or 'no tool'})")
+        lines.append(
+            f"{'✓' if turn.passed else '✗'} {number}. **{turn.scripted.user}**  ({turn.milliseconds:.0f} ms; {tools or 'no tool'})"
+        )
         lines.extend(f"      {line}" for line in turn.reply.text.splitlines())
         lines.extend(f"   MISS {key}: {reason}" for key, reason in turn.failed.items())
         lines.append("")

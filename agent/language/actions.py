@@ -109,7 +109,6 @@ class Read:
 
     action: Action
     rest: str
-    back: bool = False
 
 
 _PATTERNS: Final = (
@@ -151,8 +150,7 @@ def strip_fillers(clause: str) -> str:
     """A clause without words that only carry the talk: `bueno`, `che`, `por favor`, `también`; never all of it."""
     text = clause.strip(" ,.;:!?")
     shorter = _LEADING_FILLER.sub("", text).strip(" ,.;:!?")
-    shorter = _TRAILING_FILLER.sub("", shorter).strip(" ,.;:!?")
-    return shorter
+    return _TRAILING_FILLER.sub("", shorter).strip(" ,.;:!?")
 
 
 def read_action(clause: str) -> Read:

@@ -158,6 +158,7 @@ _WORDS: Final[dict[Language, frozenset[str]]] = {
         ]
     ),
 }
+_NAMED: Final[dict[str, Language]] = {"es": "es", "en": "en", "pt": "pt"}
 _ENGLISH_ONLY: Final = frozenset(
     ["the", "of", "and", "with", "please", "how", "much", "need", "show", "remove", "add", "you"]
 )
@@ -186,8 +187,8 @@ _PORTUGUESE_ONLY: Final = frozenset(
 
 def language_of(message: str, *, locale: str = "", before: Language = "es") -> Language:
     """The language of the reply. A message that does not tell (`ok`, a SKU) keeps the language of the conversation."""
-    named = locale[:2].lower()
-    if named == "es" or named == "en" or named == "pt":  # noqa: PLR1714 - mypy narrows a literal by comparison only
+    named = _NAMED.get(locale[:2].lower())
+    if named is not None:
         return named
     words = re.findall(r"[a-z]+", fold(message))
     scores: dict[Language, float] = {
@@ -196,5 +197,5 @@ def language_of(message: str, *, locale: str = "", before: Language = "es") -> L
     scores["en"] += sum(word in _ENGLISH_ONLY for word in words) * 0.5
     # Half of Portuguese reads like Spanish; only its own words make a sentence Portuguese.
     scores["pt"] = scores["pt"] if sum(word in _PORTUGUESE_ONLY for word in words) >= 2 else 0
-    best = max(scores, key=lambda language: (scores[language], language == before))
+    best: Language = max(_WORDS, key=lambda language: (scores[language], language == before))
     return best if scores[best] >= 1 else before

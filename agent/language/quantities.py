@@ -129,7 +129,7 @@ def _leading(words: tuple[str, ...]) -> Quantified | None:
     return Quantified(tuple(after), quantity)
 
 
-def _package(after: list[str], *, lot: str, definite: bool) -> tuple[str, list[str], int, bool]:
+def _package(after: list[str], *, lot: str, definite: bool) -> tuple[str, list[str], int, bool]:  # noqa: PLR0911 - one return a case reads as the table that it is
     """(package, the words after it, what one holds, whether a package was read)."""
     if not after:
         return "", after, 0, bool(lot)

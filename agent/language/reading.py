@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agent.language.actions import BY, INSTEAD, REFUSED_AFTER, STARTS_ACTION, Action, read_action, strip_fillers
+from agent.language.actions import BY, INSTEAD, REFUSED_AFTER, STARTS_ACTION, Action, Read, read_action, strip_fillers
 from agent.language.numbers import COUNTS
 from agent.language.quantities import PACKAGES, Quantified, Quantity, is_count_word, is_only_quantity, read_quantity
 from agent.language.references import bare, read_reference
@@ -113,78 +113,72 @@ def _goes_on_counting(before: str, word: str) -> bool:
 
 def _take(clause: str, requests: list[Request]) -> None:
     """Read one clause into the list, or into the request that it belongs to."""
-    correcting = bool(_CORRECTION.match(clause))
     refused = REFUSED_AFTER.search(clause)
     if refused and refused.start() > 0:
         _take_removal(strip_fillers(clause[: refused.start()]), requests)
         return
     read = read_action(clause)
-    words = tuple(read.rest.split())
-    previous = requests[-1] if requests else None
-    if read.action is Action.CHAT:
-        requests.append(Request(Action.CHAT, read.rest or clause))
-        return
-    if read.action in {Action.CLEAR, Action.SHOW}:
+    if read.action in _WHOLE:
         requests.append(Request(read.action, read.rest))
-        return
-    if read.action is Action.REMOVE:
+    elif read.action is Action.REMOVE:
         _take_removal(read.rest, requests)
-        return
-    if INSTEAD.search(clause):
+    elif INSTEAD.search(clause):
         _take_instead(clause, requests)
+    else:
+        _take_thing(read, correcting=bool(_CORRECTION.match(clause)), requests=requests)
+
+
+def _take_thing(read: Read, *, correcting: bool, requests: list[Request]) -> None:
+    """A clause about products: how many of what, more of what was said before, or a change of it."""
+    words = tuple(read.rest.split())
+    if is_only_quantity(words) and _counts_previous(read, words, correcting=correcting, requests=requests):
         return
-    if is_only_quantity(words) and previous is not None and previous.action in _COUNTED:
-        quantity = read_quantity(words).quantity
-        if read.action in {Action.NONE, Action.WANT, Action.CHANGE} or (
-            read.action is Action.ADD and not previous.quantity
-        ):
-            requests[-1] = replace(
-                previous,
-                quantity=quantity,
-                action=_counted_action(previous, read.action, correcting=correcting),
-                committed=True,
-            )
-            return
-    if read.action is Action.CHANGE or (
-        correcting and read.action in {Action.NONE, Action.ADD} and is_only_quantity(words)
-    ):
+    corrects = correcting and read.action in {Action.NONE, Action.ADD} and is_only_quantity(words)
+    if read.action is Action.CHANGE or corrects:
         _take_change(read.rest, requests)
         return
     quantified = _quantified(words, ordering=read.action in {Action.ADD, Action.WANT})
     text = " ".join(quantified.words)
-    if read.action is Action.ADD or (read.action in {Action.WANT, Action.NONE} and quantified.quantity is not None):
+    counted = read.action in {Action.WANT, Action.NONE} and quantified.quantity is not None
+    if read.action is Action.ADD or counted:
         _take_addition(read.action, text, quantified.quantity, requests)
-        return
-    if (
-        read.action is Action.NONE
-        and previous is not None
-        and previous.action in {Action.REMOVE}
-        and not previous.text
-        and text
-    ):
+    elif read.action is not Action.NONE or not _goes_with_previous(text, requests):
+        requests.append(Request(read.action, text if read.action is Action.WANT else read.rest))
+
+
+def _counts_previous(read: Read, words: tuple[str, ...], *, correcting: bool, requests: list[Request]) -> bool:
+    """A bare quantity belongs to the thing before it: `la de pvc, 10`."""
+    previous = requests[-1] if requests else None
+    if previous is None or previous.action not in _COUNTED:
+        return False
+    adds = read.action is Action.ADD and not previous.quantity
+    if not adds and read.action not in {Action.NONE, Action.WANT, Action.CHANGE}:
+        return False
+    action = _counted_action(previous, read.action, correcting=correcting)
+    requests[-1] = replace(previous, quantity=read_quantity(words).quantity, action=action, committed=True)
+    return True
+
+
+def _goes_with_previous(text: str, requests: list[Request]) -> bool:
+    """Whether a clause without a verb was taken into, or along with, the request before it."""
+    previous = requests[-1] if requests else None
+    if previous is None or not text:
+        return False
+    if previous.action is Action.REMOVE and not previous.text:
         requests[-1] = replace(previous, text=text)
-        return
-    if (
-        read.action is Action.NONE
-        and previous is not None
-        and previous.action in {Action.ADD, Action.WANT, Action.NONE, Action.SEARCH}
-        and text
-    ):
-        if _describes_further(text) and previous.text:
-            requests[-1] = replace(previous, text=f"{previous.text} {text}")
-            return
-        if previous.action is Action.ADD:
-            requests.append(Request(Action.ADD, text, None, committed=previous.committed))
-            return
-    requests.append(
-        Request(
-            read.action,
-            text if read.action in {Action.WANT} else read.rest,
-            quantified.quantity if read.action is Action.WANT else None,
-        )
-    )
+        return True
+    if previous.action in _DESCRIBED and previous.text and _describes_further(text):
+        requests[-1] = replace(previous, text=f"{previous.text} {text}")
+        return True
+    if previous.action is Action.ADD:
+        requests.append(Request(Action.ADD, text, None, committed=previous.committed))
+        return True
+    return False
 
 
+_WHOLE: Final = frozenset({Action.CHAT, Action.CLEAR, Action.SHOW})
+"""Actions that need nothing of the rest of their clause."""
+_DESCRIBED: Final = frozenset({Action.ADD, Action.WANT, Action.NONE, Action.SEARCH})
 _COUNTED: Final = frozenset({Action.ADD, Action.WANT, Action.NONE, Action.SEARCH, Action.CHANGE})
 
 

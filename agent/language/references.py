@@ -150,7 +150,7 @@ def read_reference(phrase: str) -> Reference:
         text = _NUMBERED.sub(" ", text) if _NUMBERED.search(text) else re.sub(r"\b\d{1,2}\b", " ", text, count=1)
     else:
         worded = _ORDINAL.search(text)
-        if worded and not _is_fraction_word(text, worded):
+        if worded and not _is_fraction_word(worded):
             ordinal = ORDINALS[worded["word"]]
             text = text[: worded.start()] + " " + text[worded.end() :]
     pointed = _THAT.search(text)
@@ -184,6 +184,6 @@ def _take_scale(text: str, patterns: list[tuple[re.Pattern[str], Extreme]]) -> t
     return None, text
 
 
-def _is_fraction_word(text: str, found: re.Match[str]) -> bool:
+def _is_fraction_word(found: re.Match[str]) -> bool:
     """`tres cuartos`, `un cuarto de pulgada`: a fraction, not a rank."""
     return found["word"] in {"cuarto", "octavo", "quarto"} and not re.match(r"(?:el|la|lo|the|del)\s", found[0])

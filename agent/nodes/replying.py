@@ -11,7 +11,7 @@ from agent.orders.model import Order, OrderStatus
 from agent.ports import CatalogueSearch, Clock, OrderSink
 from agent.replies.guard import guarded
 from agent.replies.writing import write_reply
-from agent.state import Card, Draft, JsonValue, Message, Offer, ReplyState, ThreadState, TurnWork
+from agent.state import Card, JsonValue, Message, Offer, ReplyState, ThreadState, TurnWork
 from agent.tools.order_tools import draft_of
 from agent.turn import ReplyCard, ReplyLine, ReplyOrder, ToolTrace, TurnMetadata, TurnReply
 from schemas.identity import TenantId
@@ -59,7 +59,7 @@ class ReplyNode:
         kept = [*state.get("messages", []), Message(role="agent", text=text, turn=turn)][-self._limits.kept_messages :]
         return {
             "messages": kept,
-            "draft": cast("Draft", repriced(draft, items)),
+            "draft": repriced(draft, items),
             "offer": Offer(order_id=order.order_id, digest=order.digest, turn=turn) if order.lines else None,
             "last": ReplyState(
                 key=state["work"]["key"], reply=cast("dict[str, JsonValue]", reply.model_dump(mode="json"))

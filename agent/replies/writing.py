@@ -68,7 +68,7 @@ def write_reply(state: ThreadState, order: Order, cards: Sequence[Card]) -> Writ
         parts.append(_order(order, say))
         parts.append(say("confirm_question"))
     elif changed and not any(
-        result["name"] in {"order_clear"} or result["reason"] == "empty_order" for result in results
+        result["name"] == "order_clear" or result["reason"] == "empty_order" for result in results
     ):
         parts.append(say("empty_order"))
     if not parts:
@@ -86,7 +86,7 @@ def write_reply(state: ThreadState, order: Order, cards: Sequence[Card]) -> Writ
 Say = Callable[..., str]
 
 
-def _outcome(result: ToolResult, say: Say) -> list[str]:
+def _outcome(result: ToolResult, say: Say) -> list[str]:  # noqa: PLR0911 - one return a case reads as the table that it is
     """What one tool call has to say for itself."""
     data: dict[str, Any] = cast("dict[str, Any]", result["data"])
     if not result["ok"]:
@@ -155,7 +155,7 @@ def _line(line: OrderLine, currency: str, say: Say) -> str:
         _notice(notice, line, currency, say) for notice in line.notices if notice is not LineNotice.PRICE_UNKNOWN
     ]
     told = f" [{'; '.join(notices)}]" if notices else ""
-    return f"{plain(line.quantity)}{unit} × {line.title} ({line.sku}) × {price}{amount}{told}"
+    return f"{plain(line.quantity)}{unit} x {line.title} ({line.sku}) x {price}{amount}{told}"
 
 
 def _notice(notice: LineNotice, line: OrderLine, currency: str, say: Say) -> str:

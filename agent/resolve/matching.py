@@ -16,7 +16,88 @@ from retrieval.analysis.pipeline import analyse
 from retrieval.analysis.tokens import TokenKind
 
 _TALK: Final = frozenset(
-    ["uno", "unos", "unas", "one", "ones", "algo", "algun", "alguno", "alguna", "tipo", "marca", "brand", "color", "medida", "size", "tamano", "que", "no", "si", "mas", "me", "te", "se", "le", "lo", "su", "mi", "tienes", "tenes", "hay", "quiero", "some", "any", "ese", "esa", "esos", "esas", "este", "esta", "that", "this", "those", "these", "solo", "tambien", "also", "please", "favor", "modelo", "tienen", "dos", "it", "is", "are", "do", "you", "have", "x", "s", "c", "p", "cual", "which", "como", "o", "os", "as", "um", "uma", "do", "da", "dos", "das", "medidas", "num", "nro", "ahi", "aqui", "alla", "ver"]
+    [
+        "uno",
+        "unos",
+        "unas",
+        "one",
+        "ones",
+        "algo",
+        "algun",
+        "alguno",
+        "alguna",
+        "tipo",
+        "marca",
+        "brand",
+        "color",
+        "medida",
+        "size",
+        "tamano",
+        "que",
+        "no",
+        "si",
+        "mas",
+        "me",
+        "te",
+        "se",
+        "le",
+        "lo",
+        "su",
+        "mi",
+        "tienes",
+        "tenes",
+        "hay",
+        "quiero",
+        "some",
+        "any",
+        "ese",
+        "esa",
+        "esos",
+        "esas",
+        "este",
+        "esta",
+        "that",
+        "this",
+        "those",
+        "these",
+        "solo",
+        "tambien",
+        "also",
+        "please",
+        "favor",
+        "modelo",
+        "tienen",
+        "dos",
+        "it",
+        "is",
+        "are",
+        "do",
+        "you",
+        "have",
+        "x",
+        "s",
+        "c",
+        "p",
+        "cual",
+        "which",
+        "como",
+        "o",
+        "os",
+        "as",
+        "um",
+        "uma",
+        "do",
+        "da",
+        "dos",
+        "das",
+        "medidas",
+        "num",
+        "nro",
+        "ahi",
+        "aqui",
+        "alla",
+        "ver",
+    ]
 )
 _TYPO_LENGTH: Final = 5
 _NUMBER_ONLY: Final = 0.8
@@ -113,9 +194,7 @@ def coverage(request: tuple[Slot, ...], product: Terms) -> float:
     if not request:
         return 0.0
     lacks = any(slot.terms & _LACKING for slot in request)
-    return sum(
-        held(slot, product) for slot in request if lacks or not slot.terms & product.denied
-    ) / len(request)
+    return sum(held(slot, product) for slot in request if lacks or not slot.terms & product.denied) / len(request)
 
 
 def names(request: tuple[Slot, ...], product: Terms) -> bool:

@@ -59,7 +59,7 @@ class Resolver:
         self._tenant = tenant
         self._conversation = conversation
 
-    async def resolve(self, phrase: str) -> Resolved:
+    async def resolve(self, phrase: str) -> Resolved:  # noqa: PLR0911 - one return a case reads as the table that it is
         """The product that a phrase means.
 
         Raises:

@@ -65,10 +65,7 @@ async def follow_up_resolve(
     explored = resolved.explored
     searched = explored is not None and (explored.confident or resolved.status == "missing")
     topic = explored.text if explored is not None and explored.confident else None
-    if searched and cards:
-        shown = _shown(state, explored.text if explored else "", cards)
-    else:
-        shown = None
+    shown = _shown(state, explored.text if explored else "", cards) if searched and cards else None
     return Effect(data, shown=shown, topic=topic, focus=(product.sku,) if product else None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import structlog
 
@@ -62,7 +62,7 @@ class ToolBox:
             log.debug("tool called", tool=call["name"], ok=ok, reason=reason, ms=milliseconds)
         return state, results
 
-    async def _effect(self, state: ThreadState, call: ToolCall) -> Effect:
+    async def _effect(self, state: ThreadState, call: ToolCall) -> Effect:  # noqa: PLR0911 - one return a case reads as the table that it is
         args = call["args"]
         match call["name"]:
             case "catalog_search":
@@ -100,7 +100,7 @@ def applied(state: ThreadState, effect: Effect, *, kept: int, cards: int) -> Thr
         ids = state.get("submitted", [])
         changed["submitted"] = ids if effect.submitted in ids else [*ids, effect.submitted]
         changed["offer"] = None
-    return cast("ThreadState", changed)
+    return changed
 
 
 def _with_shown(shown: list[ShownCards], new: ShownCards, limit: int) -> list[ShownCards]:

@@ -1,5 +1,6 @@
 """Our own conversations over the sample catalogue: the whole agent on the real search, with a floor."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -23,8 +24,6 @@ FLOOR = 0.97
 @pytest.mark.integration
 @pytest.mark.timeout(600)
 def test_the_agent_passes_its_own_conversations(tmp_path: Path) -> None:
-    import asyncio
-
     catalogue = tmp_path / "sample.jsonl"
     catalogue.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in generate()), encoding="utf-8")
     bench = lay_out(CatalogueSource(catalogue), EncoderSettings(), tmp_path / "cache", lambda _fraction, _text: None)

@@ -25,7 +25,7 @@ def act(requests: Sequence[Request], inquiries: Sequence[PlannedCall], context: 
     return calls
 
 
-def _carry_out(request: Request, found: ToolResult | None, context: TurnContext) -> list[PlannedCall]:
+def _carry_out(request: Request, found: ToolResult | None, context: TurnContext) -> list[PlannedCall]:  # noqa: PLR0911 - one return a case reads as the table that it is
     match request.action:
         case Action.ADD:
             return _add(request, found, context)

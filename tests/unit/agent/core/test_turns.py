@@ -105,13 +105,13 @@ async def test_the_button_confirms_only_what_was_shown() -> None:
 
 @pytest.mark.parametrize("node", ["reply", "submit"])
 async def test_a_turn_that_was_killed_goes_on_in_another_worker_without_a_second_effect(node: str) -> None:
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     class DyingOrders(CountingOrders):
         async def submit(self, order):
             await session.orders.submit(order)
-            raise Killed
+            raise KilledError
 
     class DyingCatalogue(MemoryCatalogue):
         reads = 0
@@ -119,13 +119,13 @@ async def test_a_turn_that_was_killed_goes_on_in_another_worker_without_a_second
         async def items(self, tenant, skus):
             DyingCatalogue.reads += 1
             if DyingCatalogue.reads > 2:
-                raise Killed
+                raise KilledError
             return await super().items(tenant, skus)
 
     session = Session()
     if node == "reply":
         session.runtime = session.worker(catalogue=DyingCatalogue())
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             await session.say("agrega 2 MAR-1", key="k1")
         session.runtime = session.worker()
         resumed = await session.say("agrega 2 MAR-1", key="k1")
@@ -134,7 +134,7 @@ async def test_a_turn_that_was_killed_goes_on_in_another_worker_without_a_second
         return
     await session.say("agrega 2 MAR-1")
     session.runtime = session.worker(orders=DyingOrders())
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         await session.say("confirmo", key="k2")
     session.runtime = session.worker()
     resumed = await session.say("confirmo", key="k2")
