@@ -282,9 +282,7 @@ class EmbeddedSystem:
             access = Access(self.settings.api.http.api_keys)
             app.include_router(changes_router(self.intake, access, self.default_tenant))
             app.include_router(operations_router(self._operations(producer), access))
-            chat = chat_beside(
-                app.state.context.worker, self.settings.api, self.settings.kafka, self.options.directory
-            )
+            chat = chat_beside(app.state.context.worker, self.settings.api, self.settings.kafka, self.options.directory)
             await self._stack.enter_async_context(chat.router.lifespan_context(chat))
             self._stack.push_async_callback(self.server.stop)
             # The group's first rebalance takes three seconds by librdkafka's own clock; searches need not wait for it.

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Self, TypeVar
+from uuid import UUID
 
 import numpy as np
 import qdrant_edge as edge
@@ -229,7 +230,7 @@ class EdgeIndex:
             str(point.id): point.payload or {}
             for point in shard.retrieve(list(keys), [record.REV, record.ALIVE], False)
         }
-        due = [
+        due: list[int | UUID | str] = [
             point_id
             for point_id, stored in held.items()
             if int(stored[record.REV]) == keys[point_id][1] and not int(stored[record.ALIVE])
@@ -242,7 +243,7 @@ class EdgeIndex:
                 f"the vector index in {self._settings.directory} could not delete: {error}"
             ) from error
         self._unflushed += len(due)
-        return {keys[point_id][0] for point_id in held.keys() - set(due)}
+        return {keys[point_id][0] for point_id in held.keys() - {str(point_id) for point_id in due}}
 
     async def _retrieve(
         self, keys: Sequence[SkuKey], *, payload: bool | list[str], vectors: bool | list[str] = False
