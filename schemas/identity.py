@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NewType
 
 from schemas.errors import InvalidEventError
@@ -99,4 +100,10 @@ class SkuKey:
     @property
     def point_id(self) -> str:
         """The point id in the vector store: UUIDv5 of `tenant/sku` in our own namespace, as text."""
-        return str(uuid.uuid5(_POINT_NAMESPACE, str(self)))
+        return _point_id(str(self))
+
+
+# One write asks several times for the same ids; the bound is a few megabytes, and far more keys than one batch has.
+@lru_cache(maxsize=16_384)
+def _point_id(key: str) -> str:
+    return str(uuid.uuid5(_POINT_NAMESPACE, key))
