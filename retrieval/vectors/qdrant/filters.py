@@ -1,7 +1,7 @@
 """What the server's queries and guards look like: the one place where a search's visibility is decided here."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from qdrant_client import models
 
@@ -39,19 +39,24 @@ def population(
     return models.Filter(must=must) if must else None
 
 
+def ids_by_revision(expected: Mapping[str, int]) -> Mapping[int, Sequence[str]]:
+    """Point ids by the revision that they are expected at."""
+    ids: defaultdict[int, list[str]] = defaultdict(list)
+    for point_id, rev in expected.items():
+        ids[rev].append(point_id)
+    return ids
+
+
 def at_revisions(expected: Mapping[str, int]) -> models.Filter:
     """Guard of one request over many points: each point id only at its own revision.
 
     Points that expect the same revision share a branch, which means the same and keeps the filter small: it is
     converted, sent and evaluated with every request.
     """
-    ids_by_rev: defaultdict[int, list[models.ExtendedPointId]] = defaultdict(list)
-    for point_id, rev in expected.items():
-        ids_by_rev[rev].append(point_id)
     return models.Filter(
         should=[
-            models.Filter(must=[models.HasIdCondition(has_id=ids), _equals(record.REV, rev)])
-            for rev, ids in ids_by_rev.items()
+            models.Filter(must=[models.HasIdCondition(has_id=list(ids)), _equals(record.REV, rev)])
+            for rev, ids in ids_by_revision(expected).items()
         ]
     )
 

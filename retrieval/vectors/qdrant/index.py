@@ -7,13 +7,12 @@ merges again, which can only find less to do.
 
 A write that gives no new vectors takes the stored ones over: it fetches them, with their revision, and puts the whole
 point back under the guard of that very revision. Measured, this is several times cheaper than one payload operation a
-point (decision 0009).
+point (decision 0009). How such points travel is a matter of the `PointWire` alone.
 """
 
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,22 +23,14 @@ from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
 from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite, Vector, VectorCounts, VectorHit
 from retrieval.vectors.qdrant import filters
-from retrieval.vectors.qdrant.calls import NotAppliedError, StoreCalls
+from retrieval.vectors.qdrant.calls import StoreCalls
+from retrieval.vectors.qdrant.client_wire import ClientWire
 from retrieval.vectors.qdrant.collection import ensure_collection, require_recent_server
+from retrieval.vectors.qdrant.grpc_wire import GrpcWire
+from retrieval.vectors.qdrant.wire import NewPoint, PointWire, Selection, StoredPoint, StoredVector, Upsert
 from retrieval.vectors.record import from_record, key_of, require_distinct, to_record
 from retrieval.vectors.settings import VectorSettings
 from schemas.identity import SkuKey, TenantId
-
-StoredVectors = dict[str, Any]
-"""Vectors by name as the client gives and takes them: lists of floats."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Guarded:
-    """A point ready to be written, and the revision that it replaces (None: it is new)."""
-
-    point: models.PointStruct
-    expected_rev: int | None
 
 
 class QdrantIndex:
@@ -53,6 +44,7 @@ class QdrantIndex:
         self._settings = settings
         self._collection = settings.collection
         self._local = local
+        self._wire: PointWire = ClientWire(client, settings.collection) if local else GrpcWire(client, settings)
         self._calls = StoreCalls(
             "in memory" if local else settings.url, timeout_s=settings.timeout_s, retry=settings.retry
         )
@@ -66,7 +58,7 @@ class QdrantIndex:
     async def read(self, keys: Sequence[SkuKey]) -> dict[SkuKey, PointPayload]:
         """Payloads of the points that exist, in one round trip."""
         held = await self._retrieve(keys, payload=True)
-        return {key: from_record(point.payload or {}) for key, point in held.items()}
+        return {key: from_record(point.payload) for key, point in held.items()}
 
     async def write(self, writes: Sequence[PointWrite]) -> frozenset[SkuKey]:
         """Apply guarded writes in requests of `write_batch` points; return the refused keys."""
@@ -82,15 +74,13 @@ class QdrantIndex:
         keys = list(tombstones)
         for start in range(0, len(keys), self._settings.write_batch):
             batch = {key.point_id: tombstones[key] for key in keys[start : start + self._settings.write_batch]}
-            guarded = models.FilterSelector(filter=filters.dead_at_revisions(batch))
-            operations = [models.DeleteOperation(delete=guarded)]
-            await self._calls("delete tombstones", lambda batched=operations: self._apply(batched))  # type: ignore[misc]  # mypy cannot type a lambda that binds a loop variable
+            await self._calls("delete tombstones", lambda dead=batch: self._wire.delete_dead(dead))  # type: ignore[misc]  # mypy cannot type a lambda that binds a loop variable
         return frozenset(await self.revisions(keys))
 
     async def revisions(self, keys: Sequence[SkuKey]) -> dict[SkuKey, int]:
         """Stored revision of each point that exists."""
         held = await self._retrieve(keys, payload=[record.REV])
-        return {key: int((point.payload or {})[record.REV]) for key, point in held.items()}
+        return {key: int(point.payload[record.REV]) for key, point in held.items()}
 
     async def search(self, vector: Vector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
         """The `limit` nearest living products, best first."""
@@ -144,11 +134,7 @@ class QdrantIndex:
     async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, Vector]:
         """Stored vectors of the points that have one of that name."""
         held = await self._retrieve(keys, payload=False, vectors=[using])
-        return {
-            key: np.asarray(stored[using], dtype=np.float32)
-            for key, point in held.items()
-            if using in (stored := _vectors_of(point))
-        }
+        return {key: self._wire.array(point.vectors[using]) for key, point in held.items() if using in point.vectors}
 
     async def close(self) -> None:
         """Close the connections; the server flushes by itself."""
@@ -156,29 +142,19 @@ class QdrantIndex:
 
     async def _write_batch(self, writes: Sequence[PointWrite], token: str) -> set[SkuKey]:
         stored = await self._vectors_to_keep(writes)
-        guarded = [
-            _Guarded(
-                models.PointStruct(
-                    id=write.key.point_id,
-                    payload=to_record(write.key, write.payload, token),
-                    vector={**stored.get(write.key, {}), **{name: v.tolist() for name, v in write.vectors.items()}},
-                ),
-                write.expected_rev,
-            )
-            for write in writes
-            if write.key in stored or not _keeps_vectors(write)
-        ]
-        operations = _operations(guarded)
-        if operations:
-            await self._calls("write points", lambda: self._apply(operations))
+        upserts = _upserts(
+            [write for write in writes if write.key in stored or not _keeps_vectors(write)], stored, token
+        )
+        if upserts:
+            await self._calls("write points", lambda: self._wire.upsert(upserts))
         written = await self._retrieve([write.key for write in writes], payload=[record.WRITER])
         return {
             write.key
             for write in writes
-            if write.key not in written or (written[write.key].payload or {}).get(record.WRITER) != token
+            if write.key not in written or written[write.key].payload.get(record.WRITER) != token
         }
 
-    async def _vectors_to_keep(self, writes: Sequence[PointWrite]) -> dict[SkuKey, StoredVectors]:
+    async def _vectors_to_keep(self, writes: Sequence[PointWrite]) -> dict[SkuKey, Mapping[str, StoredVector]]:
         """Stored vectors of the points whose writes do not replace them all, where the revision is the expected one.
 
         Revision and vectors are read together, so under a guard of that revision they belong together. A point that
@@ -188,50 +164,22 @@ class QdrantIndex:
         if not expected:
             return {}
         held = await self._retrieve(list(expected), payload=[record.REV], vectors=True)
-        return {
-            key: _vectors_of(point)
-            for key, point in held.items()
-            if int((point.payload or {})[record.REV]) == expected[key]
-        }
-
-    async def _apply(self, operations: Sequence[models.UpdateOperation]) -> None:
-        results = await self._client.batch_update_points(
-            self._collection,
-            operations,
-            wait=True,
-            ordering=models.WriteOrdering(self._settings.ordering.value),
-        )
-        unsure = [result.status.value for result in results if result.status is not models.UpdateStatus.COMPLETED]
-        if unsure:
-            raise NotAppliedError(f"the server answered {', '.join(unsure)}")
+        return {key: point.vectors for key, point in held.items() if int(point.payload[record.REV]) == expected[key]}
 
     async def _retrieve(
-        self, keys: Iterable[SkuKey], *, payload: bool | list[str], vectors: bool | list[str] = False
-    ) -> dict[SkuKey, models.Record]:
+        self, keys: Iterable[SkuKey], *, payload: Selection, vectors: Selection = False
+    ) -> dict[SkuKey, StoredPoint]:
         by_id = {key.point_id: key for key in keys}
         if not by_id:
             return {}
-        points = await self._calls(
-            "read points",
-            lambda: self._client.retrieve(
-                self._collection,
-                ids=list(by_id),
-                with_payload=payload,
-                with_vectors=vectors,
-                consistency=self._read_consistency(),
-            ),
-        )
-        return {by_id[str(point.id)]: point for point in points}
+        points = await self._calls("read points", lambda: self._wire.get(list(by_id), payload=payload, vectors=vectors))
+        return {by_id[point_id]: point for point_id, point in points.items()}
 
     async def _count(self, population: models.Filter | None) -> int:
         counted = await self._calls(
             "count", lambda: self._client.count(self._collection, count_filter=population, exact=True)
         )
         return counted.count
-
-    def _read_consistency(self) -> models.ReadConsistencyType | None:
-        """What is merged and guarded must not come from a replica that lags; a single copy has nothing to compare."""
-        return models.ReadConsistencyType.MAJORITY if self._settings.replicas > 1 else None
 
     def _search_params(self) -> models.SearchParams | None:
         ef = self._settings.hnsw.ef_search
@@ -243,23 +191,20 @@ def _keeps_vectors(write: PointWrite) -> bool:
     return write.expected_rev is not None and TEXT_VECTOR not in write.vectors
 
 
-def _vectors_of(point: models.Record) -> StoredVectors:
-    """A point's vectors by name; a point without any comes back with an empty mapping, list or None."""
-    return dict(point.vector) if isinstance(point.vector, dict) else {}
-
-
-def _operations(guarded: Sequence[_Guarded]) -> list[models.UpdateOperation]:
-    """At most two operations for one request: creates that never overwrite, and updates guarded point by point."""
-    creates = [write.point for write in guarded if write.expected_rev is None]
-    updates = [write.point for write in guarded if write.expected_rev is not None]
-    expected = {str(write.point.id): write.expected_rev for write in guarded if write.expected_rev is not None}
-    operations: list[models.UpdateOperation] = []
-    if creates:
-        inserts = models.PointsList(points=creates, update_mode=models.UpdateMode.INSERT_ONLY)
-        operations.append(models.UpsertOperation(upsert=inserts))
-    if updates:
-        replacements = models.PointsList(
-            points=updates, update_mode=models.UpdateMode.UPDATE_ONLY, update_filter=filters.at_revisions(expected)
-        )
-        operations.append(models.UpsertOperation(upsert=replacements))
-    return operations
+def _upserts(
+    writes: Sequence[PointWrite], stored: Mapping[SkuKey, Mapping[str, StoredVector]], token: str
+) -> list[Upsert]:
+    """At most two for one request: creates that never overwrite, and updates guarded point by point."""
+    creates: list[NewPoint] = []
+    updates: list[NewPoint] = []
+    expected: dict[str, int] = {}
+    for write in writes:
+        kept = {name: vector for name, vector in stored.get(write.key, {}).items() if name not in write.vectors}
+        point_id = write.key.point_id
+        point = NewPoint(point_id, to_record(write.key, write.payload, token), write.vectors, kept)
+        if write.expected_rev is None:
+            creates.append(point)
+        else:
+            updates.append(point)
+            expected[point_id] = write.expected_rev
+    return [upsert for upsert in (Upsert(creates, None), Upsert(updates, expected)) if upsert.points]
