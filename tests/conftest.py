@@ -1,8 +1,10 @@
 """Fixtures that every test may ask for, and the rule that a skipped integration test is a failure where it counts."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
+import structlog
 
 from tests.support.prerequisites import integration_required
 
@@ -13,6 +15,19 @@ pytest_plugins = [
     "tests.support.stack.fixtures",
     "tests.support.warehouse.fixtures",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _logging_ends_with_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command under test configures the process's logging; no logger may keep that test's streams after it."""
+    configure = structlog.configure
+
+    def uncached(**options: Any) -> None:
+        configure(**{**options, "cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", uncached)
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -147,7 +147,8 @@ def test_a_mixed_fraction_is_one_size_in_every_spelling(above, below, whole):
     assert measures[0] == measures[1] == measures[2]
 
 
-@given(st.from_regex(r"[a-z]{2,4}", fullmatch=True), st.from_regex(r"[1-9][0-9]{3,6}", fullmatch=True))
+# Letters that are no abbreviation, unit or number sign: "NO.1000" and "TOR.1000" mean something else.
+@given(st.from_regex(r"q[bdfgjkpqvw]{1,3}", fullmatch=True), st.from_regex(r"[1-9][0-9]{3,6}", fullmatch=True))
 def test_a_part_number_is_one_code_whatever_separates_it(letters, digits):
     plain = texts(letters + digits, TokenKind.CODE)
     assert letters + digits in plain
