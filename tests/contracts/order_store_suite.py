@@ -82,7 +82,10 @@ class OrderStoreContract:
         assert event.event_id == "norte/order-0001"
         assert (event.customer, event.currency, event.unpriced) == ("c-7", "MXN", 1)
         assert event.total == Decimal("1.01")
-        assert [(one.position, one.sku, one.amount) for one in event.lines] == [(1, "A", Decimal("1.01")), (2, "B", None)]
+        assert [(one.position, one.sku, one.amount) for one in event.lines] == [
+            (1, "A", Decimal("1.01")),
+            (2, "B", None),
+        ]
 
     async def test_only_the_first_of_many_submissions_at_once_is_the_first(self, store, outbox) -> None:
         done = await asyncio.gather(*(store.submit(order()) for _ in range(20)))

@@ -38,7 +38,16 @@ async def test_a_thousand_orders_are_submitted_once_whatever_dies_and_whoever_cl
         workers = [
             ManagedProcess(
                 f"submitter-{seed}",
-                [sys.executable, "-m", "tests.support.agent.submitter", url, kafka.bootstrap, topic, str(ORDERS), str(seed)],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.support.agent.submitter",
+                    url,
+                    kafka.bootstrap,
+                    topic,
+                    str(ORDERS),
+                    str(seed),
+                ],
                 log_dir=tmp_path,
             )
             for seed in range(PROCESSES)
@@ -79,7 +88,9 @@ async def _kill_while_they_work(workers: list[ManagedProcess], database: Databas
 
 
 async def _read_all(bootstrap: str, topic: str) -> list[tuple[str, str, SubmittedOrder]]:
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
+    )
     await consumer.start()
     try:
         ends = await consumer.end_offsets(list(consumer.assignment()))

@@ -50,7 +50,11 @@ def test_the_matrix_finds_what_the_reference_finds(vectors, limit):
     matrix, reference = MatrixIndex(), MemoryIndex()
     for index in (matrix, reference):
         asyncio.run(index.write(writes))
-    assert found(matrix, [0.6, 0.8, 0.0], limit) == found(reference, [0.6, 0.8, 0.0], limit)
+    hits = found(matrix, [0.6, 0.8, 0.0], limit)
+    all_hits = found(reference, [0.6, 0.8, 0.0], len(vectors) + 1)
+    # Among equal scores the order is the last bit's, which a matrix product and a loop may round differently.
+    assert [score for _, score in hits] == [score for _, score in all_hits[:limit]]
+    assert set(hits) <= set(all_hits)
 
 
 def test_the_matrix_hides_the_dead_and_honours_conditions():
