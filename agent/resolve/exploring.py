@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,8 +51,10 @@ async def explore(
         refined = _judged(combined, await search.find(tenant, combined, limit=LOOKED_AT), refined=True)
         if refined.best >= FULL:
             return refined
-        alone = _judged(text, await search.find(tenant, text, limit=LOOKED_AT), refined=False)
-        narrowed = await _by_head(search, tenant, topic, text, combined)
+        found, narrowed = await asyncio.gather(
+            search.find(tenant, text, limit=LOOKED_AT), _by_head(search, tenant, topic, text, combined)
+        )
+        alone = _judged(text, found, refined=False)
         best_refined = max((each for each in (refined, narrowed) if each is not None), key=lambda each: each.best)
         return alone if _names_itself(text, alone) and alone.best > best_refined.best else best_refined
     alone = _judged(text, await search.find(tenant, text, limit=LOOKED_AT), refined=False)

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from agent.catalogue.remembered import RememberedSearch
 from agent.limits import AgentLimits
 from agent.orders.errors import OrderClosedError
 from agent.ports import CatalogueSearch, Clock, OrderSink
@@ -44,11 +45,12 @@ class ToolBox:
         Raises:
             RetryableError: a store did not answer; nothing of these calls is kept, and they can be run again.
         """
+        search = RememberedSearch(self.search)
         results = []
         for call in calls:
             started = self.clock.monotonic()
             try:
-                effect = await self._effect(state, call)
+                effect = await self._effect(state, call, search)
             except ToolRefusedError as refusal:
                 outcome = (False, refusal.reason, refusal.data)
             except OrderClosedError:
@@ -62,17 +64,19 @@ class ToolBox:
             log.debug("tool called", tool=call["name"], ok=ok, reason=reason, ms=milliseconds)
         return state, results
 
-    async def _effect(self, state: ThreadState, call: ToolCall) -> Effect:  # noqa: PLR0911 - one return a case reads as the table that it is
+    async def _effect(  # noqa: PLR0911 - one return a case reads as the table that it is
+        self, state: ThreadState, call: ToolCall, search: CatalogueSearch
+    ) -> Effect:
         args = call["args"]
         match call["name"]:
             case "catalog_search":
-                return await catalogue_tools.catalog_search(state, args, self.search, self.limits)
+                return await catalogue_tools.catalog_search(state, args, search, self.limits)
             case "follow_up_resolve":
-                return await catalogue_tools.follow_up_resolve(state, args, self.search, self.limits)
+                return await catalogue_tools.follow_up_resolve(state, args, search, self.limits)
             case "order_add":
-                return await order_tools.order_add(state, args, self.search, self.limits)
+                return await order_tools.order_add(state, args, search, self.limits)
             case "order_update":
-                return await order_tools.order_update(state, args, self.search, self.limits)
+                return await order_tools.order_update(state, args, search, self.limits)
             case "order_remove":
                 return order_tools.order_remove(state, args)
             case "order_show":
@@ -80,7 +84,7 @@ class ToolBox:
             case "order_clear":
                 return await order_tools.order_clear(state, self.orders)
             case "order_submit":
-                return await order_tools.order_submit(state, self.search, self.orders)
+                return await order_tools.order_submit(state, search, self.orders)
             case _:
                 raise ToolRefusedError("unknown_tool")
 
