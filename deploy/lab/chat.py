@@ -13,12 +13,10 @@ from agent.clock import SystemClock
 from agent.evaluation.orders import CountingOrders
 from agent.graph import build_graph
 from agent.limits import AgentLimits
-from agent.planners.deterministic.planner import DeterministicPlanner
 from agent.ports import Planner
 from agent.runtime import AgentRuntime
 from retrieval.analysis.pipeline import analyse
 from retrieval.search.hybrid import HybridSearcher
-from schemas.errors import ConfigurationError
 from training.systems.bench import Bench
 from training.systems.settings import LabSettings
 
@@ -56,14 +54,3 @@ def chat_bench(bench: Bench, planner: Planner) -> Iterator[ChatBench]:
         yield ChatBench(AgentRuntime(graph, clock=clock, limits=limits), orders)
     finally:
         searcher.close()
-
-
-def planner_named(name: str) -> Planner:
-    """The planner of that name.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    if name == "deterministic":
-        return DeterministicPlanner()
-    raise ConfigurationError(f"there is no planner {name!r}; there is deterministic")

@@ -12,14 +12,16 @@ from rich.table import Table
 from agent.evaluation.fixtures import Conversation, read_conversations
 from agent.evaluation.report import misses, summary
 from agent.evaluation.running import Evaluation, evaluate
-from agent.ports import Planner
+from agent.planners.llm.settings import PlannerSettings
+from agent.settings import AgentSettings
 from deploy.cli.lab.options import CacheOption, CatalogueOption
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.progress import FractionProgress
 from deploy.lab.bench import lay_out
 from deploy.lab.cache import default_cache_dir
 from deploy.lab.catalogue import CatalogueSource
-from deploy.lab.chat import chat_bench, planner_named
+from deploy.lab.chat import chat_bench
+from deploy.lab.planners import PlannerChoice, open_planner
 from retrieval.encoders.settings import EncoderSettings
 from training.systems.bench import Bench
 
@@ -37,6 +39,8 @@ it expects holds. Exit status 1 where an order was submitted twice.
     ferroflux eval-chat --catalogue products.jsonl.gz --conversations conversations.jsonl
 
     ferroflux eval-chat --catalogue products.jsonl.gz --conversations conversations.jsonl --report report/
+
+    ferroflux eval-chat --catalogue products.jsonl.gz --conversations conversations.jsonl --planner configured
 """
 
 
@@ -47,7 +51,10 @@ def eval_chat(
         Path, typer.Option("--conversations", help="Conversations as JSON lines.", show_default=False)
     ],
     *,
-    planner: Annotated[str, typer.Option(help="Which planner answers.")] = "deterministic",
+    planner: Annotated[
+        PlannerChoice,
+        typer.Option(help="Which planner answers; configured: the models of FERROFLUX_AGENT__PLANNER__*."),
+    ] = PlannerChoice.DETERMINISTIC,
     report: Annotated[
         Path | None,
         typer.Option(help="Folder for summary.json and the transcripts of the misses.", show_default=False),
@@ -56,14 +63,14 @@ def eval_chat(
 ) -> None:
     """Measure the ordering agent on conversations."""
     configure_quiet_logging()
-    answering = planner_named(planner)
+    settings = AgentSettings().agent.planner
     scripts = read_conversations(conversations)
     console = Console(stderr=False, width=None if Console().is_terminal else _PAGE)
     with FractionProgress(console, "indexing") as progress:
         bench = lay_out(
             CatalogueSource(catalogue), EncoderSettings(), cache_dir or default_cache_dir(), progress.update
         )
-    evaluation = _evaluated(bench, answering, scripts)
+    evaluation = asyncio.run(_evaluated(bench, planner, settings, scripts))
     figures = summary(evaluation)
     told = misses(evaluation)
     if told:
@@ -78,9 +85,12 @@ def eval_chat(
         raise typer.Exit(1)
 
 
-def _evaluated(bench: Bench, planner: Planner, scripts: tuple[Conversation, ...]) -> Evaluation:
-    with chat_bench(bench, planner) as chat:
-        return asyncio.run(evaluate(chat.runtime, chat.orders, scripts))
+async def _evaluated(
+    bench: Bench, choice: PlannerChoice, settings: PlannerSettings, scripts: tuple[Conversation, ...]
+) -> Evaluation:
+    async with open_planner(choice, settings) as planner:
+        with chat_bench(bench, planner) as chat:
+            return await evaluate(chat.runtime, chat.orders, scripts)
 
 
 def _show(console: Console, figures: dict[str, Any]) -> None:
