@@ -103,7 +103,7 @@ class IndexerSettings(BaseSettings):
             raise ValueError(
                 "kafka.sasl_username is set, but kafka.security_protocol has no SASL: the password would not be used"
             )
-        topics = [*kafka.topics.consumed, kafka.topics.documents, kafka.topics.dead_letters]
+        topics = [*kafka.topics.consumed, kafka.topics.documents, kafka.topics.aliases, kafka.topics.dead_letters]
         if not kafka.topics.changes:
             raise ValueError("kafka.topics.changes names no topic: there is nothing to index")
         if len(set(topics)) < len(topics):

@@ -97,26 +97,31 @@ class TopicAdmin:
                 raise ConfigurationError(
                     f"there is no topic {', '.join(absent)}, and kafka.create_topics is off: create it, or turn that on"
                 )
-            await self._create([(name, wanted[name]) for name in absent])
-            if names.documents not in absent:
+            created = await self._create([(name, wanted[name]) for name in absent])
+            if names.documents not in created:
                 await self._require_compaction(names.documents)
         except KafkaError as error:
             raise LogUnavailableError(f"Kafka did not answer about its topics: {error}") from error
-        return absent
+        return created
 
-    async def _create(self, topics: list[tuple[str, dict[str, str]]]) -> None:
+    async def _create(self, topics: list[tuple[str, dict[str, str]]]) -> list[str]:
+        """Create topics; returns those that were really absent: a broker's list may lag behind a creation."""
         if not topics:
-            return
+            return []
         response = await self._client.create_topics(
             [
                 NewTopic(name, self._settings.partitions, self._settings.replication, topic_configs=config)
                 for name, config in topics
             ]
         )
+        created = []
         for outcome in response.to_object()["topic_errors"]:
             error = for_code(outcome["error_code"])
+            if not outcome["error_code"]:
+                created.append(outcome["topic"])
+                continue
             # Another indexer that starts at the same moment may have been faster.
-            if not outcome["error_code"] or error is TopicAlreadyExistsError:
+            if error is TopicAlreadyExistsError:
                 continue
             reason = outcome.get("error_message") or error.__name__
             if error.retriable:
@@ -125,7 +130,9 @@ class TopicAdmin:
                 f"Kafka refused to create topic {outcome['topic']}: {reason}; "
                 "create it by hand, or correct kafka.partitions and kafka.replication"
             )
-        log.info("topics created", topics=[name for name, _ in topics])
+        if created:
+            log.info("topics created", topics=created)
+        return created
 
     async def _require_compaction(self, name: str) -> None:
         resource = ConfigResource(ConfigResourceType.TOPIC, name, configs={"cleanup.policy": ""})

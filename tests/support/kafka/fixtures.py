@@ -35,5 +35,6 @@ def topics() -> TopicNames:
         changes=(f"warehouse.changes.{run}",),
         bulk=f"warehouse.changes.bulk.{run}",
         documents=f"catalog.documents.{run}",
+        aliases=f"catalog.aliases.{run}",
         dead_letters=f"warehouse.changes.dlq.{run}",
     )
