@@ -40,12 +40,16 @@ class FoundProduct:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The answer of a search, best first. `confident` false: the shop probably has nothing of the kind."""
+    """The answer of a search, best first. `confident` false: the shop probably has nothing of the kind.
+
+    `doubt` is search's own reason to think so (empty: none), which `confident` has weighed.
+    """
 
     products: tuple[FoundProduct, ...]
     confident: bool
     total: int = 0
     degraded: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 class CatalogueSearch(Protocol):

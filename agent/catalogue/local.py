@@ -56,7 +56,9 @@ class LocalCatalogue:
         except (NotReadyError, RetryableError) as error:
             raise CatalogueUnavailableError(str(error)) from error
         products = tuple(_found(hit) for hit in result.hits)
-        return Found(products, is_confident(text, products), result.total, tuple(map(str, result.degraded)))
+        doubt = result.low_confidence or ""
+        confident = is_confident(text, products, doubted=bool(doubt))
+        return Found(products, confident, result.total, tuple(map(str, result.degraded)), doubt)
 
     async def items(self, tenant: TenantId, skus: Sequence[str]) -> Mapping[str, Product]:
         """Read from the text replica, which holds every living product whole."""

@@ -60,7 +60,8 @@ class RemoteCatalogue:
         found = _read(SearchResponse, answer)
         products = tuple(_found(hit) for hit in found.hits)
         degraded = tuple(str(one.retriever) for one in found.degraded)
-        return Found(products, is_confident(text, products), found.total, degraded)
+        doubt = found.low_confidence or ""
+        return Found(products, is_confident(text, products, doubted=bool(doubt)), found.total, degraded, doubt)
 
     async def items(self, tenant: TenantId, skus: Sequence[str]) -> Mapping[str, Product]:
         """Ask for each product; those that the shop does not have are left out."""

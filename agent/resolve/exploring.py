@@ -29,6 +29,8 @@ class Explored:
     """The share of the request's words that the first product holds."""
     full: int
     """How many products hold every word of it."""
+    doubt: str = ""
+    """Why search itself doubts that the shop has it."""
 
     @property
     def is_specific(self) -> bool:
@@ -110,7 +112,7 @@ def _judged(text: str, found: Found, *, refined: bool) -> Explored:
     )
     best = 1.0 if exact else shares[ranked[0].product.sku] if ranked else 0.0
     full = len(exact) or sum(value >= FULL for value in shares.values())
-    return Explored(text, tuple(ranked), found.confident, refined, best, full)
+    return Explored(text, tuple(ranked), found.confident, refined, best, full, found.doubt)
 
 
 def _weight(held: float) -> float:

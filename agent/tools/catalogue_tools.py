@@ -30,6 +30,7 @@ async def catalog_search(
     data: dict[str, JsonValue] = {
         "query": explored.text,
         "confident": explored.confident,
+        "doubt": explored.doubt,
         "refined": explored.refined,
         "cards": cast("JsonValue", cards),
     }
