@@ -34,7 +34,7 @@ def with_quantity(draft: Draft, product: Product, quantity: Decimal, *, pack: st
         title=product.title,
         quantity=plain(quantity),
         unit=product.unit,
-        pack=pack or (before["pack"] if before else ""),
+        pack=pack,
         price_shown=None if product.price is None else plain(product.price),
         currency=product.currency,
     )

@@ -26,12 +26,19 @@ export function showOrder(order, submitted, { confirm, speak, busy }) {
   byId("order-content").replaceChildren(...content);
 }
 
+/** `25 piezas`, `1 pieza`; an abbreviation stays as the shop writes it. */
+function inNumber(unit, quantity) {
+  if (Number(quantity) === 1 || !/^(?:pie|unidad|\p{L}{3,}[aeiou])$/iu.test(unit)) return unit;
+  const ending = /d$/i.test(unit) ? "es" : "s";
+  return unit + (unit === unit.toUpperCase() ? ending.toUpperCase() : ending);
+}
+
 function lineElement(line, currency, speak) {
   const price = line.price === null ? "" : ` × ${money(line.price, currency)}`;
   return element("li", { "data-sku": line.sku },
     element("span", { className: "title" }, line.title || line.sku),
     element("span", { className: "sum" }, line.amount === null ? "—" : money(line.amount, currency)),
-    element("span", { className: "much" }, `${number(line.quantity)} ${line.unit}${line.pack ? ` (${line.pack})` : ""}${price}`),
+    element("span", { className: "much" }, `${number(line.quantity)} ${inNumber(line.unit, line.quantity)}${line.pack ? ` (${line.pack})` : ""}${price}`),
     element("button", { className: "away", type: "button", "aria-label": `${say("remove")}: ${line.title || line.sku}`,
       onclick: () => speak(say("removeSay", line.sku)) }, say("remove")),
     line.notices.map((notice) => {

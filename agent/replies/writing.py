@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from agent.cards import plain
 from agent.orders.model import LineNotice, Order, OrderLine
 from agent.replies.phrases import phrase
+from agent.replies.units import unit_for
 from agent.state import Card, ThreadState, ToolResult
 
 _CHANGING: Final = frozenset({"order_add", "order_update", "order_remove", "order_show", "order_clear", "order_submit"})
@@ -94,9 +95,11 @@ def _outcome(result: ToolResult, say: Say) -> list[str]:  # noqa: PLR0911 - one 
         return [say(key, largest=data.get("largest", ""))]
     match result["name"]:
         case "order_add":
-            return [say("added", quantity=data["added"], unit=data["unit"], title=data["title"])]
+            unit = unit_for(Decimal(data["added"]), data["unit"])
+            return [say("added", quantity=data["added"], unit=unit, title=data["title"]), *_mismatch(data, say)]
         case "order_update":
-            return [say("updated", quantity=data["quantity"], unit=data["unit"], title=data["title"])]
+            unit = unit_for(Decimal(data["quantity"]), data["unit"])
+            return [say("updated", quantity=data["quantity"], unit=unit, title=data["title"]), *_mismatch(data, say)]
         case "order_remove":
             return [say("removed", title=data["title"])]
         case "order_clear":
@@ -110,6 +113,11 @@ def _outcome(result: ToolResult, say: Say) -> list[str]:  # noqa: PLR0911 - one 
                 what = str(data.get("query") or result["args"].get("reference") or "")
                 return [say("not_found_named", what=what) if _is_printable(what) else say("not_found")]
             return []
+
+
+def _mismatch(data: dict[str, Any], say: Say) -> list[str]:
+    """What a person has to know who counted otherwise than the shop packs."""
+    return [say(data["mismatch"], pack=data["pack"], unit=data["unit"])] if data.get("mismatch") else []
 
 
 def _is_missing(result: ToolResult) -> bool:
@@ -150,7 +158,7 @@ def _order(order: Order, say: Say) -> str:
 def _line(line: OrderLine, currency: str, say: Say) -> str:
     price = say("no_price") if line.price is None else _money(line.price, currency)
     amount = "" if line.amount is None else f" = {_money(line.amount, currency)}"
-    unit = f" {line.unit}" if line.unit else ""
+    unit = f" {unit_for(line.quantity, line.unit)}" if line.unit else ""
     notices = [
         _notice(notice, line, currency, say) for notice in line.notices if notice is not LineNotice.PRICE_UNKNOWN
     ]

@@ -40,7 +40,7 @@ async def order_add(
     if total > limits.line_quantity:
         raise ToolRefusedError("quantity_too_large", {"quantity": plain(total), "largest": limits.line_quantity})
     changed = with_quantity(draft, product, total, pack=counted.pack)
-    data = {**_line_data(product, total, before), "added": plain(counted.quantity), "converted": counted.converted}
+    data = {**_line_data(product, total, before), **_count_data(counted), "added": plain(counted.quantity)}
     return Effect(data, draft=changed, focus=_focus(state, product.sku))
 
 
@@ -63,7 +63,7 @@ async def order_update(
     before = _quantity(draft, sku)
     changed = with_quantity(draft, product, counted.quantity, pack=counted.pack)
     return Effect(
-        {**_line_data(product, counted.quantity, before), "converted": counted.converted},
+        {**_line_data(product, counted.quantity, before), **_count_data(counted)},
         draft=changed,
         focus=_focus(state, sku),
     )
@@ -176,6 +176,14 @@ def _line_data(product: Product, quantity: Decimal, before: Decimal) -> dict[str
         "quantity": plain(quantity),
         "before": plain(before),
         "stock": None if product.stock is None else plain(product.stock),
+    }
+
+
+def _count_data(counted: SellingQuantity) -> dict[str, JsonValue]:
+    return {
+        "converted": counted.converted,
+        "pack": counted.pack,
+        "mismatch": counted.mismatch and str(counted.mismatch),
     }
 
 

@@ -107,6 +107,8 @@ def _counted(quantity: Quantity) -> dict[str, JsonValue]:
         counted["package"] = quantity.package
     if quantity.lot:
         counted["lot"] = quantity.lot
+    elif quantity.pack_size:
+        counted["lot"] = str(quantity.pack_size)
     return counted
 
 
