@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Final
 
 from agent.ports import FoundProduct, Product
 from agent.resolve.matching import held, slots, terms
 from agent.state import Card
+
+_AROUND_WORDS: Final = ".,;:!?¡¿()"
 
 
 def card_of(product: Product, *, matched: Iterable[str] = (), weak: bool = False) -> Card:
@@ -27,11 +30,12 @@ def card_of(product: Product, *, matched: Iterable[str] = (), weak: bool = False
 
 
 def found_card(found: FoundProduct, text: str, *, weak: bool) -> Card:
-    """A hit as a card: its retrievers, then the words of the request that it holds."""
+    """A hit as a card: its retrievers, then the words of the request that it holds, as they were written."""
     product = found.product
     own = terms(product.title, product.brand, product.category, product.sku)
-    words = [slot.word for slot in slots(text) if held(slot, own) > 0]
-    return card_of(product, matched=[*found.signals, *words], weak=weak)
+    words = (word.strip(_AROUND_WORDS) for word in text.split())
+    matched = dict.fromkeys(word for word in words if any(held(slot, own) > 0 for slot in slots(word)))
+    return card_of(product, matched=[*found.signals, *matched], weak=weak)
 
 
 def plain(number: Decimal) -> str:
