@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from agent.settings import AgentSettings
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
 from query_api.settings import ApiSettings
@@ -24,6 +25,7 @@ PROCESSES: Final[dict[str, type[BaseSettings]]] = {
     "ferroflux indexer": IndexerSettings,
     "ferroflux replica": ReplicaSettings,
     "ferroflux api": ApiSettings,
+    "ferroflux agent": AgentSettings,
 }
 
 _INTRODUCTION: Final = """# Settings

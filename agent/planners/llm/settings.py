@@ -17,10 +17,10 @@ class ModelSettings(BaseModel):
     )
     base_url: str = Field("", description="Address of an OpenAI-compatible server; empty: the provider's own.")
     api_key: SecretStr = Field(SecretStr(""), description="The provider's key; empty: the one in its own variable.")
-    temperature: float = Field(0.0, ge=0, le=2)
+    temperature: float = Field(0.0, description="0 asks for the likeliest answer.", ge=0, le=2)
     timeout_s: float = Field(8.0, gt=0, le=120, description="Seconds for one answer; then the next planner is asked.")
     stream: bool = Field(False, description="Read the answer as a stream, for servers that answer in no other way.")
-    max_output_tokens: int = Field(800, ge=16, le=32_000)
+    max_output_tokens: int = Field(800, description="Most tokens that one answer may have.", ge=16, le=32_000)
     input_price: Decimal = Field(Decimal(0), ge=0, description="Price of a million input tokens.")
     output_price: Decimal = Field(Decimal(0), ge=0, description="Price of a million output tokens.")
 
