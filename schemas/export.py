@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from schemas.api.items import Item
+from schemas.api.orders import OrderList, OrderView
 from schemas.api.problems import Problem
 from schemas.api.search import SearchRequest, SearchResponse
 from schemas.api.status import StatusResponse
@@ -24,6 +25,7 @@ from schemas.errors import FatalError
 from schemas.events.dead_letters import DeadLetterHeaders
 from schemas.events.wire import ChangeEventIn
 from schemas.mapping.model import Mapping as MappingFile
+from schemas.orders import SubmittedOrder
 
 FOLDER: Final = Path(__file__).with_name("json")
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -39,6 +41,9 @@ CONTRACTS: Final[Mapping[str, type[BaseModel]]] = {
     "item": Item,
     "status": StatusResponse,
     "problem": Problem,
+    "submitted-order": SubmittedOrder,
+    "order": OrderView,
+    "order-list": OrderList,
 }
 """File name (without `.json`) to model."""
 
