@@ -1,0 +1,113 @@
+"""The catalogue over HTTP against a small application: what goes out, what comes back, and every way of failing."""
+
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request, Response
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from agent.catalogue.remote import RemoteCatalogue
+from agent.errors import CatalogueUnavailableError
+from schemas.identity import TenantId
+
+NORTE = TenantId("norte")
+ITEM = {
+    "sku": "MAR-1", "title": "Martillo de uña 8 oz", "unit": "pieza", "price": 104.9, "currency": "MXN", "stock": 7.0,
+    "in_stock": True, "revision": 3, "attributes": {"peso": "8 oz"}, "images": ["https://img.example/m.jpg"],
+}  # fmt: skip
+ANSWER = {
+    "hits": [{"item": ITEM, "score": 0.5, "signals": [{"retriever": "dense", "rank": 1, "raw_score": 0.87, "share": 1.0}]}],
+    "total": 1, "truncated": False, "timings_ms": {}, "request_id": "r1",
+}  # fmt: skip
+
+
+class SearchApi:
+    """A search API that answers what the test says."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+        self.status = 200
+        self.answer: dict[str, Any] = ANSWER
+        self.app = FastAPI()
+
+        @self.app.api_route("/{path:path}", methods=["GET", "POST"])
+        async def everything(path: str, request: Request) -> Response:
+            body = await request.json() if request.method == "POST" else dict(request.query_params)
+            self.asked.append((path, request.headers.get("authorization", ""), body))
+            known = path == "v1/search" or path.endswith("MAR-1")
+            content = self.answer if path == "v1/search" else ITEM
+            return httpx_response(self.status if known else 404, content)
+
+    def catalogue(self) -> RemoteCatalogue:
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://search")
+        return RemoteCatalogue(client, {"norte": SecretStr("key-1")})
+
+
+def httpx_response(status: int, content: dict[str, Any]) -> Response:
+    return Response(httpx.Response(status, json=content).content, status, media_type="application/json")
+
+
+@pytest.fixture
+def api() -> SearchApi:
+    return SearchApi()
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with capture_logs():
+        yield
+
+
+async def test_a_search_goes_out_with_the_tenants_key_and_its_filters(api) -> None:
+    catalogue = api.catalogue()
+    found = await catalogue.find(NORTE, "martillo", limit=5, brands=["Ferrum"], price_max=Decimal("150.50"))
+    await catalogue.close()
+    path, key, body = api.asked[0]
+    assert (path, key) == ("v1/search", "Bearer key-1")
+    assert (body["tenant"], body["text"], body["limit"], body["facets"]) == ("norte", "martillo", 5, False)
+    assert body["filters"] == {"brand": ["Ferrum"], "in_stock": False, "price_max": 150.5}
+    (hit,) = found.products
+    assert (hit.product.price, hit.product.stock, hit.signals) == (Decimal("104.9"), Decimal(7), {"dense": 0.87})
+
+
+async def test_searchs_own_doubt_is_weighed(api) -> None:
+    assert (await api.catalogue().find(NORTE, "claw tool", limit=5)).confident
+    api.answer = {**ANSWER, "low_confidence": "no product has all of these words"}
+    found = await api.catalogue().find(NORTE, "claw tool", limit=5)
+    assert not found.confident
+    assert found.doubt == "no product has all of these words"
+
+
+async def test_items_that_the_shop_does_not_have_are_left_out(api) -> None:
+    items = await api.catalogue().items(NORTE, ["MAR-1", "NONE-9", "MAR-1"])
+    assert list(items) == ["MAR-1"]
+    assert len(api.asked) == 2
+
+
+async def test_the_words_of_titles_are_the_vocabulary(api) -> None:
+    assert await api.catalogue().vocabulary(NORTE, "mart", limit=1) == ["martillo"]
+
+
+@pytest.mark.parametrize("status", [404, 429, 500, 503])
+async def test_a_search_that_is_refused_is_said_to_be_unavailable(api, status: int) -> None:
+    api.status = status
+    with pytest.raises(CatalogueUnavailableError):
+        await api.catalogue().find(NORTE, "martillo", limit=5)
+
+
+async def test_an_answer_in_another_form_is_refused(api) -> None:
+    api.answer = {"results": []}
+    with pytest.raises(CatalogueUnavailableError, match="another form"):
+        await api.catalogue().find(NORTE, "martillo", limit=5)
+
+
+async def test_a_search_api_that_is_away_is_unavailable() -> None:
+    def away(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(away), base_url="http://search")
+    with pytest.raises(CatalogueUnavailableError, match="ConnectError"):
+        await RemoteCatalogue(client, {}).find(NORTE, "martillo", limit=5)
