@@ -1,0 +1,15 @@
+"""The tables of phrases: every line is a pattern by itself, so that a slip in one cannot hide in a long alternative."""
+
+import re
+
+import pytest
+
+from agent.language import intents
+
+TABLES = {name: value for name, value in vars(intents).items() if isinstance(value, tuple)}
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_each_phrase_is_a_pattern_that_needs_something(name: str) -> None:
+    for phrase in TABLES[name]:
+        assert not re.fullmatch(phrase, ""), phrase
