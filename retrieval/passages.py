@@ -21,10 +21,8 @@ def passage_text(document: SearchDocument) -> str:
     """
     title = _normalise(document.title) or str(document.sku)
     seen = title.casefold()
-    parts = [title]
-    for extra in (_normalise(document.brand), _normalise(document.category)):
-        if extra and extra.casefold() not in seen:
-            parts.append(extra)
+    labels = (_normalise(document.brand), _normalise(document.category))
+    parts = [title, *(label for label in labels if label and label.casefold() not in seen)]
     description = _normalise(document.description)[:_DESCRIPTION_CHARACTERS]
     if description and description.casefold() not in seen:
         parts.append(description)
