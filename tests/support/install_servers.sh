@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The integration tests run real servers: Kafka and Debezium on Java (jars by Maven), and PostgreSQL from the system's
+# The integration tests run real servers: Kafka and Debezium on Java (jars by Maven), PostgreSQL and Chromium from the system's
 # packages. As root on a Debian-like system this installs what is missing; otherwise it says what to install.
 set -euo pipefail
 
 missing=()
 command -v java >/dev/null || missing+=(default-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
+command -v chromium >/dev/null || missing+=(chromium)
 command -v setpriv >/dev/null || missing+=(util-linux)
 command -v initdb >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 
