@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
@@ -15,6 +14,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from agent.orders.event import event_id
 from agent.orders.outbox import OutboxRow
+from retrieval.serving.kafka import client_options
 from schemas.errors import ConfigurationError, LogUnavailableError
 from schemas.topics import KafkaSettings
 
@@ -119,18 +119,7 @@ class KafkaOrderPublisher:
 
 
 def _connection(kafka: KafkaSettings) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "bootstrap_servers": [server.strip() for server in kafka.bootstrap.split(",") if server.strip()],
-        "security_protocol": kafka.security_protocol,
-    }
+    options = client_options(kafka)
     if not options["bootstrap_servers"]:
         raise ConfigurationError("kafka.bootstrap names no server, and submitted orders go to Kafka")
-    if "SASL" in kafka.security_protocol:
-        options |= {
-            "sasl_mechanism": kafka.sasl_mechanism,
-            "sasl_plain_username": kafka.sasl_username,
-            "sasl_plain_password": kafka.sasl_password,
-        }
-    if "SSL" in kafka.security_protocol:
-        options["ssl_context"] = ssl.create_default_context(cafile=kafka.ssl_cafile or None)
     return options

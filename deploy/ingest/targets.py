@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from deploy.http_client import problem_sentence
+from retrieval.serving.kafka import client_options
 from schemas.errors import ConfigurationError, InvalidRequestError, LogUnavailableError
 from schemas.topics import KafkaSettings
 
@@ -119,20 +120,8 @@ class KafkaTarget:
             raise LogUnavailableError(msg) from error
 
     async def __aenter__(self) -> Self:
-        from aiokafka.helpers import create_ssl_context  # noqa: PLC0415 - needed for TLS only
-
-        secure = "SSL" in self._settings.security_protocol
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.bootstrap,
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=5,
-            compression_type="gzip",
-            security_protocol=self._settings.security_protocol,
-            sasl_mechanism=self._settings.sasl_mechanism,
-            sasl_plain_username=self._settings.sasl_username or None,
-            sasl_plain_password=self._settings.sasl_password or None,
-            ssl_context=create_ssl_context(cafile=self._settings.ssl_cafile or None) if secure else None,
+            **client_options(self._settings), acks="all", enable_idempotence=True, linger_ms=5, compression_type="gzip"
         )
         try:
             await self._producer.start()

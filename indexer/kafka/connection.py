@@ -1,49 +1,19 @@
-"""From our Kafka settings to aiokafka's options, the same for consumers, producers and the admin client."""
+"""Our Kafka security for FastStream, which wants it in classes of its own."""
 
 from __future__ import annotations
 
-import ssl
-from typing import Any, Final
+from typing import Final
 
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from retrieval.serving.kafka import ssl_context
 from schemas.topics import KafkaSettings
 
 _SASL: Final = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 
 
-def bootstrap_servers(settings: KafkaSettings) -> list[str]:
-    """The bootstrap servers as aiokafka takes them."""
-    return [server.strip() for server in settings.bootstrap.split(",") if server.strip()]
-
-
-def client_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Options that every aiokafka client takes: servers and security."""
-    options: dict[str, Any] = {
-        "bootstrap_servers": bootstrap_servers(settings),
-        "security_protocol": settings.security_protocol,
-    }
-    if "SASL" in settings.security_protocol:
-        options |= {
-            "sasl_mechanism": settings.sasl_mechanism,
-            "sasl_plain_username": settings.sasl_username,
-            "sasl_plain_password": settings.sasl_password,
-        }
-    context = ssl_context(settings)
-    if context is not None:
-        options["ssl_context"] = context
-    return options
-
-
-def ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
-    """A context that verifies the brokers, by the given authority or the system's; None where the protocol has no TLS."""
-    if "SSL" not in settings.security_protocol:
-        return None
-    return ssl.create_default_context(cafile=settings.ssl_cafile or None)
-
-
 def faststream_security(settings: KafkaSettings) -> BaseSecurity:
-    """The same security for FastStream, which wants it in classes of its own."""
+    """The same security that `client_options` gives aiokafka's own clients."""
     context = ssl_context(settings)
     if "SASL" not in settings.security_protocol:
         return BaseSecurity(ssl_context=context)

@@ -31,13 +31,14 @@ from faststream.kafka.annotations import KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.message import KafkaMessage as RawBatch
 
-from indexer.kafka.connection import bootstrap_servers, faststream_security
+from indexer.kafka.connection import faststream_security
 from indexer.lanes import Lanes, SliceLength
 from indexer.ports import LeaseLostError
 from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, TopicPartition
 from indexer.service.progress import Progress
 from indexer.settings import ConsumerSettings
+from retrieval.serving.kafka import bootstrap_servers
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 

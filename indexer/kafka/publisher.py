@@ -11,10 +11,10 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from indexer.kafka.connection import client_options
 from indexer.kafka.topics import LARGEST_RECORD_BYTES
 from indexer.ports import Clock
 from indexer.records import ATTEMPT_HEADER, DeadLetter
+from retrieval.serving.kafka import client_options
 from schemas.documents import SearchDocument
 from schemas.errors import LogUnavailableError
 from schemas.identity import SkuKey

@@ -12,9 +12,9 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from indexer.kafka.connection import client_options
 from indexer.kafka.consumer import inbound
 from indexer.records import InboundRecord, TopicPartition
+from retrieval.serving.kafka import client_options
 from schemas.errors import ConfigurationError, LogUnavailableError
 from schemas.topics import KafkaSettings
 

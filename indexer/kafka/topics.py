@@ -13,8 +13,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from indexer.kafka.connection import client_options
 from indexer.records import LogId
+from retrieval.serving.kafka import client_options
 from schemas.errors import ConfigurationError, LogUnavailableError
 from schemas.topics import KafkaSettings
 

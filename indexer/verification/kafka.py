@@ -12,10 +12,10 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from indexer.kafka.connection import client_options
 from indexer.ports import LeaseLostError
 from indexer.records import TopicPartition
 from indexer.verification.feed import FedRecord
+from retrieval.serving.kafka import client_options
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 

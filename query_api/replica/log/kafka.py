@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
 from query_api.replica.settings import TailSettings
+from retrieval.serving.kafka import client_options
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 
@@ -132,16 +132,4 @@ class KafkaDocumentLog:
 
 
 def _connection(kafka: KafkaSettings) -> dict[str, Any]:
-    """What every aiokafka client is given to reach the brokers."""
-    options: dict[str, Any] = {
-        "bootstrap_servers": kafka.bootstrap,
-        "security_protocol": kafka.security_protocol,
-        "client_id": "ferroflux-replica",
-    }
-    if "SSL" in kafka.security_protocol:
-        options["ssl_context"] = ssl.create_default_context(cafile=kafka.ssl_cafile or None)
-    if kafka.security_protocol.startswith("SASL"):
-        options["sasl_mechanism"] = kafka.sasl_mechanism
-        options["sasl_plain_username"] = kafka.sasl_username
-        options["sasl_plain_password"] = kafka.sasl_password
-    return options
+    return {**client_options(kafka), "client_id": "ferroflux-replica"}
