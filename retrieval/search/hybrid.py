@@ -15,6 +15,7 @@ from retrieval.analysis.tokens import AnalysedText
 from retrieval.encoders.port import TextEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.search.confidence import low_confidence
+from retrieval.search.encoding_queue import EncodingQueue
 from retrieval.search.facets import count_facets
 from retrieval.search.fanout import LegOutcome, SearchUnavailableError, run_legs
 from retrieval.search.fusion import FusedCandidate, RankedHit, weighted_rrf, weighted_scores
@@ -91,7 +92,8 @@ class HybridSearcher:
         """The searcher with every retriever whose weight is above 0; without `aliases`, with the shipped table alone."""
         reading = ThreadPoolExecutor(settings.reader_threads, thread_name_prefix="text-reader")
         encoding = ThreadPoolExecutor(settings.encoder_threads, thread_name_prefix="query-encoder")
-        queries = QueryVectors(encoder, encoding, capacity=settings.query_vector_cache)
+        queue = EncodingQueue(encoder.encode_queries, encoding, at_once=settings.encoder_threads)
+        queries = QueryVectors(queue, capacity=settings.query_vector_cache)
         legs: list[Leg] = [
             RedirectLeg(reader, reading, depth=settings.code_depth),
             CodeLeg(reader, reading, depth=settings.code_depth),

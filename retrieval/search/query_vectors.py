@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import Executor
 
 import numpy as np
 
-from retrieval.encoders.port import TextEncoder
+from retrieval.search.encoding_queue import EncodingQueue
 from retrieval.vectors.port import Vector
 
 
 class QueryVectors:
-    """Encodes on an executor and keeps the `capacity` most recently used vectors. Used from one event loop."""
+    """Encodes through a queue and keeps the `capacity` most recently used vectors. Used from one event loop."""
 
-    def __init__(self, encoder: TextEncoder, executor: Executor, *, capacity: int) -> None:
-        self._encoder = encoder
-        self._executor = executor
+    def __init__(self, queue: EncodingQueue, *, capacity: int) -> None:
+        self._queue = queue
         self._capacity = capacity
         self._kept: OrderedDict[str, Vector] = OrderedDict()
 
@@ -34,17 +31,12 @@ class QueryVectors:
         return mean / max(float(np.linalg.norm(mean)), 1e-12)
 
     async def vectors(self, texts: Sequence[str]) -> list[Vector]:
-        """The vectors of queries, float32 [dimension], L2-normalised; those not kept are encoded in one batch."""
+        """The vectors of queries, float32 [dimension], L2-normalised; those not kept are encoded."""
         # Taken before the wait, during which others may push them out.
         known = {text: self._kept[text] for text in texts if text in self._kept}
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         if missing:
-            loop = asyncio.get_running_loop()
-            matrix = await loop.run_in_executor(self._executor, self._encoder.encode_queries, missing)
-            for text, row in zip(missing, matrix, strict=True):
-                # A copy of the row: a view would keep the encoder's whole output buffer alive and writable.
-                known[text] = row.copy()
-                known[text].flags.writeable = False
+            known.update(zip(missing, await self._queue.vectors(missing), strict=True))
         for text, vector in known.items():
             self._keep(text, vector)
         return [known[text] for text in texts]
