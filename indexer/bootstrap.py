@@ -34,6 +34,7 @@ from indexer.verification.kafka import KafkaDocumentFeed
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
+from retrieval.serving import event_loop
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
@@ -173,7 +174,7 @@ async def run_indexer(settings: IndexerSettings) -> None:
 
 def main(settings: IndexerSettings) -> None:
     """Run an indexer process to its end."""
-    asyncio.run(run_indexer(settings))
+    event_loop.run(run_indexer(settings))
 
 
 async def _run(settings: IndexerSettings, app: IndexerApp, stopping: asyncio.Event) -> None:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from retrieval.serving.event_loop import new_event_loop
+
 T = TypeVar("T")
 
 
@@ -14,7 +16,7 @@ class LoopThread:
     """Runs coroutines on its own loop for callers on another."""
 
     def __init__(self, name: str) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 

@@ -23,6 +23,7 @@ from query_api.replica.snapshots.schedule import SnapshotSchedule
 from query_api.replica.snapshots.store import SnapshotStore
 from query_api.replica.tailer import ReplicaTailer
 from retrieval.aliases.file import AliasFile
+from retrieval.serving import event_loop
 from retrieval.text.commit_files import holds_index
 from retrieval.text.factory import open_writer
 from schemas.errors import RetryableError
@@ -35,7 +36,7 @@ _RESTORE_ATTEMPTS: Final = 5
 
 def run_replica(settings: ReplicaSettings) -> None:
     """Run until SIGTERM or SIGINT; the commit that runs is finished first."""
-    asyncio.run(_Replica(settings).serve())
+    event_loop.run(_Replica(settings).serve())
 
 
 class _Replica:

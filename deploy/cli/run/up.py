@@ -1,6 +1,5 @@
 """`ferroflux up`: everything in one process."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -9,6 +8,7 @@ import typer
 from deploy.cli.run.launch import run_embedded
 from deploy.embedded.settings import EmbeddedOptions
 from deploy.embedded.storage.layout import DataDirectory
+from retrieval.serving import event_loop
 
 app = typer.Typer()
 
@@ -51,4 +51,4 @@ def up(
 ) -> None:
     """Run everything in one process."""
     options = EmbeddedOptions(DataDirectory.resolve(data_dir), host, port, kafka_port, sample=sample)
-    asyncio.run(run_embedded(options))
+    event_loop.run(run_embedded(options))

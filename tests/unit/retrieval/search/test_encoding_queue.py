@@ -42,7 +42,7 @@ def executor():
 
 async def until(condition):
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the encoder runs on a thread that sets no event
             await asyncio.sleep(0.001)
 
 
