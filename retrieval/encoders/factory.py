@@ -20,7 +20,7 @@ def prepare_model(settings: EncoderSettings) -> PreparedModel:
         ModelNotFoundError: no such model, or its package is not installed here.
         ConfigurationError: the model cannot be exported, or the cache cannot be written.
     """
-    return prepare(settings.model, settings.cache_dir)
+    return prepare(settings.model, settings.cache_dir, settings.layers)
 
 
 def load_encoder(settings: EncoderSettings) -> TextEncoder:

@@ -6,7 +6,7 @@ twice with the bias before it, and the erf GELU with its bias. The numbers stay 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -15,6 +15,9 @@ from retrieval.encoders.export.graph import ATTENTION_MASK, INPUT_IDS, MICROSOFT
 from retrieval.encoders.export.pooling import pool_and_normalise
 from retrieval.encoders.models.tensors import Weight, dense
 from retrieval.encoders.port import Matrix
+from retrieval.encoders.settings import LayerPrecision
+
+_INT8_LARGEST: Final = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +46,28 @@ class BertConfig:
         )
 
 
-def build_bert(config: BertConfig, weights: Mapping[str, Weight], pooling: str) -> onnx.ModelProto:
+def build_bert(
+    config: BertConfig,
+    weights: Mapping[str, Weight],
+    pooling: str,
+    layers: LayerPrecision = LayerPrecision.FLOAT32,
+) -> onnx.ModelProto:
     """The whole encoder from token ids to unit vectors; `weights` under transformers' names without a prefix.
+
+    With `int8`, the linear layers multiply 8-bit weights (symmetric, a scale a column) with activations that are
+    quantised as they come (one scale a call, so a text's vector depends on the texts computed with it).
 
     Raises:
         KeyError: a weight is missing.
     """
-    return _Bert(config, weights).model(pooling)
+    return _Bert(config, weights, layers).model(pooling)
 
 
 class _Bert:
-    def __init__(self, config: BertConfig, weights: Mapping[str, Weight]) -> None:
+    def __init__(self, config: BertConfig, weights: Mapping[str, Weight], layers: LayerPrecision) -> None:
         self._config = config
         self._weights = weights
+        self._layers = layers
         self._graph = GraphBuilder()
 
     def model(self, pooling: str) -> onnx.ModelProto:
@@ -80,16 +92,7 @@ class _Bert:
 
     def _layer(self, layer: str, hidden: str, mask: str) -> str:
         graph = self._graph
-        projections = [f"{layer}.attention.self.{each}" for each in ("query", "key", "value")]
-        context = graph.node(
-            "Attention",
-            hidden,
-            graph.constant(f"{layer}.qkv", np.concatenate([self._array(f"{p}.weight").T for p in projections], axis=1)),
-            graph.constant(f"{layer}.qkv.bias", np.concatenate([self._array(f"{p}.bias") for p in projections])),
-            mask,
-            domain=MICROSOFT,
-            num_heads=self._config.heads,
-        )
+        context = self._attend(layer, hidden, mask)
         attended = self._project(f"{layer}.attention.output.dense", context)
         middle = self._add_and_normalise(
             f"{layer}.attention.output.LayerNorm", attended, hidden, bias=f"{layer}.attention.output.dense.bias"
@@ -103,10 +106,42 @@ class _Bert:
         narrowed = self._project(f"{layer}.output.dense", widened)
         return self._add_and_normalise(f"{layer}.output.LayerNorm", narrowed, middle, bias=f"{layer}.output.dense.bias")
 
-    def _project(self, name: str, hidden: str) -> str:
-        return self._graph.node(
-            "MatMul", hidden, self._graph.constant(f"{name}.weight", self._array(f"{name}.weight").T)
+    def _attend(self, layer: str, hidden: str, mask: str) -> str:
+        """Self-attention, its three projections in one product: [batch, tokens, hidden]."""
+        graph = self._graph
+        projections = [f"{layer}.attention.self.{each}" for each in ("query", "key", "value")]
+        weight = np.concatenate([self._array(f"{p}.weight").T for p in projections], axis=1)
+        bias = graph.constant(f"{layer}.qkv.bias", np.concatenate([self._array(f"{p}.bias") for p in projections]))
+        if self._layers is LayerPrecision.FLOAT32:
+            return graph.node(
+                "Attention",
+                hidden,
+                graph.constant(f"{layer}.qkv", weight),
+                bias,
+                mask,
+                domain=MICROSOFT,
+                num_heads=self._config.heads,
+            )
+        quantised, scales = self._quantised(f"{layer}.qkv", weight)
+        activations, scale, zero = graph.node_of("DynamicQuantizeLinear", hidden, outputs=3)
+        return graph.node(
+            "QAttention",
+            *(activations, quantised, bias, scale, scales, mask, zero),
+            domain=MICROSOFT,
+            num_heads=self._config.heads,
         )
+
+    def _project(self, name: str, hidden: str) -> str:
+        weight = self._array(f"{name}.weight").T
+        if self._layers is LayerPrecision.FLOAT32:
+            return self._graph.node("MatMul", hidden, self._graph.constant(f"{name}.weight", weight))
+        return self._graph.node("DynamicQuantizeMatMul", hidden, *self._quantised(name, weight), domain=MICROSOFT)
+
+    def _quantised(self, name: str, weight: Matrix) -> tuple[str, str]:
+        """The matrix in symmetric 8-bit integers with a scale for each output column; names of both."""
+        scales = np.maximum(np.abs(weight).max(axis=0) / _INT8_LARGEST, np.finfo(np.float32).tiny).astype(np.float32)
+        integers = np.clip(np.rint(weight / scales), -_INT8_LARGEST, _INT8_LARGEST).astype(np.int8)
+        return self._graph.constant(f"{name}.int8", integers), self._graph.constant(f"{name}.scales", scales)
 
     def _add_and_normalise(self, name: str, hidden: str, residual: str, *, bias: str = "") -> str:
         return self._graph.node(

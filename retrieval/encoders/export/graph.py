@@ -51,6 +51,13 @@ class GraphBuilder:
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
         return output
 
+    def node_of(self, operator: str, *inputs: str, outputs: int, domain: str = "", **attributes: Any) -> list[str]:
+        """A node with several outputs; the names of them in their order."""
+        name = f"{self.prefix}{operator}_{len(self.nodes)}"
+        names = [f"{name}.{number}" for number in range(outputs)]
+        self.nodes.append(helper.make_node(operator, inputs, names, name=name, domain=domain, **attributes))
+        return names
+
     def gather_rows(self, name: str, table: Weight, indices: str) -> str:
         """Rows of an embedding table, [..., columns]; a table in 4-bit blocks stays so in memory and loses nothing."""
         if not isinstance(table, BlockQuantisedMatrix):

@@ -13,20 +13,26 @@ from retrieval.encoders.export.torch_export import export_with_torch
 from retrieval.encoders.models.folder import SentenceTransformerFolder
 from retrieval.encoders.models.prepared import GRAPH_FILE, WEIGHTS_FILE
 from retrieval.encoders.models.tensors import Weight, read_safetensors
+from retrieval.encoders.settings import LayerPrecision
 from schemas.errors import ConfigurationError
 
 _SHIPPED_GRAPH: Final = Path("onnx", "model.onnx")
 _INLINE_BYTES: Final = 1024
 
 
-def build_graph(folder: SentenceTransformerFolder, weights: Mapping[str, Weight] | None) -> onnx.ModelProto:
+def build_graph(
+    folder: SentenceTransformerFolder,
+    weights: Mapping[str, Weight] | None,
+    layers: LayerPrecision = LayerPrecision.FLOAT32,
+) -> onnx.ModelProto:
     """The graph from token ids to unit vectors.
 
     A plain BERT is built from its weights (given, or in the folder's `model.safetensors`): fused, and sure to be the
     weights' own. Otherwise a shipped `onnx/model.onnx` is taken and pooled. Everything else is traced with torch.
 
     Raises:
-        ConfigurationError: the weights are incomplete, or torch is needed and not installed.
+        ConfigurationError: the weights are incomplete, torch is needed and not installed, or another graph than one
+            built from weights would have to be quantised.
     """
     poolable = folder.plain and folder.pooling in POOLINGS
     bert = BertConfig.from_transformers(folder.config)
@@ -34,9 +40,14 @@ def build_graph(folder: SentenceTransformerFolder, weights: Mapping[str, Weight]
     if poolable and bert is not None and (weights is not None or weights_file.is_file()):
         found = weights if weights is not None else _without_prefix(read_safetensors(weights_file))
         try:
-            return build_bert(bert, found, folder.pooling)
+            return build_bert(bert, found, folder.pooling, layers)
         except KeyError as error:
             raise ConfigurationError(f"{weights_file} has no weight {error}") from error
+    if layers is not LayerPrecision.FLOAT32:
+        raise ConfigurationError(
+            f"encoder.layers={layers} needs a BERT model with its weights in model.safetensors, which {folder.path} is not: "
+            "leave the setting at float32, or put a quantised onnx/model.onnx into the folder"
+        )
     for shipped in (folder.transformer_path / _SHIPPED_GRAPH, folder.path / _SHIPPED_GRAPH):
         if poolable and shipped.is_file():
             return adopt_graph(shipped, folder.pooling)
@@ -55,9 +66,14 @@ def save_graph(graph: onnx.ModelProto, target: Path) -> None:
     )
 
 
-def quantisation(graph: onnx.ModelProto) -> str:
-    """How the weights are kept: `none`, `embeddings-q4` (4-bit table, no loss to its source), or `graph` (as shipped)."""
+def quantisation(graph: onnx.ModelProto, layers: LayerPrecision = LayerPrecision.FLOAT32) -> str:
+    """How the weights are kept: `none`, `embeddings-q4` (4-bit table, no loss to its source), or `graph` (as shipped).
+
+    Layers that this code quantised are named behind: `embeddings-q4, layers-int8`.
+    """
     operators = {node.op_type for node in graph.graph.node}
+    if layers is not LayerPrecision.FLOAT32:
+        return f"embeddings-q4, layers-{layers}" if "GatherBlockQuantized" in operators else f"layers-{layers}"
     if any("Integer" in each or "QuantizeLinear" in each or "NBits" in each for each in operators):
         return "graph"
     return "embeddings-q4" if "GatherBlockQuantized" in operators else "none"

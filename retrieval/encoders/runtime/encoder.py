@@ -13,6 +13,9 @@ from retrieval.encoders.runtime.tokenization import open_tokenizer
 from retrieval.encoders.settings import EncoderSettings, available_cpus
 from schemas.errors import ConfigurationError
 
+_ALONE: Final = 1
+"""A budget of tokens that no text fits into with another."""
+
 _TINY: Final = 1e-12
 """Keeps the division of an all-zero prefix finite."""
 
@@ -38,7 +41,8 @@ class OnnxTextEncoder:
             )
         max_length = min(settings.max_length or manifest.max_length, manifest.max_length)
         self._pad_id = manifest.pad_id
-        self._token_budget = settings.batch_tokens
+        # Eight-bit activations share one scale a call: computed alone, a text has one vector, whatever stands beside it.
+        self._token_budget = _ALONE if "layers-int8" in manifest.quantisation else settings.batch_tokens
         self._tokenizer = open_tokenizer(model, max_length=max_length)
         self._session = OnnxSession(
             model.graph_file,

@@ -30,7 +30,7 @@ from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite, Vector
 from retrieval.vectors.record import from_record, key_of, require_distinct, to_record
 from retrieval.vectors.settings import VectorSettings
 from schemas.errors import NotReadyError, StoreUnavailableError
-from schemas.identity import SkuKey, TenantId
+from schemas.identity import SkuId, SkuKey, TenantId
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +116,7 @@ class EdgeIndex:
             params=None if ef is None else edge.SearchParams(hnsw_ef=ef),
         )
         found = await self._run(lambda: self._shard.query(request))
-        return [VectorHit(key_of({record.TENANT: within.tenant, **(hit.payload or {})}), hit.score) for hit in found]
+        return [VectorHit(SkuKey(within.tenant, SkuId((hit.payload or {})[record.SKU])), hit.score) for hit in found]
 
     async def counts(self, tenant: TenantId | None = None) -> VectorCounts:
         """Exact counts over one tenant, or over all."""

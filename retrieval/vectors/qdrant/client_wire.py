@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
+from retrieval.vectors import record
 from retrieval.vectors.port import Vector
 from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import NotAppliedError
-from retrieval.vectors.qdrant.wire import NewPoint, Selection, StoredPoint, StoredVector, Upsert
+from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, Selection, StoredPoint, StoredVector, Upsert
 
 
 class ClientWire:
@@ -27,6 +28,19 @@ class ClientWire:
             with_vectors=vectors if isinstance(vectors, bool) else list(vectors),
         )
         return {str(point.id): StoredPoint(point.payload or {}, _vectors_of(point)) for point in points}
+
+    async def nearest(self, sought: Neighbours) -> list[tuple[str, float]]:
+        """SKU and cosine similarity of each neighbour, best first."""
+        found = await self._client.query_points(
+            self._collection,
+            query=np.asarray(sought.vector, dtype=np.float32).tolist(),
+            using=sought.using,
+            query_filter=filters.visible(sought.within),
+            limit=sought.limit,
+            with_payload=[record.SKU],
+            search_params=None if sought.ef is None else models.SearchParams(hnsw_ef=sought.ef),
+        )
+        return [((hit.payload or {})[record.SKU], hit.score) for hit in found.points]
 
     async def upsert(self, upserts: Sequence[Upsert]) -> None:
         """Store the points whose guards hold."""

@@ -7,6 +7,7 @@ channels, and so its keep-alive, its api key and its reading of "retry after".
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -14,11 +15,12 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client import grpc as messages
 from qdrant_client.conversions.conversion import RestToGrpc, grpc_to_payload
 
+from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
 from retrieval.vectors.port import Vector
 from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import NotAppliedError
-from retrieval.vectors.qdrant.wire import NewPoint, Selection, StoredPoint, StoredVector, Upsert
+from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, Selection, StoredPoint, StoredVector, Upsert
 from retrieval.vectors.settings import VectorSettings
 
 _VALUE_FIELDS: Final = {str: "string_value", int: "integer_value", float: "double_value"}
@@ -50,6 +52,21 @@ class GrpcWire:
         return {
             point.id.uuid: StoredPoint(grpc_to_payload(point.payload), _vectors_of(point)) for point in response.result
         }
+
+    async def nearest(self, sought: Neighbours) -> list[tuple[str, float]]:
+        """SKU and cosine similarity of each neighbour, best first."""
+        request = messages.QueryPoints(
+            collection_name=self._collection,
+            using=sought.using,
+            filter=_visible(sought.within),
+            limit=sought.limit,
+            with_payload=_SKU_ALONE,
+        )
+        request.query.nearest.dense.data.extend(np.asarray(sought.vector, dtype=np.float32).tolist())
+        if sought.ef is not None:
+            request.params.hnsw_ef = sought.ef
+        response = await self._client.grpc_points.Query(request, timeout=self._timeout_s)
+        return [(hit.payload[record.SKU].string_value, hit.score) for hit in response.result]
 
     async def upsert(self, upserts: Sequence[Upsert]) -> None:
         """Store the points whose guards hold."""
@@ -84,6 +101,12 @@ class GrpcWire:
         unsure = [result.status for result in response.result if result.status != messages.Completed]
         if unsure:
             raise NotAppliedError(f"the server answered {', '.join(map(messages.UpdateStatus.Name, unsure))}")
+
+
+# A shop's searches ask for few different filters; the message is only ever copied from.
+@lru_cache(maxsize=1_024)
+def _visible(within: CatalogueFilter) -> messages.Filter:
+    return RestToGrpc.convert_filter(filters.visible(within))
 
 
 def add_at_revisions(guard: messages.Filter, expected: Mapping[str, int]) -> None:
@@ -130,3 +153,6 @@ def _vectors_selector(selection: Selection) -> messages.WithVectorsSelector:
     if isinstance(selection, bool):
         return messages.WithVectorsSelector(enable=selection)
     return messages.WithVectorsSelector(include=messages.VectorsSelector(names=selection))
+
+
+_SKU_ALONE: Final = _payload_selector([record.SKU])

@@ -15,7 +15,6 @@ import secrets
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
 from retrieval.encoders.port import ModelRevision
@@ -27,10 +26,10 @@ from retrieval.vectors.qdrant.calls import StoreCalls
 from retrieval.vectors.qdrant.client_wire import ClientWire
 from retrieval.vectors.qdrant.collection import ensure_collection, require_recent_server
 from retrieval.vectors.qdrant.grpc_wire import GrpcWire
-from retrieval.vectors.qdrant.wire import NewPoint, PointWire, Selection, StoredPoint, StoredVector, Upsert
+from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, PointWire, Selection, StoredPoint, StoredVector, Upsert
 from retrieval.vectors.record import from_record, key_of, require_distinct, to_record
 from retrieval.vectors.settings import VectorSettings
-from schemas.identity import SkuKey, TenantId
+from schemas.identity import SkuId, SkuKey, TenantId
 
 
 class QdrantIndex:
@@ -84,22 +83,9 @@ class QdrantIndex:
 
     async def search(self, vector: Vector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
         """The `limit` nearest living products, best first."""
-        query = np.asarray(vector, dtype=np.float32).tolist()
-        found = await self._calls(
-            "search",
-            lambda: self._client.query_points(
-                self._collection,
-                query=query,
-                using=using,
-                query_filter=filters.visible(within),
-                limit=limit,
-                with_payload=[record.SKU],
-                search_params=self._search_params(),
-            ),
-        )
-        return [
-            VectorHit(key_of({record.TENANT: within.tenant, **(hit.payload or {})}), hit.score) for hit in found.points
-        ]
+        sought = Neighbours(vector, using, within, limit, self._settings.hnsw.ef_search)
+        found = await self._calls("search", lambda: self._wire.nearest(sought))
+        return [VectorHit(SkuKey(within.tenant, SkuId(sku)), score) for sku, score in found]
 
     async def counts(self, tenant: TenantId | None = None) -> VectorCounts:
         """Exact counts over one tenant, or over all."""
@@ -180,10 +166,6 @@ class QdrantIndex:
             "count", lambda: self._client.count(self._collection, count_filter=population, exact=True)
         )
         return counted.count
-
-    def _search_params(self) -> models.SearchParams | None:
-        ef = self._settings.hnsw.ef_search
-        return None if ef is None else models.SearchParams(hnsw_ef=ef)
 
 
 def _keeps_vectors(write: PointWrite) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from retrieval.filters import CatalogueFilter
 from retrieval.vectors.port import Vector
 from retrieval.vectors.record import Record
 
@@ -44,11 +45,29 @@ class Upsert:
     expected: Mapping[str, int] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What to search for: the `limit` living products within the filter whose vector of this name is nearest.
+
+    `ef` is the width of the search in the graph; None takes the collection's own.
+    """
+
+    vector: Vector
+    using: str
+    within: CatalogueFilter
+    limit: int
+    ef: int | None
+
+
 class PointWire(Protocol):
     """Each call is one request and may fail as the client does; `StoreCalls` knows what that means."""
 
     async def get(self, point_ids: Sequence[str], *, payload: Selection, vectors: Selection) -> dict[str, StoredPoint]:
         """Points that exist, by point id."""
+        ...
+
+    async def nearest(self, sought: Neighbours) -> list[tuple[str, float]]:
+        """SKU and cosine similarity of each neighbour, best first."""
         ...
 
     async def upsert(self, upserts: Sequence[Upsert]) -> None:
