@@ -151,3 +151,24 @@ def test_a_damaged_prepared_model_is_exported_again(tiny_folder: Callable[..., P
     weights.write_bytes(content[:-100])
     assert prepare_model(settings).path == prepared.path
     assert weights.read_bytes() == content
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_int8_layers_give_near_vectors_of_another_revision(tiny_folder: Callable[..., Path], pooling: str) -> None:
+    folder = tiny_folder(pooling)
+    exact, near = _encoder(folder), _encoder(folder, layers="int8")
+    cosines = np.sum(exact.encode_passages(TEXTS) * near.encode_passages(TEXTS), axis=1)
+    assert cosines.min() > 0.99
+    assert near.revision.quantisation == "layers-int8"
+    assert near.revision.id != exact.revision.id
+
+
+def test_int8_layers_give_a_text_one_vector_whatever_stands_beside_it(tiny_folder: Callable[..., Path]) -> None:
+    encoder = _encoder(tiny_folder(), layers="int8")
+    alone = np.concatenate([encoder.encode_passages([text]) for text in TEXTS])
+    np.testing.assert_array_equal(encoder.encode_passages(TEXTS), alone)
+
+
+def test_int8_layers_of_a_model_that_is_not_built_from_weights_are_refused(tiny_folder: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigurationError, match="leave the setting at float32"):
+        _encoder(tiny_folder(hidden_act="relu"), layers="int8")
