@@ -63,10 +63,10 @@ def round_price(price: float) -> float:
 
 def _most_frequent(values: Sequence[str], limit: int) -> tuple[tuple[str, int], ...]:
     spellings: dict[str, Counter[str]] = {}
-    for value in values:
+    for value, count in Counter(values).items():  # few are distinct: each is folded once
         folded = fold_keyword(value)
         if folded:
-            spellings.setdefault(folded, Counter())[" ".join(value.split())] += 1
+            spellings.setdefault(folded, Counter())[" ".join(value.split())] += count
     ordered = sorted(spellings.items(), key=lambda entry: (-entry[1].total(), entry[0]))
     return tuple((_usual(counts), counts.total()) for _, counts in ordered[:limit])
 

@@ -28,6 +28,10 @@ class Contribution:
     share: float
 
 
+_Part = tuple[float, int, RetrieverName, float]
+"""One list's part in a candidate: gain, rank, retriever, raw score."""
+
+
 @dataclass(frozen=True, slots=True)
 class FusedCandidate:
     """A product after fusion; `contributions` go from the largest share to the smallest."""
@@ -81,24 +85,35 @@ def _fused(
     gains: Mapping[RetrieverName, Sequence[float]],
     weights: Mapping[RetrieverName, float],
 ) -> list[FusedCandidate]:
-    found: dict[SkuKey, list[tuple[float, int, RetrieverName, float]]] = {}
+    found: dict[SkuKey, list[_Part]] = {}
     for retriever, hits in lists.items():
         weight = weights.get(retriever, 1.0)
         if weight <= 0:
             continue
-        seen: set[SkuKey] = set()
         for rank, (hit, gain) in enumerate(zip(hits, gains[retriever], strict=True), start=1):
-            if hit.key in seen:
-                continue
-            seen.add(hit.key)
-            found.setdefault(hit.key, []).append((weight * gain, rank, retriever, hit.score))
-    scored = [(math.fsum(part[0] for part in parts), key, parts) for key, parts in found.items()]
-    scored.sort(key=lambda entry: (-entry[0], min(part[1] for part in entry[2]), entry[1]))
+            part = (weight * gain, rank, retriever, hit.score)
+            parts = found.setdefault(hit.key, [])
+            # The lists come one after the other: a part of this list is the last one, and is the better one.
+            if not parts or parts[-1][2] is not retriever:
+                parts.append(part)
+    scored = [(_total(parts), key, parts) for key, parts in found.items()]
+    scored.sort(key=_order)
     return [FusedCandidate(key, score, _contributions(parts, score)) for score, key, parts in scored]
 
 
-def _contributions(parts: Sequence[tuple[float, int, RetrieverName, float]], score: float) -> tuple[Contribution, ...]:
-    by_share = sorted(parts, key=lambda part: (-part[0], part[2]))
+def _total(parts: Sequence[_Part]) -> float:
+    return parts[0][0] if len(parts) == 1 else math.fsum(part[0] for part in parts)
+
+
+def _order(entry: tuple[float, SkuKey, Sequence[_Part]]) -> tuple[float, int, str, str]:
+    """Best score, then best single rank, then the key; its parts as strings, which compare without a call of ours."""
+    score, key, parts = entry
+    best = parts[0][1] if len(parts) == 1 else min(part[1] for part in parts)
+    return -score, best, key.tenant, key.sku
+
+
+def _contributions(parts: Sequence[_Part], score: float) -> tuple[Contribution, ...]:
+    by_share = parts if len(parts) == 1 else sorted(parts, key=lambda part: (-part[0], part[2]))
     return tuple(
-        Contribution(retriever, rank, raw, gain / score if score else 0.0) for gain, rank, retriever, raw in by_share
+        [Contribution(retriever, rank, raw, gain / score if score else 0.0) for gain, rank, retriever, raw in by_share]
     )

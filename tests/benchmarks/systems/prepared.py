@@ -19,7 +19,7 @@ import orjson
 from deploy.embedded.storage.layout import DataDirectory
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
-from retrieval.encoders.settings import EncoderSettings
+from retrieval.encoders.prepare import PrepareSettings
 from retrieval.text.compatibility import require_compatible
 from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.edge.index import EdgeIndex
@@ -113,8 +113,8 @@ def prepare(*, quick: bool) -> Prepared:
 
 
 def encoder() -> TextEncoder:
-    """The encoder with the settings that every process has by default."""
-    return load_encoder(EncoderSettings())
+    """The encoder with the settings that every process takes from the environment, or has by default."""
+    return load_encoder(PrepareSettings().encoder)
 
 
 def _renew_text(prepared: Prepared) -> None:
