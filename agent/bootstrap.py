@@ -18,8 +18,6 @@ from prometheus_client import CollectorRegistry
 from uvicorn.supervisors import Multiprocess
 
 from agent.api.app import create_app
-from agent.api.process import AgentParts, AgentProcess
-from agent.api.service import ChatService
 from agent.catalogue.opening import open_catalogue
 from agent.checkpoints.factory import open_checkpoints
 from agent.clock import SystemClock
@@ -40,6 +38,8 @@ from agent.planners.llm.tools import Toolbox
 from agent.planners.llm.usage import DatabaseLedger
 from agent.ports import CatalogueSearch, Planner
 from agent.runtime import AgentRuntime
+from agent.service.chat import ChatService
+from agent.service.process import AgentParts, AgentProcess
 from agent.settings import AgentSettings
 from agent.storage.database import Database
 from agent.threads.guard import ThreadLeases

@@ -14,12 +14,12 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from agent.limits import AgentLimits
+from agent.conversation.limits import AgentLimits
+from agent.conversation.state import ThreadState, ToolCall
 from agent.nodes.beginning import begin
 from agent.nodes.planning import PlanNode
 from agent.nodes.replying import ReplyNode
 from agent.ports import CatalogueSearch, Clock, OrderSink, Planner
-from agent.state import ThreadState, ToolCall
 from agent.tools.toolbox import ToolBox
 
 TurnGraph = CompiledStateGraph[ThreadState, None, ThreadState, ThreadState]

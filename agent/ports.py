@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
+from agent.conversation.state import Card, DraftLine, JsonValue, Message, ShownCards, ToolResult
 from agent.orders.model import Order
-from agent.state import Card, DraftLine, JsonValue, Message, ShownCards, ToolResult
 from schemas.identity import TenantId
 
 

@@ -14,12 +14,12 @@ import structlog
 from langchain_core.runnables import RunnableConfig
 
 from agent.checkpoints.thread_key import thread_key
+from agent.conversation.limits import AgentLimits
+from agent.conversation.state import ThreadState, TurnWork
+from agent.conversation.turn import ThreadView, TurnEvent, TurnReply, TurnRequest
 from agent.errors import EmptyMessageError, MessageTooLongError, ThreadFullError, ThreadNotFoundError
 from agent.graph import PLAN, REPLY, TOOLS, TurnGraph
-from agent.limits import AgentLimits
 from agent.ports import Clock, ThreadGuard
-from agent.state import ThreadState, TurnWork
-from agent.turn import ThreadView, TurnEvent, TurnReply, TurnRequest
 from schemas.identity import TenantId, tenant_id
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent.api.settings import AgentHttpSettings
 from agent.checkpoints.settings import CheckpointSettings
-from agent.limits import AgentLimits
+from agent.conversation.limits import AgentLimits
 from agent.observation.spans import ObservationSettings
 from agent.orders.settings import OrderSettings
 from agent.planners.llm.settings import PlannerSettings

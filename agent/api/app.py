@@ -7,12 +7,12 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from agent.api import chat, operations, orders, page
 from agent.api.context import AgentContext, InFlight
 from agent.api.openapi import install_openapi
-from agent.api.process import AgentProcess
+from agent.api.routes import chat, operations, orders, page
 from agent.api.settings import AgentHttpSettings
 from agent.observation.metrics import AgentMetrics
+from agent.service.process import AgentProcess
 from retrieval.serving.access import Access
 from retrieval.serving.body_limit import BodyLimitMiddleware
 from retrieval.serving.middleware import REQUEST_ID_HEADER, RequestContextMiddleware

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from agent.api.process import AgentProcess
-from agent.api.service import ChatService
 from agent.api.settings import AgentHttpSettings
 from agent.observation.metrics import AgentMetrics
+from agent.service.chat import ChatService
+from agent.service.process import AgentProcess
 from retrieval.serving.access import Access
 from retrieval.serving.problems import TooManyRequestsError
 

@@ -1,13 +1,12 @@
-"""What the chat API takes. What it gives is `agent.turn.TurnReply` and `schemas.api.orders`."""
+"""What the chat API takes. What it gives is `agent.conversation.turn.TurnReply` and `schemas.api.orders`."""
 
-import hashlib
 import re
 import uuid
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from agent.turn import THREAD_PATTERN, OrderConfirmation, TurnReply, TurnRequest
+from agent.conversation.turn import THREAD_PATTERN, OrderConfirmation, TurnReply, TurnRequest
 from schemas.api.limits import TENANT_PATTERN
 from schemas.api.orders import OrderView
 
@@ -91,8 +90,3 @@ class Deleted(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     threads: int
-
-
-def request_digest(turn: TurnRequest) -> str:
-    """What a request asks, so that an idempotency key that is used for another request is noticed."""
-    return hashlib.sha256(turn.model_dump_json(exclude={"key"}).encode()).hexdigest()[:32]

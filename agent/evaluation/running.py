@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from agent.conversation.turn import TurnReply, TurnRequest
 from agent.evaluation.checking import Observed, failed_keys, quantities
 from agent.evaluation.fixtures import Conversation, ScriptedTurn
 from agent.evaluation.orders import CountingOrders
 from agent.runtime import AgentRuntime
-from agent.turn import TurnReply, TurnRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from agent.state import Language
+from agent.conversation.state import Language
 from retrieval.analysis.folding import fold
 
 _WORDS: Final[dict[Language, frozenset[str]]] = {

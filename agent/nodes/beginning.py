@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.bypass import is_bypassed, needs_search
+from agent.conversation.state import Message, ThreadState, ToolCall
 from agent.language.detection import language_of
-from agent.state import Message, ThreadState, ToolCall
+from agent.nodes.bypass import is_bypassed, needs_search
 from agent.tools.order_tools import draft_of
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import structlog
 
-from agent.limits import AgentLimits
+from agent.conversation.limits import AgentLimits
+from agent.conversation.state import ModelUse, ThreadState, ToolCall
 from agent.ports import CatalogueSearch, Clock, Planner, PlannerStep, TurnContext
-from agent.state import ModelUse, ThreadState, ToolCall
 from agent.tools.order_tools import draft_of
 from schemas.identity import TenantId
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, cast
 
-from agent.draft import order_of, repriced
-from agent.limits import AgentLimits
+from agent.conversation.draft import order_of, repriced
+from agent.conversation.limits import AgentLimits
+from agent.conversation.state import Card, JsonValue, Message, Offer, ReplyState, ThreadState, TurnWork
+from agent.conversation.turn import ReplyCard, ReplyLine, ReplyOrder, ToolTrace, TurnMetadata, TurnReply
 from agent.orders.model import Order, OrderStatus
 from agent.ports import CatalogueSearch, Clock, OrderSink
 from agent.replies.guard import guarded
 from agent.replies.writing import write_reply
-from agent.state import Card, JsonValue, Message, Offer, ReplyState, ThreadState, TurnWork
 from agent.tools.order_tools import draft_of
-from agent.turn import ReplyCard, ReplyLine, ReplyOrder, ToolTrace, TurnMetadata, TurnReply
 from schemas.identity import TenantId
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+from agent.conversation.state import Card
 from agent.orders.model import Order
-from agent.state import Card
 
 _MONEY: Final = re.compile(
     r"(?:[$€£]|\b(?:US|RD|S/|Bs)\.?\s?\$?|\b(?:MXN|USD|COP|ARS|PEN|DOP|EUR|BRL)\s?)\s?(\d[\d.,]*)"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, cast
 
-from agent.cards import plain
+from agent.conversation.cards import plain
+from agent.conversation.state import Card, ThreadState, ToolResult
 from agent.orders.model import LineNotice, Order, OrderLine
 from agent.replies.phrases import phrase
 from agent.replies.units import unit_for
-from agent.state import Card, ThreadState, ToolResult
 
 _CHANGING: Final = frozenset({"order_add", "order_update", "order_remove", "order_show", "order_clear", "order_submit"})
 _REFUSALS: Final = {

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from agent.conversation.state import ShownCards
 from agent.language.references import Reference, bare, read_reference
 from agent.ports import CatalogueSearch, Product
 from agent.resolve.comparison import beyond, extreme_of
 from agent.resolve.exploring import NEARLY, Explored, covering, explore, of_kind
 from agent.resolve.matching import slots
 from agent.resolve.refinement import without_sizes
-from agent.state import ShownCards
 from retrieval.analysis.folding import fold, fold_code
 from schemas.identity import TenantId
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from agent.cards import card_of, found_card
-from agent.limits import AgentLimits
+from agent.conversation.cards import card_of, found_card
+from agent.conversation.limits import AgentLimits
+from agent.conversation.state import Card, JsonValue, ShownCards, ThreadState
 from agent.ports import CatalogueSearch, Product
 from agent.resolve.exploring import Explored, explore
 from agent.resolve.resolver import Conversation, Resolved, Resolver
-from agent.state import Card, JsonValue, ShownCards, ThreadState
 from agent.tools.effect import Effect, text_argument
 from schemas.identity import TenantId
 

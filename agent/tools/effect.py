@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from agent.state import Draft, JsonValue, Offer, ShownCards
+from agent.conversation.state import Draft, JsonValue, Offer, ShownCards
 from schemas.errors import FerrofluxError
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
 
-from agent.cards import plain
-from agent.draft import empty_draft, line_of, order_of, with_quantity, without
+from agent.conversation.cards import plain
+from agent.conversation.draft import empty_draft, line_of, order_of, with_quantity, without
+from agent.conversation.limits import AgentLimits
+from agent.conversation.state import Draft, JsonValue, ThreadState
 from agent.language.confirmation import is_assent, is_explicit_confirmation
-from agent.limits import AgentLimits
 from agent.ports import CatalogueSearch, OrderSink, Product
-from agent.state import Draft, JsonValue, ThreadState
 from agent.tools.effect import Effect, ToolRefusedError, quantity_argument, text_argument
 from agent.tools.packs import SellingQuantity, selling_quantity
 from schemas.identity import TenantId

@@ -9,10 +9,10 @@ from typing import Final
 import structlog
 
 from agent.catalogue.remembered import RememberedSearch
-from agent.limits import AgentLimits
+from agent.conversation.limits import AgentLimits
+from agent.conversation.state import ShownCards, ThreadState, ToolCall, ToolName, ToolResult
 from agent.orders.errors import OrderClosedError
 from agent.ports import CatalogueSearch, Clock, OrderSink
-from agent.state import ShownCards, ThreadState, ToolCall, ToolName, ToolResult
 from agent.tools import catalogue_tools, order_tools
 from agent.tools.effect import Effect, ToolRefusedError
 

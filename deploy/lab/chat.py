@@ -10,9 +10,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from agent.catalogue.local import LocalCatalogue
 from agent.clock import SystemClock
+from agent.conversation.limits import AgentLimits
 from agent.evaluation.orders import CountingOrders
 from agent.graph import build_graph
-from agent.limits import AgentLimits
 from agent.ports import Planner
 from agent.runtime import AgentRuntime
 from retrieval.analysis.pipeline import analyse

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from agent.cards import plain
+from agent.conversation.cards import plain
+from agent.conversation.state import DraftLine, JsonValue, ToolResult
 from agent.language.actions import Action
 from agent.language.quantities import Quantity
 from agent.language.reading import Request
 from agent.planners.deterministic.inquiring import inquiry_of
 from agent.planners.deterministic.lines import target_line
 from agent.ports import PlannedCall, TurnContext
-from agent.state import DraftLine, JsonValue, ToolResult
 
 
 def act(requests: Sequence[Request], inquiries: Sequence[PlannedCall], context: TurnContext) -> list[PlannedCall]:

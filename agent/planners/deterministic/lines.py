@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from agent.conversation.state import DraftLine
 from agent.language.references import read_reference
 from agent.ports import TurnContext
 from agent.resolve.matching import coverage, slots, terms
-from agent.state import DraftLine
 from retrieval.analysis.folding import fold, fold_code
 
 _ENOUGH = 0.5

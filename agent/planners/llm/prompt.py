@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
+from agent.conversation.state import JsonValue, ToolResult
 from agent.ports import TurnContext
-from agent.state import JsonValue, ToolResult
 
 _RULES: Final = """You take orders for a hardware distributor. A reseller writes; you call tools; the shop's system does the rest.
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from agent.conversation.state import JsonValue
 from agent.ports import PlannedCall
-from agent.state import JsonValue
 
 
 @dataclass(frozen=True, slots=True)

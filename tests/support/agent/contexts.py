@@ -1,7 +1,7 @@
 """What a planner is given in a test."""
 
+from agent.conversation.state import ToolResult
 from agent.ports import TurnContext
-from agent.state import ToolResult
 from schemas.identity import TenantId
 
 

@@ -5,11 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
-from agent.errors import EmptyMessageError, ThreadNotFoundError
-from agent.orders.desk import OrderDesk
-from agent.orders.model import Order, OrderLine
-from agent.threads.guard import ThreadLeases
-from agent.turn import (
+from agent.conversation.turn import (
     ReplyCard,
     ReplyLine,
     ReplyOrder,
@@ -20,6 +16,10 @@ from agent.turn import (
     TurnReply,
     TurnRequest,
 )
+from agent.errors import EmptyMessageError, ThreadNotFoundError
+from agent.orders.desk import OrderDesk
+from agent.orders.model import Order, OrderLine
+from agent.threads.guard import ThreadLeases
 from schemas.errors import StoreUnavailableError
 from schemas.identity import TenantId
 

@@ -9,8 +9,6 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from agent.api.app import create_app
-from agent.api.process import AgentParts, AgentProcess
-from agent.api.service import ChatService
 from agent.api.settings import AgentHttpSettings
 from agent.checkpoints.memory import MemoryCheckpoints
 from agent.observation.metrics import AgentMetrics
@@ -18,6 +16,8 @@ from agent.observation.spans import TurnSpans
 from agent.orders.desk import OrderDesk
 from agent.orders.outbox import Outbox
 from agent.orders.store import OrderStore
+from agent.service.chat import ChatService
+from agent.service.process import AgentParts, AgentProcess
 from agent.storage.database import Database
 from agent.storage.settings import DatabaseSettings
 from agent.threads.guard import ThreadLeases

@@ -14,8 +14,8 @@ from typing import Protocol
 
 import structlog
 
-from agent.api.models import request_digest
 from agent.checkpoints.errors import store_failures_as_ours
+from agent.conversation.turn import OrderConfirmation, ThreadView, TurnEvent, TurnReply, TurnRequest, request_digest
 from agent.errors import ThreadNotFoundError
 from agent.observation.metrics import AgentMetrics
 from agent.observation.spans import TurnSpans
@@ -25,7 +25,6 @@ from agent.orders.model import Order, OrderStatus
 from agent.orders.store import OrderPage, OrderStore
 from agent.threads.log import LoggedTurn, TurnLog
 from agent.threads.registry import ThreadName, ThreadRegistry
-from agent.turn import OrderConfirmation, ThreadView, TurnEvent, TurnReply, TurnRequest
 from schemas.errors import FerrofluxError, InvalidRequestError, RetryableError
 from schemas.identity import TenantId
 
@@ -45,7 +44,7 @@ class TurnTimeoutError(RetryableError):
 
 
 class Runtime(Protocol):
-    """The agent itself: `agent.graph.AgentRuntime`."""
+    """The agent itself: `agent.runtime.AgentRuntime`."""
 
     async def turn(self, request: TurnRequest) -> TurnReply:
         """Answer one message."""

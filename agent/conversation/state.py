@@ -143,14 +143,14 @@ class TurnWork(TypedDict):
 
 
 class ReplyState(TypedDict):
-    """The reply of the last turn, as `agent.turn.TurnReply` in JSON, and the idempotency key that it answers."""
+    """The reply of the last turn, as `agent.conversation.turn.TurnReply` in JSON, and the idempotency key that it answers."""
 
     key: str
     reply: dict[str, JsonValue]
 
 
 class ThreadState(TypedDict):
-    """The whole conversation. Lists are bounded (`agent.limits`), so a state has a largest size."""
+    """The whole conversation. Lists are bounded (`agent.conversation.limits`), so a state has a largest size."""
 
     tenant: str
     thread: str

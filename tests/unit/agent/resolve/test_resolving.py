@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.cards import card_of
+from agent.conversation.cards import card_of
+from agent.conversation.state import ShownCards
 from agent.resolve.resolver import Conversation, Resolver
-from agent.state import ShownCards
 from schemas.identity import TenantId
 from tests.support.agent.catalogue import HAMMERS, MemoryCatalogue
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
+from agent.conversation.state import Card
 from agent.ports import FoundProduct, Product
 from agent.resolve.matching import held, slots, terms
-from agent.state import Card
 
 _AROUND_WORDS: Final = ".,;:!?¡¿()"
 

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from agent.api.context import AgentContext, Context
-from agent.api.events import event_stream
 from agent.api.models import KEY_PATTERN, ChatRequest, Deleted, Tenant
 from agent.api.openapi import PROBLEMS
-from agent.turn import THREAD_PATTERN, ThreadView, TurnReply, TurnRequest
+from agent.api.routes.event_stream import event_stream
+from agent.conversation.turn import THREAD_PATTERN, ThreadView, TurnReply, TurnRequest
 from retrieval.serving.problems import request_id
 from schemas.identity import TenantId
 

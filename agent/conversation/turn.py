@@ -1,5 +1,6 @@
 """One turn at the agent's edge: what comes in, what goes out, and the events in between. Wire models, as the API gives them."""
 
+import hashlib
 from decimal import Decimal
 from typing import Literal
 
@@ -156,3 +157,8 @@ class ThreadView(BaseModel):
     turn: int
     messages: tuple[dict[str, object], ...] = ()
     last: TurnReply | None = None
+
+
+def request_digest(turn: TurnRequest) -> str:
+    """What a request asks, so that an idempotency key that is used for another request is noticed."""
+    return hashlib.sha256(turn.model_dump_json(exclude={"key"}).encode()).hexdigest()[:32]

@@ -11,9 +11,9 @@ from typing import Final
 
 import structlog
 
-from agent.api.service import ChatService
 from agent.checkpoints.port import Checkpoints
 from agent.orders.outbox import Backlog, Outbox
+from agent.service.chat import ChatService
 from agent.storage.database import Database
 from schemas.errors import FatalError, NotReadyError, RetryableError
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from agent.cards import plain
+from agent.conversation.cards import plain
+from agent.conversation.state import Draft, DraftLine
 from agent.orders.model import Order, OrderLine
 from agent.ports import Product
-from agent.state import Draft, DraftLine
 from schemas.identity import TenantId
 
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:ferroflux:order")

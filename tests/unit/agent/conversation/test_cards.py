@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.cards import found_card
+from agent.conversation.cards import found_card
 from agent.ports import FoundProduct
 from tests.support.agent.catalogue import product
 

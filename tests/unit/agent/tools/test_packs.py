@@ -9,7 +9,7 @@ from agent.replies.units import unit_for
 from agent.tools.pack_sizes import packing_of
 from agent.tools.packs import PackMismatch, selling_quantity
 from tests.support.agent.catalogue import MemoryCatalogue, product
-from tests.unit.agent.core.test_turns import Session
+from tests.support.agent.session import Session
 
 
 def packed(title: str = "Tornillo punta broca", unit: str = "UND", **attributes: str) -> Product:

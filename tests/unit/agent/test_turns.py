@@ -4,18 +4,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from langgraph.checkpoint.memory import InMemorySaver
 
-from agent.clock import SystemClock
+from agent.conversation.limits import AgentLimits
+from agent.conversation.turn import OrderConfirmation
 from agent.errors import EmptyMessageError, MessageTooLongError, ThreadFullError
 from agent.evaluation.orders import CountingOrders
-from agent.graph import build_graph
-from agent.limits import AgentLimits
-from agent.planners.deterministic.planner import DeterministicPlanner
 from agent.ports import PlannedCall, PlannerStep, TurnContext
-from agent.runtime import AgentRuntime
-from agent.turn import OrderConfirmation, TurnReply, TurnRequest
 from tests.support.agent.catalogue import SHOP, MemoryCatalogue, product
+from tests.support.agent.session import Session, lines
 
 
 class Scripted:
@@ -30,42 +26,6 @@ class Scripted:
         if context.results and not self._endless:
             return PlannerStep(reply=self._reply, planner=self.name)
         return PlannerStep(calls=self._calls, planner=self.name)
-
-
-class Session:
-    """A conversation with an agent whose parts a test can reach."""
-
-    def __init__(
-        self, *, planner: Any = None, catalogue: MemoryCatalogue | None = None, limits: AgentLimits | None = None
-    ) -> None:
-        self.catalogue = catalogue or MemoryCatalogue()
-        self.orders = CountingOrders()
-        self.saver = InMemorySaver()
-        self.planner = planner or DeterministicPlanner()
-        self.limits = limits
-        self.runtime = self.worker()
-
-    def worker(self, orders: Any = None, catalogue: Any = None) -> AgentRuntime:
-        """Another worker over the same threads."""
-        clock = SystemClock()
-        graph = build_graph(
-            planner=self.planner,
-            search=catalogue or self.catalogue,
-            orders=orders or self.orders,
-            clock=clock,
-            limits=self.limits,
-            checkpointer=self.saver,
-        )
-        return AgentRuntime(graph, clock=clock, limits=self.limits)
-
-    async def say(self, message: str, **changes: Any) -> TurnReply:
-        return await self.runtime.turn(
-            TurnRequest(**{"tenant": "norte", "thread": "t1", "message": message, **changes})
-        )
-
-
-def lines(reply: TurnReply) -> dict[str, Decimal]:
-    return {line.sku: line.quantity for line in reply.order.lines}
 
 
 async def test_an_order_is_filled_shown_confirmed_and_submitted_once() -> None:

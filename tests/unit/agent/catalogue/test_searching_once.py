@@ -6,11 +6,11 @@ import pytest
 
 from agent.catalogue.remembered import RememberedSearch
 from agent.clock import SystemClock
+from agent.conversation.limits import AgentLimits
+from agent.conversation.state import ThreadState, ToolCall
 from agent.errors import CatalogueUnavailableError
 from agent.evaluation.orders import CountingOrders
-from agent.limits import AgentLimits
 from agent.ports import Found
-from agent.state import ThreadState, ToolCall
 from agent.tools.toolbox import ToolBox
 from schemas.identity import TenantId
 from tests.support.agent.catalogue import MemoryCatalogue, product

@@ -4,4 +4,4 @@ from pathlib import Path
 
 from retrieval.serving.static_page import static_page
 
-router = static_page(Path(__file__).resolve().parents[1] / "page", path="/chat", assets="/chat/assets")
+router = static_page(Path(__file__).resolve().parents[2] / "page", path="/chat", assets="/chat/assets")
