@@ -16,10 +16,11 @@ from langchain_core.runnables import RunnableConfig
 from agent.checkpoints.thread_key import thread_key
 from agent.conversation.limits import AgentLimits
 from agent.conversation.state import ThreadState, TurnWork
-from agent.conversation.turn import ThreadView, TurnEvent, TurnReply, TurnRequest
+from agent.conversation.turn import TurnEvent, TurnRequest
 from agent.errors import EmptyMessageError, MessageTooLongError, ThreadFullError, ThreadNotFoundError
 from agent.graph import PLAN, REPLY, TOOLS, TurnGraph
 from agent.ports import Clock, ThreadGuard
+from schemas.api.chat import ThreadView, TurnReply, TurnStep
 from schemas.identity import TenantId, tenant_id
 
 log = structlog.get_logger(__name__)
@@ -75,7 +76,7 @@ class AgentRuntime:
         """
         reply = None
         async for event in self.stream(request):
-            reply = event.reply or reply
+            reply = event if isinstance(event, TurnReply) else reply
         assert reply is not None, "a turn ends with its reply"
         return reply
 
@@ -88,7 +89,7 @@ class AgentRuntime:
             state = await self._finished(config)
             last = state.get("last") if state else None
             if last is not None and request.key and last["key"] == request.key:
-                yield TurnEvent(kind="reply", reply=TurnReply.model_validate(last["reply"]))
+                yield TurnReply.model_validate(last["reply"])
                 return
             if state is not None and state.get("turn", 0) >= self._limits.turns:
                 raise ThreadFullError
@@ -170,13 +171,13 @@ class AgentRuntime:
             for node, changed in cast("dict[str, dict[str, Any]]", update).items():
                 if node == PLAN:
                     use = changed["work"]["uses"][-1]
-                    yield TurnEvent(kind="planner", name=use["planner"], milliseconds=use["milliseconds"])
+                    yield TurnStep(kind="planner", name=use["planner"], milliseconds=use["milliseconds"])
                 elif node == TOOLS:
                     results = changed["work"]["results"]
                     for result in results[told:]:
-                        yield TurnEvent(
+                        yield TurnStep(
                             kind="tool", name=result["name"], ok=result["ok"], milliseconds=result["milliseconds"]
                         )
                     told = len(results)
                 elif node == REPLY:
-                    yield TurnEvent(kind="reply", reply=TurnReply.model_validate(changed["last"]["reply"]))
+                    yield TurnReply.model_validate(changed["last"]["reply"])

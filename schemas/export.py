@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from schemas.api.chat import ChatRequest, Deleted, ThreadView, TurnReply, TurnStep
 from schemas.api.items import Item
-from schemas.api.orders import OrderList, OrderView
+from schemas.api.orders import Confirmed, ConfirmRequest, OrderList, OrderView
 from schemas.api.problems import Problem
 from schemas.api.search import SearchRequest, SearchResponse
 from schemas.api.status import StatusResponse
@@ -44,6 +45,13 @@ CONTRACTS: Final[Mapping[str, type[BaseModel]]] = {
     "submitted-order": SubmittedOrder,
     "order": OrderView,
     "order-list": OrderList,
+    "order-confirmation": ConfirmRequest,
+    "confirmed-order": Confirmed,
+    "chat-request": ChatRequest,
+    "chat-reply": TurnReply,
+    "chat-step": TurnStep,
+    "conversation": ThreadView,
+    "deleted-conversations": Deleted,
 }
 """File name (without `.json`) to model."""
 

@@ -143,7 +143,7 @@ class TurnWork(TypedDict):
 
 
 class ReplyState(TypedDict):
-    """The reply of the last turn, as `agent.conversation.turn.TurnReply` in JSON, and the idempotency key that it answers."""
+    """The reply of the last turn, as `schemas.api.chat.TurnReply` in JSON, and the idempotency key that it answers."""
 
     key: str
     reply: dict[str, JsonValue]

@@ -9,8 +9,8 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Any, Final
 
-from agent.conversation.turn import TurnReply
 from agent.evaluation.fixtures import Expectation, ExpectedLine, PickedCard
+from schemas.api.chat import TurnReply
 
 CARDS_LOOKED_AT: Final = 5
 

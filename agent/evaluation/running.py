@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from agent.conversation.turn import TurnReply, TurnRequest
+from agent.conversation.turn import TurnRequest
 from agent.evaluation.checking import Observed, failed_keys, quantities
 from agent.evaluation.fixtures import Conversation, ScriptedTurn
 from agent.evaluation.orders import CountingOrders
 from agent.runtime import AgentRuntime
+from schemas.api.chat import TurnReply
 
 
 @dataclass(frozen=True, slots=True)

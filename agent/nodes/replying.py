@@ -8,12 +8,12 @@ from typing import Any, cast
 from agent.conversation.draft import order_of, repriced
 from agent.conversation.limits import AgentLimits
 from agent.conversation.state import Card, JsonValue, Message, Offer, ReplyState, ThreadState, TurnWork
-from agent.conversation.turn import ReplyCard, ReplyLine, ReplyOrder, ToolTrace, TurnMetadata, TurnReply
 from agent.orders.model import Order, OrderStatus
 from agent.ports import CatalogueSearch, Clock, OrderSink
 from agent.replies.guard import guarded
 from agent.replies.writing import write_reply
 from agent.tools.order_tools import draft_of
+from schemas.api.chat import ReplyCard, ReplyLine, ReplyOrder, ToolTrace, TurnMetadata, TurnReply
 from schemas.identity import TenantId
 
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from agent.conversation.turn import TurnReply
 from agent.orders.outbox import Backlog
 from retrieval.serving.exposition import exposition
+from schemas.api.chat import TurnReply
 
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 

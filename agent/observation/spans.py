@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.conversation.turn import TurnReply
+from schemas.api.chat import TurnReply
 from schemas.errors import ConfigurationError
 
 _MILLISECOND_NS: Final = 1_000_000

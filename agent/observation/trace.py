@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.conversation.turn import TurnReply
+from schemas.api.chat import TurnReply
 
 
 def trace_of(reply: TurnReply, *, request_id: str, seconds: float) -> dict[str, Any]:

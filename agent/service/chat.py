@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from agent.checkpoints.errors import store_failures_as_ours
-from agent.conversation.turn import OrderConfirmation, ThreadView, TurnEvent, TurnReply, TurnRequest, request_digest
+from agent.conversation.turn import TurnEvent, TurnRequest, request_digest
 from agent.errors import ThreadNotFoundError
 from agent.observation.metrics import AgentMetrics
 from agent.observation.spans import TurnSpans
@@ -25,6 +25,7 @@ from agent.orders.model import Order, OrderStatus
 from agent.orders.store import OrderPage, OrderStore
 from agent.threads.log import LoggedTurn, TurnLog
 from agent.threads.registry import ThreadName, ThreadRegistry
+from schemas.api.chat import OrderConfirmation, ThreadView, TurnReply
 from schemas.errors import FerrofluxError, InvalidRequestError, RetryableError
 from schemas.identity import TenantId
 
@@ -93,7 +94,7 @@ class ChatService:
         events = self.stream(request, request_id=request_id, headers=headers)
         reply: TurnReply | None = None
         async for event in events:
-            reply = event.reply
+            reply = event if isinstance(event, TurnReply) else reply
         assert reply is not None
         return reply
 
@@ -105,7 +106,7 @@ class ChatService:
         before = await self._answered(tenant, request)
         if before is not None:
             self._metrics.replayed()
-            yield TurnEvent(kind="reply", reply=before)
+            yield before
             return
         started_ns = time.time_ns()
         reply: TurnReply | None = None
@@ -113,10 +114,10 @@ class ChatService:
             with store_failures_as_ours():
                 async with asyncio.timeout(self._turn_s):
                     async for event in self._runtime.stream(request):
-                        if event.reply is None:
-                            yield event
+                        if isinstance(event, TurnReply):
+                            reply = event
                         else:
-                            reply = event.reply
+                            yield event
         except TimeoutError as error:
             self._metrics.failed(TurnTimeoutError.code)
             raise TurnTimeoutError from error
@@ -125,7 +126,7 @@ class ChatService:
             raise
         assert reply is not None
         await self._record(request, reply, started_ns, request_id, headers or {})
-        yield TurnEvent(kind="reply", reply=reply)
+        yield reply
 
     async def view(self, tenant: TenantId, thread: str) -> ThreadView:
         """A conversation.

@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import Row, select, update
 
-from agent.conversation.turn import TurnReply
 from agent.storage.database import Database
 from agent.storage.tables import threads, turns
+from schemas.api.chat import TurnReply
 from schemas.identity import TenantId
 
 

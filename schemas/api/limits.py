@@ -24,3 +24,12 @@ MAX_PRICE: Final = 1e12
 
 TENANT_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """What a tenant's name may be, as in `schemas.identity`."""
+
+THREAD_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""What a conversation's name may be."""
+
+KEY_PATTERN: Final = r"^[!-~]{1,128}$"
+"""What an idempotency key may be."""
+
+MAX_MESSAGE: Final = 20_000
+"""Characters of a chat message that are read at all; how many the agent takes is its own limit, and smaller."""

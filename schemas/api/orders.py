@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from schemas.api.chat import Tenant, TurnReply
+
 
 class OrderLineView(BaseModel):
     """One line; numbers are decimal strings, so that no reader rounds them."""
@@ -51,3 +53,28 @@ class OrderList(BaseModel):
 
     orders: tuple[OrderView, ...] = ()
     next: str = Field("", description="Give it as `after` for the orders after these; empty at the end.")
+
+
+class ConfirmRequest(BaseModel):
+    """The confirmation of an order as it was shown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenant: Tenant
+    digest: str = Field(
+        "",
+        max_length=64,
+        description="The order's digest as it was shown; empty: as it was last shown, whatever that was.",
+    )
+
+
+class Confirmed(BaseModel):
+    """The submitted order; `first` says whether this very call submitted it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    order: OrderView
+    first: bool
+    reply: TurnReply | None = Field(
+        None, description="What the conversation says to it; null where it was submitted before."
+    )

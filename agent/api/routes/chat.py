@@ -7,11 +7,12 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from agent.api.context import AgentContext, Context
-from agent.api.models import KEY_PATTERN, ChatRequest, Deleted, Tenant
 from agent.api.openapi import PROBLEMS
 from agent.api.routes.event_stream import event_stream
-from agent.conversation.turn import THREAD_PATTERN, ThreadView, TurnReply, TurnRequest
+from agent.conversation.turn import TurnRequest
 from retrieval.serving.problems import request_id
+from schemas.api.chat import ChatRequest, Deleted, Tenant, ThreadView, TurnReply
+from schemas.api.limits import KEY_PATTERN, THREAD_PATTERN
 from schemas.identity import TenantId
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -36,7 +37,7 @@ router = APIRouter(tags=["chat"], responses=PROBLEMS)
 async def post_chat(request: Request, body: ChatRequest, context: Context, key: Key = None) -> Response | TurnReply:
     """Answer one message."""
     context.access.check(request.headers, TenantId(body.tenant))
-    turn = body.to_turn(key or "")
+    turn = _turn(body, key or "")
     if EVENT_STREAM not in request.headers.get("Accept", ""):
         with context.in_flight:
             return await context.chat.turn(turn, request_id=request_id(request), headers=request.headers)
@@ -86,13 +87,22 @@ async def delete_customer(
     return Deleted(threads=await context.chat.delete_customer(TenantId(tenant), customer))
 
 
+def _turn(body: ChatRequest, key: str) -> TurnRequest:
+    return TurnRequest(
+        tenant=body.tenant,
+        thread=body.thread,
+        message=body.message,
+        locale=body.locale,
+        key=key,
+        customer=body.customer,
+        confirm=body.confirm,
+    )
+
+
 async def _stream(request: Request, turn: TurnRequest, context: AgentContext) -> AsyncIterator[tuple[str, str]]:
     with context.in_flight:
         async for event in context.chat.stream(turn, request_id=request_id(request), headers=request.headers):
-            yield (
-                event.kind,
-                event.reply.model_dump_json() if event.reply is not None else event.model_dump_json(exclude={"reply"}),
-            )
+            yield "reply" if isinstance(event, TurnReply) else event.kind, event.model_dump_json()
 
 
 async def _from_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

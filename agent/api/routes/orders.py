@@ -5,11 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request
 
 from agent.api.context import Context
-from agent.api.models import KEY_PATTERN, Confirmed, ConfirmRequest, Tenant
 from agent.api.openapi import PROBLEMS
 from agent.orders.model import Order, OrderStatus, order_id
 from retrieval.serving.problems import request_id
-from schemas.api.orders import OrderLineView, OrderList, OrderView
+from schemas.api.chat import Tenant
+from schemas.api.limits import KEY_PATTERN
+from schemas.api.orders import Confirmed, ConfirmRequest, OrderLineView, OrderList, OrderView
 from schemas.api.times import instant
 from schemas.identity import TenantId
 

@@ -5,21 +5,12 @@ import hashlib
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
-from agent.conversation.turn import (
-    ReplyCard,
-    ReplyLine,
-    ReplyOrder,
-    ThreadView,
-    ToolTrace,
-    TurnEvent,
-    TurnMetadata,
-    TurnReply,
-    TurnRequest,
-)
+from agent.conversation.turn import TurnEvent, TurnRequest
 from agent.errors import EmptyMessageError, ThreadNotFoundError
 from agent.orders.desk import OrderDesk
 from agent.orders.model import Order, OrderLine
 from agent.threads.guard import ThreadLeases
+from schemas.api.chat import ReplyCard, ReplyLine, ReplyOrder, ThreadView, ToolTrace, TurnMetadata, TurnReply, TurnStep
 from schemas.errors import StoreUnavailableError
 from schemas.identity import TenantId
 
@@ -46,24 +37,24 @@ class FixedRuntime:
         self.ran = 0
 
     async def turn(self, request: TurnRequest) -> TurnReply:
-        replies = [event.reply async for event in self.stream(request)]
-        assert replies[-1] is not None
-        return replies[-1]
+        *_, reply = [event async for event in self.stream(request)]
+        assert isinstance(reply, TurnReply)
+        return reply
 
     async def stream(self, request: TurnRequest) -> AsyncIterator[TurnEvent]:
         if not request.message and request.confirm is None:
             raise EmptyMessageError
         async with self._leases.hold(TenantId(request.tenant), request.thread):
             self.ran += 1
-            yield TurnEvent(kind="planner", name="fixed", milliseconds=1.0)
+            yield TurnStep(kind="planner", name="fixed", milliseconds=1.0)
             if request.message == "falla":
                 raise StoreUnavailableError("qdrant-7.internal:6334 refused")
             if request.message == "clasificado":
                 raise RuntimeError("secret")
             if request.message == "lento":
                 await asyncio.sleep(30)
-            yield TurnEvent(kind="tool", name="catalog_search", milliseconds=2.0)
-            yield TurnEvent(kind="reply", reply=await self._answer(request))
+            yield TurnStep(kind="tool", name="catalog_search", milliseconds=2.0)
+            yield await self._answer(request)
 
     async def view(self, tenant: TenantId, thread: str) -> ThreadView:
         name = (tenant, thread)

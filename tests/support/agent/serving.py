@@ -29,8 +29,9 @@ from tests.support.agent.runtime import FixedRuntime
 class Serving:
     """One application under test and what is inside of it."""
 
-    def __init__(self, directory: Path, **http) -> None:
+    def __init__(self, directory: Path, *, turn_s: float = 30.0, **http) -> None:
         self._directory = directory
+        self._turn_s = turn_s
         self._http = AgentHttpSettings(**http)
         self.metrics = AgentMetrics(CollectorRegistry())
         self.runtime: FixedRuntime
@@ -54,7 +55,7 @@ class Serving:
             self.orders,
             self.metrics,
             self.spans,
-            turn_s=1.0,
+            turn_s=self._turn_s,
         )
         return AgentParts(chat, database, checkpoints, Outbox(database))
 

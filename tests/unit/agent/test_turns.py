@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from agent.conversation.limits import AgentLimits
-from agent.conversation.turn import OrderConfirmation
 from agent.errors import EmptyMessageError, MessageTooLongError, ThreadFullError
 from agent.evaluation.orders import CountingOrders
 from agent.ports import PlannedCall, PlannerStep, TurnContext
+from schemas.api.chat import OrderConfirmation
 from tests.support.agent.catalogue import SHOP, MemoryCatalogue, product
 from tests.support.agent.session import Session, lines
 

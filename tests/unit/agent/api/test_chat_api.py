@@ -93,9 +93,10 @@ class TestTurns:
         assert response.status_code == 500
         assert "secret" not in response.text
 
-    async def test_a_turn_that_takes_too_long_is_stopped_and_the_next_one_answers(self, client) -> None:
-        assert (await said(client, "lento")).json()["code"] == "turn_timeout"
-        assert (await said(client, "cinta")).status_code == 200
+    async def test_a_turn_that_takes_too_long_is_stopped_and_the_next_one_answers(self, tmp_path) -> None:
+        async with calling(Serving(tmp_path, turn_s=1.0).app()) as client:
+            assert (await said(client, "lento")).json()["code"] == "turn_timeout"
+            assert (await said(client, "cinta")).status_code == 200
 
     async def test_turns_of_one_thread_at_once_are_answered_one_after_another(self, client) -> None:
         replies = await asyncio.gather(*(said(client, f"agrega {n}") for n in (1, 2, 3, 4)))
@@ -220,7 +221,7 @@ class TestAccessAndOperations:
             assert (await client.post("/v1/chat", json={**body, "tenant": "norte"}, headers=mine)).status_code == 200
 
     async def test_above_its_bound_a_process_refuses(self, tmp_path) -> None:
-        async with calling(Serving(tmp_path, max_in_flight=1).app()) as client:
+        async with calling(Serving(tmp_path, turn_s=1.0, max_in_flight=1).app()) as client:
             slow = asyncio.create_task(said(client, "lento"))
             await asyncio.sleep(0.1)
             assert (await said(client, "cinta", thread="thread-2")).status_code == 429
