@@ -7,23 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from agent.language.intents import (
-    ADDING,
-    CHANGING,
-    CHATTING,
-    CLEARING,
-    GIVING,
-    GOING_BACK,
-    INSTEAD_OF,
-    PRICING,
-    REMOVED_AFTER,
-    REMOVING,
-    SEARCHING,
-    SHOWING,
-    STOCKING,
-    WANTING,
-    any_of,
-)
+from agent.language.intents.catalogue import GOING_BACK, PRICING, SEARCHING, STOCKING
+from agent.language.intents.order_lines import ADDING, CHANGING, GIVING, INSTEAD_OF, REMOVED_AFTER, REMOVING, WANTING
+from agent.language.intents.patterns import any_of
+from agent.language.intents.talk import CHATTING, LEADING_FILLERS, TRAILING_FILLERS
+from agent.language.intents.whole_order import CLEARING, SHOWING
 
 
 class Action(StrEnum):
@@ -45,12 +33,8 @@ class Action(StrEnum):
     NONE = "none"
 
 
-_LEADING_FILLER: Final = re.compile(
-    r"^(?:(?:y|e|o|pero|and|but|also|then|so|che|oye|oiga|oe|hola|buenas?(?: (?:dias|tardes|noches))?|buenos dias|hey|hi|hello|please|por favor|porfa(?:vor|s)?|porfis|bueno|bien|ok(?:ay|is)?|vale|listo|ya|ahora|ahorita|entonces|luego|despues|tambien|ademas|espera(?:te|me)?|wait|no|nop|nel|si|sip|yes|yeah|sure|dale|va|sale|mira|mire|a ver|es que|este|eh|mm+|ah|oh|uy|perdon|disculp(?:a|e)|sorry|actually|mejor|well|mejor dicho|pues|pue|pos|igual|por cierto|me|asi|aja|amigo|amiga|jefe|don|maestro|pana|compa|bro|broder|causa|parce|mano|mae|vecino|joven|seno|senor(?:ita)?|veci|master|papi|mijo|fijate|dime|digame|de una|te|se|le|ah[ií])\b[\s,.!?:;]*)+"
-)
-_TRAILING_FILLER: Final = re.compile(
-    r"(?:[\s,]+(?:por favor|porfa(?:vor|s)?|porfis|please|pls|plz|gracias|thanks|si|no|ya|mejor|tambien|too|also|as well|nada mas|nomas|no mas|eh|che|pues|dale|entonces|hermano|amigo|amiga|jefe|pana|bro|parce|al (?:pedido|carrito)|a (?:la|mi|el) (?:orden|lista|pedido|cuenta)|en (?:el|mi) pedido|(?:to|from|in|on) (?:the|my) (?:order|cart)|del (?:pedido|carrito)|de la (?:orden|lista)|de mi (?:pedido|orden|lista)|ao pedido|instead|porfi|ahi|al tiro|po|pe|pos|nomas pues|pls))+$"
-)
+_LEADING_FILLER: Final = re.compile(rf"^(?:{any_of(LEADING_FILLERS)}\b[\s,.!?:;]*)+")
+_TRAILING_FILLER: Final = re.compile(rf"(?:[\s,]+{any_of(TRAILING_FILLERS)})+$")
 
 
 @dataclass(frozen=True, slots=True)

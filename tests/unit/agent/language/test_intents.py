@@ -4,9 +4,14 @@ import re
 
 import pytest
 
-from agent.language import intents
+from agent.language.intents import catalogue, order_lines, talk, whole_order
 
-TABLES = {name: value for name, value in vars(intents).items() if isinstance(value, tuple)}
+TABLES = {
+    name: value
+    for module in (catalogue, order_lines, talk, whole_order)
+    for name, value in vars(module).items()
+    if isinstance(value, tuple)
+}
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
