@@ -1,7 +1,6 @@
 """`ferroflux calibrate`: from which similarity on the vectors alone may answer, chosen on judged queries."""
 
 import asyncio
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import orjson
@@ -9,23 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.cli.lab.options import (
-    CacheOption,
-    CatalogueOption,
-    FieldsOption,
-    GainOption,
-    JudgedOption,
-    LabRequest,
-    QrelsOption,
-    QueriesOption,
-    RelevantOption,
-    SetOption,
-    SettingsFileOption,
-)
+from deploy.cli.lab.options import FoldsOption, LabRequest, OutOption, dealt_out, hand_over, on_judged_queries
 from deploy.cli.logs import configure_quiet_logging
-from deploy.lab.bench import lay_out
-from schemas.errors import ConfigurationError
-from training.judgments.gains import GainKind
 from training.tuning.calibration import Calibration, Effect, calibrate
 from training.tuning.routes import DENSE_FIRST, MARGIN, SIMILARITY, CodeEffect, observe_routes
 from training.tuning.selection import stratified_folds
@@ -48,44 +32,28 @@ _FRONTIER_SHOWN: Final = 12
 
 
 @app.command(help=_HELP)
+@on_judged_queries
 def command(
-    catalogue: CatalogueOption,
+    request: LabRequest,
     *,
-    judged: JudgedOption = None,
-    queries: QueriesOption = None,
-    qrels: QrelsOption = None,
-    assignments: SetOption = None,
-    settings_file: SettingsFileOption = None,
     allowance: Annotated[float, typer.Option(min=0, help="Points of top-5 that may be lost, of 100.")] = 0.3,
-    folds: Annotated[int, typer.Option(min=2, help="Parts that the queries are dealt out to.")] = 5,
+    folds: FoldsOption = 5,
     sample: Annotated[int, typer.Option(min=10, help="Queries to ask at most.")] = 1000,
-    out: Annotated[Path | None, typer.Option(help="File for the chosen settings.", show_default=False)] = None,
-    fields: FieldsOption = "",
-    gain: GainOption = GainKind.AUTO,
-    relevant_from: RelevantOption = None,
-    cache_dir: CacheOption = None,
+    out: OutOption = None,
 ) -> None:
     """Calibrate the routes on judged queries."""
     configure_quiet_logging()
-    request = LabRequest(
-        catalogue, judged, queries, qrels, assignments or (), settings_file, fields, gain, relevant_from, cache_dir
-    )
     judged_set, settings = request.judged_set(), request.settings()
     show_step = request.steps(Console(stderr=True))
-    with show_step("laying out the catalogue") as progress:
-        bench = lay_out(request.source(), settings.encoder, request.cache(), progress.update)
+    bench = request.bench(settings, show_step)
     with show_step("observing the routes") as progress:
         observed = asyncio.run(observe_routes(bench, judged_set, settings, sample=sample, on_progress=progress.update))
     strata = [score.query.type or score.query.tenant for score in observed.code_run.scores]
-    if len(strata) < folds:
-        raise ConfigurationError(f"{len(strata)} answerable queries cannot be dealt out to {folds} folds")
+    dealt_out(len(strata), folds)
     result = calibrate(observed.dense, stratified_folds(strata, folds, _SEED), allowance / 100)
     _show(Console(), observed.code, result)
     snippet = settings_snippet(_overrides(result), settings, _why(result, judged_set.name, len(strata)))
-    if out is not None:
-        out.write_text(snippet, encoding="utf-8")
-    else:
-        print(snippet)
+    hand_over(snippet, out)
     print(orjson.dumps(_as_json(observed.code, result, len(strata))).decode())
 
 

@@ -10,24 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.cli.lab.options import (
-    CacheOption,
-    CatalogueOption,
-    FieldsOption,
-    GainOption,
-    JudgedOption,
-    LabRequest,
-    QrelsOption,
-    QueriesOption,
-    RelevantOption,
-    SetOption,
-    SettingsFileOption,
-)
+from deploy.cli.lab.options import LabRequest, on_judged_queries
 from deploy.cli.logs import configure_quiet_logging
 from deploy.lab.evaluation import Evaluation, EvaluationPlan
 from training.experiments.experiment import Experiment
 from training.experiments.saved import save_run
-from training.judgments.gains import GainKind
 from training.measures.metrics import MRR, NDCG_10, RECALL_100, TOP_1, TOP_5
 from training.measures.summary import summarise
 from training.reports.content import report_of
@@ -64,14 +51,10 @@ they are made of: the first run over a catalogue takes minutes, later ones secon
 
 
 @app.command(help=_HELP)
+@on_judged_queries
 def evaluate(
-    catalogue: CatalogueOption,
+    request: LabRequest,
     *,
-    judged: JudgedOption = None,
-    queries: QueriesOption = None,
-    qrels: QrelsOption = None,
-    assignments: SetOption = None,
-    settings_file: SettingsFileOption = None,
     baselines: Annotated[
         list[BaselineKind] | None,
         typer.Option(
@@ -94,16 +77,9 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder for report.md, report.html and run.json.", show_default=False, file_okay=False),
     ] = None,
-    fields: FieldsOption = "",
-    gain: GainOption = GainKind.AUTO,
-    relevant_from: RelevantOption = None,
-    cache_dir: CacheOption = None,
 ) -> None:
     """Measure search quality on judged queries."""
     configure_quiet_logging()
-    request = LabRequest(
-        catalogue, judged, queries, qrels, assignments or (), settings_file, fields, gain, relevant_from, cache_dir
-    )
     plan = EvaluationPlan(
         source=request.source(),
         judged=request.judged_set(),

@@ -1,8 +1,10 @@
-"""Options of the lab's commands, said once, and what they name: the bench and the judged set."""
+"""Options of the lab's commands, said once, and what they name: the bench, the judged set, the settings under test."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -12,6 +14,7 @@ import yaml
 from rich.console import Console
 
 from deploy.cli.progress import FractionProgress
+from deploy.lab.bench import lay_out
 from deploy.lab.cache import default_cache_dir
 from deploy.lab.catalogue import CatalogueSource
 from deploy.lab.evaluation import ShowStep
@@ -19,6 +22,7 @@ from schemas.errors import ConfigurationError
 from training.judgments.formats import load_judged, load_trec
 from training.judgments.gains import GainKind
 from training.judgments.judged import JudgedSet
+from training.systems.bench import Bench
 from training.systems.settings import LabSettings, parse_overrides
 
 CatalogueOption = Annotated[
@@ -60,23 +64,26 @@ CacheOption = Annotated[
     ),
 ]
 
+FoldsOption = Annotated[int, typer.Option(min=2, help="Parts that the queries are dealt out to.")]
+OutOption = Annotated[Path | None, typer.Option(help="File for the chosen settings.", show_default=False)]
+
 _NO_OVERRIDES: Final[Mapping[str, Any]] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabRequest:
-    """What the shared options say."""
+    """What the options say that every command on judged queries has. Its fields are those options: see `on_judged_queries`."""
 
-    catalogue: Path
-    judged: Path | None
-    queries: Path | None
-    qrels: Path | None
-    assignments: Sequence[str]
-    settings_file: Path | None
-    fields: str
-    gain: GainKind
-    relevant_from: float | None
-    cache_dir: Path | None
+    catalogue: CatalogueOption
+    judged: JudgedOption = None
+    queries: QueriesOption = None
+    qrels: QrelsOption = None
+    assignments: SetOption = None
+    settings_file: SettingsFileOption = None
+    fields: FieldsOption = ""
+    gain: GainOption = GainKind.AUTO
+    relevant_from: RelevantOption = None
+    cache_dir: CacheOption = None
 
     def judged_set(self) -> JudgedSet:
         """The judged queries.
@@ -92,7 +99,7 @@ class LabRequest:
 
     def overrides(self) -> dict[str, Any]:
         """Settings of the file and of `--set`; the latter win."""
-        return {**_settings_of(self.settings_file), **parse_overrides(self.assignments)}
+        return {**_settings_of(self.settings_file), **parse_overrides(self.assignments or ())}
 
     def settings(self) -> LabSettings:
         """The settings under test."""
@@ -107,10 +114,54 @@ class LabRequest:
         """Where vectors and indexes are kept."""
         return self.cache_dir or default_cache_dir()
 
+    def bench(self, settings: LabSettings, show_step: ShowStep) -> Bench:
+        """The catalogue laid out for these settings, from the cache where it holds it."""
+        with show_step("laying out the catalogue") as progress:
+            return lay_out(self.source(), settings.encoder, self.cache(), progress.update)
+
     @staticmethod
     def steps(console: Console) -> ShowStep:
         """Progress of each step on the console."""
         return lambda what: FractionProgress(console, what)
+
+
+def on_judged_queries(command: Callable[..., None]) -> Callable[..., None]:
+    """A command of a `LabRequest` and options of its own, as typer takes it: with the request's options before its own.
+
+    Typer reads a command's options off its signature, so the signature is put together from both.
+    """
+    shared = inspect.signature(LabRequest, eval_str=True).parameters
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        request = LabRequest(**{name: given.pop(name) for name in shared})
+        command(request, **given)
+
+    parameters = (*shared.values(), *own)
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # how a wrapper tells its signature
+    return run
+
+
+def dealt_out(queries: int, folds: int) -> None:
+    """Refuse more folds than there are queries.
+
+    Raises:
+        ConfigurationError: with both numbers.
+    """
+    if queries < folds:
+        raise ConfigurationError(
+            f"{queries} answerable queries cannot be dealt out to {folds} folds: give more queries, or a lower --folds"
+        )
+
+
+def hand_over(snippet: str, out: Path | None) -> None:
+    """Write the chosen settings to a file, or print them."""
+    if out is None:
+        print(snippet)
+    else:
+        out.write_text(snippet, encoding="utf-8")
 
 
 def _settings_of(path: Path | None) -> Mapping[str, Any]:

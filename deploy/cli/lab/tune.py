@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Final
 
 import orjson
@@ -10,23 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.cli.lab.options import (
-    CacheOption,
-    CatalogueOption,
-    FieldsOption,
-    GainOption,
-    JudgedOption,
-    LabRequest,
-    QrelsOption,
-    QueriesOption,
-    RelevantOption,
-    SetOption,
-    SettingsFileOption,
-)
+from deploy.cli.lab.options import FoldsOption, LabRequest, OutOption, dealt_out, hand_over, on_judged_queries
 from deploy.cli.logs import configure_quiet_logging
-from deploy.lab.bench import lay_out
 from schemas.errors import ConfigurationError
-from training.judgments.gains import GainKind
 from training.measures.metrics import METRICS, Judge
 from training.tuning.snippet import settings_snippet
 from training.tuning.space import configurations, default_space, parse_space
@@ -54,14 +39,10 @@ _SEED: Final = 7
 
 
 @app.command(help=_HELP)
+@on_judged_queries
 def command(
-    catalogue: CatalogueOption,
+    request: LabRequest,
     *,
-    judged: JudgedOption = None,
-    queries: QueriesOption = None,
-    qrels: QrelsOption = None,
-    assignments: SetOption = None,
-    settings_file: SettingsFileOption = None,
     space: Annotated[
         list[str] | None,
         typer.Option(
@@ -69,30 +50,21 @@ def command(
         ),
     ] = None,
     trials: Annotated[int, typer.Option(min=2, help="Configurations to try at most.")] = 150,
-    folds: Annotated[int, typer.Option(min=2, help="Parts that the queries are dealt out to.")] = 5,
+    folds: FoldsOption = 5,
     objective: Annotated[str, typer.Option(help="Metrics whose mean is maximised.")] = _OBJECTIVE,
-    out: Annotated[Path | None, typer.Option(help="File for the chosen settings.", show_default=False)] = None,
-    fields: FieldsOption = "",
-    gain: GainOption = GainKind.AUTO,
-    relevant_from: RelevantOption = None,
-    cache_dir: CacheOption = None,
+    out: OutOption = None,
 ) -> None:
     """Choose fusion settings on judged queries."""
     configure_quiet_logging()
-    request = LabRequest(
-        catalogue, judged, queries, qrels, assignments or (), settings_file, fields, gain, relevant_from, cache_dir
-    )
     metrics = [name.strip() for name in objective.split(",")]
     if unknown := [name for name in metrics if name not in METRICS]:
         raise ConfigurationError(f"--objective: there is no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
     judged_set, settings = request.judged_set(), request.settings()
     answerable = len(judged_set.answerable)
-    if answerable < folds:
-        raise ConfigurationError(f"{answerable} answerable queries cannot be dealt out to {folds} folds")
+    dealt_out(answerable, folds)
     tried = configurations(parse_space(space) if space else default_space(settings), trials, _SEED)
     show_step = request.steps(Console(stderr=True))
-    with show_step("laying out the catalogue") as progress:
-        bench = lay_out(request.source(), settings.encoder, request.cache(), progress.update)
+    bench = request.bench(settings, show_step)
     with show_step("tuning") as progress:
         result = asyncio.run(
             tune(bench, Judge(judged_set), settings, tried, objective=metrics, folds=folds, on_progress=progress.update)
@@ -100,10 +72,7 @@ def command(
     bench.encoder.flush()
     _show(Console(), result)
     snippet = settings_snippet(result.chosen, settings, _why(result, judged_set.name, answerable, folds))
-    if out is not None:
-        out.write_text(snippet, encoding="utf-8")
-    else:
-        print(snippet)
+    hand_over(snippet, out)
     print(orjson.dumps(_as_json(result)).decode())
 
 
