@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -31,12 +31,13 @@ from deploy.embedded.narrator import Narrator
 from deploy.embedded.operations.http import operations_router
 from deploy.embedded.operations.operations import EmbeddedOperations
 from deploy.embedded.publishing import PacedPublisher
+from deploy.embedded.recovery.plan import Found
 from deploy.embedded.recovery.reconcile import reconcile
 from deploy.embedded.recovery.replay import replay
 from deploy.embedded.server import EmbeddedServer
 from deploy.embedded.settings import EmbeddedOptions, EmbeddedSettings
 from deploy.embedded.storage.endpoint import Endpoint
-from deploy.embedded.storage.ownership import Ownership, PreviousStop
+from deploy.embedded.storage.ownership import Ownership
 from indexer.bootstrap import build_indexer
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal.sqlite import SqliteChangeJournal
@@ -100,6 +101,7 @@ class EmbeddedSystem:
     _thread: LoopThread = field(init=False)
     _changes: LogEnds = field(init=False)
     _documents: LogEnds = field(init=False)
+    _found: Found = field(init=False)
 
     @property
     def url(self) -> str:
@@ -179,6 +181,10 @@ class EmbeddedSystem:
                 self.options.directory.dead_letters, self.settings.kafka.topics.dead_letters, clock=SystemClock()
             )
             self._stack.push_async_callback(self.dead_letters.close)
+            self._found = Found(self.ownership.previous, vectors_are_new=self.options.directory.vectors_are_absent)
+            if self._found.watermarks_are_void:
+                # Before there is a vector index: a start that is killed from here on leaves all of the journal pending.
+                await self.journal.forget_applied()
             self.vectors = await EdgeIndex.open(self.settings.vectors)
             self._stack.push_async_callback(self.vectors.close)
             await self.vectors.prepare(self.encoder.revision)
@@ -191,6 +197,7 @@ class EmbeddedSystem:
         self._changes = await self._ends(self.settings.kafka.topics.consumed)
         writer = await asyncio.to_thread(open_writer, self.settings.text)
         self._stack.push_async_callback(asyncio.to_thread, writer.close)
+        self._found = replace(self._found, replica_is_new=writer.checkpoint() is None)
         self.reader = open_reader(self.settings.text)
         self.tailer = ReplicaTailer(
             WatchedWriter(writer, topic, self.progress),
@@ -249,16 +256,12 @@ class EmbeddedSystem:
         self._stack.push_async_callback(self._thread.call, self.indexer.stop)
 
     async def _recover(self) -> None:
-        previous = self.ownership.previous
-        pending = (await self.journal.size()).pending
-        if previous is not PreviousStop.CLEAN or pending:
+        if (await self.journal.size()).pending:
             with self.narrator.step("applying the journal") as step:
-                replayed = await self._thread.call(
-                    lambda: replay(self.journal, self.indexer.pipeline, previous, step.progress)
-                )
+                replayed = await self._thread.call(lambda: replay(self.journal, self.indexer.pipeline, step.progress))
                 await self._documents.reached(self.progress, Stage.READABLE)
                 step.note(f"{replayed.records:,} changes")
-        if previous is not PreviousStop.CLEAN:
+        if self._found.stores_may_differ:
             with self.narrator.step("comparing the stores") as step:
                 await asyncio.to_thread(self.reader.refresh)
                 found = await self._thread.call(lambda: reconcile(self.vectors, self.reader, self.indexer.pipeline))

@@ -88,6 +88,10 @@ class SqliteChangeJournal:
         async for slice_ in self._pages(_PENDING, (), page):
             yield slice_
 
+    async def forget_applied(self) -> None:
+        """Take every record for not applied, durably: the store that the watermarks speak of is gone, or may be."""
+        await self._run(self._forget_applied)
+
     async def size(self) -> JournalSize:
         """Count records and bytes."""
         return await self._run(self._size)
@@ -135,6 +139,10 @@ class SqliteChangeJournal:
                 " DO UPDATE SET next_offset = max(next_offset, excluded.next_offset)",
                 [(log, topic, partition, offset) for (topic, partition), offset in next_offsets.items()],
             )
+
+    def _forget_applied(self) -> None:
+        with self._transaction(durable=True):
+            self._connection.execute("DELETE FROM watermarks")
 
     def _log_row(self, log_id: LogId) -> int:
         # Called before the transaction begins: were the name to be rolled back with it, the remembered id would lie.

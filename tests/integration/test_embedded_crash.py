@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import sys
 import threading
 import time
@@ -206,6 +207,26 @@ def _face(key: SkuKey, state: ItemState) -> tuple[Any, ...] | None:
 
 def _shown(item: dict[str, Any] | None) -> tuple[Any, ...] | None:
     return None if item is None else (item["title"], item.get("price"), item.get("stock"))
+
+
+@pytest.mark.parametrize(("lost", "emptied"), [("text", False), ("vectors", True)])
+def test_a_store_that_was_lost_between_two_starts_is_whole_before_the_system_is_ready(
+    installation: Installation, lost: str, emptied: bool
+) -> None:
+    installation.start()
+    events = [event(f"L-{n}", "item", 1, {"title": f"Llave inglesa {n} pulgadas"}) for n in range(1, 31)]
+    events += [event("L-1", "item", 2, None), event("L-2", "price", 2, {"price": 7.5})]
+    assert installation.post(events, wait="indexed").status_code == 200
+    installation.process.stop(timeout=90)
+    assert not (installation.data / "running.json").exists()
+    shutil.rmtree(installation.data / lost)
+    if emptied:
+        (installation.data / lost).mkdir()
+
+    installation.start()
+    found = installation.client.get("/v1/search", params={"tenant": TENANT, "q": "llave inglesa 2 pulgadas"}).json()
+    assert found["hits"][0]["item"]["sku"] == "L-2"
+    assert_equals_oracle(installation, events, [])
 
 
 def test_a_second_up_over_the_same_folder_is_refused_with_a_sentence(installation: Installation) -> None:

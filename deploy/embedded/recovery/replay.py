@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from deploy.embedded.storage.ownership import PreviousStop
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.pipeline import Pipeline
 from indexer.records import next_offsets
@@ -25,24 +24,14 @@ class Replayed:
     dead_letters: int
 
 
-async def replay(
-    journal: SqliteChangeJournal,
-    pipeline: Pipeline,
-    previous: PreviousStop,
-    on_progress: Callable[[int, int], None],
-) -> Replayed:
-    """Apply what the last run may not have; returns how much that was. `on_progress` gets records done and in all.
+async def replay(journal: SqliteChangeJournal, pipeline: Pipeline, on_progress: Callable[[int, int], None]) -> Replayed:
+    """Apply what lies beyond the watermarks; returns how much that was. `on_progress` gets records done and in all.
 
-    After a stop of the process that is everything beyond the watermarks. After the machine went down, a watermark may
-    have reached the disk before the writes that it speaks of, so everything is applied again; what was applied before
-    changes nothing and costs no inference.
+    What was applied before changes nothing and costs no inference. A stop in the middle is gone on from.
     """
-    size = await journal.size()
-    everything = previous is PreviousStop.MACHINE_DOWN
-    total = size.records if everything else size.pending
+    total = (await journal.size()).pending
     done = dead_letters = 0
-    slices = journal.read() if everything else journal.unapplied()
-    async for slice_ in slices:
+    async for slice_ in journal.unapplied():
         for attempt in range(_ATTEMPTS):
             try:
                 report = await pipeline.process(slice_.records)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.embedded.recovery.plan import Found
 from deploy.embedded.recovery.reconcile import reconcile
 from deploy.embedded.recovery.replay import replay
 from deploy.embedded.storage.ownership import PreviousStop
@@ -103,13 +104,11 @@ async def test_after_a_kill_only_what_lies_beyond_the_watermark_is_applied(journ
     topic = records_of(HISTORY)[0].topic
     await journal.mark_applied(LOG, {(topic, 0): 4})
     seen: list[tuple[int, int]] = []
-    replayed = await replay(
-        journal, stores.pipeline, PreviousStop.KILLED, lambda done, total: seen.append((done, total))
-    )
+    replayed = await replay(journal, stores.pipeline, lambda done, total: seen.append((done, total)))
     assert (replayed.records, seen[-1]) == (2, (2, 2))
     stores.tail()
     await stores.agree_on(HISTORY)
-    assert (await replay(journal, stores.pipeline, PreviousStop.KILLED, ignore)).records == 0
+    assert (await replay(journal, stores.pipeline, ignore)).records == 0
 
 
 async def test_after_a_power_cut_a_vector_index_that_lost_everything_catches_up_and_passes_the_replica(
@@ -124,12 +123,49 @@ async def test_after_a_power_cut_a_vector_index_that_lost_everything_catches_up_
 
     after = Stores()
     after.tail(list(before.reader.fetch({one.key for one in HISTORY}).values()))
-    assert (await replay(journal, after.pipeline, PreviousStop.MACHINE_DOWN, ignore)).records == len(HISTORY)
+    await journal.forget_applied()
+    assert (await replay(journal, after.pipeline, ignore)).records == len(HISTORY)
     after.tail()  # lower revisions than the replica's: refused
     found = await reconcile(after.index, after.reader, after.pipeline)
     assert found.raised > 0
     after.tail()
     await after.agree_on(HISTORY)
+
+
+async def test_a_recovery_from_a_power_cut_that_is_killed_is_gone_on_from(journal: SqliteChangeJournal) -> None:
+    """The second start finds a process that was killed, and may not take the watermarks of before the cut at their word."""
+    await journal.append(LOG, records_of(HISTORY))
+    await journal.mark_applied(LOG, {(records_of(HISTORY)[0].topic, 0): len(HISTORY)})
+
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_: int) -> None:
+        raise KilledError
+
+    after = Stores()
+    assert Found(PreviousStop.MACHINE_DOWN).watermarks_are_void
+    await journal.forget_applied()
+    with pytest.raises(KilledError):
+        await replay(journal, after.pipeline, killed)
+    assert not Found(PreviousStop.KILLED).watermarks_are_void
+    await replay(journal, after.pipeline, ignore)
+    after.tail()
+    await after.agree_on(HISTORY)
+
+
+@pytest.mark.parametrize(
+    ("found", "void", "compare"),
+    [
+        (Found(PreviousStop.CLEAN), False, False),
+        (Found(PreviousStop.KILLED), False, True),
+        (Found(PreviousStop.MACHINE_DOWN), True, True),
+        (Found(PreviousStop.CLEAN, replica_is_new=True), False, True),
+        (Found(PreviousStop.CLEAN, vectors_are_new=True), True, True),
+    ],
+)
+def test_what_a_start_repairs_follows_from_what_it_finds(found: Found, void: bool, compare: bool) -> None:
+    assert (found.watermarks_are_void, found.stores_may_differ) == (void, compare)
 
 
 async def test_a_product_that_only_the_replica_knows_is_counted() -> None:
@@ -155,5 +191,5 @@ async def test_a_log_that_is_away_for_a_moment_does_not_end_the_recovery(
     monkeypatch.setattr("deploy.embedded.recovery.replay._PAUSE_S", 0.0)
     topic = FlakyLog()
     await journal.append(LOG, records_of(HISTORY))
-    await replay(journal, make_pipeline(MemoryIndex(), publisher=topic), PreviousStop.KILLED, ignore)
+    await replay(journal, make_pipeline(MemoryIndex(), publisher=topic), ignore)
     assert set(topic.compacted()) == {SkuKey(one.key.tenant, one.key.sku) for one in HISTORY}

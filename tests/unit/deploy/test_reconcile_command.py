@@ -60,7 +60,7 @@ class Installation:
         """What the next start's replay makes of the vector index."""
         journal = SqliteChangeJournal.open(self.directory.journal)
         index = await EdgeIndex.open(self.vectors)
-        await replay(journal, make_pipeline(index), PreviousStop.KILLED, lambda *_: None)
+        await replay(journal, make_pipeline(index), lambda *_: None)
         held = {str(key): payload.state async for page in index.scan() for key, payload in page.items()}
         await index.close()
         await journal.close()

@@ -1,0 +1,39 @@
+"""What a start has to repair, decided from what it finds on disk. Pure.
+
+Three things are on disk: the journal, which decides what happened, and the two stores, which can be behind it. A store
+whose folder was deleted (by hand, by a clean-up, with a replaced disk) is behind by everything, however orderly the
+stop was, and nothing but its emptiness says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploy.embedded.storage.ownership import PreviousStop
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a start finds: how the last owner ended, and which stores are made anew.
+
+    `vectors_are_new`: the vector index's folder is absent or empty. `replica_is_new`: the text replica has no checkpoint,
+    so it has never committed anything.
+    """
+
+    previous: PreviousStop
+    vectors_are_new: bool = False
+    replica_is_new: bool = False
+
+    @property
+    def watermarks_are_void(self) -> bool:
+        """Whether the journal's watermarks speak of writes that are gone, or may be, so that all of it is applied again.
+
+        They are gone with the vector index; and a machine that went down may have kept a watermark on disk without the
+        writes that it speaks of.
+        """
+        return self.vectors_are_new or self.previous is PreviousStop.MACHINE_DOWN
+
+    @property
+    def stores_may_differ(self) -> bool:
+        """Whether every product has to be compared between the stores, for the topic that connected them is gone."""
+        return self.previous is not PreviousStop.CLEAN or self.vectors_are_new or self.replica_is_new
