@@ -25,6 +25,30 @@ class Guards:
     """The replica's position is committed with its data."""
     replica_revision: bool = True
     """The replica drops a document that is older than the one it holds."""
+    give_back: bool = True
+    """What is left of a bulk load's poll is read again where it could not be worked on."""
+    lane_epoch: bool = True
+    """Pieces of a bulk load that were polled before a revocation are left alone after it."""
+    diverted_first: bool = True
+    """A snapshot read is in the bulk topic before the batch that brought it is committed."""
+    collect_guard: bool = True
+    """A tombstone is removed only where it is still dead, at the revision that was listed."""
+    replay_window: bool = True
+    """A tombstone stays while the change log could still bring an older row."""
+    journal: bool = True
+    """Embedded: a batch is on disk before it is worked on and its producer answered."""
+    watermark_last: bool = True
+    """Embedded: a record counts as applied only when it is."""
+    void_watermarks: bool = True
+    """Embedded: watermarks are not believed after a power cut, or without the vector index that they speak of."""
+    voided_durably: bool = True
+    """Embedded: and that is written down, for a start that is killed in the middle of its repair."""
+    compare: bool = True
+    """Embedded: the stores are compared after a stop that was not clean, or where one of them is new."""
+    raised: bool = True
+    """Embedded: a product that fell behind its document is lifted above it."""
+    drained: bool = True
+    """Embedded: a stop is clean only when everything that was taken is in both stores."""
 
     def without(self, *names: str) -> "Guards":
         return replace(self, **dict.fromkeys(names, False))

@@ -9,7 +9,8 @@ from functools import partial
 import structlog
 
 from tests.sim.guards import Guards
-from tests.sim.schedule import Outcome, run_schedule
+from tests.sim.outcome import Outcome
+from tests.sim.schedule import run_schedule
 
 
 def run_many(seeds: Sequence[int], guards: Guards, jobs: int) -> list[Outcome]:

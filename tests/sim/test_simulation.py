@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from tests.sim.guards import Guards
-from tests.sim.schedule import run_schedule
+from tests.sim.schedule import of_embedded, run_schedule
 
 SCHEDULES = 320
 CHUNKS = 8
@@ -27,8 +27,9 @@ def test_whatever_fails_store_topic_and_replicas_end_as_the_merge_of_all_events(
         assert not outcome.failures, f"make test-sim SEED={seed}\n{outcome.report()}"
 
 
-def test_a_seed_is_one_run() -> None:
-    assert run_schedule(11).trace == run_schedule(11).trace
+@pytest.mark.parametrize("seed", [11, 13])
+def test_a_seed_is_one_run(seed: int) -> None:
+    assert run_schedule(seed).trace == run_schedule(seed).trace
 
 
 @pytest.mark.parametrize(
@@ -39,14 +40,41 @@ def test_a_seed_is_one_run() -> None:
         (["tombstone"], 100),
         (["version"], 100),
         (["publish_lock"], 100),
-        (["checkpoint"], 200),
+        (["checkpoint"], 400),
         (["replica_revision"], 200),
         (["verifier"], 400),
-        (["fence", "verifier"], 100),
+        (["fence", "verifier"], 200),
+        (["give_back"], 300),
+        (["lane_epoch"], 100),
+        (["diverted_first"], 100),
+        (["collect_guard"], 400),
+        (["replay_window"], 100),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )
 def test_the_harness_finds_what_a_removed_guard_lets_through(removed: list[str], within: int) -> None:
+    assert_found(removed, [seed for seed in range(within) if not of_embedded(seed)])
+
+
+@pytest.mark.parametrize(
+    ("removed", "within"),
+    [
+        ("journal", 100),
+        ("watermark_last", 400),
+        ("void_watermarks", 100),
+        ("voided_durably", 200),
+        ("compare", 200),
+        ("raised", 400),
+        ("drained", 800),
+    ],
+)
+def test_the_harness_finds_what_the_embedded_system_lacks_without_a_guard(removed: str, within: int) -> None:
+    assert_found([removed], [seed for seed in range(within) if of_embedded(seed)])
+
+
+def assert_found(removed: list[str], seeds: list[int]) -> None:
     guards = Guards().without(*removed)
-    found = next((seed for seed in range(within) if run_schedule(seed, guards).failures), None)
-    assert found is not None, f"{within} schedules without {removed} and not one failure: the harness is blind to it"
+    found = next((seed for seed in seeds if run_schedule(seed, guards).failures), None)
+    assert found is not None, (
+        f"{len(seeds)} schedules without {removed} and not one failure: the harness is blind to it"
+    )

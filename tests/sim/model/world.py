@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from tests.sim.guards import Guards
-from tests.sim.loop import SimLoop
+from tests.sim.model.loop import SimLoop
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Process:
         # In order of their start: a set's order is that of addresses, and would differ from run to run.
         self._tasks: dict[asyncio.Task[Any], None] = {}
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks[task] = None
         task.add_done_callback(self._ended)
@@ -89,6 +89,15 @@ class Process:
             self._thawed_at = max(self._thawed_at, self.world.now + stop.seconds)
         while self.world.now < self._thawed_at:  # noqa: ASYNC110 - time passes only by sleeping here
             await asyncio.sleep(self._thawed_at - self.world.now + 1e-6)
+
+    def meet(self, stops: Mapping[int, Stop]) -> None:
+        """A further fate, from now on."""
+        self._stops |= {self.points + at: stop for at, stop in stops.items()}
+
+    @property
+    def busy(self) -> bool:
+        """Whether any work of it goes on."""
+        return bool(self._tasks)
 
     def thaw(self) -> None:
         self._thawed_at = min(self._thawed_at, self.world.now)

@@ -1,81 +1,21 @@
-"""The model of Kafka: partitioned topics, consumer groups with generations, and clients that can be stopped or lose answers."""
+"""The model of consumer groups: a coordinator with generations and committed offsets, and a member's side of it."""
 
 import asyncio
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+from aiokafka import TopicPartition as KafkaPartition
 
 from indexer.ports import LeaseLostError
 from indexer.records import InboundRecord, TopicPartition
 from schemas.errors import LogUnavailableError
-from tests.sim.world import Fault, Process, World
+from tests.sim.model.broker import Broker
+from tests.sim.model.world import Process, World
 
-CHANGES, DOCUMENTS, DEAD_LETTERS = "changes", "documents", "dead letters"
-
-SESSION_S = 1.5
-REBALANCE_S = 2.0
-HEARTBEAT_S = 0.4
-
-
-@dataclass(slots=True)
-class Broker:
-    """Topics whose partitions are lists of records; the lists survive everything."""
-
-    world: World
-    partitions: Mapping[str, int]
-    logs: dict[TopicPartition, list[InboundRecord]] = field(default_factory=dict)
-    _waiting: dict[asyncio.Future[None], None] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.logs = {(topic, number): [] for topic, count in self.partitions.items() for number in range(count)}
-
-    def append(
-        self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None
-    ) -> TopicPartition:
-        number = zlib.crc32(key or b"") % self.partitions[topic] if partition is None else partition
-        rows = self.logs[topic, number]
-        rows.append(InboundRecord(topic, number, len(rows), self.world.now_us() // 1000, key, value))
-        waiting, self._waiting = self._waiting, {}
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
-        return topic, number
-
-    async def appended(self, timeout_s: float) -> None:
-        """Wait until something is appended anywhere, or for a while."""
-        future: asyncio.Future[None] = self.world.loop.create_future()
-        self._waiting[future] = None
-        timer = self.world.loop.call_later(timeout_s, lambda: future.done() or future.set_result(None))
-        try:
-            await future
-        finally:
-            timer.cancel()
-            self._waiting.pop(future, None)
-
-    def ends(self, topic: str) -> dict[TopicPartition, int]:
-        return {place: len(rows) for place, rows in self.logs.items() if place[0] == topic}
-
-
-class Sender:
-    """A producer: records of one partition arrive together and in order; a failed call may have appended some, or may yet."""
-
-    def __init__(self, broker: Broker, process: Process) -> None:
-        self._broker = broker
-        self._process = process
-
-    async def send(self, topic: str, records: Sequence[tuple[bytes | None, bytes | None, str]]) -> None:
-        """Append (key, value, what to say in the trace)."""
-        world = self._broker.world
-
-        def effect(fault: Fault | None) -> None:
-            count = world.rng.randrange(len(records) + 1) if fault is Fault.HALF else len(records)
-            for key, value, said in records[:count]:
-                self._broker.append(topic, key, value)
-                world.note("log", topic, "took", self._process.name, said)
-
-        faults = (Fault.REQUEST_LOST, Fault.ANSWER_LOST, Fault.LATE, Fault.HALF)
-        await world.call(self._process, effect, kinds=faults, error=LogUnavailableError)
+SESSION_S: Final = 1.5
+REBALANCE_S: Final = 2.0
+HEARTBEAT_S: Final = 0.4
 
 
 @dataclass(slots=True)
@@ -84,7 +24,7 @@ class Group:
 
     world: World
     broker: Broker
-    topic: str
+    topics: tuple[str, ...]
     generation: int = 0
     committed: dict[TopicPartition, int] = field(default_factory=dict)
     assignment: dict[str, frozenset[TopicPartition]] = field(default_factory=dict)
@@ -119,7 +59,7 @@ class Group:
         if member not in self._seen or generation != self.generation:
             return False
         self.committed.update(offsets)
-        self.world.note("group", self.topic, "committed", member, {place[1]: at for place, at in offsets.items()})
+        self.world.note("group", "committed", member, {_short(place): at for place, at in offsets.items()})
         return True
 
     def leave(self, member: str) -> None:
@@ -127,7 +67,7 @@ class Group:
 
     def _evict(self, member: str) -> None:
         self._seen.pop(member, None)
-        self.world.note("group", self.topic, "put out", member)
+        self.world.note("group", "put out", member, "of", *self.topics)
         if self._deadline is None:
             self._deadline = self.world.loop.call_later(REBALANCE_S, self._complete)
 
@@ -137,12 +77,12 @@ class Group:
         joining, self._joining = self._joining, {}
         self.generation += 1
         members = sorted(joining)
-        places = sorted(self.broker.ends(self.topic))
+        places = sorted(self.broker.ends(*self.topics))
         self.world.rng.shuffle(places)
         self.assignment = {m: frozenset(places[i :: len(members)]) for i, m in enumerate(members)}
         for member in members:
             self._seen[member] = self.world.now
-            self.world.note("group", self.topic, "gave", member, sorted(place[1] for place in self.assignment[member]))
+            self.world.note("group", "gave", member, sorted(map(_short, self.assignment[member])))
             if not joining[member].done():
                 joining[member].set_result(None)
 
@@ -167,16 +107,18 @@ class GroupClient:
                 await self._rejoin()
             await asyncio.sleep(HEARTBEAT_S * self.group.world.rng.uniform(0.5, 1.0))
 
-    def fetch(self, most: int, limit: Callable[[], int] | None = None) -> list[InboundRecord]:
-        """What the partitions hold beyond the positions, which move on; partitions are mixed at random."""
+    def fetch(
+        self, most: int, limit: Callable[[], int] | None = None, topics: Collection[str] | None = None
+    ) -> list[InboundRecord]:
+        """What the partitions (of some topics) hold beyond the positions, which move on; partitions are mixed at random."""
         rng, records = self.group.world.rng, []
-        places = list(self.positions)
+        places = [place for place in self.positions if topics is None or place[0] in topics]
         rng.shuffle(places)
         for place in places:
             rows = self.group.broker.logs[place]
-            at = self.positions[place]
-            if not self.group.world.calm and at and rng.random() < 0.02:
-                at = rng.randrange(at)  # delivered twice
+            at, begin = self.positions[place], self.group.broker.begins[place]
+            if not self.group.world.calm and at > begin and rng.random() < 0.02:
+                at = rng.randrange(begin, at)  # delivered twice
             taken = rows[at : at + rng.randint(1, most)]
             self.positions[place] = at + len(taken)
             records += taken
@@ -219,6 +161,8 @@ class GroupClient:
 
 
 def _places(places: Iterable[TopicPartition]) -> set[Any]:
-    from aiokafka import TopicPartition as KafkaPartition  # noqa: PLC0415 - only the real listener wants its type
-
     return {KafkaPartition(topic, number) for topic, number in places}
+
+
+def _short(place: TopicPartition) -> str:
+    return f"{place[0]}/{place[1]}"

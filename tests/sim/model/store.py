@@ -1,17 +1,17 @@
-"""The model of a Qdrant collection, and of this project's client to it: guarded writes, a token, and a read-back.
+"""The model of a Qdrant collection, and of this project's client to it: guarded writes and removals, a token, a read-back.
 
 The server applies a request point by point, each only at its guard's revision, and answers "done" whatever happened.
 The client does what `QdrantIndex` does (decision 0009): it draws a token for each write, tries again with the same token,
 and takes for applied only what carries its token afterwards.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retrieval.vectors.port import PointPayload, PointWrite
 from schemas.errors import StoreUnavailableError
 from schemas.identity import SkuKey
-from tests.sim.world import Fault, Process, World
+from tests.sim.model.world import Fault, Process, World
 
 _WRITE_FAULTS = (*Fault,)
 _TRIES = 3
@@ -22,6 +22,7 @@ class Point:
     payload: PointPayload
     token: str
     text_hash_of_vector: str
+    written_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -30,6 +31,10 @@ class ModelStore:
 
     world: World
     points: dict[SkuKey, Point] = field(default_factory=dict)
+    log_began_at: float = 0.0
+    """Simulated time of the oldest record that the change log keeps: what was deleted since then may not be collected."""
+    collected_at: dict[SkuKey, float] = field(default_factory=dict)
+    """When a product's tombstone was last removed."""
 
     def apply(self, process: str, writes: Sequence[PointWrite], token: str, fault: Fault | None) -> None:
         if fault is Fault.LIE:
@@ -51,7 +56,7 @@ class ModelStore:
                 self.points.pop(write.key, None)
                 continue
             vector = write.payload.text_hash if write.vectors else held.text_hash_of_vector if held else ""
-            self.points[write.key] = Point(write.payload, token, vector)
+            self.points[write.key] = Point(write.payload, token, vector, self.world.now)
             self.world.note(
                 "store",
                 "took",
@@ -61,9 +66,31 @@ class ModelStore:
                 "alive" if write.payload.alive else "dead",
             )
 
+    def remove(self, process: str, tombstones: Mapping[SkuKey, int], fault: Fault | None) -> None:
+        """Delete points that are dead and at these revisions; whatever else a missing guard lets through is a violation."""
+        if fault is Fault.LIE:
+            return
+        keys = list(tombstones)
+        count = self.world.rng.randrange(len(keys) + 1) if fault in (Fault.HALF, Fault.HALF_LIE) else len(keys)
+        for key in keys[:count]:
+            held = self.points.get(key)
+            if held is None:
+                continue
+            still = not held.payload.alive and held.payload.rev == tombstones[key]
+            if self.world.guards.collect_guard and not still:
+                self.world.note("store", "kept", key.sku, _short(held.payload.rev), "from", process)
+                continue
+            if held.payload.alive:
+                self.world.violate(f"gc removed {key}, which had come to life again")
+            if held.written_at >= self.log_began_at:
+                self.world.violate(f"gc removed the tombstone of {key} within the reach of a replay")
+            del self.points[key]
+            self.collected_at[key] = self.world.now
+            self.world.note("store", "forgot", process, key.sku, _short(held.payload.rev))
+
 
 class SimIndex:
-    """The port `VectorIndex`, as far as indexer and verifier use it, for one process."""
+    """The port `VectorIndex`, as far as the processes use it, for one process."""
 
     def __init__(self, store: ModelStore, process: Process) -> None:
         self._store = store
@@ -95,6 +122,26 @@ class SimIndex:
             return frozenset()
         held = await self._get([write.key for write in writes])
         return frozenset(write.key for write in writes if write.key not in held or held[write.key].token != token)
+
+    async def collect(self, tombstones: Mapping[SkuKey, int]) -> frozenset[SkuKey]:
+        for attempt in range(_TRIES):
+            try:
+                await self._store.world.call(
+                    self._process,
+                    lambda fault: self._store.remove(self._process.name, tombstones, fault),
+                    kinds=_WRITE_FAULTS,
+                    error=StoreUnavailableError,
+                )
+                break
+            except StoreUnavailableError:
+                if attempt == _TRIES - 1:
+                    raise
+        return frozenset(await self._get(list(tombstones)))
+
+    async def scan(self, *, page: int = 1000) -> AsyncIterator[Mapping[SkuKey, PointPayload]]:
+        keys = sorted(self._store.points)
+        for start in range(0, len(keys), page):
+            yield await self.read(keys[start : start + page])
 
     async def _get(self, keys: Collection[SkuKey]) -> Mapping[SkuKey, Point]:
         points = self._store.points

@@ -1,0 +1,253 @@
+"""An indexer process, put together from the production classes: consumer, lanes, diversion, runner with pipeline, verifier."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from indexer.kafka.consumer import RevocationListener
+from indexer.kafka.diversion import SnapshotDiversion
+from indexer.kafka.publisher import OutboundRecord
+from indexer.lanes import Lanes, SliceLength
+from indexer.pipeline import Pipeline, PipelineLimits
+from indexer.publish_lock import PublishLock
+from indexer.records import DeadLetter, InboundRecord, TopicPartition
+from indexer.runner import BackoffPolicy, BatchRunner
+from indexer.service.metrics import IndexerMetrics
+from indexer.service.progress import Progress
+from indexer.verification.feed import FedRecord
+from indexer.verification.verifier import DocumentVerifier
+from retrieval.encoders.port import Matrix
+from schemas.building import build_document
+from schemas.documents import SearchDocument
+from schemas.errors import LogUnavailableError
+from schemas.events.parser import EventParser
+from schemas.identity import SkuKey
+from tests.sim.cluster.removed import ByArrival, NoLock, nothing_moved
+from tests.sim.model.broker import BULK, CHANGES, DEAD_LETTERS, DOCUMENTS, Broker, Sender
+from tests.sim.model.groups import Group, GroupClient
+from tests.sim.model.store import ModelStore, SimIndex
+from tests.sim.model.world import Process
+
+MODEL: Final = "model-1"
+METRICS: Final = IndexerMetrics(CollectorRegistry())
+BACKOFF: Final = BackoffPolicy(base_s=0.05, cap_s=0.4)
+_SETTLE_S: Final = 0.5
+
+
+class SimEncoder:
+    """Takes time, and may be stopped meanwhile; what it computes is of no interest here."""
+
+    model = MODEL
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def encode(self, texts: Sequence[str]) -> Matrix:
+        await asyncio.sleep(self._process.world.latency())
+        await self._process.point()
+        return np.zeros((len(texts), 2), dtype=np.float32)
+
+
+class SimTopics:
+    """A process's way to the topics: the ports `DocumentPublisher`, `DocumentRemover`, `DeadLetterSink`, and `LogWriter`."""
+
+    def __init__(self, broker: Broker, process: Process) -> None:
+        self._sender = Sender(broker, process)
+        self._process = process
+
+    async def publish(self, documents: Sequence[SearchDocument]) -> None:
+        await self._sender.send(
+            DOCUMENTS,
+            [
+                (d.key.kafka_key, d.to_bytes(), f"{d.sku} r{d.rev % 10**9}{' dead' if d.deleted else ''}")
+                for d in documents
+            ],
+        )
+
+    async def remove(self, keys: Sequence[SkuKey]) -> None:
+        await self._sender.send(DOCUMENTS, [(key.kafka_key, None, f"{key.sku} null") for key in keys])
+
+    async def send(self, letters: Sequence[DeadLetter]) -> None:
+        await self._sender.send(
+            DEAD_LETTERS, [(b"", letter.record.coordinates.encode(), "letter") for letter in letters]
+        )
+
+    async def append(self, topic: str, records: Sequence[OutboundRecord]) -> None:
+        rows = [(record.key, record.value, "diverted") for record in records]
+        if self._process.world.guards.diverted_first:
+            await self._sender.send(topic, rows)
+        else:
+            self._process.spawn(self._unheard(topic, rows))
+
+    async def _unheard(self, topic: str, rows: Sequence[tuple[bytes | None, bytes | None, str]]) -> None:
+        """A send whose end nobody waits for, out of a producer's buffer that goes down with its process."""
+        await asyncio.sleep(self._process.world.rng.uniform(0, 0.5))
+        await self._process.point()
+        with suppress(LogUnavailableError):
+            await self._sender.send(topic, rows)
+
+
+def build_pipeline(process: Process, index: Any, topics: Any, rng: random.Random) -> Pipeline:
+    """The production pipeline of one process on these ports."""
+    guards = process.world.guards
+    pipeline = Pipeline(
+        parser=EventParser() if guards.version else ByArrival(),
+        index=index,
+        publisher=topics,
+        dead_letters=topics,
+        encoder=SimEncoder(process),
+        compose=build_document,
+        clock=process.world,
+        rng=rng,
+        limits=PipelineLimits(embed_chunk=2, plan_slice=4),
+    )
+    if not guards.fence:
+        pipeline._documents._moved = nothing_moved  # type: ignore[method-assign] # the guard is taken away
+    return pipeline
+
+
+class IndexerProcess:
+    """A consumer, lanes, a runner with its pipeline, and a verifier, as `build_indexer` puts them together."""
+
+    def __init__(
+        self, process: Process, *, store: ModelStore, broker: Broker, changes: Group, documents: Group
+    ) -> None:
+        world = process.world
+        self.process = process
+        self._broker = broker
+        self._lock = PublishLock() if world.guards.publish_lock else NoLock()
+        progress = Progress()
+        # `forget` is called as the last step of a revocation: from then on this process has given its partitions up.
+        listener = RevocationListener(self._lock, progress, grace_s=0.8, forget=self._gave_up)
+        self._given_up = 0
+        self._polled_at: dict[tuple[str, int, int], int] = {}
+        self._batch_polled_at: int | None = None
+        self._client = GroupClient(changes, process, listener)
+        index, topics = SimIndex(store, process), SimTopics(broker, process)
+        rng = random.Random(world.rng.getrandbits(32))
+        live = build_pipeline(process, _Watched(index, self._entitled), _Watched(topics, self._entitled), rng)
+        self._runner = BatchRunner(
+            pipeline=live, control=self._client, lock=self._lock, progress=progress, metrics=METRICS, clock=world, rng=rng,
+            backoff=BACKOFF, divert=SnapshotDiversion(topics, BULK) if world.rng.random() < 0.8 else None,  # type: ignore[arg-type] # only what it calls
+        )  # fmt: skip
+        self._lanes = Lanes(
+            self._run, self, bulk_topic=BULK, live_turns=2, slice_length=SliceLength(0.05, 6, records=2),
+            monotonic=world.monotonic,
+        )  # fmt: skip
+        self.feed = SimFeed(GroupClient(documents, process), broker, process)
+        self.verifier = DocumentVerifier(
+            lambda: self.feed, index, build_pipeline(process, index, topics, rng).republish,  # type: ignore[arg-type] # only what it calls
+            metrics=METRICS, clock=world, rng=rng, settle_s=_SETTLE_S, backoff=BACKOFF,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        self.process.spawn(self._client.heartbeats())
+        self.process.spawn(self._consume())
+        if self.process.world.guards.verifier:
+            self.process.spawn(self.feed.client.heartbeats())
+            self.process.spawn(self.verifier.run())
+
+    @property
+    def epoch(self) -> int:
+        """The port `LaneControl`, with `poll_live` and `rewind`."""
+        return self._lock.epoch if self.process.world.guards.lane_epoch else 0
+
+    async def poll_live(self) -> Sequence[InboundRecord]:
+        world = self.process.world
+        if not world.calm and world.rng.random() < 0.1:
+            # aiokafka answers when the group has settled: a rebalance can begin and end while it is asked.
+            await asyncio.sleep(world.rng.uniform(0, 3.0))
+        await self.process.point()
+        return self._polled(self._client.fetch(4, topics=(CHANGES,)))
+
+    def rewind(self, offsets: Mapping[TopicPartition, int]) -> None:
+        if self.process.world.guards.give_back:
+            self._client.rewind(offsets)
+
+    async def _consume(self) -> None:
+        world = self.process.world
+        while True:
+            await self.process.point()
+            records = self._polled(self._client.fetch(6, lambda: world.rng.randint(1, 8)))
+            if not records:
+                await self._broker.appended(0.3)
+                continue
+            await self._lanes.take(records)
+
+    async def _run(self, records: Sequence[InboundRecord]) -> bool:
+        self.process.world.note(self.process.name, "takes", [r.coordinates for r in records])
+        self._batch_polled_at = min(self._polled_at[r.topic, r.partition, r.offset] for r in records)
+        try:
+            return await self._runner.run(records)
+        finally:
+            self._batch_polled_at = None
+
+    def _polled(self, records: list[InboundRecord]) -> list[InboundRecord]:
+        self._polled_at |= {(r.topic, r.partition, r.offset): self._given_up for r in records}
+        return records
+
+    def _gave_up(self) -> None:
+        self._given_up += 1
+
+    def _entitled(self, what: str) -> None:
+        """The hand-over's rule: whoever has answered a revocation starts nothing more with what was polled before."""
+        if self._batch_polled_at is not None and self._given_up > self._batch_polled_at:
+            self.process.world.violate(f"{self.process.name} began to {what} after it had given its partitions up")
+
+
+class SimFeed:
+    """The port `DocumentFeed` on the model broker."""
+
+    def __init__(self, client: GroupClient, broker: Broker, process: Process) -> None:
+        self.client = client
+        self._broker = broker
+        self._process = process
+
+    async def open(self) -> None:
+        await self._process.point()
+        self.client.restart()
+
+    async def poll(self) -> list[FedRecord]:
+        await self._process.point()
+        records = self.client.fetch(20)
+        if not records:
+            await self._broker.appended(0.2)
+            await self._process.point()
+            records = self.client.fetch(20)
+        return [FedRecord((r.topic, r.partition), r.offset, r.key, r.value) for r in records]
+
+    @property
+    def epoch(self) -> int:
+        return self.client.revocations
+
+    async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
+        await self.client.commit(next_offsets)
+
+    async def close(self) -> None:
+        """A dead or resting process keeps its membership until its session is over."""
+
+
+class _Watched:
+    """A port of the live pipeline; what it begins to change is checked against the hand-over's rule."""
+
+    def __init__(self, port: Any, entitled: Callable[[str], None]) -> None:
+        self._port = port
+        self._entitled = entitled
+        self.read, self.revisions = getattr(port, "read", None), getattr(port, "revisions", None)
+
+    async def write(self, writes: Any) -> Any:
+        self._entitled("write")
+        return await self._port.write(writes)
+
+    async def publish(self, documents: Any) -> None:
+        self._entitled("publish")
+        await self._port.publish(documents)
+
+    async def send(self, letters: Any) -> None:
+        self._entitled("send dead letters")
+        await self._port.send(letters)

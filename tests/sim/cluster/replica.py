@@ -1,0 +1,115 @@
+"""The replica: the production tailer over a text index in memory that outlives its process."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from query_api.replica.backoff import Backoff
+from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
+from query_api.replica.operations.metrics import ReplicaMetrics
+from query_api.replica.tailer import ReplicaTailer
+from retrieval.text.memory import MemoryTextStore, MemoryTextWriter
+from retrieval.text.port import Applied, Checkpoint, TextIndexWriter
+from schemas.documents import SearchDocument
+from schemas.identity import SkuKey
+from tests.sim.model.broker import DOCUMENTS, Broker
+from tests.sim.model.world import Process
+
+_METRICS: Final = ReplicaMetrics()
+
+
+def build_tailer(process: Process, broker: Broker, writer: TextIndexWriter) -> ReplicaTailer:
+    """The tailer of one process over this broker's documents topic."""
+    return ReplicaTailer(
+        writer,
+        lambda: SimDocumentLog(broker, process),
+        topic=DOCUMENTS,
+        report_to=None,
+        backoff=Backoff(0.0, 0.0),
+        metrics=_METRICS,
+        now_us=process.world.now_us,
+    )
+
+
+class ReplicaProcess:
+    """The real tailer over a text index in memory that outlives it."""
+
+    def __init__(self, process: Process, broker: Broker, store: MemoryTextStore) -> None:
+        self.process = process
+        self._tailer = build_tailer(process, broker, MortalWriter(store, process))
+
+    def start(self) -> None:
+        self.process.spawn(self._tailer.run())
+
+
+class SimDocumentLog:
+    """The replica's port `DocumentLog` on the model broker."""
+
+    def __init__(self, broker: Broker, process: Process) -> None:
+        self._broker = broker
+        self._process = process
+        self._positions: dict[int, int] = {}
+
+    async def open(self) -> LogView:
+        await self._process.point()
+        ends = self._broker.ends(DOCUMENTS)
+        return LogView(self._broker.log_id, {number: Bounds(0, end) for (_, number), end in ends.items()})
+
+    def follow(self, positions: Mapping[int, int]) -> None:
+        self._positions = dict(positions)
+
+    async def poll(self) -> Polled:
+        await self._process.point()
+        records = self._take()
+        if not records:
+            await self._broker.appended(0.5)
+            await self._process.point()
+            records = self._take()
+        return Polled(records, dict(self._positions), {n: e for (_, n), e in self._broker.ends(DOCUMENTS).items()})
+
+    def partitions(self) -> frozenset[int]:
+        return frozenset(number for _, number in self._broker.ends(DOCUMENTS))
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def _take(self) -> list[LogRecord]:
+        taken = []
+        for number, at in self._positions.items():
+            rows = self._broker.logs[DOCUMENTS, number][at : at + self._process.world.rng.randint(1, 8)]
+            self._positions[number] = at + len(rows)
+            taken += [LogRecord(number, row.offset, row.key, row.value) for row in rows]
+        return taken
+
+
+class MortalWriter(MemoryTextWriter):
+    """The text index's writer in a process that can die at the commit: before it or after it, and never in between."""
+
+    def __init__(self, store: MemoryTextStore, process: Process) -> None:
+        super().__init__(store)
+        self._process = process
+
+    def apply(
+        self, documents: Sequence[SearchDocument], checkpoint: Checkpoint, *, removed: Collection[SkuKey] = ()
+    ) -> Applied:
+        world = self._process.world
+        dies = not world.calm and world.rng.random() < world.weather.fault_rate / 2
+        if dies and world.rng.random() < 0.5:
+            if not world.guards.checkpoint:
+                super().apply((), checkpoint)
+            self._process.kill()
+            raise KilledInCommitError
+        before = {key: entry.document.rev for key, entry in self._store.commit.entries.items()}
+        if not world.guards.replica_revision:
+            removed = {document.key for document in documents}
+        applied = super().apply(documents, checkpoint, removed=removed)
+        for key, entry in self._store.commit.entries.items():
+            if entry.document.rev < before.get(key, 0):
+                world.violate(f"the replica went back to an older revision of {key}")
+        if dies:
+            self._process.kill()
+            raise KilledInCommitError
+        return applied
+
+
+class KilledInCommitError(Exception):
+    """The process ended here; nobody is left to see this."""
