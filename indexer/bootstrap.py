@@ -110,7 +110,11 @@ def build_indexer(
     )
     consumer.handle_with(runner.run)
     verifier = DocumentVerifier(
-        lambda: KafkaDocumentFeed(settings.kafka, group_id=f"{settings.consumer.group_id}-verifier"),
+        lambda: KafkaDocumentFeed(
+            settings.kafka,
+            group_id=f"{settings.consumer.group_id}-verifier",
+            metadata_age_s=settings.consumer.metadata_age_s,
+        ),
         index,
         pipeline.republish,
         metrics=metrics,

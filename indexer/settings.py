@@ -29,6 +29,9 @@ class ConsumerSettings(BaseModel):
     poll_ms: int = Field(10, ge=1, le=1000, description="Pause after a poll without records, and the poll's own wait.")
     fetch_wait_ms: int = Field(30, ge=1, le=10_000, description="How long the broker may hold a fetch without records.")
     partition_fetch_bytes: int = Field(1_048_576, ge=1024, description="Most bytes of one partition in a fetch.")
+    metadata_age_s: float = Field(
+        5, gt=0, le=3600, description="How often the topics are looked at for partitions that were added."
+    )
     session_timeout_ms: int = Field(
         15_000, ge=6_000, description="Silence after which the group takes a member for dead."
     )

@@ -10,6 +10,8 @@ What is set, and why:
   during a batch would wait for half a second.
 - `batch_timeout_ms` is short, too: FastStream sleeps that long after a poll that returned nothing.
 - Live changes go before bulk loads, which have a topic of their own (`indexer/lanes.py`).
+- `metadata_max_age_ms` is short: a partition that an operator adds is noticed by looking again, and the default of five
+  minutes is how long its first changes would wait.
 - `auto_offset_reset` is "earliest": a new group takes the whole log in.
 """
 
@@ -72,6 +74,7 @@ class ChangeConsumer:
             logger=_faststream_log(),
             log_level=logging.DEBUG,
             client_id=settings.client_id,
+            metadata_max_age_ms=int(settings.metadata_age_s * 1000),
         )
         self._subscriber = self.broker.subscriber(
             *kafka.topics.consumed,

@@ -27,9 +27,10 @@ _CALL_SECONDS: Final = 10.0
 class KafkaDocumentFeed:
     """The port `DocumentFeed` on Kafka. A new group reads the topic from its beginning once."""
 
-    def __init__(self, kafka: KafkaSettings, *, group_id: str) -> None:
+    def __init__(self, kafka: KafkaSettings, *, group_id: str, metadata_age_s: float = 5.0) -> None:
         self._kafka = kafka
         self._group_id = group_id
+        self._metadata_age_s = metadata_age_s
         self._consumer: Any = None
         self._rebalances = _Rebalances()
 
@@ -47,6 +48,7 @@ class KafkaDocumentFeed:
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             fetch_max_wait_ms=_POLL_MS,
+            metadata_max_age_ms=int(self._metadata_age_s * 1000),
         )
         try:
             await self._consumer.start()

@@ -185,7 +185,7 @@ class ClusterSchedule:
         held = {} if checkpoint is None else checkpoint.offsets
         return (
             all(
-                group.committed.get(place, 0) >= end
+                group.reached.get(place, 0) >= end
                 for group in groups
                 for place, end in self._broker.ends(*group.topics).items()
             )

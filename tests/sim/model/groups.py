@@ -27,6 +27,8 @@ class Group:
     topics: tuple[str, ...]
     generation: int = 0
     committed: dict[TopicPartition, int] = field(default_factory=dict)
+    reached: dict[TopicPartition, int] = field(default_factory=dict)
+    """How far the group has ever committed: a late request can set a committed offset back, which repeats work and no more."""
     assignment: dict[str, frozenset[TopicPartition]] = field(default_factory=dict)
     _seen: dict[str, float] = field(default_factory=dict)
     _joining: dict[str, asyncio.Future[None]] = field(default_factory=dict)
@@ -59,8 +61,13 @@ class Group:
         if member not in self._seen or generation != self.generation:
             return False
         self.committed.update(offsets)
+        self.reached |= {place: max(at, self.reached.get(place, 0)) for place, at in offsets.items()}
         self.world.note("group", "committed", member, {_short(place): at for place, at in offsets.items()})
         return True
+
+    def start_of(self, place: TopicPartition) -> int:
+        """Where a member begins: at what is committed, or where retention has come to ("earliest")."""
+        return max(self.committed.get(place, 0), self.broker.begins[place])
 
     def leave(self, member: str) -> None:
         self._seen.pop(member, None)
@@ -145,7 +152,7 @@ class GroupClient:
 
     def restart(self) -> None:
         """What a new consumer of the same member reads from: the committed offsets."""
-        self.positions = {place: self.group.committed.get(place, 0) for place in self.positions}
+        self.positions = {place: self.group.start_of(place) for place in self.positions}
 
     async def _rejoin(self) -> None:
         if self._listener is not None and self.generation >= 0:
@@ -155,7 +162,7 @@ class GroupClient:
         await self._process.point()
         self.generation, places = await self.group.join(self._process.name)
         await self._process.point()
-        self.positions = {place: self.group.committed.get(place, 0) for place in sorted(places)}
+        self.positions = {place: self.group.start_of(place) for place in sorted(places)}
         if self._listener is not None:
             await self._listener.on_partitions_assigned(_places(places))
 
