@@ -24,6 +24,7 @@ from query_api.status_file import STATUS_FILE, ReplicaStatus, read_status
 from retrieval.aliases.file import AliasFile
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
+from retrieval.complements.finder import ComplementFinder
 from retrieval.encoders.port import TextEncoder
 from retrieval.search.hybrid import Analyse, HybridSearcher
 from retrieval.search.settings import SearchSettings
@@ -87,6 +88,7 @@ class Worker:
         self._status_stamp: tuple[int, int] = (0, 0)
         self._status_read_at = 0.0
         self.aliases = LiveAliases(shipped_aliases())
+        self.complements = ComplementFinder(self.aliases)
         folder = stores.replica_folder
         self._alias_watch = AliasWatch(AliasFile(folder) if folder is not None else None, self.aliases)
         self.freshness = FreshnessWindow(pace.freshness_window_s)

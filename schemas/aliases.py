@@ -30,6 +30,8 @@ class AliasKind(StrEnum):
     """The terms say nothing in a query."""
     UNIT = "unit"
     """After a number, a term is another spelling of the one target unit."""
+    COMPLEMENT = "complement"
+    """A product that is one of the terms is used together with products that are one of the targets."""
 
 
 class AliasStatus(StrEnum):
@@ -61,7 +63,7 @@ class AliasRecord(BaseModel):
     def _complete(self) -> Self:
         if self.kind is AliasKind.SYNONYM and len(self.terms) < 2:
             raise ValueError("a synonym needs two terms or more")
-        if self.kind in (AliasKind.ALIAS, AliasKind.REDIRECT) and not self.targets:
+        if self.kind in (AliasKind.ALIAS, AliasKind.REDIRECT, AliasKind.COMPLEMENT) and not self.targets:
             raise ValueError(f"the kind {self.kind} needs targets")
         if self.kind is AliasKind.UNIT and len(self.targets) != 1:
             raise ValueError("a unit needs exactly one target")

@@ -25,6 +25,13 @@ export const search = (body, signal) =>
 export const item = (tenant, sku) =>
   call(`v1/items/${encodeURIComponent(sku)}?tenant=${encodeURIComponent(tenant)}`);
 
+const related = (kind) => (tenant, sku) =>
+  call(`v1/items/${encodeURIComponent(sku)}/${kind}?tenant=${encodeURIComponent(tenant)}&limit=6`);
+
+export const complements = related("complements");
+
+export const similar = related("similar");
+
 export const tenants = () => call("v1/tenants");
 
 export const status = () => call("v1/status");

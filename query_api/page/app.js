@@ -7,6 +7,7 @@ import { activeCount, filtersFrom, noFilters, showChips, showFacets, writeFilter
 import { hitElement, showDetail } from "./hits.js";
 import { showDown, showLive } from "./live.js";
 import { currentLanguage, number, say, switchLanguage } from "./messages.js";
+import { showRelated } from "./related.js";
 
 const PAGE = 20;
 const MOST = 100;
@@ -125,6 +126,7 @@ function showFailure(error) {
 async function openDetail(sku) {
   try {
     showDetail(await api.item(state.tenant, sku));
+    await showRelated(state.tenant, sku, openDetail);
   } catch (error) {
     showFailure(error);
   }

@@ -86,6 +86,7 @@ export function showDetail(item) {
       item.description ? element("p", {}, item.description) : null,
       item.bullets.length ? element("ul", {}, item.bullets.map((bullet) => element("li", {}, bullet))) : null,
       element("table", {}, element("tbody", {}, rows.map(([name, value]) =>
-        element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value)))))));
-  dialog.showModal();
+        element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value))))),
+      element("div", { id: "related" })));
+  if (!dialog.open) dialog.showModal();
 }

@@ -7,11 +7,12 @@ not either (`llave de tubo`, `llave tubo`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from typing import Final
 
+from retrieval.aliases.trie import PhraseTrie, Slots
 from retrieval.analysis.pipeline import analyse
 from retrieval.analysis.tokens import Token, TokenKind
 from schemas.aliases import AliasKind, AliasRecord
@@ -50,51 +51,28 @@ class AliasMatch:
     rewritings: tuple[Rewriting, ...]
 
 
-@dataclass(slots=True)
-class _Node:
-    children: dict[str, _Node] = field(default_factory=dict)
-    rewritings: list[Rewriting] = field(default_factory=list)
-
-
-Slots = Sequence[frozenset[str]]
-"""The query's positions, each with the texts of its tokens; positions of stop words are left out."""
-
-
 class CompiledAliases:
     """The synonyms, aliases and stop words of some entries, ready to be matched. Immutable once built."""
 
     def __init__(self, records: Iterable[AliasRecord] = ()) -> None:
-        self._root = _Node()
-        self._words: set[str] = set()
+        self._known = PhraseTrie[Rewriting]()
         for record in records:
             self._add(record)
 
     def knows(self, word: str) -> bool:
         """Whether some expression that is rewritten has this word."""
-        return word in self._words
+        return self._known.has_word(word)
 
     def matches(self, slots: Slots) -> list[AliasMatch]:
         """From left to right, the longest known expression at each place; no two overlap."""
         found: list[AliasMatch] = []
         place = 0
         while place < len(slots):
-            match = self._longest(slots, place)
-            if match is not None:
-                found.append(match)
-            place = match.end if match is not None else place + 1
-        return found
-
-    def _longest(self, slots: Slots, start: int) -> AliasMatch | None:
-        nodes, end = [self._root], start
-        best: tuple[Rewriting, ...] = ()
-        for place in range(start, len(slots)):
-            nodes = [node.children[word] for node in nodes for word in slots[place] if word in node.children]
-            if not nodes:
-                break
-            rewritings = tuple(one for node in nodes for one in node.rewritings)
+            end, rewritings = self._known.longest(slots, place)
             if rewritings:
-                best, end = rewritings, place + 1
-        return AliasMatch(start, end, best) if best else None
+                found.append(AliasMatch(place, end, rewritings))
+            place = end if rewritings else place + 1
+        return found
 
     def _add(self, record: AliasRecord) -> None:
         sources = _phrases(record.terms)
@@ -113,11 +91,7 @@ class CompiledAliases:
     def _insert(self, source: Phrase, record: AliasRecord, targets: tuple[Phrase, ...]) -> None:
         if not targets and record.kind is not AliasKind.STOP:
             return
-        node = self._root
-        self._words.update(source.words)
-        for word in source.words:
-            node = node.children.setdefault(word, _Node())
-        node.rewritings.append(Rewriting(record.id, record.kind, targets))
+        self._known.add(source.words, Rewriting(record.id, record.kind, targets))
 
 
 def slots_of(tokens: Sequence[Token]) -> list[tuple[Token, ...]]:

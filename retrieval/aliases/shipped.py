@@ -1,8 +1,9 @@
-"""The shared vocabulary that ships: `base.yaml`, written from knowledge of the trade, read into alias records.
+"""The shared vocabulary that ships: `base.yaml` and `complements.yaml`, written from knowledge of the trade, as records.
 
-The file has one entry a line: `synonyms` are groups, `aliases` one-way, `translations` English words to Spanish ones, and
+The first has one entry a line: `synonyms` are groups, `aliases` one-way, `translations` English words to Spanish ones, and
 `intents` what people want to do, each verb with each object. `term @MX,CO` names where a term is used; matching does
-without it, since what a shop calls a thing is in its own catalogue.
+without it, since what a shop calls a thing is in its own catalogue. The second has `complements`: what a product (`for`) is
+used together with (`use`). Both have the same format, which a shop's own file may hold as well.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from schemas.errors import ConfigurationError
 
 SOURCE: Final = "shipped"
 
+_FILES: Final = ("base.yaml", "complements.yaml")
 _REGIONS: Final = re.compile(r"\s*@[A-Z]{2}(?:,[A-Z]{2})*$")
 _NOT_IN_AN_ID: Final = re.compile(r"[^a-z0-9]+")
 
 
 @cache
 def shipped_aliases() -> tuple[AliasRecord, ...]:
-    """The records of `base.yaml`, read once a process."""
-    text = files("retrieval.aliases").joinpath("base.yaml").read_text(encoding="utf-8")
-    return tuple(read_table(yaml.safe_load(text)))
+    """The records of the shipped files, read once a process."""
+    texts = (files("retrieval.aliases").joinpath(name).read_text(encoding="utf-8") for name in _FILES)
+    return tuple(record for text in texts for record in read_table(yaml.safe_load(text)))
 
 
 def read_table(table: Any) -> Iterator[AliasRecord]:
@@ -75,11 +77,17 @@ def _intents(entries: Iterable[dict[str, list[str]]]) -> Iterator[_Entry]:
         yield AliasKind.ALIAS, _terms(wanted), _terms(entry["use"])
 
 
+def _complements(entries: Iterable[dict[str, list[str]]]) -> Iterator[_Entry]:
+    for entry in entries:
+        yield AliasKind.COMPLEMENT, _terms(entry["for"]), _terms(entry["use"])
+
+
 _SECTIONS: Final[dict[str, Callable[[Any], Iterator[_Entry]]]] = {
     "synonyms": _synonyms,
     "aliases": _aliases,
     "translations": _translations,
     "intents": _intents,
+    "complements": _complements,
 }
 
 

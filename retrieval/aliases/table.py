@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from retrieval.aliases.compiled import AliasMatch, CompiledAliases, Slots, compared, phrase_of, slots_of
+from retrieval.aliases.compiled import AliasMatch, CompiledAliases, compared, phrase_of, slots_of
+from retrieval.aliases.trie import Slots
 from retrieval.analysis.folding import fold
 from retrieval.analysis.pipeline import analyse
 from schemas.aliases import AliasKind, AliasRecord
@@ -15,8 +16,9 @@ from schemas.aliases import AliasKind, AliasRecord
 
 @dataclass(frozen=True, slots=True)
 class TenantAliases:
-    """What a tenant's queries are rewritten by. `redirects` are SKUs by a query's words; `units` spellings by folded text.
+    """What a tenant's queries are rewritten by, and what its products go with.
 
+    `redirects` are SKUs by a query's words, `units` spellings by folded text, `complements` the entries of that kind.
     `overridden` names the shared entries that the tenant has its own version of, or has switched off.
     """
 
@@ -25,6 +27,7 @@ class TenantAliases:
     overridden: frozenset[str]
     redirects: Mapping[tuple[str, ...], tuple[str, ...]]
     units: Mapping[str, str]
+    complements: tuple[AliasRecord, ...] = ()
 
     @classmethod
     def of(
@@ -43,6 +46,7 @@ class TenantAliases:
             overridden,
             _redirects(effective),
             {fold(term): fold(r.targets[0]) for r in effective if r.kind is AliasKind.UNIT for term in r.terms},
+            tuple(record for record in effective if record.kind is AliasKind.COMPLEMENT),
         )
 
     def matches(self, slots: Slots) -> list[AliasMatch]:

@@ -104,3 +104,24 @@ class SimilarItems(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     items: tuple[SimilarItem, ...]
+
+
+class ComplementItem(BaseModel):
+    """A product that is used together with the one asked about, and by which rule."""
+
+    model_config = ConfigDict(frozen=True)
+
+    item: Item
+    reason: str = Field(description="In words: `va con taladro`, with what both have in brackets.")
+    subject: str = Field(description="What the product asked about is, in the rule's word.")
+    thing: str = Field(description="What this product is, in the rule's word.")
+    rule: str = Field(description="Id of the rule, as `ferroflux aliases list` shows it.")
+    shared: tuple[str, ...] = Field((), description="Sizes and materials that both have, as the analysis writes them.")
+
+
+class ComplementItems(BaseModel):
+    """Products that go with one: the best of each kind, then the second best of each, and so on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: tuple[ComplementItem, ...]

@@ -94,6 +94,16 @@ async def test_similar_items_are_living_neighbours_without_the_item_itself(clien
     assert (await client.get("/v1/items/GONE/similar", params={"tenant": "norte"})).status_code == 404
 
 
+async def test_complements_come_with_the_rule_and_the_reason(client):
+    answer = await client.get("/v1/items/A/B 1/complements", params={"tenant": "norte", "limit": 3})
+    items = answer.json()["items"]
+    assert {one["item"]["sku"] for one in items} == {"TOR-M8", "TOR-M6"}
+    assert items[0]["item"]["sku"] == "TOR-M8", "what is in stock comes first"
+    assert (items[0]["reason"], items[0]["thing"]) == ("va con taladro percutor", "tornillo")
+    assert items[0]["rule"] == "complements:taladro"
+    assert (await client.get("/v1/items/GONE/complements", params={"tenant": "norte"})).status_code == 404
+
+
 async def test_the_alias_entries_of_a_tenant_are_listed(client):
     entries = (await client.get("/v1/aliases", params={"tenant": "norte"})).json()
     assert len(entries) > 400
@@ -104,5 +114,5 @@ async def test_the_alias_entries_of_a_tenant_are_listed(client):
 async def test_a_key_is_asked_for_everywhere(stores):
     keys = {"api_keys": {"norte": ["0123456789abcdef"]}}
     async with serving(stores.app(http=keys)) as caller:
-        for path in ("/v1/suggest?tenant=norte&q=t", "/v1/aliases?tenant=norte", "/v1/items/LIJA/similar?tenant=norte"):
+        for path in ("/v1/suggest?tenant=norte&q=t", "/v1/aliases?tenant=norte", "/v1/items/LIJA/similar?tenant=norte", "/v1/items/LIJA/complements?tenant=norte"):
             assert (await caller.get(path)).status_code == 401

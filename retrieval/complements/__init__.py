@@ -1,0 +1,1 @@
+"""Complements: what is bought together with a product, by rules of the trade."""
