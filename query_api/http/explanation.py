@@ -68,7 +68,7 @@ def corrections(plan: QueryPlan) -> tuple[ExplainedCorrection, ...]:
 
 def excluded(plan: QueryPlan) -> tuple[str, ...]:
     """The words that are ruled out."""
-    return tuple(exclusion.word for exclusion in plan.exclusions)
+    return tuple(exclusion.word for exclusion in plan.exclusions if not exclusion.asked)
 
 
 def _retriever(outcome: LegOutcome, weight: float) -> ExplainedRetriever:

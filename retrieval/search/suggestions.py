@@ -11,7 +11,7 @@ from retrieval.filters import CatalogueFilter
 from retrieval.text.port import TextIndexReader
 from schemas.identity import TenantId
 
-_LOOKED_AT: Final = 24
+_LOOKED_AT: Final = 40
 """Completions that are checked against the words before them."""
 
 

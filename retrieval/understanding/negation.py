@@ -3,6 +3,9 @@
 Two ways of saying so mean two things. `no X` and `que no sea X` rule X out. `sin X` describes the product: shops that
 say so write `sin X` or `s/X` themselves, so the expression stays a part of the query, and only products that have X are
 ruled out. A product that says `sin` or `no` itself is never ruled out: it denies the word as the query does.
+
+What the rest of the query asks for is not ruled out either: in `caja de herramientas sin herramientas` the word names a part of what is
+wanted, and every toolbox has it in its name.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from retrieval.analysis.pipeline import analyse
+
 DENIALS: Final = ("sin", "no", "without", "not")
 """Words that take a ruled-out word back in a title."""
 
-_LACKS: Final = r"sin|without"
+_LACKS: Final = r"sin|without|no\s+incluy[ea]n?|not\s+(?:included|including)"
 _IS_NOT: Final = (
     r"(?:que\s+)?no\s+(?:sea|sean|es|son|tenga|tengan|lleve|lleven|use|usen)|excepto|salvo|menos|except(?:\s+for)?"
     r"|but\s+not|that\s+is\s+not|(?:pero\s+)?no|not"
@@ -28,10 +33,14 @@ _RULED_OUT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A word that the query rules out, and whether the query describes a product that lacks it (`sin X`)."""
+    """A word that the query rules out, and whether the query describes a product that lacks it (`sin X`).
+
+    `asked`: the rest of the query has the word too, so that no product can be ruled out for it.
+    """
 
     word: str
     lacking: bool
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,16 @@ class Negated:
 
 def read_negation(text: str) -> Negated:
     """Take the exclusions out of a query; a query that would be nothing else (`sin fin`) is left as it is."""
-    exclusions = tuple(Exclusion(found["word"], bool(found["lacks"])) for found in _RULED_OUT.finditer(text))
     rest = " ".join(_RULED_OUT.sub(" ", text).split()).strip(" ,")
-    return Negated(rest, exclusions) if exclusions and rest else Negated(text)
+    if not rest or rest == text:
+        return Negated(text)
+    asked = {token.text for token in analyse(rest).tokens}
+    exclusions = tuple(
+        Exclusion(found["word"], bool(found["lacks"]), asked=_words(found["word"]) <= asked)
+        for found in _RULED_OUT.finditer(text)
+    )
+    return Negated(rest, exclusions) if exclusions else Negated(text)
+
+
+def _words(text: str) -> set[str]:
+    return {token.text for token in analyse(text).tokens}

@@ -81,9 +81,8 @@ class QueryPlanner:
         """What was taken off the query and may stand in a title all the same, as optional words of less weight."""
         clauses: list[Clause] = []
         for exclusion in negated.exclusions:
-            if exclusion.lacking:
-                lack = self._analyse(f"sin {exclusion.word}").tokens
-                clauses.append(Clause((Alternative(lack, whole=True),), width=2, extra=True))
+            denied = (self._analyse(f"{denial} {exclusion.word}").tokens for denial in DENIALS)
+            clauses.append(Clause(tuple(Alternative(one, whole=True) for one in denied), width=2, extra=True))
         if ordered.quantity is not None:
             asked = self._analyse(f"{ordered.quantity.count} {ordered.quantity.package}").tokens
             clauses += typed_clauses(asked, self._settings.quantity_weight, extra=True)
@@ -157,6 +156,8 @@ def _excluded(exclusions: Sequence[Exclusion], known: TenantKnowledge) -> list[U
     """The tokens of what is ruled out, and of its synonyms; a product that denies the word itself is no such thing."""
     found: list[Unwanted] = []
     for exclusion in exclusions:
+        if exclusion.asked:
+            continue
         phrase = phrase_of(exclusion.word)
         found.append(Unwanted(phrase.tokens, DENIALS))
         for match in known.aliases.matches([frozenset((word,)) for word in phrase.words]):

@@ -1,9 +1,10 @@
-"""(d) Hybrid queries beside the sum of their parts (encode, vector search, BM25), in one process; and how many a second."""
+"""(d) Hybrid queries beside the sum of their parts (encode, vector search, BM25), in one process; how many a second; suggestions."""
 
 import asyncio
 import itertools
+import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import orjson
 
@@ -13,6 +14,7 @@ from retrieval.filters import CatalogueFilter
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.query import SearchQuery
 from retrieval.search.settings import SearchSettings
+from retrieval.search.suggestions import suggest
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader
 from retrieval.text.query import TextQuery
@@ -26,18 +28,45 @@ from tests.benchmarks.workload.http import HttpPool
 from tests.benchmarks.workload.queries import Query, distinct_queries
 
 _GOAL = 2.5
+_SUGGEST_GOAL_MS = 10.0
+_SUGGESTIONS = 8
 _AT_ONCE = 8
 
 
 def run(context: Context) -> Outcome:
     """In process one at a time and at saturation, then over HTTP against `ferroflux up`."""
     outcome = Outcome("query", "hybrid query beside its parts, ms")
+    _suggest(context, outcome)
     asyncio.run(_in_process(context, outcome))
     with context.embedded() as up:
         rate, latency = asyncio.run(_saturate_http(context, up.port))
     outcome.say(f"over HTTP (ferroflux up, facets on, {_AT_ONCE} clients): {rate:,.0f} queries/s; {latency}")
     outcome.figures["http"] = {"per_second": round(rate, 1), "ms": latency.as_json()}
     return outcome
+
+
+def _suggest(context: Context, outcome: Outcome) -> None:
+    """Titles typed as far as some letter of their first words, in process: wall time, and the processor's alone."""
+    reader = open_reader(context.prepared.text)
+    wall, processor = [], []
+    for query in itertools.islice(_half_typed(context, 13), 300 if context.quick else 2_000):
+        began, worked = time.perf_counter(), time.thread_time()
+        suggest(reader, TenantId(query.tenant), query.text, limit=_SUGGESTIONS)
+        wall.append(1e3 * (time.perf_counter() - began))
+        processor.append(1e3 * (time.thread_time() - worked))
+    taken, worked_for = Distribution.of(wall), Distribution.of(processor)
+    outcome.say(f"suggest: {taken}; of the processor: {worked_for}")
+    outcome.figures["suggest"] = {"ms": taken.as_json(), "processor_ms": worked_for.as_json()}
+    outcome.goal(Goal("suggest p95", taken.p95, _SUGGEST_GOAL_MS, "ms"))
+
+
+def _half_typed(context: Context, seed: int) -> Iterator[Query]:
+    draw = random.Random(seed)
+    while True:
+        row = draw.choice(context.prepared.catalogue.rows)
+        words = str(row["title"]).split() or ["tornillo"]
+        typed = " ".join(words[: draw.randint(1, 4)])
+        yield Query(row["tenant"], typed[: draw.randint(max(1, len(typed) - 6), len(typed))])
 
 
 async def _in_process(context: Context, outcome: Outcome) -> None:

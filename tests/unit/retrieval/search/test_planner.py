@@ -103,6 +103,17 @@ def test_lacking_something_rules_out_only_products_that_do_not_say_so_themselves
     assert [sorted(one.unless) for one in plan.text_query.excluded] == [["no", "not", "sin", "without"]]
 
 
+def test_what_a_title_denies_as_the_query_does_is_looked_for():
+    assert {"no inalambric", "sin inalambric"} <= searched(planner().plan("taladro no inalambrico", WITHIN))
+
+
+def test_what_the_rest_of_the_query_asks_for_is_not_ruled_out():
+    plan = planner().plan("caja para taladro sin taladro", WITHIN)
+    assert [one.asked for one in plan.exclusions] == [True]
+    assert plan.text_query.excluded == ()
+    assert "sin taladr" in searched(plan)
+
+
 def test_an_expression_with_a_denial_in_it_is_an_expression():
     plan = planner().plan("taladro sin cable", WITHIN)
     assert plan.exclusions == ()

@@ -60,6 +60,12 @@ def test_asking_words_go_without_a_quantity_too():
         ("drill without cord", "drill", (Exclusion("cord", lacking=True),)),
         ("casco excepto de la marca Acme", "casco", (Exclusion("Acme", lacking=False),)),
         ("cinta no negra no blanca", "cinta", (Exclusion("negra", False), Exclusion("blanca", False))),
+        ("linterna no incluye pilas", "linterna", (Exclusion("pilas", lacking=True),)),
+        (
+            "caja de herramientas sin herramientas",
+            "caja de herramientas",
+            (Exclusion("herramientas", lacking=True, asked=True),),
+        ),
     ],
 )
 def test_what_is_ruled_out(typed, rest, exclusions):
