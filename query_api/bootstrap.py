@@ -20,6 +20,8 @@ from query_api.worker import Pace, Stores, Worker
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
+from retrieval.rerank.factory import load_reranker
+from retrieval.rerank.port import Reranker
 from retrieval.serving.exposition import MULTIPROCESS_FOLDER
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader
@@ -37,6 +39,7 @@ def build_app(
     vectors: VectorIndex | None = None,
     encoder: TextEncoder | None = None,
     reader: TextIndexReader | None = None,
+    reranker: Reranker | None = None,
     registry: CollectorRegistry | None = None,
     tailed: bool = True,
 ) -> FastAPI:
@@ -64,6 +67,7 @@ def build_app(
 
     stores = Stores(
         open_encoder=(lambda: encoder) if encoder is not None else lambda: load_encoder(settings.encoder),
+        open_reranker=lambda: reranker if reranker is not None else load_reranker(settings.search.rerank),
         open_vectors=vectors_of_settings if vectors is None else given_vectors,
         open_reader=(lambda: reader) if reader is not None else lambda: open_reader(settings.text.index),
         analyse=analyse,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from query_api.status_file import ReplicaStatus
 from retrieval.encoders.port import ModelRevision
+from retrieval.rerank.port import RerankerRevision
+from retrieval.rerank.settings import RerankSettings
 from retrieval.text.port import TextCounts
 from schemas.api.status import (
     CatalogueStatus,
@@ -14,6 +16,7 @@ from schemas.api.status import (
     FreshnessStatus,
     PartitionLag,
     ReplicaHealth,
+    RerankerStatus,
 )
 from schemas.api.times import instant
 from schemas.identity import TenantId
@@ -26,6 +29,13 @@ def encoder_status(revision: ModelRevision) -> EncoderStatus:
         revision=revision.id,
         dimension=revision.dimension,
         quantisation=revision.quantisation,
+    )
+
+
+def reranker_status(revision: RerankerRevision, settings: RerankSettings) -> RerankerStatus:
+    """What a caller should know of the reranker."""
+    return RerankerStatus(
+        model=revision.model, revision=revision.id, depth=settings.depth, budget_ms=settings.budget_ms
     )
 
 

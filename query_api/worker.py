@@ -1,6 +1,6 @@
 """One search worker: it opens its stores, checks that they fit, keeps the replica fresh, and says what it waits for.
 
-The worker starts answering health checks at once and becomes ready when its three parts are: the encoder is loaded, the
+The worker starts answering health checks at once and becomes ready when its parts are: the encoder (and the reranker, where one is configured) is loaded, the
 vector collection answers and was written by that encoder, and the text replica is there and whole. Each part is tried
 again until it works, so a worker may start before its stores.
 """
@@ -21,15 +21,18 @@ import structlog
 from query_api.aliases.watch import AliasWatch
 from query_api.freshness import FreshnessWindow, Load
 from query_api.status_file import STATUS_FILE, ReplicaStatus, read_status
+from query_api.status_report import reranker_status
 from retrieval.aliases.file import AliasFile
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
 from retrieval.complements.finder import ComplementFinder
 from retrieval.encoders.port import TextEncoder
+from retrieval.rerank.port import Reranker
 from retrieval.search.hybrid import Analyse, HybridSearcher
 from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
+from schemas.api.status import RerankerStatus
 from schemas.errors import FerrofluxError, NotReadyError
 
 log = structlog.get_logger(__name__)
@@ -50,6 +53,7 @@ class Stores:
     """
 
     open_encoder: Callable[[], TextEncoder]
+    open_reranker: Callable[[], Reranker | None]
     open_vectors: Callable[[], Awaitable[VectorIndex]]
     open_reader: Callable[[], TextIndexReader]
     analyse: Analyse
@@ -82,6 +86,8 @@ class Worker:
             "vectors": "the vector store has not answered yet",
             "replica": "the text replica has not been opened yet",
         }
+        if search.rerank.model:
+            self._waiting["reranker"] = "the reranker is being loaded"
         self._tasks: list[asyncio.Task[None]] = []
         self._blocking = ThreadPoolExecutor(2, thread_name_prefix="worker")
         self._status: ReplicaStatus | None = None
@@ -150,6 +156,12 @@ class Worker:
         return self._encoder
 
     @property
+    def reranker_status(self) -> RerankerStatus | None:
+        """The reranker, once it is loaded; None where none is configured."""
+        revision = None if self._searcher is None else self._searcher.reranker
+        return None if revision is None else reranker_status(revision, self._search.rerank)
+
+    @property
     def replica_status(self) -> ReplicaStatus | None:
         """The tailer's newest report; None where none was written."""
         return self._status
@@ -168,6 +180,7 @@ class Worker:
         self._encoder = encoder
         self._vectors = await self._until("vectors", lambda: self._open_vectors(encoder))
         self._reader = await self._until("replica", self._open_replica)
+        reranker = await self._until("reranker", lambda: self.off_loop(self._stores.open_reranker))
         self._searcher = HybridSearcher.over(
             vectors=self._vectors,
             encoder=encoder,
@@ -175,6 +188,7 @@ class Worker:
             analyse=self._stores.analyse,
             settings=self._search,
             aliases=self.aliases,
+            reranker=reranker,
         )
         # The first query of a fresh worker should not pay for lazy initialisation.
         await self.off_loop(lambda: encoder.encode_queries(["ferroflux"]))

@@ -14,6 +14,7 @@ from agent.ports import CatalogueSearch
 from agent.settings import AgentSettings, CatalogueKind
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.factory import load_encoder
+from retrieval.rerank.factory import load_reranker
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader
@@ -53,8 +54,14 @@ async def _open_local(settings: AgentSettings, stack: AsyncExitStack) -> LocalCa
     await vectors.prepare(encoder.revision)
     text = settings.text
     reader = open_reader(TextIndexSettings(directory=text.directory, heap_mb=text.heap_mb, weights=text.weights))
+    reranker = await asyncio.to_thread(load_reranker, settings.search.rerank)
     searcher = HybridSearcher.over(
-        vectors=vectors, encoder=encoder, reader=reader, analyse=analyse, settings=settings.search
+        vectors=vectors,
+        encoder=encoder,
+        reader=reader,
+        analyse=analyse,
+        settings=settings.search,
+        reranker=reranker,
     )
     stack.callback(searcher.close)
     following = asyncio.create_task(_follow(reader, text.refresh_s), name="follow-replica")

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from deploy.lab.bench import lay_out
 from deploy.lab.catalogue import CatalogueSource
 from retrieval.encoders.settings import EncoderSettings
+from retrieval.rerank.factory import load_reranker
 from training.experiments.ablation import ablate
 from training.experiments.compare import Comparison, compare
 from training.experiments.experiment import Experiment
@@ -110,7 +111,9 @@ class Evaluation:
             return tuple(await ablate(run, settings, bench, self._judge, self._hybrid, progress.update))
 
     async def _latency(self, bench: Bench, settings: LabSettings) -> Latency:
-        system = HybridSystem.over(bench, settings, encoder=bench.encoder.uncached)
+        # Encoder and reranker that remember nothing: times are those of serving.
+        reranker = load_reranker(settings.search.rerank)
+        system = HybridSystem.over(bench, settings, encoder=bench.encoder.uncached, reranker=reranker)
         try:
             return await measure_latency(system, bench, self._plan.judged.queries)
         finally:

@@ -8,11 +8,14 @@ from typing import Final
 from retrieval.analysis.tokens import Token
 from retrieval.search.fanout import LegOutcome
 from retrieval.search.planning.plan import QueryPlan
+from retrieval.search.reranking import Reranked
 from retrieval.search.trace import SearchTrace
 from schemas.api.explain import (
     ExplainedAlias,
     ExplainedCorrection,
     ExplainedHit,
+    ExplainedMove,
+    ExplainedRerank,
     ExplainedRetriever,
     ExplainedToken,
     Explanation,
@@ -40,6 +43,7 @@ def explanation(trace: SearchTrace, fusion: str) -> Explanation:
         fusion=fusion,
         retrievers=tuple(_retriever(one, trace.weights.get(one.retriever, 1.0)) for one in trace.outcomes),
         fused=len(trace.fused),
+        rerank=None if trace.reranked is None else _rerank(trace.reranked),
     )
 
 
@@ -69,6 +73,22 @@ def corrections(plan: QueryPlan) -> tuple[ExplainedCorrection, ...]:
 def excluded(plan: QueryPlan) -> tuple[str, ...]:
     """The words that are ruled out."""
     return tuple(exclusion.word for exclusion in plan.exclusions if not exclusion.asked)
+
+
+def _rerank(reranked: Reranked) -> ExplainedRerank:
+    return ExplainedRerank(
+        model=reranked.revision.model,
+        revision=reranked.revision.id,
+        query=reranked.query,
+        scored=reranked.scored,
+        of=reranked.of,
+        failed=reranked.failed,
+        milliseconds=round(reranked.milliseconds, 3),
+        moves=tuple(
+            ExplainedMove(sku=key.sku, before=change.before, after=change.after, score=change.score)
+            for key, change in reranked.changes.items()
+        ),
+    )
 
 
 def _retriever(outcome: LegOutcome, weight: float) -> ExplainedRetriever:

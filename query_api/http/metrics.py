@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from query_api.freshness import VisibleDocument
 from retrieval.search.query import SearchResult
+from retrieval.search.reranking import Reranked
 from retrieval.serving.exposition import exposition
 
 _FRESHNESS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 2.5, 5.0, 15.0, 60.0, 600.0)
@@ -37,6 +38,18 @@ class ApiMetrics:
             "ferroflux_search_degraded",
             "Retrievers missing from an answer.",
             ["retriever", "reason"],
+            registry=registry,
+        )
+        self._reranked = Counter(
+            "ferroflux_rerank_candidates",
+            "Candidates for reranking: scored, or left as fused since the time was up.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._rerank_partial = Counter(
+            "ferroflux_rerank_partial",
+            "Searches that were reranked in part or not at all: the time was up, or the reranker failed.",
+            ["reason"],
             registry=registry,
         )
         self._shed = Counter("ferroflux_search_shed", "Searches refused since the worker was full.", registry=registry)
@@ -80,6 +93,14 @@ class ApiMetrics:
             self._degraded.labels(str(retriever), str(reason)).inc()
         if not result.total:
             self._empty.inc()
+        if result.trace is not None and result.trace.reranked is not None:
+            self._count_reranked(result.trace.reranked)
+
+    def _count_reranked(self, reranked: Reranked) -> None:
+        self._reranked.labels("scored").inc(reranked.scored)
+        self._reranked.labels("left").inc(reranked.of - reranked.scored)
+        if reranked.failed or reranked.partial:
+            self._rerank_partial.labels("failed" if reranked.failed else "budget").inc()
 
     def visible(self, document: VisibleDocument) -> None:
         """Count one document that this worker can show from now on."""

@@ -34,6 +34,7 @@ async def get_status(request: Request, context: Context) -> StatusResponse:
         version=version("ferroflux"),
         worker=os.getpid(),
         encoder=None if worker.encoder is None else encoder_status(worker.encoder.revision),
+        reranker=worker.reranker_status,
         catalogue=await _catalogue(request, context),
         replica=replica_health(worker.replica_status, stale=worker.replica_is_stale),
         freshness=_freshness(worker),

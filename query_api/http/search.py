@@ -10,14 +10,17 @@ from query_api.http.explanation import explanation, quantity
 from query_api.http.openapi import TENANT_PROBLEMS
 from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.search.query import Facets, Hit, SearchQuery, SearchResult
+from retrieval.search.reranking import Reranked
 from retrieval.search.why_not import fate_of
 from retrieval.serving.problems import TooManyRequestsError, request_id
 from schemas.api.explain import WhyNot
 from schemas.api.items import Item
 from schemas.api.search import (
     DegradedRetriever,
+    HitRerank,
     HitSignal,
     PriceBucket,
+    RerankReport,
     SearchFacets,
     SearchHit,
     SearchParameters,
@@ -139,6 +142,7 @@ def to_response(
         degraded=tuple(
             DegradedRetriever(retriever=retriever, reason=reason.value) for retriever, reason in result.degraded.items()
         ),
+        reranked=_reranked(trace.reranked) if trace and trace.reranked else None,
         did_you_mean=trace.plan.did_you_mean if trace else None,
         quantity=quantity(trace.plan) if trace else None,
         low_confidence=result.low_confidence,
@@ -154,7 +158,17 @@ def _hit(hit: Hit) -> SearchHit:
         HitSignal(retriever=part.retriever, rank=part.rank, raw_score=part.raw_score, share=min(1.0, part.share))
         for part in hit.signals
     )
-    return SearchHit(item=Item.of(hit.document), score=hit.score, signals=signals)
+    moved = hit.rerank
+    return SearchHit(
+        item=Item.of(hit.document),
+        score=hit.score,
+        signals=signals,
+        rerank=None if moved is None else HitRerank(before=moved.before, after=moved.after, score=moved.score),
+    )
+
+
+def _reranked(reranked: Reranked) -> RerankReport:
+    return RerankReport(model=reranked.revision.model, scored=reranked.scored, of=reranked.of, failed=reranked.failed)
 
 
 def _facets(facets: Facets) -> SearchFacets:

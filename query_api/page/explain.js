@@ -21,6 +21,7 @@ export function showExplanation(found, ask) {
     [say("unknownWords"), told.unknown.join(", ")], [say("excludedWords"), told.excluded.join(", ")],
     [say("denseTexts"), told.dense_texts.join(" + ")], [say("fusion"), told.fusion],
     ...told.retrievers.map((one) => [say(one.retriever), `${one.found} · ${number(one.milliseconds, 1)} ms · × ${number(one.weight, 2)}: ${one.hits.slice(0, 5).map((hit) => `${hit.sku} (${number(hit.raw_score, 3)})`).join(", ")}`]),
+    ...(told.rerank ? [[say("reranker"), `${say("rerankedOf", found.reranked.scored, found.reranked.of)} · ${number(told.rerank.milliseconds, 1)} ms · ${told.rerank.model}: ${told.rerank.moves.filter((one) => one.before !== one.after).slice(0, 10).map((one) => `${one.sku} ${one.before} → ${one.after}`).join(", ")}`]] : []),
     ...Object.entries(found.timings_ms).map(([stage, took]) => [stage, `${number(took, 2)} ms`]),
   ].filter(([, value]) => value) : [];
   byId("explanation").replaceChildren(element("div", {},

@@ -18,7 +18,7 @@ export function hitElement(hit, { changed, open }) {
         item.part_number && item.part_number !== item.sku ? element("code", {}, item.part_number) : null,
         item.category ? element("span", {}, item.category) : null,
         freshness(item))),
-    signals(hit.signals),
+    signals(hit.signals, hit.rerank),
     element("div", { className: "sale" },
       element("div", { className: "amount" }, item.price === null ? say("noPrice") : money(item.price, item.currency)),
       item.unit ? element("div", { className: "unit" }, say("per", item.unit)) : null,
@@ -43,9 +43,11 @@ function freshness(item) {
   return age >= 0 && age < FRESH_MS ? element("span", { className: "fresh" }, say("updated", duration(Math.max(1000, age)))) : null;
 }
 
-function signals(found) {
+function signals(found, rerank) {
   if (found[0]?.retriever === "list") return element("div", { className: "why" });
   const words = found.map((signal) => say("why", say(signal.retriever), signal.rank, percent(signal.share)));
+  const moved = rerank && rerank.before !== rerank.after ? say("moved", rerank.before, rerank.after) : "";
+  if (moved) words.push(moved);
   const bar = element("div", { className: "stack", role: "img", "aria-label": words.join("; ") },
     found.map((signal) => {
       const part = element("i", { "data-retriever": signal.retriever });
@@ -55,6 +57,7 @@ function signals(found) {
   const list = element("ul", { "aria-hidden": "true" }, found.map((signal) =>
     element("li", { "data-retriever": signal.retriever, title: `${number(signal.raw_score, 3)}` },
       element("b", {}, say(signal.retriever)), ` #${signal.rank} · ${percent(signal.share)}`)));
+  if (moved) list.append(element("li", {}, moved));
   return element("div", { className: "why" }, bar, list);
 }
 

@@ -1,39 +1,60 @@
-"""Prepare the configured model ahead of time: `python -m retrieval.encoders.prepare`, for images and set-up scripts.
+"""Prepare the configured models ahead of time: `python -m retrieval.encoders.prepare`, for images and set-up scripts.
 
 What a process would do at its first start (decode, export, cache) is done now, so that a container can run read-only.
 """
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import structlog
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.encoders.factory import prepare_model
 from retrieval.encoders.settings import EncoderSettings
+from retrieval.rerank.export import prepare_reranker
+from retrieval.rerank.settings import RerankSettings
 from schemas.errors import FerrofluxError
 
 log = structlog.get_logger(__name__)
 
 
+class SearchPart(BaseModel):
+    """The part of the search settings that names a model."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    rerank: RerankSettings = Field(default_factory=RerankSettings)
+
+
 class PrepareSettings(BaseSettings):
-    """The encoder's section of the environment (`FERROFLUX_ENCODER__MODEL` and so on)."""
+    """The models that the environment names (`FERROFLUX_ENCODER__MODEL`, `FERROFLUX_SEARCH__RERANK__MODEL`)."""
 
     model_config = SettingsConfigDict(env_prefix="FERROFLUX_", env_nested_delimiter="__", extra="ignore", frozen=True)
 
     encoder: EncoderSettings = Field(default_factory=EncoderSettings)
+    search: SearchPart = Field(default_factory=SearchPart)
 
 
 def main() -> int:
-    """Prepare the model; returns 0, or 1 with the remedy logged."""
-    settings = PrepareSettings().encoder
+    """Prepare the models; returns 0, or 1 with the remedy logged."""
+    settings = PrepareSettings()
+    rerank = settings.search.rerank
+    ok = _prepared(settings.encoder.model, settings.encoder.cache_dir, lambda: prepare_model(settings.encoder))
+    if rerank.model:
+        ok = _prepared(rerank.model, rerank.cache_dir, lambda: prepare_reranker(rerank)) and ok
+    return 0 if ok else 1
+
+
+def _prepared(model: str, cache_dir: Path, prepare: Callable[[], object]) -> bool:
     try:
-        prepare_model(settings)
+        prepare()
     except FerrofluxError as error:
-        log.error("model could not be prepared", model=settings.model, code=error.code, remedy=str(error))  # noqa: TRY400 - the sentence is the message, a traceback would hide it
-        return 1
-    log.info("model is prepared", model=settings.model, cache=str(settings.cache_dir))
-    return 0
+        log.error("model could not be prepared", model=model, code=error.code, remedy=str(error))  # noqa: TRY400 - the sentence is the message, a traceback would hide it
+        return False
+    log.info("model is prepared", model=model, cache=str(cache_dir))
+    return True
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Hybrid search: plan, run the retrievers side by side, fuse, check against the replica, hydrate, count facets."""
+"""Hybrid search: plan, run the retrievers side by side, fuse, rerank, check against the replica, hydrate, count facets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Self, TypeVar
+from typing import Self, TypeVar
 
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
 from retrieval.analysis.tokens import AnalysedText
 from retrieval.encoders.port import TextEncoder
 from retrieval.filters import CatalogueFilter
+from retrieval.rerank.port import Reranker, RerankerRevision
 from retrieval.search.confidence import low_confidence
 from retrieval.search.encoding_queue import EncodingQueue
 from retrieval.search.facets import count_facets
@@ -26,6 +27,7 @@ from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.search.query_vectors import QueryVectors
+from retrieval.search.reranking import EXACT, Reranked, RerankStage
 from retrieval.search.routing import Decision, Route, code_is_enough, dense_is_sure
 from retrieval.search.settings import FusionMethod, SearchSettings
 from retrieval.search.stopwatch import Stopwatch
@@ -37,9 +39,6 @@ from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuKey, TenantId
 
 T = TypeVar("T")
-
-_EXACT: Final = frozenset({RetrieverName.CODE, RetrieverName.REDIRECT})
-"""The retrievers that find what the query names, rather than what is like it."""
 
 Analyse = Callable[[str], AnalysedText]
 """Text analysis of the query side; must be the analysis that the index was written with."""
@@ -70,6 +69,7 @@ class HybridSearcher:
         *,
         reading: ThreadPoolExecutor,
         encoding: ThreadPoolExecutor | None = None,
+        rerank: RerankStage | None = None,
     ) -> None:
         self._legs = legs
         self._reader = reader
@@ -77,6 +77,7 @@ class HybridSearcher:
         self._settings = settings
         self._reading = reading
         self._encoding = encoding
+        self._rerank = rerank
 
     @classmethod
     def over(
@@ -88,8 +89,12 @@ class HybridSearcher:
         analyse: Analyse,
         settings: SearchSettings,
         aliases: LiveAliases | None = None,
+        reranker: Reranker | None = None,
     ) -> Self:
-        """The searcher with every retriever whose weight is above 0; without `aliases`, with the shipped table alone."""
+        """The searcher with every retriever whose weight is above 0; without `aliases`, with the shipped table alone.
+
+        With a `reranker`, hits are reranked as `settings.rerank` says.
+        """
         reading = ThreadPoolExecutor(settings.reader_threads, thread_name_prefix="text-reader")
         encoding = ThreadPoolExecutor(settings.encoder_threads, thread_name_prefix="query-encoder")
         queue = EncodingQueue(encoder.encode_queries, encoding, at_once=settings.encoder_threads)
@@ -104,7 +109,8 @@ class HybridSearcher:
         weighted = [leg for leg in legs if settings.weight(leg.retriever) > 0]
         knowledge = ReplicaKnowledge(reader, aliases if aliases is not None else LiveAliases(shipped_aliases()))
         planner = QueryPlanner(knowledge, analyse, settings.planning)
-        return cls(weighted, reader, planner, settings, reading=reading, encoding=encoding)
+        stage = None if reranker is None else RerankStage(reranker, reader, settings.rerank)
+        return cls(weighted, reader, planner, settings, reading=reading, encoding=encoding, rerank=stage)
 
     async def search(self, query: SearchQuery) -> SearchResult:
         """Answer one search.
@@ -123,7 +129,11 @@ class HybridSearcher:
         weights = self._settings.weights_for(plan.type)
         candidates = self._fuse(lists, weights)
         watch.lap("fuse")
-        checked = await self._read(lambda: self._check(query, plan, lists, candidates))
+        reranked = await self._reranked(query, plan, decision, candidates)
+        if reranked is not None:
+            watch.lap("rerank")
+        ordered = candidates if reranked is None else reranked.order
+        checked = await self._read(lambda: self._check(query, plan, lists, ordered))
         hydrated = checked.hydrated
         watch.lap("hydrate")
         facets = None
@@ -134,15 +144,23 @@ class HybridSearcher:
         watch.lap("facets")
         legs_ms = {str(outcome.retriever): round(outcome.milliseconds, 3) for outcome in outcomes}
         return SearchResult(
-            hits=tuple(Hit(document, found.score, found.contributions) for found, document in hydrated.page),
+            hits=tuple(
+                Hit(document, found.score, found.contributions, reranked.changes.get(found.key) if reranked else None)
+                for found, document in hydrated.page
+            ),
             total=hydrated.total,
             truncated=any(outcome.reached_depth for outcome in outcomes),
             facets=facets,
             degraded={outcome.retriever: outcome.degraded for outcome in outcomes if outcome.degraded},
             timings_ms={"analyse": watch.laps.pop("analyse"), **legs_ms, **watch.laps, "total": watch.total()},
             low_confidence=checked.low_confidence,
-            trace=SearchTrace(plan, decision, outcomes, weights, candidates, checked.excluded),
+            trace=SearchTrace(plan, decision, outcomes, weights, candidates, checked.excluded, reranked),
         )
+
+    @property
+    def reranker(self) -> RerankerRevision | None:
+        """The model that reranks; None where none does."""
+        return None if self._rerank is None else self._rerank.revision
 
     @property
     def fusion(self) -> str:
@@ -166,7 +184,7 @@ class HybridSearcher:
         done: list[LegOutcome] = []
         waiting = list(self._legs)
         if routing.code_first and plan.type is QueryType.CODE:
-            first = [leg for leg in waiting if leg.retriever in _EXACT]
+            first = [leg for leg in waiting if leg.retriever in EXACT]
             done = await run_legs(first, plan, deadline_s=deadline_s, alone=False)
             if code_is_enough(plan, _hits(done, RetrieverName.CODE), routing):
                 return done, Decision(Route.CODE, "the query is one code that a product has")
@@ -179,6 +197,23 @@ class HybridSearcher:
             waiting = [leg for leg in waiting if leg not in first]
         done += await run_legs(waiting, plan, deadline_s=deadline_s, alone=not any(not one.degraded for one in done))
         return done, Decision(Route.FULL, "all retrievers that apply were asked")
+
+    async def _reranked(
+        self, query: SearchQuery, plan: QueryPlan, decision: Decision, candidates: Sequence[FusedCandidate]
+    ) -> Reranked | None:
+        """The candidates in the reranker's order; None where there is no reranker, or nothing for it to do."""
+        if self._rerank is None or decision.route is Route.CODE:
+            return None
+        ruled_out: frozenset[SkuKey] = frozenset()
+        if plan.text_query.excluded:
+            ruled_out = await self._read(lambda: self._excluded(plan, candidates))
+        return await self._rerank.rerank(plan, candidates, query.within, self._read, without=ruled_out)
+
+    def _excluded(self, plan: QueryPlan, candidates: Sequence[FusedCandidate]) -> frozenset[SkuKey]:
+        """The candidates that the query rules out; blocking."""
+        if not plan.text_query.excluded:
+            return frozenset()
+        return self._reader.excluded([candidate.key for candidate in candidates], plan.text_query)
 
     def _fuse(
         self, lists: dict[RetrieverName, Sequence[RankedHit]], weights: dict[RetrieverName, float]
@@ -195,9 +230,7 @@ class HybridSearcher:
         candidates: Sequence[FusedCandidate],
     ) -> Checked:
         """What the replica says of the candidates: excluded or not, alive, within the filter; blocking."""
-        excluded: frozenset[SkuKey] = frozenset()
-        if plan.text_query.excluded:
-            excluded = self._reader.excluded([candidate.key for candidate in candidates], plan.text_query)
+        excluded = self._excluded(plan, candidates)
         hydrated = hydrate(
             self._reader,
             [candidate for candidate in candidates if candidate.key not in excluded],
@@ -211,7 +244,7 @@ class HybridSearcher:
             meets_all=lambda: self._reader.meets_all(plan.text_query, within=query.within),
             dense=lists.get(RetrieverName.DENSE, ()),
             found=hydrated.total > 0,
-            named=any(lists.get(name) for name in _EXACT),
+            named=any(lists.get(name) for name in EXACT),
             settings=self._settings.confidence,
         )
         return Checked(hydrated, excluded, doubt)
@@ -229,6 +262,8 @@ class HybridSearcher:
         for executor in (self._reading, self._encoding):
             if executor is not None:
                 executor.shutdown(wait=False, cancel_futures=True)
+        if self._rerank is not None:
+            self._rerank.close()
 
 
 def normalise_query(text: str) -> str:

@@ -13,6 +13,7 @@ from schemas.api.retrievers import RetrieverName
 from schemas.documents import SearchDocument
 
 if TYPE_CHECKING:  # the trace holds the outcomes of legs, which name the reasons defined here
+    from retrieval.search.reranking import RankChange
     from retrieval.search.trace import SearchTrace
 
 
@@ -45,11 +46,12 @@ class DegradedReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A product of the page: the stored document, the fused score and each retriever's part in it."""
+    """A product of the page: the stored document, the fused score, each retriever's part in it, and what reranking changed."""
 
     document: SearchDocument
     score: float
     signals: tuple[Contribution, ...]
+    rerank: RankChange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class SearchResult:
 
     `total` counts the candidates that live and meet the filter in the text replica; `truncated` says that a retriever
     reached its depth, so that there may be more. `timings_ms` has milliseconds by stage: `analyse`, one per retriever
-    that ran (side by side), `fuse`, `hydrate`, `facets` and `total`. `low_confidence` says why the catalogue probably cannot
+    that ran (side by side), `fuse`, `rerank` where it ran, `hydrate`, `facets` and `total`. `low_confidence` says why the catalogue probably cannot
     answer (None: it can); `trace` keeps every step.
     """
 
@@ -105,6 +107,12 @@ class SearchResult:
             "type": str(self.trace.plan.type) if self.trace else None,
             "route": str(self.trace.decision.route) if self.trace else None,
             "low_confidence": self.low_confidence,
+            **_rerank_fields(self.trace),
             "degraded": {str(name): str(reason) for name, reason in self.degraded.items()},
             **{f"{stage}_ms": milliseconds for stage, milliseconds in self.timings_ms.items()},
         }
+
+
+def _rerank_fields(trace: SearchTrace | None) -> dict[str, object]:
+    reranked = trace.reranked if trace else None
+    return {} if reranked is None else {"reranked": reranked.scored, "rerank_of": reranked.of}

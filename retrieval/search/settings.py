@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from retrieval.rerank.settings import RerankSettings
 from retrieval.search.confidence import ConfidenceSettings
 from retrieval.search.planning.settings import PlanningSettings
 from retrieval.search.routing import RoutingSettings
@@ -55,6 +56,7 @@ class SearchSettings(BaseModel):
     confidence: ConfidenceSettings = Field(
         default_factory=ConfidenceSettings, description="When an answer says of itself that it may not be one."
     )
+    rerank: RerankSettings = Field(default_factory=RerankSettings, description="Reranking by a cross-encoder.")
     depth: int = Field(100, ge=1, le=1000, description="Products that a retriever gives at most.")
     list_depth: int = Field(300, ge=1, le=5000, description="Products that a listing without query text gives at most.")
     code_depth: int = Field(20, ge=1, le=1000, description="Products that one code may stand for at most.")

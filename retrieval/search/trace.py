@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from retrieval.search.fanout import LegOutcome
 from retrieval.search.fusion import FusedCandidate
 from retrieval.search.planning.plan import QueryPlan
+from retrieval.search.reranking import Reranked
 from retrieval.search.routing import Decision
 from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuKey
@@ -17,7 +18,7 @@ from schemas.identity import SkuKey
 class SearchTrace:
     """The plan, every retriever's outcome, the fused list before the replica's check, and what was taken out of it.
 
-    `excluded` are candidates that hold what the query rules out.
+    `excluded` are candidates that hold what the query rules out; `reranked` is None where no reranker had anything to do.
     """
 
     plan: QueryPlan
@@ -26,3 +27,4 @@ class SearchTrace:
     weights: dict[RetrieverName, float]
     fused: Sequence[FusedCandidate]
     excluded: frozenset[SkuKey]
+    reranked: Reranked | None = None

@@ -34,7 +34,8 @@ def fate_of(
         for outcome in trace.outcomes
     }
     ranks = {retriever: rank for retriever, rank in ranks.items() if rank}
-    kept = [candidate.key for candidate in trace.fused if candidate.key not in trace.excluded]
+    ordered = trace.fused if trace.reranked is None else trace.reranked.order
+    kept = [candidate.key for candidate in ordered if candidate.key not in trace.excluded]
     rank = kept.index(key) + 1 if key in kept else None
     shown = next((n for n, hit in enumerate(result.hits, start=offset + 1) if hit.document.key == key), None)
     verdict, reason = _verdict(key, document, result, within, rank=rank, shown=shown)
@@ -51,7 +52,7 @@ def _verdict(
     shown: int | None,
 ) -> tuple[WhyNotVerdict, str]:
     if shown is not None:
-        return "shown", f"it is hit number {shown}"
+        return "shown", f"it is hit number {shown}{_moved(key, result)}"
     if document is None:
         return "not_indexed", (
             "this replica holds no such SKU of this tenant: it was never sent, belongs to another tenant, or is still on "
@@ -79,8 +80,17 @@ def _beaten(key: SkuKey, result: SearchResult, rank: int | None) -> tuple[WhyNot
         looked = ", ".join(f"{one.retriever} ({len(one.hits)} products)" for one in result.trace.outcomes)
         return "not_retrieved", f"no retriever found it among its best: {looked or 'none ran'}"
     if rank <= result.total:
-        return "on_another_page", f"it is candidate number {rank} of {result.total}"
+        return "on_another_page", f"it is candidate number {rank} of {result.total}{_moved(key, result)}"
     return "gone_meanwhile", "it was found, but changed while the search ran; search again"
+
+
+def _moved(key: SkuKey, result: SearchResult) -> str:
+    """What reranking did to its place, as the end of a sentence."""
+    reranked = result.trace.reranked if result.trace else None
+    change = reranked.changes.get(key) if reranked else None
+    if change is None or change.before == change.after:
+        return ""
+    return f"; the reranker moved it from place {change.before} to {change.after}"
 
 
 def _unmet(document: SearchDocument, within: CatalogueFilter) -> list[str]:

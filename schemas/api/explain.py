@@ -69,6 +69,32 @@ class ExplainedRetriever(BaseModel):
     hits: tuple[ExplainedHit, ...] = Field(description="The first of its list.")
 
 
+class ExplainedMove(BaseModel):
+    """A candidate that the reranker could move."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sku: str
+    before: int = Field(description="Its place by fusion, from 1, among the candidates that live and meet the filter.")
+    after: int = Field(description="Its place after reranking.")
+    score: float | None = Field(description="The reranker's score; null where the time budget did not reach it.")
+
+
+class ExplainedRerank(BaseModel):
+    """What a reranker made of the first candidates."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    revision: str
+    query: str = Field(description="The text that was read together with each product.")
+    scored: int
+    of: int
+    failed: bool
+    milliseconds: float
+    moves: tuple[ExplainedMove, ...] = Field(description="Every candidate within the depth, in the new order.")
+
+
 class Explanation(BaseModel):
     """Every step of one search."""
 
@@ -88,6 +114,7 @@ class Explanation(BaseModel):
     fusion: str
     retrievers: tuple[ExplainedRetriever, ...]
     fused: int = Field(description="Candidates after fusion, before the replica's check.")
+    rerank: ExplainedRerank | None = Field(None, description="Null where nothing was reranked.")
 
 
 WhyNotVerdict = Literal[

@@ -129,14 +129,27 @@ class HitSignal(BaseModel):
     )
 
 
+class HitRerank(BaseModel):
+    """What the reranker did to a hit's place."""
+
+    model_config = ConfigDict(frozen=True)
+
+    before: int = Field(ge=1, description="Place by fusion.")
+    after: int = Field(ge=1, description="Place after reranking.")
+    score: float | None = Field(description="The reranker's score; null for a hit that it did not read.")
+
+
 class SearchHit(BaseModel):
     """One product and why it is there."""
 
     model_config = ConfigDict(frozen=True)
 
     item: Item
-    score: float = Field(description="Fused score (weighted reciprocal rank fusion); orders the hits of one answer.")
+    score: float = Field(
+        description="Fused score (weighted reciprocal rank fusion); orders the hits of one answer that was not reranked."
+    )
     signals: tuple[HitSignal, ...]
+    rerank: HitRerank | None = Field(None, description="Null where no reranker could move it.")
 
 
 class ValueCount(BaseModel):
@@ -181,6 +194,19 @@ class DegradedRetriever(BaseModel):
     reason: Literal["deadline", "unavailable", "failed"]
 
 
+class RerankReport(BaseModel):
+    """How far reranking came: n of m."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    scored: int = Field(description="Candidates that the reranker read within its time budget.")
+    of: int = Field(
+        description="Candidates that it was to read; those not read keep the fusion's order below the others."
+    )
+    failed: bool = Field(description="Whether the reranker failed; the order is the fusion's then, or in part.")
+
+
 class SearchResponse(BaseModel):
     """The answer to a search."""
 
@@ -191,6 +217,9 @@ class SearchResponse(BaseModel):
     truncated: bool = Field(description="Whether a retriever reached its depth, so that more products may match.")
     facets: SearchFacets | None = Field(None, description="Null where they were not asked for.")
     degraded: tuple[DegradedRetriever, ...] = Field((), description="Empty in a full answer.")
+    reranked: RerankReport | None = Field(
+        None, description="Null where no reranker is configured or had anything to do."
+    )
     did_you_mean: str | None = Field(None, description="The query with misspellings corrected, as it was searched.")
     quantity: OrderedQuantity | None = Field(None, description="How much of it the query asks for, as in an order.")
     low_confidence: str | None = Field(

@@ -114,6 +114,17 @@ class EncoderStatus(BaseModel):
     quantisation: str
 
 
+class RerankerStatus(BaseModel):
+    """The cross-encoder that reranks."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    revision: str = Field(description="Digest of all that decides a score.")
+    depth: int = Field(description="Candidates that it reads at most.")
+    budget_ms: float = Field(description="Milliseconds that it may take of a search.")
+
+
 class StatusResponse(BaseModel):
     """The answer of `GET /v1/status`."""
 
@@ -124,6 +135,9 @@ class StatusResponse(BaseModel):
     version: str
     worker: int = Field(description="Process id of the worker that answered; each measures for itself.")
     encoder: EncoderStatus | None
+    reranker: RerankerStatus | None = Field(
+        None, description="Null where none is configured, or it is still being loaded."
+    )
     catalogue: CatalogueStatus | None
     replica: ReplicaHealth | None = Field(description="Null where no tailer has reported yet.")
     freshness: FreshnessStatus

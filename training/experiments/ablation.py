@@ -1,6 +1,6 @@
 """The ablation table: what each stage is worth, told by the figures without it.
 
-The stages are read off the settings: a retriever is switched off by weight 0, anything with a switch by that switch. A stage that is added to the search is in the table without a word here.
+The stages are read off the settings: a retriever is switched off by weight 0, reranking by naming no model, anything with a switch by that switch. A stage that is added to the search is in the table without a word here.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _WEIGHTS: Final = "search.weights."
 _LISTING: Final = "search.weights.list"
 """What answers where there is no query text, so never in a judged set."""
 _SEARCH: Final = "search."
+_RERANKER: Final = "search.rerank.model"
 
 OnProgress = Callable[[float, str], None]
 
@@ -38,6 +39,8 @@ def stages(settings: LabSettings) -> list[Stage]:
     for name, value in setting_values(settings):
         if name.startswith(_WEIGHTS) and value and name != _LISTING:
             found.append(Stage(f"retriever {name.removeprefix(_WEIGHTS)}", {name: 0.0}))
+        elif name == _RERANKER and value:
+            found.append(Stage("rerank", {name: ""}))
         elif name.startswith(_SEARCH) and value is True:
             found.append(Stage(name.removeprefix(_SEARCH), {name: False}))
     return found

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.port import TextEncoder
 from retrieval.filters import CatalogueFilter
+from retrieval.rerank.port import Reranker
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.text.port import TextIndexReader
@@ -14,6 +15,7 @@ from retrieval.vectors.port import VectorIndex
 from schemas.identity import TenantId
 from training.systems.bench import Bench
 from training.systems.port import RankedAnswer
+from training.systems.reranking import remembered_reranker
 from training.systems.settings import LabSettings
 
 
@@ -34,14 +36,19 @@ class HybridSystem:
         vectors: VectorIndex | None = None,
         reader: TextIndexReader | None = None,
         encoder: TextEncoder | None = None,
+        reranker: Reranker | None = None,
     ) -> HybridSystem:
-        """The system with these settings; a port that is passed in stands for the bench's own."""
+        """The system with these settings; a port that is passed in stands for the bench's own.
+
+        Without a `reranker`, the one that the settings name, where they name one; it answers every question once.
+        """
         searcher = HybridSearcher.over(
             vectors=vectors or bench.vectors,
             encoder=encoder or bench.encoder,
             reader=reader or bench.open_reader(settings.text.weights),
             analyse=analyse,
             settings=settings.search,
+            reranker=reranker or remembered_reranker(settings.search.rerank),
         )
         return cls(searcher, name)
 
@@ -54,7 +61,7 @@ class HybridSystem:
             raw_scores=_raw_scores(result.hits),
             low_confidence=_low_confidence(result),
             milliseconds=result.timings_ms,
-            degraded=tuple(map(str, result.degraded)),
+            degraded=(*map(str, result.degraded), *_unread(result)),
         )
 
     def close(self) -> None:
@@ -78,3 +85,9 @@ def _low_confidence(result: SearchResult) -> bool | None:
     """What the answer says of itself; an answer that has no such flag says nothing."""
     flag = getattr(result, "low_confidence", None)
     return None if flag is None else bool(flag)
+
+
+def _unread(result: SearchResult) -> tuple[str, ...]:
+    """A reranker that did not read all that it was to read is told like a retriever that is missing."""
+    reranked = result.trace.reranked if result.trace else None
+    return ("rerank",) if reranked is not None and reranked.partial else ()

@@ -11,8 +11,12 @@ from retrieval.search.settings import SearchSettings
 from retrieval.text.settings import FieldWeights
 from schemas.errors import ConfigurationError
 
-_PATIENT: Final[Mapping[str, Any]] = {"search": {"deadline_s": 60.0, "hydration_deadline_s": 60.0}}
-"""A busy machine must not change what is found: in the lab no retriever is left out for being late."""
+_PATIENT: Final[Mapping[str, Any]] = {
+    "search": {"deadline_s": 60.0, "hydration_deadline_s": 60.0, "rerank": {"budget_ms": 600_000.0}}
+}
+"""A busy machine must not change what is found: in the lab no retriever is left out for being late, and reranking has all the time it needs."""
+_PARTS: Final = {"rerank": "search.rerank"}
+"""Sections that may be named without the one that they are in."""
 
 
 class TextScoring(BaseModel):
@@ -85,7 +89,8 @@ def setting_values(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _place(tree: dict[str, Any], name: str, value: Any) -> None:
-    *path, last = name.split(".")
+    section, dot, rest = name.partition(".")
+    *path, last = f"{_PARTS.get(section, section)}{dot}{rest}".split(".")
     branch: Any = tree
     for step in path:
         branch = branch.get(step) if isinstance(branch, dict) else None

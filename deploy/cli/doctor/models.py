@@ -1,10 +1,17 @@
-"""Findings about the text encoders: which are installed, and whether the configured one is ready."""
+"""Findings about the models: which text encoders are installed, whether the configured one is ready, and the reranker."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
 from deploy.cli.doctor.finding import Finding, Health
 from indexer.settings import IndexerSettings
+from query_api.settings import ApiSettings
 from retrieval.encoders.models.sources import available_models
+from retrieval.rerank.folder import read_cross_encoder
+from schemas.errors import FerrofluxError
 
 
 def models() -> list[Finding]:
@@ -24,4 +31,26 @@ def models() -> list[Finding]:
         findings.append(
             Finding("model", Health.GOOD, f"{configured}: named by FERROFLUX_ENCODER__MODEL, read at the start")
         )
-    return findings
+    return [*findings, _reranker()]
+
+
+def _reranker() -> Finding:
+    settings = ApiSettings().search.rerank
+    subject = "reranker"
+    if not settings.model:
+        return Finding(
+            subject, Health.OPTIONAL, "none named (FERROFLUX_SEARCH__RERANK__MODEL): hits keep the fusion's order"
+        )
+    return _named_folder(subject, settings.model, lambda: read_cross_encoder(Path(settings.model).expanduser()))
+
+
+def _named_folder(subject: str, model: str, read: Callable[[], object]) -> Finding:
+    """A model that is a folder is looked at now; a URL is only read when a process starts."""
+    if "://" in model:
+        # A URL may carry a password: its last part names the model well enough.
+        return Finding(subject, Health.GOOD, f"{PurePosixPath(urlsplit(model).path).name}: fetched at the start")
+    try:
+        read()
+    except FerrofluxError as error:
+        return Finding(subject, Health.BAD, f"{model} cannot be used", str(error))
+    return Finding(subject, Health.GOOD, f"{model}: read at the start")

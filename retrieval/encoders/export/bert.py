@@ -1,7 +1,8 @@
-"""BertModel as an ONNX graph of onnxruntime's fused operators, built straight from the weights: no torch, no tracing.
+"""BERT and (XLM-)RoBERTa as an ONNX graph of onnxruntime's fused operators, built straight from the weights: no torch, no tracing.
 
 Each layer is five fused nodes and three plain products: attention with its three projections in one, add-and-normalise
-twice with the bias before it, and the erf GELU with its bias. The numbers stay within 1e-5 of transformers' BertModel.
+twice with the bias before it, and the erf GELU with its bias. The numbers stay within 1e-5 of transformers' models.
+RoBERTa's layers are BERT's; its positions begin behind the padding id.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import onnx
 
-from retrieval.encoders.export.graph import ATTENTION_MASK, INPUT_IDS, MICROSOFT, GraphBuilder
+from retrieval.encoders.export.graph import ATTENTION_MASK, INPUT_IDS, MICROSOFT, TOKEN_TYPE_IDS, GraphBuilder
 from retrieval.encoders.export.pooling import pool_and_normalise
 from retrieval.encoders.models.tensors import Weight, dense
 from retrieval.encoders.port import Matrix
@@ -19,20 +20,24 @@ from retrieval.encoders.settings import LayerPrecision
 
 _INT8_LARGEST: Final = 127
 
+_ROBERTA: Final = frozenset({"roberta", "xlm-roberta"})
+
 
 @dataclass(frozen=True, slots=True)
 class BertConfig:
-    """The sizes that the weights alone do not tell."""
+    """What the weights alone do not tell; `first_position` is the row of the position table that a text's first token takes."""
 
     layers: int
     heads: int
     layer_norm_epsilon: float
+    first_position: int = 0
 
     @classmethod
     def from_transformers(cls, config: Mapping[str, Any]) -> "BertConfig | None":
-        """Read a `config.json`; None where the architecture is not the plain BERT that this module builds."""
+        """Read a `config.json`; None where the architecture is not a plain one that this module builds."""
+        family = config.get("model_type")
         plain = (
-            config.get("model_type") == "bert"
+            (family == "bert" or family in _ROBERTA)
             and config.get("hidden_act", "gelu") == "gelu"
             and config.get("position_embedding_type", "absolute") == "absolute"
             and not config.get("is_decoder", False)
@@ -43,14 +48,20 @@ class BertConfig:
             layers=config["num_hidden_layers"],
             heads=config["num_attention_heads"],
             layer_norm_epsilon=config.get("layer_norm_eps", 1e-12),
+            first_position=int(config.get("pad_token_id", 1)) + 1 if family in _ROBERTA else 0,
         )
+
+
+def without_prefix(weights: Mapping[str, Weight]) -> dict[str, Weight]:
+    """Names as BertModel has them; a checkpoint with a head keeps the model under `bert.` or `roberta.`."""
+    return {name.removeprefix("bert.").removeprefix("roberta."): weight for name, weight in weights.items()}
 
 
 def build_bert(
     config: BertConfig,
     weights: Mapping[str, Weight],
     pooling: str,
-    layers: LayerPrecision = LayerPrecision.FLOAT32,
+    precision: LayerPrecision = LayerPrecision.FLOAT32,
 ) -> onnx.ModelProto:
     """The whole encoder from token ids to unit vectors; `weights` under transformers' names without a prefix.
 
@@ -60,50 +71,69 @@ def build_bert(
     Raises:
         KeyError: a weight is missing.
     """
-    return _Bert(config, weights, layers).model(pooling)
+    graph = GraphBuilder()
+    layers = BertLayers(graph, config, weights, precision)
+    hidden = layers.hidden()
+    return graph.finish("bert", pool_and_normalise(graph, hidden, pooling), layers.width)
 
 
-class _Bert:
-    def __init__(self, config: BertConfig, weights: Mapping[str, Weight], layers: LayerPrecision) -> None:
+class BertLayers:
+    """Adds embeddings and layers to a graph; a head takes it from there, with the same ways to name its weights."""
+
+    def __init__(
+        self,
+        graph: GraphBuilder,
+        config: BertConfig,
+        weights: Mapping[str, Weight],
+        precision: LayerPrecision = LayerPrecision.FLOAT32,
+    ) -> None:
         self._config = config
         self._weights = weights
-        self._layers = layers
-        self._graph = GraphBuilder()
+        self._graph = graph
+        self._precision = precision
 
-    def model(self, pooling: str) -> onnx.ModelProto:
+    @property
+    def width(self) -> int:
+        """Numbers of a token's vector."""
+        return int(self._weights["embeddings.position_embeddings.weight"].shape[1])
+
+    @property
+    def token_types(self) -> int:
+        """How many kinds of token the model tells apart; the second text of a pair is of the second kind, where there is one."""
+        return int(self._weights["embeddings.token_type_embeddings.weight"].shape[0])
+
+    def hidden(self, *, pairs: bool = False) -> str:
+        """Token vectors [batch, tokens, width]; with `pairs`, the graph reads `token_type_ids` too."""
         graph = self._graph
         mask = graph.node("Cast", ATTENTION_MASK, to=onnx.TensorProto.INT32)
-        hidden = self._embeddings()
+        hidden = self._embeddings(pairs=pairs)
         for layer in range(self._config.layers):
             hidden = self._layer(f"encoder.layer.{layer}", hidden, mask)
-        width = self._weights["embeddings.position_embeddings.weight"].shape[1]
-        return graph.finish("bert", pool_and_normalise(graph, hidden, pooling), width)
+        return hidden
 
-    def _embeddings(self) -> str:
+    def _embeddings(self, *, pairs: bool) -> str:
         graph = self._graph
         words = graph.gather_rows("words", self._weights["embeddings.word_embeddings.weight"], INPUT_IDS)
-        # A single text has the token type 0 throughout, so its row joins the positions once and for all.
-        token_types = self._array("embeddings.token_type_embeddings.weight")
-        table = self._array("embeddings.position_embeddings.weight") + token_types[:1]
+        types = self._array("embeddings.token_type_embeddings.weight")
+        table = self._array("embeddings.position_embeddings.weight")[self._config.first_position :]
+        if pairs:
+            words = graph.node("Add", words, graph.gather_rows("token_types", types, TOKEN_TYPE_IDS))
+        else:
+            # A single text has the token type 0 throughout, so its row joins the positions once and for all.
+            table = table + types[:1]
         length = graph.node("Shape", INPUT_IDS, start=1, end=2)
         zero = graph.constant("zero", np.array([0], np.int64))
         positions = graph.node("Slice", graph.constant("positions", table), zero, length, zero)
         return self._add_and_normalise("embeddings.LayerNorm", words, positions)
 
     def _layer(self, layer: str, hidden: str, mask: str) -> str:
-        graph = self._graph
         context = self._attend(layer, hidden, mask)
-        attended = self._project(f"{layer}.attention.output.dense", context)
+        attended = self.project(f"{layer}.attention.output.dense", context)
         middle = self._add_and_normalise(
             f"{layer}.attention.output.LayerNorm", attended, hidden, bias=f"{layer}.attention.output.dense.bias"
         )
-        widened = graph.node(
-            "BiasGelu",
-            self._project(f"{layer}.intermediate.dense", middle),
-            self._constant(f"{layer}.intermediate.dense.bias"),
-            domain=MICROSOFT,
-        )
-        narrowed = self._project(f"{layer}.output.dense", widened)
+        widened = self.gelu(f"{layer}.intermediate.dense", middle)
+        narrowed = self.project(f"{layer}.output.dense", widened)
         return self._add_and_normalise(f"{layer}.output.LayerNorm", narrowed, middle, bias=f"{layer}.output.dense.bias")
 
     def _attend(self, layer: str, hidden: str, mask: str) -> str:
@@ -112,7 +142,7 @@ class _Bert:
         projections = [f"{layer}.attention.self.{each}" for each in ("query", "key", "value")]
         weight = np.concatenate([self._array(f"{p}.weight").T for p in projections], axis=1)
         bias = graph.constant(f"{layer}.qkv.bias", np.concatenate([self._array(f"{p}.bias") for p in projections]))
-        if self._layers is LayerPrecision.FLOAT32:
+        if self._precision is LayerPrecision.FLOAT32:
             return graph.node(
                 "Attention",
                 hidden,
@@ -131,9 +161,10 @@ class _Bert:
             num_heads=self._config.heads,
         )
 
-    def _project(self, name: str, hidden: str) -> str:
+    def project(self, name: str, hidden: str) -> str:
+        """The linear layer `name` without its bias."""
         weight = self._array(f"{name}.weight").T
-        if self._layers is LayerPrecision.FLOAT32:
+        if self._precision is LayerPrecision.FLOAT32:
             return self._graph.node("MatMul", hidden, self._graph.constant(f"{name}.weight", weight))
         return self._graph.node("DynamicQuantizeMatMul", hidden, *self._quantised(name, weight), domain=MICROSOFT)
 
@@ -143,19 +174,35 @@ class _Bert:
         integers = np.clip(np.rint(weight / scales), -_INT8_LARGEST, _INT8_LARGEST).astype(np.int8)
         return self._graph.constant(f"{name}.int8", integers), self._graph.constant(f"{name}.scales", scales)
 
+    def gelu(self, name: str, hidden: str) -> str:
+        """The linear layer `name` under the erf GELU."""
+        return self._graph.node("BiasGelu", self.project(name, hidden), self.constant(f"{name}.bias"), domain=MICROSOFT)
+
+    def normalise(self, name: str, hidden: str) -> str:
+        """Layer normalisation over the last axis."""
+        return self._graph.node(
+            "LayerNormalization",
+            hidden,
+            self.constant(f"{name}.weight"),
+            self.constant(f"{name}.bias"),
+            axis=-1,
+            epsilon=self._config.layer_norm_epsilon,
+        )
+
     def _add_and_normalise(self, name: str, hidden: str, residual: str, *, bias: str = "") -> str:
         return self._graph.node(
             "SkipLayerNormalization",
             hidden,
             residual,
-            self._constant(f"{name}.weight"),
-            self._constant(f"{name}.bias"),
-            self._constant(bias) if bias else "",
+            self.constant(f"{name}.weight"),
+            self.constant(f"{name}.bias"),
+            self.constant(bias) if bias else "",
             domain=MICROSOFT,
             epsilon=self._config.layer_norm_epsilon,
         )
 
-    def _constant(self, name: str) -> str:
+    def constant(self, name: str) -> str:
+        """A weight as an initializer of its name."""
         return self._graph.constant(name, self._array(name))
 
     def _array(self, name: str) -> Matrix:

@@ -1,7 +1,7 @@
 """Preparing a model: from its source files to a folder that the session loads, once per content."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -57,9 +57,16 @@ def prepare(model: str, cache_dir: Path, layers: LayerPrecision = LayerPrecision
         log.info("model prepared", model=source.name, weights=digest, seconds=round(perf_counter() - started, 2))
 
     suffix = "" if layers is LayerPrecision.FLOAT32 else f"-{layers}"
-    name = f"{source.name}-{digest}{suffix}"
-    entry = publish(cache_dir / name, build, lambda folder: read_prepared(folder) is not None)
-    prepared = read_prepared(entry)
+    return prepared_once(cache_dir / f"{source.name}-{digest}{suffix}", build)
+
+
+def prepared_once(entry: Path, build: Callable[[Path], None]) -> PreparedModel:
+    """The cache's folder `entry`, filled by `build` where it is not there whole.
+
+    Raises:
+        ConfigurationError: the cache cannot be written, or what `build` raises.
+    """
+    prepared = read_prepared(publish(entry, build, lambda folder: read_prepared(folder) is not None))
     if prepared is None:
         raise ConfigurationError(f"the prepared model {entry} was damaged while it was read; start again")
     return prepared

@@ -1,5 +1,6 @@
 """A small builder of ONNX graphs: names, initializers and nodes, so that the network's module reads like the network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ MICROSOFT: Final = "com.microsoft"
 
 INPUT_IDS: Final = "input_ids"
 ATTENTION_MASK: Final = "attention_mask"
+TOKEN_TYPE_IDS: Final = "token_type_ids"  # noqa: S105 - the name of a model's input, no secret
 EMBEDDING: Final = "sentence_embedding"
 
 _OPSET: Final = 17
@@ -73,16 +75,15 @@ class GraphBuilder:
             block_size=BLOCK_SIZE,
         )
 
-    def finish(self, name: str, output: str, dimension: int) -> onnx.ModelProto:
-        """The model with inputs `input_ids` and `attention_mask`, int64 [batch, tokens], and output float32 [batch, dimension]."""
+    def finish(
+        self, name: str, output: str, dimension: int, *, inputs: Sequence[str] = (INPUT_IDS, ATTENTION_MASK)
+    ) -> onnx.ModelProto:
+        """The model with its inputs, int64 [batch, tokens], and its output `sentence_embedding`, float32 [batch, dimension]."""
         self.nodes.append(helper.make_node("Identity", [output], [EMBEDDING], name=EMBEDDING))
         graph = helper.make_graph(
             self.nodes,
             name,
-            [
-                helper.make_tensor_value_info(each, TensorProto.INT64, ["batch", "tokens"])
-                for each in (INPUT_IDS, ATTENTION_MASK)
-            ],
+            [helper.make_tensor_value_info(each, TensorProto.INT64, ["batch", "tokens"]) for each in inputs],
             [helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", dimension])],
             self.initializers,
         )

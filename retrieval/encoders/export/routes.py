@@ -7,7 +7,7 @@ from typing import Final
 import onnx
 
 from retrieval.encoders.export.adopt import adopt_graph
-from retrieval.encoders.export.bert import BertConfig, build_bert
+from retrieval.encoders.export.bert import BertConfig, build_bert, without_prefix
 from retrieval.encoders.export.pooling import POOLINGS
 from retrieval.encoders.export.torch_export import export_with_torch
 from retrieval.encoders.models.folder import SentenceTransformerFolder
@@ -16,7 +16,8 @@ from retrieval.encoders.models.tensors import Weight, read_safetensors
 from retrieval.encoders.settings import LayerPrecision
 from schemas.errors import ConfigurationError
 
-_SHIPPED_GRAPH: Final = Path("onnx", "model.onnx")
+SHIPPED_GRAPH: Final = Path("onnx", "model.onnx")
+"""Where a folder has the graph that its author exported."""
 _INLINE_BYTES: Final = 1024
 
 
@@ -27,7 +28,7 @@ def build_graph(
 ) -> onnx.ModelProto:
     """The graph from token ids to unit vectors.
 
-    A plain BERT is built from its weights (given, or in the folder's `model.safetensors`): fused, and sure to be the
+    A plain BERT or XLM-RoBERTa is built from its weights (given, or in the folder's `model.safetensors`): fused, and sure to be the
     weights' own. Otherwise a shipped `onnx/model.onnx` is taken and pooled. Everything else is traced with torch.
 
     Raises:
@@ -38,7 +39,7 @@ def build_graph(
     bert = BertConfig.from_transformers(folder.config)
     weights_file = folder.transformer_path / "model.safetensors"
     if poolable and bert is not None and (weights is not None or weights_file.is_file()):
-        found = weights if weights is not None else _without_prefix(read_safetensors(weights_file))
+        found = weights if weights is not None else without_prefix(read_safetensors(weights_file))
         try:
             return build_bert(bert, found, folder.pooling, layers)
         except KeyError as error:
@@ -48,7 +49,7 @@ def build_graph(
             f"encoder.layers={layers} needs a BERT model with its weights in model.safetensors, which {folder.path} is not: "
             "leave the setting at float32, or put a quantised onnx/model.onnx into the folder"
         )
-    for shipped in (folder.transformer_path / _SHIPPED_GRAPH, folder.path / _SHIPPED_GRAPH):
+    for shipped in (folder.transformer_path / SHIPPED_GRAPH, folder.path / SHIPPED_GRAPH):
         if poolable and shipped.is_file():
             return adopt_graph(shipped, folder.pooling)
     return export_with_torch(folder.path)
@@ -77,8 +78,3 @@ def quantisation(graph: onnx.ModelProto, layers: LayerPrecision = LayerPrecision
     if any("Integer" in each or "QuantizeLinear" in each or "NBits" in each for each in operators):
         return "graph"
     return "embeddings-q4" if "GatherBlockQuantized" in operators else "none"
-
-
-def _without_prefix(weights: Mapping[str, Weight]) -> dict[str, Weight]:
-    """Names as BertModel has them; a checkpoint with a head keeps the model under `bert.`."""
-    return {name.removeprefix("bert."): weight for name, weight in weights.items()}

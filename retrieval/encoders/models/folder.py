@@ -56,23 +56,25 @@ def read_folder(path: Path) -> SentenceTransformerFolder:
             f"{path} is not a sentence-transformers folder: it has no modules.json. "
             "Save the model with SentenceTransformer.save_pretrained, or name a built-in model."
         )
-    modules = [(str(module["type"]).rsplit(".", 1)[-1], str(module["path"])) for module in _read(path / "modules.json")]
+    modules = [
+        (str(module["type"]).rsplit(".", 1)[-1], str(module["path"])) for module in read_json(path / "modules.json")
+    ]
     transformer_path = path / next((folder for kind, folder in modules if kind == "Transformer"), "")
     tokenizer_file = transformer_path / "tokenizer.json"
     if not tokenizer_file.is_file():
         raise ConfigurationError(
             f"{path} has no tokenizer.json, only a slow tokenizer. Load it once with transformers' AutoTokenizer and save it again."
         )
-    pooling_config = _read(
+    pooling_config = read_json(
         path / next((folder for kind, folder in modules if kind == "Pooling"), "?") / "config.json", {}
     )
     pooling = _pooling(pooling_config)
     kinds = [kind for kind, _ in modules]
-    own = _read(path / "config_sentence_transformers.json", {})
+    own = read_json(path / "config_sentence_transformers.json", {})
     prompts: dict[str, str] = own.get("prompts") or {}
     default_prompt = prompts.get(own.get("default_prompt_name") or "", "")
-    transformer = _read(transformer_path / "sentence_bert_config.json", {})
-    config = _read(transformer_path / "config.json", {})
+    transformer = read_json(transformer_path / "sentence_bert_config.json", {})
+    config = read_json(transformer_path / "config.json", {})
     return SentenceTransformerFolder(
         path=path,
         transformer_path=transformer_path,
@@ -82,12 +84,17 @@ def read_folder(path: Path) -> SentenceTransformerFolder:
         and bool(pooling_config.get("include_prompt", True)),
         query_prompt=prompts.get("query") or default_prompt,
         passage_prompt=next((prompts[name] for name in _PASSAGE_PROMPTS if prompts.get(name)), default_prompt),
-        max_length=_max_length(transformer, _read(transformer_path / "tokenizer_config.json", {}), config),
+        max_length=length_limit(transformer, read_json(transformer_path / "tokenizer_config.json", {}), config),
         lower_case=bool(transformer.get("do_lower_case", False)),
     )
 
 
-def _read(path: Path, default: Any = None) -> Any:
+def read_json(path: Path, default: Any = None) -> Any:
+    """A configuration file; where it is absent, the default, if there is one.
+
+    Raises:
+        ConfigurationError: it is not JSON.
+    """
     if default is not None and not path.is_file():
         return default
     try:
@@ -104,7 +111,10 @@ def _pooling(config: dict[str, Any]) -> str:
     return "+".join(active) or "mean"
 
 
-def _max_length(transformer: dict[str, Any], tokenizer: dict[str, Any], config: dict[str, Any]) -> int:
+def length_limit(transformer: dict[str, Any], tokenizer: dict[str, Any], config: dict[str, Any]) -> int:
+    """Tokens that the model reads of an input, special ones included."""
     given = transformer.get("max_seq_length") or tokenizer.get("model_max_length") or _DEFAULT_LENGTH
     length = int(given) if given < _UNLIMITED else _DEFAULT_LENGTH
-    return min(length, int(config.get("max_position_embeddings", length)))
+    # RoBERTa's positions begin behind the padding id, so that its table has more rows than a text may have tokens.
+    unused = int(config.get("pad_token_id", 1)) + 1 if config.get("model_type") in {"roberta", "xlm-roberta"} else 0
+    return min(length, int(config.get("max_position_embeddings", length + unused)) - unused)

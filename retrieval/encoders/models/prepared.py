@@ -33,6 +33,8 @@ class Manifest:
     lower_case: bool
     pad_id: int
     files: dict[str, int]
+    token_types: bool = False
+    """Whether the graph tells the two texts of a pair apart by their tokens' types."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ log = structlog.get_logger(__name__)
 E5_MODEL: Final = "multilingual-e5-small"
 MINILM_MODEL: Final = "all-MiniLM-L6-v2"
 
+CONFIG_FILE: Final = "config.json"
+"""The file that every folder of transformers has, with modules or without."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelAvailability:
@@ -76,8 +79,10 @@ def available_models() -> list[ModelAvailability]:
     ]
 
 
-def find_source(model: str, cache_dir: Path) -> ModelSource:
+def find_source(model: str, cache_dir: Path, *, marker: str = "modules.json") -> ModelSource:
     """Locate the model's files; only a URL that the user named is ever fetched, once.
+
+    `marker` is a file by which a folder at a URL is known to be a model's.
 
     Raises:
         ModelNotFoundError: no such model, or its package is not installed here.
@@ -86,7 +91,7 @@ def find_source(model: str, cache_dir: Path) -> ModelSource:
     if model in _BUILT_IN:
         return ModelSource(model, _package_file(model, _BUILT_IN[model]))
     if "://" in model:
-        return ModelSource(_last_segment(model), _fetch(model, cache_dir))
+        return ModelSource(_last_segment(model), _fetch(model, cache_dir, marker))
     folder = Path(model).expanduser()
     if not folder.is_dir():
         raise ModelNotFoundError(
@@ -115,13 +120,28 @@ def _installed_version(package: str) -> str | None:
         return None
 
 
-def _fetch(url: str, cache_dir: Path) -> Path:
+def find_folder(model: str, cache_dir: Path, *, setting: str, saved_by: str) -> ModelSource:
+    """Locate a model that is a folder or a URL of one: of these kinds none is built in. `setting` names it, in messages.
+
+    Raises:
+        ModelNotFoundError: there is no such folder, or it is not one that `saved_by` writes.
+        ConfigurationError: a URL cannot be read.
+    """
+    if "://" not in model and not Path(model).expanduser().is_dir():
+        raise ModelNotFoundError(
+            f"{setting} names {model!r}, which is neither a folder nor a URL. "
+            f"Save the model with {saved_by}, and name the folder, or the URL that it was copied to."
+        )
+    return find_source(model, cache_dir, marker=CONFIG_FILE)
+
+
+def _fetch(url: str, cache_dir: Path, marker: str) -> Path:
     digest = blake2b(url.encode(), digest_size=8).hexdigest()
     entry = cache_dir / "downloads" / f"{_last_segment(url)}-{digest}"
-    return publish(entry, _downloader(url), lambda folder: (folder / "modules.json").is_file())
+    return publish(entry, _downloader(url, marker), lambda folder: (folder / marker).is_file())
 
 
-def _downloader(url: str) -> Callable[[Path], None]:
+def _downloader(url: str, marker: str) -> Callable[[Path], None]:
     def download(target: Path) -> None:
         log.info("model download started", model=_last_segment(url))
         try:
@@ -132,8 +152,10 @@ def _downloader(url: str) -> Callable[[Path], None]:
             raise ConfigurationError(
                 f"the model {_last_segment(url)!r} cannot be fetched from its URL: {error}"
             ) from error
-        if not (target / "modules.json").is_file():
-            raise ModelNotFoundError(f"the URL of {_last_segment(url)!r} is not a sentence-transformers folder")
+        if not (target / marker).is_file():
+            raise ModelNotFoundError(
+                f"the URL of {_last_segment(url)!r} is not a sentence-transformers folder: it has no {marker}"
+            )
 
     return download
 

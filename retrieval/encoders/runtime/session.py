@@ -48,11 +48,14 @@ class OnnxSession:
             raise ConfigurationError(f"onnxruntime cannot load {graph}: {error}") from error
         self._inputs = [each.name for each in self._session.get_inputs()]
 
-    def run(self, token_ids: TokenIds, attention_mask: TokenIds) -> Matrix:
-        """Unit vectors, float32 [batch, dimension], of ids and mask int64 [batch, tokens]."""
+    def run(self, token_ids: TokenIds, attention_mask: TokenIds, token_types: TokenIds | None = None) -> Matrix:
+        """The graph's output, float32 [batch, dimension], of ids and mask int64 [batch, tokens].
+
+        `token_types` tell the texts of pairs apart; a graph that reads them gets zeros where there are none.
+        """
         available = {"input_ids": token_ids, "attention_mask": attention_mask}
         if "token_type_ids" in self._inputs:
-            available["token_type_ids"] = np.zeros_like(token_ids)
+            available["token_type_ids"] = np.zeros_like(token_ids) if token_types is None else token_types
         (vectors,) = self._session.run([_OUTPUT], {name: available[name] for name in self._inputs})
         return np.asarray(vectors, dtype=np.float32)
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import structlog
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Encoding, Tokenizer, normalizers
 
 from retrieval.encoders.models.light_vocabulary import LIGHT_IDS_FILE, LIGHT_TOKENIZER_FILE, uncommon_pattern
 from retrieval.encoders.models.prepared import PreparedModel
@@ -59,12 +59,14 @@ class TextTokenizer:
 
         A lone surrogate, which has no UTF-8 form, is read as the replacement character.
         """
-        prompted = [prompt + text for text in texts]
+        return [encoding.ids for encoding in self.encodings([prompt + text for text in texts])]
+
+    def encodings(self, inputs: Sequence[str] | Sequence[tuple[str, str]]) -> list[Encoding]:
+        """Ids and token types of texts or of pairs of texts; of a pair, the longer text is cut first."""
         try:
-            encodings = self._tokenizer.encode_batch_fast(prompted)
+            return self._tokenizer.encode_batch_fast(list(inputs))
         except (UnicodeEncodeError, TypeError):
-            encodings = self._tokenizer.encode_batch_fast([_replace_surrogates(text) for text in prompted])
-        return [encoding.ids for encoding in encodings]
+            return self._tokenizer.encode_batch_fast([_without_surrogates(each) for each in inputs])
 
 
 class LightTokenizer:
@@ -96,6 +98,14 @@ class LightTokenizer:
         if any(self._uncommon.search(text) for text in (prompt, *texts)):
             return self._whole.token_ids(texts, prompt)
         return [self._ids[ids].tolist() for ids in self._light.token_ids(texts, prompt)]
+
+
+def _without_surrogates(given: str | tuple[str, str]) -> str | tuple[str, str]:
+    return (
+        _replace_surrogates(given)
+        if isinstance(given, str)
+        else (_replace_surrogates(given[0]), _replace_surrogates(given[1]))
+    )
 
 
 def _replace_surrogates(text: str) -> str:

@@ -11,6 +11,7 @@ from query_api.settings import ApiSettings
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.filters import fold_keyword
 from retrieval.passages import passage_text
+from retrieval.rerank.port import Reranker
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex
@@ -66,9 +67,14 @@ class Stores:
             ]
         )
 
-    def app(self, *, tailed: bool = False, **settings) -> FastAPI:
+    def app(self, *, tailed: bool = False, reranker: Reranker | None = None, **settings) -> FastAPI:
         return build_app(
-            ApiSettings(**settings), vectors=self.vectors, encoder=self.encoder, reader=self.reader, tailed=tailed
+            ApiSettings(**settings),
+            vectors=self.vectors,
+            encoder=self.encoder,
+            reader=self.reader,
+            reranker=reranker,
+            tailed=tailed,
         )
 
 

@@ -72,6 +72,14 @@ def test_every_retriever_and_every_switch_is_a_stage():
     assert "retriever dense" not in [stage.name for stage in stages(off)]
 
 
+def test_reranking_is_a_stage_where_a_model_is_named():
+    assert "rerank" not in [stage.name for stage in stages(LabSettings())]
+    on = LabSettings().changed({"rerank.model": "/models/ce"})
+    assert on.search.rerank.model == "/models/ce"
+    (stage,) = [stage for stage in stages(on) if stage.name == "rerank"]
+    assert not on.changed(stage.off).search.rerank.model
+
+
 def test_switching_a_stage_off_is_a_valid_configuration():
     for stage in stages(LabSettings()):
         assert LabSettings().changed(stage.off) != LabSettings()

@@ -12,6 +12,7 @@ from retrieval.encoders.hashing import HashingEncoder
 from retrieval.text.settings import FieldWeights
 from schemas.errors import ConfigurationError
 from schemas.identity import SkuKey
+from tests.support.tiny_models import cross_encoder_folder
 from tests.unit.training.doubles import ROWS, tiny_bench, write_rows
 
 JUDGED = [
@@ -116,6 +117,25 @@ def test_eval_prints_figures_and_writes_the_report(files, tmp_path):
     assert {path.name for path in report.iterdir()} == {"report.md", "report.html", "run.json"}
     _, again = call("eval", *files, "--compare", str(report / "run.json"))
     assert again["compared"]["hybrid"]["ndcg@10"] == {**again["compared"]["hybrid"]["ndcg@10"], "difference": 0, "p": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_eval_reranks_with_the_model_that_is_set_and_tells_what_it_is_worth(files, tmp_path):
+    folder = cross_encoder_folder(tmp_path / "models" / "tiny")
+    _, figures = call(
+        "eval",
+        *files,
+        "--set",
+        f"rerank.model={folder}",
+        "--set",
+        f"rerank.cache_dir={tmp_path / 'models'}",
+        "--ablate",
+        "--latency",
+    )
+    assert figures["queries"] == 4
+    assert "without rerank" in figures["ablation"]
+    assert figures["latency_ms"]["rerank"]["p50"] > 0
 
 
 def test_eval_reads_trec_tables_of_a_catalogue_of_one_shop(files, tmp_path):

@@ -65,7 +65,8 @@ class ShelfReader:
 
     def excluded(self, keys, query):
         words = {token.text for one in query.excluded for token in one.tokens}
-        return frozenset(key for key in keys if words & set(self.documents[key].title.casefold().split()))
+        titles = {key: one.title.casefold().split() for key, one in self.documents.items()}
+        return frozenset(key for key in keys if words & set(titles.get(key, ())))
 
     def meets_all(self, query, *, within):
         return bool(self.search(query, within=within, limit=1))
@@ -137,13 +138,14 @@ class ScriptedLeg:
         return [RankedHit(SkuKey.of("t", sku), 1.0) for sku in self._skus]
 
 
-def searcher(reader, *, vectors=None, encoder=None, **settings) -> HybridSearcher:
+def searcher(reader, *, vectors=None, encoder=None, reranker=None, **settings) -> HybridSearcher:
     return HybridSearcher.over(
         vectors=vectors or ListedVectors(),
         encoder=encoder or CountingEncoder(),
         reader=reader,
         analyse=analyse,
         settings=SearchSettings(**settings),
+        reranker=reranker,
     )
 
 

@@ -1,0 +1,1 @@
+"""Reranking: cross-encoders that read the query and a product together, under a time budget."""
