@@ -45,7 +45,8 @@ class LogProgress:
     """Next offsets by stage and partition; thread-safe, with waiting from any event loop."""
 
     _offsets: dict[Stage, dict[TopicPartition, int]] = field(default_factory=lambda: {stage: {} for stage in Stage})
-    _waiters: set[_Waiter] = field(default_factory=set)
+    # In the order in which they came: who waited first is served first.
+    _waiters: dict[_Waiter, None] = field(default_factory=dict)
     _failure: FerrofluxError | None = None
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -56,7 +57,8 @@ class LogProgress:
             for partition, offset in next_offsets.items():
                 known[partition] = max(offset, known.get(partition, 0))
             served = [waiter for waiter in self._waiters if waiter.stage is stage and self._met(waiter)]
-            self._waiters.difference_update(served)
+            for waiter in served:
+                del self._waiters[waiter]
         for waiter in served:
             waiter.loop.call_soon_threadsafe(_settle, waiter.future, None)
 
@@ -64,7 +66,7 @@ class LogProgress:
         """The indexer ended: nobody will be served any more, and everybody who waits or will wait hears why."""
         with self._guard:
             self._failure = error
-            waiting, self._waiters = self._waiters, set()
+            waiting, self._waiters = list(self._waiters), {}
         for waiter in waiting:
             waiter.loop.call_soon_threadsafe(_settle, waiter.future, error)
 
@@ -86,12 +88,12 @@ class LogProgress:
                 raise self._failure
             if self._met(waiter):
                 return
-            self._waiters.add(waiter)
+            self._waiters[waiter] = None
         try:
             await waiter.future
         finally:
             with self._guard:
-                self._waiters.discard(waiter)
+                self._waiters.pop(waiter, None)
 
     def _met(self, waiter: _Waiter) -> bool:
         known = self._offsets[waiter.stage]
