@@ -2,8 +2,10 @@
 
 The order of effects is what makes every crash harmless: the vector store first (it holds the merged state, so a
 redelivered event is recognised), then the documents topic, then the dead letters, and only then may the caller commit.
-A batch is worked in two lanes: changes that need no inference are written and published at once, and those that do
-follow in chunks, each chunk's encoding running beside the chunk before it being written.
+A batch is worked in two lanes: changes that need no inference are written and published at once, in slices of which a
+few are under way side by side, and those that do need it follow in chunks, texts of like length together, each chunk's
+encoding running beside the chunks before it being written. A product is in one slice or chunk of a round, so what runs
+side by side never concerns the same product.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -19,6 +22,7 @@ from indexer.batch.plan import Arrival, Stale, fold, merge, plan
 from indexer.batch.planned import PlannedWork, count_events
 from indexer.batch.publishing import FencedPublisher
 from indexer.batch.report import BatchReport
+from indexer.batch.side_by_side import SideBySide
 from indexer.batch.triage import dead_letter, triage
 from indexer.ports import (
     Clock,
@@ -43,11 +47,14 @@ log = structlog.get_logger(__name__)
 class PipelineLimits:
     """Bounds of one batch.
 
-    `embed_chunk` texts are encoded together; `plan_slice` products are planned before the event loop gets its turn
-    (heartbeats live there). A refused write is tried again up to `contention_attempts` times, after a pause drawn
+    `slice_products` are read, planned, written and published together, and `slices_in_flight` of them are on their way
+    through the stores at a time. `embed_chunk` texts are encoded together; `plan_slice` products are planned before the
+    event loop gets its turn (heartbeats live there). A refused write is tried again up to `contention_attempts` times, after a pause drawn
     uniformly from 0 to `contention_pause_s` times 2 to the power of the attempt (full jitter).
     """
 
+    slice_products: int = 128
+    slices_in_flight: int = 3
     embed_chunk: int = 32
     plan_slice: int = 128
     contention_attempts: int = 6
@@ -150,11 +157,7 @@ class Pipeline:
                 return letters
             if attempt:
                 await self._sleep(self._rng.uniform(0, self._limits.contention_pause_s * 2**attempt))
-            read_at = self._clock.monotonic()
-            stored = await self._index.read(list(pending))
-            report.read_seconds += self._clock.monotonic() - read_at
-            planned = await self._plan(pending, stored, report, letters, publish_stale=publish_stale)
-            refused = await self._carry_out(planned, read_at, report, lease)
+            refused = await self._round(pending, report, lease, letters, publish_stale=publish_stale)
             report.contended += len(refused)
             pending = {key: pending[key] for key in pending if key in refused}
         if pending:
@@ -162,6 +165,32 @@ class Pipeline:
                 f"{len(pending)} products were changed by others in all of {self._limits.contention_attempts} attempts"
             )
         return letters
+
+    async def _round(
+        self,
+        pending: Mapping[SkuKey, list[Arrival]],
+        report: BatchReport,
+        lease: Lease,
+        letters: list[DeadLetter],
+        *,
+        publish_stale: bool,
+    ) -> frozenset[SkuKey]:
+        """Read, plan, write and publish every product once; returns the keys whose guarded writes were refused."""
+        keys, size = list(pending), self._limits.slice_products
+        heavy: list[PlannedWork] = []
+        async with SideBySide(self._limits.slices_in_flight) as commits:
+            for start in range(0, len(keys), size):
+                part = {key: pending[key] for key in keys[start : start + size]}
+                read_at = self._clock.monotonic()
+                stored = await self._index.read(list(part))
+                report.read_seconds += self._clock.monotonic() - read_at
+                planned = await self._plan(part, stored, report, letters, publish_stale=publish_stale)
+                light = [work for work in planned if work.text is None]
+                heavy += [work for work in planned if work.text is not None]
+                if light:
+                    await commits.begin(partial(self._commit, light, read_at, report, lease))
+            await self._encode_and_commit(heavy, commits, report, lease)
+        return commits.refused
 
     async def _plan(
         self,
@@ -199,28 +228,26 @@ class Pipeline:
                 await asyncio.sleep(0)
         return planned
 
-    async def _carry_out(
-        self, planned: Sequence[PlannedWork], read_at: float, report: BatchReport, lease: Lease
-    ) -> frozenset[SkuKey]:
-        """Write and publish what was planned, the lane without inference first; returns the keys that were refused."""
-        light = [work for work in planned if work.text is None]
-        heavy = [work for work in planned if work.text is not None]
+    async def _encode_and_commit(
+        self, heavy: Sequence[PlannedWork], commits: SideBySide, report: BatchReport, lease: Lease
+    ) -> None:
+        """The lane with inference: one chunk is encoded ahead of those that are being written."""
+        # A chunk is padded to its longest text, so texts of like length go together.
+        by_length = sorted(heavy, key=lambda work: len(work.text or ""))
         size = self._limits.embed_chunk
-        chunks = [heavy[start : start + size] for start in range(0, len(heavy), size)]
+        chunks = [by_length[start : start + size] for start in range(0, len(by_length), size)]
         ahead = self._start_encoding(chunks[0], report) if chunks else None
         try:
-            refused = await self._commit(light, read_at, report, lease)
             for number, chunk in enumerate(chunks, start=1):
                 assert ahead is not None
                 vectors = await ahead
                 ahead = self._start_encoding(chunks[number], report) if number < len(chunks) else None
                 ready = [work.with_vector(vectors[row]) for row, work in enumerate(chunk)]
-                refused |= await self._commit(ready, read_at, report, lease)
+                await commits.begin(partial(self._commit, ready, self._clock.monotonic(), report, lease))
         finally:
             if ahead is not None:
                 ahead.cancel()
                 await asyncio.gather(ahead, return_exceptions=True)
-        return refused
 
     def _start_encoding(self, chunk: Sequence[PlannedWork], report: BatchReport) -> asyncio.Task[Matrix]:
         async def encode() -> Matrix:
@@ -235,8 +262,6 @@ class Pipeline:
         self, planned: Sequence[PlannedWork], read_at: float, report: BatchReport, lease: Lease
     ) -> frozenset[SkuKey]:
         """One guarded write and one fenced publication; returns the keys that the guard refused."""
-        if not planned:
-            return frozenset()
         writes = [work.write for work in planned if work.write is not None]
         refused: frozenset[SkuKey] = frozenset()
         # What is only published again was true when it was read; what is written is true from the write on.

@@ -6,6 +6,7 @@ of products with long texts), an indexer that went on would push documents out o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,9 +28,14 @@ class PacedPublisher:
         self._documents = documents
         self._progress = progress
         self._unread_bytes = 0
+        self._counting = asyncio.Lock()
 
     async def publish(self, documents: Sequence[SearchDocument]) -> None:
-        """Append documents in order, in portions that the broker can hold."""
+        """Append documents in order, in portions that the broker can hold; one call at a time, or their sum would not be."""
+        async with self._counting:
+            await self._publish(documents)
+
+    async def _publish(self, documents: Sequence[SearchDocument]) -> None:
         portion: list[SearchDocument] = []
         for document in documents:
             size = len(document.to_bytes())

@@ -22,8 +22,8 @@ class BatchReport:
 
     Of events: `applied`, `duplicates`, `stale`, `conflicts`. Of products: `embedded`, `patched`, `deleted`,
     `republished` (merged before, published again), `superseded` (another writer was faster, its newer document was
-    published in place of ours), `contended` (a guarded write was refused and tried again). Seconds are summed over
-    the batch's chunks; encoding overlaps the writes of the chunk before it.
+    published in place of ours), `contended` (a guarded write was refused and tried again). Seconds of a stage are summed
+    over the batch's slices and chunks, of which several are under way at a time: together they can be more than the total.
     """
 
     records: int = 0

@@ -104,7 +104,7 @@ def build_pipeline(process: Process, index: Any, topics: Any, rng: random.Random
         compose=build_document,
         clock=process.world,
         rng=rng,
-        limits=PipelineLimits(embed_chunk=2, plan_slice=4),
+        limits=PipelineLimits(slice_products=2, slices_in_flight=2, embed_chunk=2, plan_slice=4),
     )
     if not guards.fence:
         pipeline._documents._moved = nothing_moved  # type: ignore[method-assign] # the guard is taken away

@@ -125,7 +125,7 @@ def make_pipeline(index: VectorIndex | None = None, **parts: Any) -> Pipeline:
         "clock": FakeClock(),
         "rng": random.Random(7),
         "sleep": no_sleep,
-        "limits": PipelineLimits(embed_chunk=4, plan_slice=16),
+        "limits": PipelineLimits(slice_products=8, slices_in_flight=2, embed_chunk=4, plan_slice=16),
     }
     return Pipeline(**{**defaults, **parts})
 
