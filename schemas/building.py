@@ -13,13 +13,12 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from schemas.changes import ITEM_FACET, facet_instance, facet_name
-from schemas.documents import AttributeValue, DocumentTimes, SearchDocument
+from schemas.documents import NO_TIMES, AttributeValue, DocumentTimes, SearchDocument
 from schemas.fields import ATTRIBUTE_PREFIX
 from schemas.identity import SkuKey
 from schemas.merge import FacetState, ItemState
 
 _STOCK_DECIMALS: Final = 9
-_NO_TIMES: Final = DocumentTimes.model_validate({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def build_document(
     that is not alive becomes a tombstone document: identity, revision and state digest only.
     """
     if not state.alive:
-        return _construct(tenant=key.tenant, sku=key.sku, rev=rev, state=state_digest(state), deleted=True)
+        return SearchDocument.trusted(tenant=key.tenant, sku=key.sku, rev=rev, state=state_digest(state), deleted=True)
     item = state.facets[ITEM_FACET].values()
     prices, currencies, stocks = _overlays(state.facets)
     in_force = _list_in_force(prices, policy)
@@ -70,7 +69,7 @@ def build_document(
         total = math.fsum(counted.values())
         # The places' amounts are decimals: their sum is one too, without the binary remainder (1.1 + 2.2).
         stock = round(total, _STOCK_DECIMALS) if math.isfinite(total) else None
-    return _construct(
+    return SearchDocument.trusted(
         tenant=key.tenant,
         sku=key.sku,
         rev=rev,
@@ -92,22 +91,8 @@ def build_document(
         stocks={name: stocks[name] for name in sorted(stocks) if name},
         text_hash=text_hash,
         model=model,
-        times=times if times is not None else _NO_TIMES,
+        times=times if times is not None else NO_TIMES,
     )
-
-
-_DEFAULTS: Final[dict[str, Any]] = {
-    name: field.get_default(call_default_factory=True)
-    for name, field in SearchDocument.model_fields.items()
-    if not field.is_required()
-}
-_FRESH: Final = ("attributes", "prices", "stocks")
-"""Mutable defaults: each document gets its own."""
-
-
-def _construct(**values: Any) -> SearchDocument:
-    """A document without validation; a test holds that the validated model is the same."""
-    return SearchDocument.model_construct(None, **{**_DEFAULTS, **{name: {} for name in _FRESH}, **values})
 
 
 def _overlays(

@@ -86,6 +86,7 @@ class Stale:
 Decision = Embed | PatchPayload | Delete | Noop | Stale
 
 _NO_VECTOR: Final = ("", "")
+_NO_COUNTS: Final = dict.fromkeys(MergeOutcome, 0)
 
 
 def fold(arrivals: Iterable[Arrival]) -> dict[SkuKey, list[Arrival]]:
@@ -99,7 +100,7 @@ def fold(arrivals: Iterable[Arrival]) -> dict[SkuKey, list[Arrival]]:
 def merge(stored: PointPayload | None, arrivals: Sequence[Arrival]) -> Merged:
     """Merge one product's events into what is stored of it."""
     state = ItemState() if stored is None else ItemState.from_bytes(stored.state)
-    counts = dict.fromkeys(MergeOutcome, 0)
+    counts = dict(_NO_COUNTS)
     conflicts = 0
     for arrival in arrivals:
         conflicts += state.conflicts_with(arrival.event)

@@ -106,10 +106,11 @@ class FencedPublisher:
 
     def _stamp(self, documents: Iterable[SearchDocument]) -> list[SearchDocument]:
         now_us = self._clock.now_us()
-        return [
-            document.model_copy(update={"times": document.times.model_copy(update={"indexed_us": now_us})})
-            for document in documents
-        ]
+        return [document.timed(_indexed_at(document.times, now_us)) for document in documents]
+
+
+def _indexed_at(times: DocumentTimes, now_us: int) -> DocumentTimes:
+    return DocumentTimes(changed_us=times.changed_us, logged_us=times.logged_us, indexed_us=now_us, visible_us=0)
 
 
 def _freshness(documents: Iterable[SearchDocument]) -> list[Freshness]:

@@ -216,7 +216,12 @@ class ReplicaTailer:
 
 
 def _stamped(document: SearchDocument, now_us: int) -> SearchDocument:
-    return document.model_copy(update={"times": document.times.model_copy(update={"visible_us": now_us})})
+    times = document.times
+    return document.timed(
+        DocumentTimes(
+            changed_us=times.changed_us, logged_us=times.logged_us, indexed_us=times.indexed_us, visible_us=now_us
+        )
+    )
 
 
 def _sample(times: DocumentTimes, committed_us: int) -> FreshnessSample:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client import grpc as messages
-from qdrant_client.conversions.conversion import RestToGrpc, grpc_to_payload
+from qdrant_client.conversions.conversion import RestToGrpc, value_to_json
 
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
@@ -25,6 +25,9 @@ from retrieval.vectors.settings import VectorSettings
 
 _VALUE_FIELDS: Final = {str: "string_value", int: "integer_value", float: "double_value"}
 """The field of a protobuf value for each type that a record holds."""
+
+
+_PLAIN_KINDS: Final = frozenset(_VALUE_FIELDS.values())
 
 
 class GrpcWire:
@@ -49,9 +52,7 @@ class GrpcWire:
             read_consistency=self._consistency,
         )
         response = await self._client.grpc_points.Get(request, timeout=self._timeout_s)
-        return {
-            point.id.uuid: StoredPoint(grpc_to_payload(point.payload), _vectors_of(point)) for point in response.result
-        }
+        return {point.id.uuid: StoredPoint(_payload_of(point.payload), _vectors_of(point)) for point in response.result}
 
     async def nearest(self, sought: Neighbours) -> list[tuple[str, float]]:
         """SKU and cosine similarity of each neighbour, best first."""
@@ -134,6 +135,14 @@ def _add_point(points: Any, new: NewPoint) -> None:
     for name, stored in new.kept.items():
         # `VectorOutput` and `Vector` are two names of one form, for vectors of every kind.
         vectors.vectors[name].MergeFromString(stored.SerializeToString())
+
+
+def _payload_of(payload: Mapping[str, messages.Value]) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for name, value in payload.items():
+        kind = value.WhichOneof("kind")
+        plain[name] = getattr(value, kind) if kind in _PLAIN_KINDS else value_to_json(value)
+    return plain
 
 
 def _vectors_of(point: messages.RetrievedPoint) -> dict[str, StoredVector]:

@@ -8,7 +8,7 @@ from schemas.building import DocumentPolicy, build_document, state_digest
 from schemas.changes import ChangeEvent, FacetKey
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.fields import ITEM_FIELDS, normalise_fields
-from schemas.identity import SkuKey
+from schemas.identity import SkuId, SkuKey, TenantId
 from schemas.merge import FacetState, ItemState, merge_all
 from schemas.version import SourceVersion, Stamp
 
@@ -147,3 +147,20 @@ def test_what_the_rules_let_in_reaches_the_document(raw):
     document = build_document(KEY, state_of(item=fields), 1)
     shown = {name: getattr(document, name) for name in fields}
     assert shown == {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+def test_a_document_with_other_times_is_the_validated_one() -> None:
+    document = SearchDocument(tenant=TenantId("acme"), sku=SkuId("A"), rev=3, state="0" * 16, title="Martillo")
+    times = DocumentTimes(changed_us=1, logged_us=2, indexed_us=3, visible_us=0)
+    timed = document.timed(times)
+    assert timed == document.model_copy(update={"times": times})
+    assert timed.to_bytes() == document.model_copy(update={"times": times}).to_bytes()
+    assert SearchDocument.model_validate_json(timed.to_bytes()) == timed
+
+
+def test_a_trusted_document_renders_its_fields_in_the_models_order() -> None:
+    named = {"title": "Martillo", "rev": 3, "state": "0" * 16, "sku": "A", "tenant": "acme", "price": 2.5}
+    trusted, validated = SearchDocument.trusted(**named), SearchDocument.model_validate(named)
+    assert trusted.to_bytes() == validated.to_bytes()
+    assert trusted.model_dump() == validated.model_dump()
+    assert trusted.attributes is not SearchDocument.trusted(**named).attributes
