@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from retrieval.analysis.abbreviations import SHIPPED, Abbreviations
 from retrieval.analysis.folding import fold_code
@@ -38,22 +39,43 @@ _TITLE_FIELDS = {
 }
 
 
+class DocumentWords(NamedTuple):
+    """All of a document that is analysed: two documents that agree in it have the same content, whatever they cost."""
+
+    title: str
+    brand: str
+    category: str
+    names: tuple[str, ...]
+    body: str
+
+
+def words_of(document: SearchDocument) -> DocumentWords:
+    """What of a document is analysed."""
+    names = (document.sku, document.part_number, *document.ean)
+    return DocumentWords(document.title, document.brand, document.category, names, _body(document))
+
+
 def content_of(document: SearchDocument, abbreviations: Abbreviations = SHIPPED) -> Content:
     """Analyse a document for the index."""
+    return content_of_words(words_of(document), abbreviations)
+
+
+def content_of_words(words: DocumentWords, abbreviations: Abbreviations = SHIPPED) -> Content:
+    """Analyse what `words_of` took from a document."""
+    title, brand, category, names, body = words
     tokens: dict[TextField, list[Token]] = {field: [] for field in TextField}
-    for token in analyse(document.title, abbreviations).tokens:
+    for token in analyse(title, abbreviations).tokens:
         tokens[_TITLE_FIELDS[token.kind]].append(token)
-    names = [document.sku, document.part_number, *document.ean]
-    tokens[TextField.LABELS] = list(analyse(f"{document.brand} , {document.category}", abbreviations).tokens)
+    tokens[TextField.LABELS] = list(analyse(f"{brand} , {category}", abbreviations).tokens)
     tokens[TextField.CODES] += [
         token for token in analyse(" , ".join(names), abbreviations).tokens if token.kind is TokenKind.CODE
     ]
-    tokens[TextField.BODY] = list(analyse(_body(document), abbreviations).tokens)
+    tokens[TextField.BODY] = list(analyse(body, abbreviations).tokens)
     codes = frozenset(filter(None, map(fold_code, names)))
     known = {token.text for token in tokens[TextField.CODES]}
     tokens[TextField.CODES] += [Token(code, TokenKind.CODE, 0) for code in sorted(codes - known)]
-    words = frozenset(surface_words(f"{document.title} {document.brand} {document.category}"))
-    return Content({field: tuple(found) for field, found in tokens.items()}, codes, words)
+    surface = frozenset(surface_words(f"{title} {brand} {category}"))
+    return Content({field: tuple(found) for field, found in tokens.items()}, codes, surface)
 
 
 def _body(document: SearchDocument) -> str:

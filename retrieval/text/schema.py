@@ -9,17 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import tantivy
 
 from retrieval.filters import fold_keyword
-from retrieval.text.content import TextField, content_of
+from retrieval.text.content import DocumentWords, TextField, content_of_words, words_of
 from retrieval.text.port import Checkpoint
 from schemas.documents import SearchDocument
 
 SCHEMA_VERSION: Final = "2"
 """Raise it with every change of the fields or of what they hold."""
+
+_REMEMBERED_TEXTS: Final = 8192
+"""Analysed texts that the writer's process keeps, some 3 KB each: a product that changed lately changes again soon."""
 
 VOCABULARY_SEPARATOR: Final = "\x1f"
 """Between tenant and word; no tenant's name holds a control character."""
@@ -101,15 +105,39 @@ def to_tantivy(document: SearchDocument) -> tantivy.Document:
     entry.add_text(Field.CATEGORY, fold_keyword(document.category))
     if document.price is not None:
         entry.add_float(Field.PRICE, document.price)
-    content = content_of(document)
-    for code in content.codes:
+    analysed = _analysed(words_of(document))
+    for code in analysed.codes:
         entry.add_text(Field.LOOKUP, code)
-    for word in content.words:
+    for word in analysed.words:
         entry.add_text(Field.VOCABULARY, f"{document.tenant}{VOCABULARY_SEPARATOR}{word}")
-    for field, tokens in content.tokens.items():
-        placed = [tantivy.Token(token.text, token.position, 0, 0) for token in tokens]
-        entry.add_pre_tokenized_text(field, tantivy.PreTokenizedString("", placed))
+    for field, tokens in analysed.fields:
+        entry.add_pre_tokenized_text(field, tokens)
     return entry
+
+
+class _Analysed(NamedTuple):
+    """A text's analysis as Tantivy takes it: the tokens lie in the library's own strings, compact and used again."""
+
+    codes: frozenset[str]
+    words: frozenset[str]
+    fields: tuple[tuple[TextField, tantivy.PreTokenizedString], ...]
+
+
+# Analysis is half of what a document costs the replica, and what changes most often, price and stock, is no part of it.
+@lru_cache(maxsize=_REMEMBERED_TEXTS)
+def _analysed(words: DocumentWords) -> _Analysed:
+    content = content_of_words(words)
+    return _Analysed(
+        content.codes,
+        content.words,
+        tuple(
+            (
+                field,
+                tantivy.PreTokenizedString("", [tantivy.Token(token.text, token.position, 0, 0) for token in tokens]),
+            )
+            for field, tokens in content.tokens.items()
+        ),
+    )
 
 
 def _flags(document: SearchDocument) -> list[Flag]:

@@ -2,7 +2,7 @@
 
 from retrieval.analysis.pipeline import analyse
 from retrieval.filters import CatalogueFilter
-from retrieval.text.content import TextField, content_of
+from retrieval.text.content import TextField, content_of, content_of_words, words_of
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
@@ -81,3 +81,10 @@ def test_tantivy_ranks_as_the_reference_does(tmp_path):
         assert scored.keys() == expected.keys()
         # Tantivy counts the checkpoint as a document without text: a little more in every idf and mean length.
         assert all(abs(scored[key] / score - 1) < 0.05 for key, score in expected.items())
+
+
+def test_documents_that_differ_in_price_alone_are_analysed_once() -> None:
+    one, other = document("A-1", "Codo 1/2"), document("A-1", "Codo 1/2").model_copy(update={"price": 7.0, "rev": 9})
+    assert words_of(one) == words_of(other)
+    assert words_of(one) != words_of(document("A-1", "Codo 3/4"))
+    assert content_of_words(words_of(one)) == content_of(one)
