@@ -8,6 +8,9 @@ slice the live lane is asked for what has come meanwhile.
     batch ──▶ live records ──▶ run
               bulk records ──▶ [ live waiting? run it, at most `live_turns` times ] ──▶ run one slice ──▶ again
 
+Where `live_length` is given, live records, too, are worked off in slices of about its seconds: a poll may then be large,
+so that a flood of prices costs few commits, and texts still come in small batches.
+
 `live_turns` is the weight: where live changes never cease, bulk still gets one slice for that many live batches. What is
 held here is one poll's records at most, so memory does not grow with either load. It knows no Kafka library.
 """
@@ -76,6 +79,7 @@ class Lanes:
         bulk_topic: str,
         live_turns: int,
         slice_length: SliceLength,
+        live_length: SliceLength | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run = run
@@ -83,6 +87,7 @@ class Lanes:
         self._bulk_topic = bulk_topic
         self._live_turns = live_turns
         self._slice = slice_length
+        self._live_slice = live_length
         self._monotonic = monotonic
         self._stopping = False
 
@@ -96,7 +101,7 @@ class Lanes:
         live = [record for record in records if record.topic != self._bulk_topic]
         bulk = [record for record in records if record.topic == self._bulk_topic]
         try:
-            if live and not await self._run(live):
+            if not await self._run_live(live, epoch):
                 return
             while bulk and not self._stopping and await self._serve_live() and self._control.epoch == epoch:
                 piece = bulk[: self._slice.records]
@@ -116,6 +121,25 @@ class Lanes:
             waiting = await self._control.poll_live()
             if not waiting:
                 return True
-            if not await self._run(waiting):
+            if not await self._run_live(waiting, self._control.epoch):
                 return False
         return True
+
+    async def _run_live(self, records: Sequence[InboundRecord], epoch: int) -> bool:
+        """Run live records, whole or in slices; False where not all were done: the rest is given back to the log."""
+        length = self._live_slice
+        if length is None:
+            return not records or await self._run(records)
+        left = list(records)
+        try:
+            while left and self._control.epoch == epoch and not self._stopping:
+                piece = left[: length.records]
+                began = self._monotonic()
+                if not await self._run(piece):
+                    return False
+                length.learn(len(piece), self._monotonic() - began)
+                left = left[len(piece) :]
+        finally:
+            if left and self._control.epoch == epoch:
+                self._control.rewind(first_offsets(left))
+        return not left

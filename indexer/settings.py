@@ -43,6 +43,12 @@ class ConsumerSettings(BaseModel):
     bulk_slice_s: float = Field(
         0.15, gt=0, le=10, description="How long a piece of a bulk load may keep a live change waiting."
     )
+    live_slice_s: float | None = Field(
+        None,
+        gt=0,
+        le=10,
+        description="Work live records, too, in pieces of about this length, each journalled and committed by itself; unset: a batch is one piece.",
+    )
     live_turns: int = Field(
         8, ge=1, le=1000, description="Live batches for each piece of a bulk load, where live changes never cease."
     )

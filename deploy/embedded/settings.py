@@ -15,8 +15,10 @@ from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
 from schemas.topics import KafkaSettings
 
-_BATCH_RECORDS: Final = 64
-"""Small batches: a producer's answer waits for the batch before its own, and sixty texts are a second of inference."""
+_BATCH_RECORDS: Final = 256
+_LIVE_SLICE_S: Final = 0.3
+"""A producer's answer waits for the piece before its own: some thirty texts, whose inference takes that long, or all of
+256 prices, which then share one synced journal entry."""
 
 _FETCH_BYTES: Final = 512 * 1024
 _FETCH_WAIT_MS: Final = 10
@@ -60,6 +62,7 @@ class EmbeddedSettings:
         consumer = indexer.consumer.model_copy(
             update={
                 "batch_records": _BATCH_RECORDS,
+                "live_slice_s": _LIVE_SLICE_S,
                 "partition_fetch_bytes": _FETCH_BYTES,
                 "fetch_wait_ms": _FETCH_WAIT_MS,
                 "embed_chunk": _EMBED_CHUNK,

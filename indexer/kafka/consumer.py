@@ -108,6 +108,9 @@ class ChangeConsumer:
             bulk_topic=self._bulk_topic,
             live_turns=settings.live_turns,
             slice_length=SliceLength(settings.bulk_slice_s, settings.batch_records),
+            live_length=None
+            if settings.live_slice_s is None
+            else SliceLength(settings.live_slice_s, settings.batch_records),
         )
 
         async def changes(message: KafkaMessage) -> None:

@@ -179,3 +179,61 @@ async def test_reads_move_to_the_bulk_topic_as_they_are_and_stay_once_there() ->
     assert moved.headers == [("kept", b"\xff"), (DIVERTED_HEADER, b"warehouse.changes/0@5")]  # type: ignore[attr-defined]
     there = [record(BULK, 1, value=b'{"op":"r"}')]
     assert await divert(there) == there
+
+
+def sliced(log: Log, *, records: int = 4, stopping: bool = False) -> Lanes:
+    lanes = Lanes(
+        log.run,
+        log,
+        bulk_topic=BULK,
+        live_turns=2,
+        slice_length=SliceLength(0.03, 500, 3),
+        live_length=SliceLength(0.05, 500, records),
+        monotonic=lambda: log.now,
+    )
+    if stopping:
+        lanes.stop()
+    return lanes
+
+
+async def test_live_records_are_worked_in_slices_whose_length_is_learnt() -> None:
+    log = Log()
+    await sliced(log).take([record(LIVE, offset) for offset in range(16)])
+    assert [len(batch) for batch in log.ran] == [4, 5, 5, 2]
+    assert [offset for batch in log.ran for _, offset in batch] == list(range(16))
+    assert log.rewound == []
+
+
+async def test_what_is_left_of_a_poll_after_a_live_slice_failed_is_read_again_with_it() -> None:
+    log = Log(fail_at=1)
+    await sliced(log).take([record(LIVE, offset) for offset in range(16)] + [record(BULK, 7)])
+    assert [len(batch) for batch in log.ran] == [4]
+    assert {(LIVE, 0): 4} in log.rewound
+    assert {(BULK, 0): 7} in log.rewound
+
+
+async def test_after_a_revocation_no_live_slice_begins_and_nothing_is_sought() -> None:
+    log = Log()
+
+    async def revoked(records: Sequence[InboundRecord]) -> bool:
+        log.epoch += 1
+        return await log.run(records)
+
+    lanes = Lanes(
+        revoked,
+        log,
+        bulk_topic=BULK,
+        live_turns=1,
+        slice_length=SliceLength(1, 500, 2),
+        live_length=SliceLength(1, 500, 2),
+    )
+    await lanes.take([record(LIVE, offset) for offset in range(6)])
+    assert len(log.ran) == 1
+    assert log.rewound == []
+
+
+async def test_a_stop_gives_the_slices_that_are_left_back_to_the_log() -> None:
+    log = Log()
+    await sliced(log, stopping=True).take([record(LIVE, offset) for offset in range(6)])
+    assert log.ran == []
+    assert log.rewound == [{(LIVE, 0): 0}]
