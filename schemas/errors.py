@@ -105,6 +105,12 @@ class IndexInUseError(FatalError):
     code = "index_in_use"
 
 
+class StorageFullError(FatalError):
+    """A file system has no room left for an index. Nothing is lost: give it room, or name another folder, and start again."""
+
+    code = "storage_full"
+
+
 class StoreUnavailableError(RetryableError):
     """The vector store did not answer in time. The batch waits and is tried again; check that the store is up and reachable."""
 

@@ -26,6 +26,7 @@ from retrieval.aliases.file import AliasFile
 from retrieval.serving import event_loop
 from retrieval.text.commit_files import holds_index
 from retrieval.text.factory import open_writer
+from retrieval.text.storage import MEMORY_BACKED, file_system_of
 from schemas.errors import RetryableError
 
 log = structlog.get_logger(__name__)
@@ -62,10 +63,16 @@ class _Replica:
         log.info(
             "replica starts",
             directory=str(self._directory),
+            file_system=file_system_of(self._directory),
             bootstrap=settings.kafka.bootstrap,
             topic=self._topic,
             tail=settings.tail.model_dump(),
         )
+        if file_system_of(self._directory) not in MEMORY_BACKED:
+            log.info(
+                "the text index is on disk: every commit waits for some twenty synced files",
+                remedy="for fresher searches, put FERROFLUX_TEXT__DIRECTORY on a memory-backed mount and set FERROFLUX_SNAPSHOTS__URL",
+            )
         server.start()
         try:
             if settings.snapshots.url and settings.snapshots.restore and not holds_index(self._directory):

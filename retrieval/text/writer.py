@@ -15,6 +15,7 @@ from retrieval.text.revisions import newest_by_key
 from retrieval.text.schema import Field, Flag, build_schema, checkpoint_to_tantivy, to_tantivy
 from retrieval.text.settings import TextIndexSettings
 from retrieval.text.snapshot import Snapshot
+from retrieval.text.storage import require_room
 from schemas.documents import SearchDocument
 from schemas.errors import IndexInUseError
 from schemas.identity import SkuKey
@@ -49,6 +50,9 @@ class TantivyWriter:
         """Write documents and checkpoint in one atomic commit; a document older than the held revision is dropped.
 
         What is held of the `removed` products is forgotten first, revision and all.
+
+        Raises:
+            StorageFullError: the folder has no room for it; the last commit stands, and this writer is of no more use.
         """
         writer = self._open_writer()
         newest = newest_by_key(documents)
@@ -66,6 +70,10 @@ class TantivyWriter:
             writer.delete_documents_by_term(Field.FLAGS, Flag.CHECKPOINT)
             writer.add_document(checkpoint_to_tantivy(checkpoint))
             writer.commit()
+        except Exception as error:
+            require_room(self._directory, error)
+            writer.rollback()
+            raise
         except BaseException:
             writer.rollback()
             raise

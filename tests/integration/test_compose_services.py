@@ -33,6 +33,7 @@ class Translation:
             "kafka:9092": kafka.bootstrap,
             "http://qdrant:6333": "http://127.0.0.1:6333",
             "/var/lib/ferroflux": str(folder),
+            "/var/lib/snapshots": str(folder / "snapshots"),
             "/opt/ferroflux/models": str(default_cache_dir()),
             **{str(port): str(free_port()) for port in (8000, 8001, 8002)},
         }

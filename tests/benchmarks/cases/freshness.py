@@ -28,7 +28,9 @@ def run(context: Context) -> Outcome:
     )
     with context.production() as system:
         system.start_all()
-        outcome.say(f"production: Apache Kafka, indexer, replica, API; vectors in {system.vector_store}")
+        outcome.say(
+            f"production: Apache Kafka, indexer, replica, API; vectors in {system.vector_store}; text index in {system.text_store}"
+        )
         pids = {name: process.pid for name, process in system.processes.items()} | {"kafka": system.kafka.process.pid}
         target = (system.kafka.bootstrap, production.TOPIC, system.ports["api"])
         found = _rates(context, outcome, "production", target, pids)

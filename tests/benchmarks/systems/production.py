@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from query_api.status_file import STATUS_FILE
+from retrieval.text.storage import MEMORY_BACKED, file_system_of
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
@@ -32,6 +34,17 @@ TOPIC = "warehouse.changes"
 DOCUMENTS = "catalog.documents"
 GROUP = "ferroflux-indexer"
 _SERVER_VARIABLE = "FERROFLUX_TEST_QDRANT_URL"
+_TEXT_VARIABLE = "FERROFLUX_BENCH_TEXT"
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES = 512 * 1024 * 1024
+
+
+def _memory_folder() -> Path | None:
+    """Where the text index lies as compose.yaml has it, in memory; None where there is none or FERROFLUX_BENCH_TEXT is `disk`."""
+    if os.environ.get(_TEXT_VARIABLE) == "disk" or file_system_of(_MEMORY) not in MEMORY_BACKED:
+        return None
+    status = os.statvfs(_MEMORY)
+    return _MEMORY if status.f_bavail * status.f_frsize > _MEMORY_BYTES else None
 
 
 class Production:
@@ -43,7 +56,9 @@ class Production:
         self._loaded = catalogue_loaded
         self._server = os.environ.get(_SERVER_VARIABLE, "")
         self.kafka = KafkaServer(folder / "kafka")
-        self.text = folder / "text"
+        memory = _memory_folder()
+        self._text_in_memory = None if memory is None else tempfile.TemporaryDirectory(prefix="bench-", dir=memory)
+        self.text = Path(self._text_in_memory.name if self._text_in_memory else folder) / "text"
         self.ports: dict[str, int] = {}
         self.processes: dict[str, ManagedProcess] = {}
         address = urlsplit(self._server or f"http://127.0.0.1:{free_port()}")
@@ -69,6 +84,11 @@ class Production:
         """What holds the vectors, for the report."""
         return "a Qdrant server" if self._server else "the gRPC stand-in (Qdrant Edge behind one Python event loop)"
 
+    @property
+    def text_store(self) -> str:
+        """What the text index lies on, for the report."""
+        return "memory (tmpfs), as in compose.yaml" if self._text_in_memory else "disk"
+
     def __enter__(self) -> Self:
         self.kafka.start()
         if not self._server:
@@ -85,6 +105,8 @@ class Production:
         for name in reversed(self.processes):
             self.processes[name].stop(timeout=15)
         self.kafka.stop()
+        if self._text_in_memory:
+            self._text_in_memory.cleanup()
 
     def start(self, name: str, *command: str, environment: Mapping[str, str] | None = None) -> ManagedProcess:
         """Start `ferroflux <name>` (or the given command) as a process; does not wait."""
