@@ -185,6 +185,7 @@ class EmbeddedSystem:
             if self._found.watermarks_are_void:
                 # Before there is a vector index: a start that is killed from here on leaves all of the journal pending.
                 await self.journal.forget_applied()
+                self.ownership.made_up_for()
             self.vectors = await EdgeIndex.open(self.settings.vectors)
             self._stack.push_async_callback(self.vectors.close)
             await self.vectors.prepare(self.encoder.revision)

@@ -43,6 +43,8 @@ class Guards:
     """Embedded: watermarks are not believed after a power cut, or without the vector index that they speak of."""
     voided_durably: bool = True
     """Embedded: and that is written down, for a start that is killed in the middle of its repair."""
+    noted_until_void: bool = True
+    """Embedded: a machine that went down stays noted until then, however many starts are killed before."""
     compare: bool = True
     """Embedded: the stores are compared after a stop that was not clean, or where one of them is new."""
     raised: bool = True

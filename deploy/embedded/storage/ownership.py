@@ -63,14 +63,24 @@ class Ownership:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode("ascii"))
         previous = _previous_stop(directory.running)
-        _write_synced(directory.running, orjson.dumps({"pid": os.getpid(), "boot_id": _boot_id()}))
+        # A machine that went down stays noted until the start has made up for it: killed before, the next start must know.
+        _mark(directory, None if previous is PreviousStop.MACHINE_DOWN else _boot_id())
         return cls(directory, previous, descriptor)
+
+    def made_up_for(self) -> None:
+        """Note, durably, that nothing on disk trusts any more in what the machine may have lost; from now on a kill is a kill."""
+        if self.previous is PreviousStop.MACHINE_DOWN:
+            _mark(self.directory, _boot_id())
 
     def release(self, *, clean: bool) -> None:
         """Give the directory up; `clean` says that everything taken is in every store."""
         if clean:
             self.directory.running.unlink(missing_ok=True)
         os.close(self._descriptor)
+
+
+def _mark(directory: DataDirectory, boot_id: str | None) -> None:
+    _write_synced(directory.running, orjson.dumps({"pid": os.getpid(), "boot_id": boot_id}))
 
 
 def _previous_stop(marker: Path) -> PreviousStop:

@@ -82,7 +82,8 @@ class Disk:
     def after(self, end: End, *, clean: bool) -> None:
         """What the next start finds."""
         if not end.in_order:
-            self.previous = PreviousStop.MACHINE_DOWN if end is End.POWER_CUT else PreviousStop.KILLED
+            noted = self.previous is PreviousStop.MACHINE_DOWN and self.world.guards.noted_until_void
+            self.previous = PreviousStop.MACHINE_DOWN if end is End.POWER_CUT or noted else PreviousStop.KILLED
         else:
             self.previous = PreviousStop.CLEAN if clean else PreviousStop.KILLED
         if end is End.POWER_CUT:
@@ -92,6 +93,11 @@ class Disk:
         elif end is End.VECTORS_LOST:
             self.vectors.delete()
         self.world.note("disk", end.value, "" if clean or not end.in_order else "(not drained)")
+
+    def made_up_for(self) -> None:
+        """The start has voided what the lost writes were trusted by."""
+        if self.previous is PreviousStop.MACHINE_DOWN:
+            self.previous = PreviousStop.KILLED
 
     def close(self) -> None:
         self._folder.cleanup()

@@ -84,8 +84,10 @@ class SystemRun:
         guards = self.process.world.guards
         found = Found(self._disk.previous, vectors_are_new=self._disk.vectors.absent)
         self._journal = journal = _MortalJournal.of(self.process, self._disk)
-        if found.watermarks_are_void and guards.void_watermarks and guards.voided_durably:
-            await journal.forget_applied()
+        if found.watermarks_are_void and guards.void_watermarks:
+            if guards.voided_durably:
+                await journal.forget_applied()
+            self._disk.made_up_for()
         await self.process.point()
         self._disk.vectors.absent = False
         writer = MortalWriter(self._disk.text, self.process)

@@ -46,6 +46,21 @@ def test_another_boot_or_a_torn_marker_means_that_the_machine_went_down(director
     owner.release(clean=True)
 
 
+def test_that_the_machine_went_down_is_known_until_it_was_made_up_for(directory) -> None:
+    directory.root.mkdir()
+    directory.running.write_bytes(orjson.dumps({"pid": 1, "boot_id": "another"}))
+    for _ in range(2):  # a start that is killed before it has made up for it leaves the next one knowing
+        owner = Ownership.take(directory)
+        assert owner.previous is PreviousStop.MACHINE_DOWN
+        owner.release(clean=False)
+    owner = Ownership.take(directory)
+    owner.made_up_for()
+    owner.release(clean=False)
+    owner = Ownership.take(directory)
+    assert owner.previous is PreviousStop.KILLED
+    owner.release(clean=True)
+
+
 def test_the_endpoint_of_a_living_process_is_found_and_a_dead_ones_is_not(directory) -> None:
     directory.root.mkdir()
     Endpoint(pid=os.getpid(), url="http://127.0.0.1:1", kafka="127.0.0.1:2").publish(directory)

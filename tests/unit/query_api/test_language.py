@@ -114,5 +114,10 @@ async def test_the_alias_entries_of_a_tenant_are_listed(client):
 async def test_a_key_is_asked_for_everywhere(stores):
     keys = {"api_keys": {"norte": ["0123456789abcdef"]}}
     async with serving(stores.app(http=keys)) as caller:
-        for path in ("/v1/suggest?tenant=norte&q=t", "/v1/aliases?tenant=norte", "/v1/items/LIJA/similar?tenant=norte", "/v1/items/LIJA/complements?tenant=norte"):
+        for path in (
+            "/v1/suggest?tenant=norte&q=t",
+            "/v1/aliases?tenant=norte",
+            "/v1/items/LIJA/similar?tenant=norte",
+            "/v1/items/LIJA/complements?tenant=norte",
+        ):
             assert (await caller.get(path)).status_code == 401
