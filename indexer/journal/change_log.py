@@ -9,10 +9,15 @@ from indexer.records import InboundRecord, LogId
 
 @dataclass(frozen=True, slots=True)
 class LogSlice:
-    """Consecutive records of one log, in the order in which the log gave them to us."""
+    """Consecutive records of one log, in the order in which the log gave them to us.
+
+    `last` is the place of the last of them in whatever keeps the history: reading `after` it goes on behind it, whatever was
+    forgotten meanwhile.
+    """
 
     log_id: LogId
     records: tuple[InboundRecord, ...]
+    last: int = 0
 
 
 class ChangeLog(Protocol):

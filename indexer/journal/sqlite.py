@@ -73,15 +73,31 @@ class SqliteChangeJournal:
             await self._run(lambda: self._mark_applied(log_id, next_offsets))
 
     async def read(
-        self, *, topic: str | None = None, partition: int | None = None, since_ms: int = 0, page: int = 500
+        self,
+        *,
+        topic: str | None = None,
+        partition: int | None = None,
+        since_ms: int = 0,
+        after: int = 0,
+        until: int | None = None,
+        page: int = 500,
     ) -> AsyncIterator[LogSlice]:
-        """Every kept record that meets the conditions, oldest first; what is appended meanwhile is left for later."""
+        """Every kept record that meets the conditions, oldest first; what is appended meanwhile is left for later.
+
+        `after` and `until` are places in the journal (`LogSlice.last`, `end`), the first excluded, the second included.
+        """
         async for slice_ in self._pages(
             "(? IS NULL OR r.topic = ?) AND (? IS NULL OR r.partition = ?) AND r.timestamp_ms >= ?",
             (topic, topic, partition, partition, since_ms),
             page,
+            after=after,
+            until=until,
         ):
             yield slice_
+
+    async def end(self) -> int:
+        """The place of the newest record."""
+        return await self._run(self._last_seq)
 
     async def unapplied(self, *, page: int = 500) -> AsyncIterator[LogSlice]:
         """Records at or beyond their partition's watermark, oldest first: what a restart has to process again."""
@@ -153,16 +169,18 @@ class SqliteChangeJournal:
             self._log_rows[log_id] = row
         return row
 
-    async def _pages(self, condition: str, parameters: tuple[Any, ...], page: int) -> AsyncIterator[LogSlice]:
-        last = await self._run(self._last_seq)
-        after = 0
+    async def _pages(
+        self, condition: str, parameters: tuple[Any, ...], page: int, *, after: int = 0, until: int | None = None
+    ) -> AsyncIterator[LogSlice]:
+        last = await self.end() if until is None else until
         while True:
             rows = await self._run(partial(self._page, condition, parameters, after, last, page))
             if not rows:
                 return
             after = rows[-1][0]
             for log_name, group in itertools.groupby(rows, key=lambda row: row[1]):
-                yield LogSlice(LogId(log_name), tuple(from_row(row[2:]) for row in group))
+                of_log = list(group)
+                yield LogSlice(LogId(log_name), tuple(from_row(row[2:]) for row in of_log), last=of_log[-1][0])
 
     def _last_seq(self) -> int:
         return int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()[0])

@@ -56,6 +56,8 @@ class Replayed:
     by_facet: Counter[str] = field(default_factory=Counter)
     products: set[SkuKey] = field(default_factory=set)
     fraction: float = 0.0
+    interrupted_us: int = 0
+    """When the run was interrupted with which this one went on, microseconds since 1970; 0: it began anew."""
 
     def to_json(self) -> dict[str, Any]:
         """For the command line and the HTTP answer."""
@@ -79,6 +81,7 @@ class Replayed:
             "by_tenant": dict(self.by_tenant),
             "by_facet": dict(self.by_facet),
             "fraction": round(self.fraction, 4),
+            "interrupted_us": self.interrupted_us,
         }
 
 
@@ -117,14 +120,17 @@ class Replayer:
     ) -> Replayed:
         """Replay the selection; without `apply` only count, and compare the events with what is stored now.
 
-        With a checkpoint it goes on where an interrupted run of the same selection stopped; at the end the file is removed.
+        With a checkpoint it goes on where an interrupted run of the same request stopped, with the selection of that run; at
+        the end the file is removed.
 
         Raises:
             RetryableError: a dependency stayed away; run it again with the same checkpoint.
         """
         counts = Replayed()
-        position = checkpoint.load() if checkpoint is not None and apply else None
-        if position is not None:
+        position, interrupted = None, checkpoint.load() if checkpoint is not None and apply else None
+        # A request's name is only a name: whoever gives it goes on with nothing that he could not have asked for.
+        if interrupted is not None and selection.differs_in_time_only(interrupted.selection):
+            selection, position, counts.interrupted_us = interrupted.selection, interrupted.position, interrupted.at_us
             log.info("replay goes on where it was interrupted")
         began = self._clock.monotonic()
         async for page in self._source.pages(selection, position):
@@ -133,7 +139,7 @@ class Replayer:
             arrivals = self._select(page.records, selection, counts)
             await (self._apply(arrivals, counts) if apply else self._compare(arrivals, counts))
             if checkpoint is not None and apply:
-                checkpoint.save(page.position)
+                checkpoint.save(selection, page.position, self._clock.now_us())
             if on_progress is not None:
                 on_progress(counts)
             if records_per_s and apply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Final, Self
 
@@ -99,6 +99,10 @@ class Selection:
             "skus": sorted(self.skus),
             "facets": sorted(self.facets),
         }
+
+    def differs_in_time_only(self, other: Selection) -> bool:
+        """Whether the other is this one, but for when it was said."""
+        return replace(other, since_ms=self.since_ms, until_ms=self.until_ms) == self
 
     @property
     def digest(self) -> str:

@@ -83,7 +83,7 @@ class JournalReplaySource:
         self._journal = journal
 
     async def pages(self, selection: Selection, position: Position | None) -> AsyncIterator[Page]:
-        """Oldest first; the position counts the journal's records.
+        """Oldest first; the position is the place in the journal, which stays true when old records are forgotten.
 
         Raises:
             InvalidRequestError: offsets are selected, which mean nothing over several logs.
@@ -92,17 +92,9 @@ class JournalReplaySource:
             raise InvalidRequestError(
                 "--offsets means nothing here: the embedded broker counts anew at every start; select by time instead"
             )
-        skip = 0 if position is None else int(position["read"])
-        total = int(position["total"]) if position is not None else (await self._journal.size()).records
-        read = 0
-        async for slice_ in self._journal.read():
-            records = slice_.records[: total - read]
-            read += len(records)
-            fresh = records[max(0, len(records) - (read - skip)) :] if read > skip else ()
-            if fresh:
-                yield Page(fresh, {"read": read, "total": total}, read / max(1, total))
-            if read >= total:
-                return
+        after, end = (0, await self._journal.end()) if position is None else (position["after"], position["end"])
+        async for slice_ in self._journal.read(after=after, until=end):
+            yield Page(slice_.records, {"after": slice_.last, "end": end}, slice_.last / max(1, end))
 
 
 def _written(offsets: Mapping[TopicPartition, int]) -> dict[str, int]:

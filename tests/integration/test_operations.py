@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
+import orjson
 import pytest
 
 from indexer.collection.collector import TombstoneCollector
@@ -146,6 +147,38 @@ async def test_a_replay_reads_what_is_selected_and_leaves_the_live_group_alone(k
         assert (await replayer.run(Selection.of({"since_ms": 2**45}), apply=False)).read == 0
     assert await committed(kafka.bootstrap, stack.group) == before
     assert len(log.compacted()) == 300
+
+
+async def test_a_replay_that_is_killed_goes_on_when_the_same_command_is_given_again(kafka, stack_of, tmp_path):
+    stack = stack_of(kafka)
+    stack.start("indexer")
+    stack.wait_ready("indexer")
+    count = 3_000
+    rows = [event_record(item(f"S{n}", n + 1, f"broca {n}")) for n in range(count)]
+    await append(kafka.bootstrap, stack.topics.changes[0], rows)
+
+    async def done() -> bool:
+        return sum((await committed(kafka.bootstrap, stack.group)).values()) >= count
+
+    await until(done)
+    # "Two hours ago" is a later moment when it is said again: it is the words that are gone on with.
+    words = ("replay", "--kafka", kafka.bootstrap, "--since", "2h", "--rate", "700", "--yes", "--json")
+    command = stack.command("replay", *words, "--data-dir", str(tmp_path))
+    command.start()
+    await until(lambda: asyncio.sleep(0, any((tmp_path / "replays").glob("*.json"))))
+    command.kill()
+    (kept,) = (tmp_path / "replays").glob("*.json")
+    reached = sum(orjson.loads(kept.read_bytes())["position"]["next"].values())
+    assert 0 < reached < count
+
+    command.start()
+    await until(lambda: asyncio.sleep(0, not command.running))
+    assert command.returncode == 0, command.tail()
+    printed = command.log.read_text()
+    counts = orjson.loads(printed[printed.index("{") : printed.rindex("}") + 1])
+    assert counts["interrupted_us"] > 0
+    assert (counts["read"], counts["duplicates"]) == (count - reached, count - reached)
+    assert list((tmp_path / "replays").iterdir()) == []
 
 
 async def test_collected_tombstones_leave_store_and_topic_and_a_revival_stays(kafka, stack_of):

@@ -5,8 +5,6 @@ import json
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.operate.settings import KafkaOption, indexer_settings
@@ -73,7 +71,7 @@ def list_letters(
     if as_json:
         print(json.dumps(answer, indent=2, ensure_ascii=False))
         return
-    _show_table(Console(), answer)
+    print("\n".join(_listing(answer)))
 
 
 @app.command()
@@ -123,6 +121,8 @@ def redrive(
     which = _chosen(ids, reason, tenant, since, until, every=every)
     settled = _settle("redrive", which, max_attempts, kafka, url, data_dir, key)
     print(f"{settled.settled} redriven")
+    if not settled.settled and not settled.at_ceiling:
+        print("no open letter is meant; `ferroflux dlq list` shows those that are open, with their reasons")
     if settled.at_ceiling:
         print(f"{settled.at_ceiling} left: tried {max_attempts} times or more (--max-attempts raises the ceiling)")
 
@@ -187,11 +187,15 @@ def _desk(kafka: str) -> DeadLetterDesk:
     return DeadLetterDesk(KafkaDeadLetterStore(indexer_settings(kafka).kafka, clock=SystemClock()))
 
 
-def _show_table(console: Console, answer: dict[str, Any]) -> None:
-    table = Table("id", "time (UTC)", "reason", "shop", "tries", "record", box=None, pad_edge=False)
-    table.add_column("detail", no_wrap=True)  # cut to the terminal; `show` has all of it
-    for letter in answer["letters"]:
-        cells = (letter["reason"], letter["tenant"], str(letter["attempt"]), letter["record"], letter["detail"])
-        table.add_row(letter["id"], shown(letter["time_us"]), *cells)
-    console.print(table, markup=False)
-    console.print(f"{answer['open']} open, {len(answer['letters'])} shown", highlight=False)
+def _listing(answer: dict[str, Any]) -> list[str]:
+    """The letters as lines, each with its detail beneath: what the next command needs is never cut, however narrow the terminal."""
+    rows = [("id", "time (UTC)", "reason", "shop", "tries", "record")]
+    rows += [
+        (one["id"], shown(one["time_us"]), one["reason"], one["tenant"], str(one["attempt"]), one["record"])
+        for one in answer["letters"]
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    head, letters = lines[0], lines[1:]
+    detailed = [f"{line}\n    {one['detail']}" for line, one in zip(letters, answer["letters"], strict=True)]
+    return [head, *detailed, f"{answer['open']} open, {len(letters)} shown"]

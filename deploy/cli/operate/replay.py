@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import orjson
@@ -11,14 +10,14 @@ from rich.console import Console
 
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.operate.settings import KafkaOption, indexer_settings
-from deploy.cli.operate.times import moment_us
+from deploy.cli.operate.times import moment_us, shown
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from deploy.cli.progress import FractionProgress
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.http_client import ApiClient, api_key, locate
 from indexer.kafka.reader import KafkaReader
 from indexer.offline import offline_indexer
-from indexer.replay.checkpoint import ReplayCheckpoint
+from indexer.replay.checkpoint import ReplayCheckpoint, digest_of
 from indexer.replay.replayer import Replayed, Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import KafkaReplaySource
@@ -55,9 +54,7 @@ def replay(
     facet: Annotated[list[str] | None, typer.Option(help="Only this facet: item, price, stock:branch-2.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only count.")] = False,
     rate: Annotated[float | None, typer.Option(min=0.1, help="Most records a second.", show_default=False)] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Forget an interrupted run of the same selection.")
-    ] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget an interrupted run of the same command.")] = False,
     kafka: KafkaOption = "",
     url: UrlOption = "",
     data_dir: DataDirOption = None,
@@ -76,14 +73,15 @@ def replay(
         "facets": facet or [],
     }
     selection = Selection.of(raw)
-    folder = DataDirectory.resolve(data_dir).replays
+    asked = digest_of({**raw, "since_ms": since, "until_ms": until})
+    checkpoint = ReplayCheckpoint.of(DataDirectory.resolve(data_dir).replays, selection, asked)
     if restart:
-        ReplayCheckpoint.of(folder, selection).clear()
+        checkpoint.clear()
     with FractionProgress(Console(stderr=True), "replaying" if yes else "counting") as bar:
         counts = (
-            asyncio.run(_on_kafka(kafka, selection, folder, bar, apply=yes, rate=rate))
+            asyncio.run(_on_kafka(kafka, selection, checkpoint, bar, apply=yes, rate=rate))
             if kafka
-            else _on_running(locate(url, data_dir), api_key(key), raw, bar, apply=yes, rate=rate)
+            else _on_running(locate(url, data_dir), api_key(key), {**raw, "asked": asked}, bar, apply=yes, rate=rate)
         )
     if as_json:
         print(orjson.dumps(counts, option=orjson.OPT_INDENT_2).decode())
@@ -92,7 +90,13 @@ def replay(
 
 
 async def _on_kafka(
-    kafka: str, selection: Selection, folder: Path, bar: FractionProgress, *, apply: bool, rate: float | None
+    kafka: str,
+    selection: Selection,
+    checkpoint: ReplayCheckpoint,
+    bar: FractionProgress,
+    *,
+    apply: bool,
+    rate: float | None,
 ) -> dict[str, Any]:
     settings = indexer_settings(kafka)
     async with offline_indexer(settings) as indexer, KafkaReader(settings.kafka) as reader:
@@ -107,7 +111,7 @@ async def _on_kafka(
         counts = await replayer.run(
             selection,
             apply=apply,
-            checkpoint=ReplayCheckpoint.of(folder, selection),
+            checkpoint=checkpoint,
             records_per_s=rate,
             on_progress=lambda so_far: _update(bar, so_far),
         )
@@ -131,6 +135,11 @@ def _update(bar: FractionProgress, counts: Replayed) -> None:
 
 
 def _tell(counts: dict[str, Any], *, applied: bool) -> None:
+    if counts.get("interrupted_us"):
+        stopped = shown(counts["interrupted_us"])
+        print(
+            f"went on where the same command stopped at {stopped} UTC, with what it meant then; --restart begins anew"
+        )
     print(f"{counts['read']:,} records read, {counts['selected']:,} selected, {counts['poison']:,} of them poison")
     print(f"{counts['events']:,} events of {counts['products']:,} products")
     for what in ("by_tenant", "by_facet"):

@@ -55,6 +55,9 @@ class ReplayRequest(BaseModel):
     tenant: str = ""
     skus: tuple[str, ...] = ()
     facets: tuple[str, ...] = ()
+    asked: str = Field(
+        "", max_length=64, pattern="^[0-9a-f]*$", description="Names the request: an interrupted one of the same name is gone on with."
+    )  # fmt: skip
     apply: bool = Field(False, description="False counts only, and compares with what is stored.")
     records_per_s: float | None = Field(None, gt=0, description="Most records a second.")
 
@@ -140,7 +143,9 @@ async def _replay(operations: EmbeddedOperations, selection: Selection, asked: R
         newest[0] = counts.to_json()
 
     work = asyncio.ensure_future(
-        operations.replay(selection, apply=asked.apply, records_per_s=asked.records_per_s, on_progress=keep)
+        operations.replay(
+            selection, asked=asked.asked, apply=asked.apply, records_per_s=asked.records_per_s, on_progress=keep
+        )
     )
     try:
         while not work.done():

@@ -71,9 +71,15 @@ class EmbeddedOperations:
         self.desk = DeadLetterDesk(FileDeadLetterStore(dead_letters, self._send_again, clock=self._clock))
 
     async def replay(
-        self, selection: Selection, *, apply: bool, records_per_s: float | None, on_progress: Callable[[Replayed], None]
+        self,
+        selection: Selection,
+        *,
+        asked: str = "",
+        apply: bool,
+        records_per_s: float | None,
+        on_progress: Callable[[Replayed], None],
     ) -> Replayed:
-        """Replay from the journal; one at a time. Progress is told from the indexer's thread.
+        """Replay from the journal; one at a time. Progress is told from the indexer's thread. `asked` names the request.
 
         Raises:
             NotReadyError: another replay or collection runs.
@@ -87,7 +93,7 @@ class EmbeddedOperations:
             clock=self._clock,
             rng=random.Random(),  # noqa: S311 - jitter, no secret
         )
-        checkpoint = ReplayCheckpoint.of(self._directory.replays, selection)
+        checkpoint = ReplayCheckpoint.of(self._directory.replays, selection, asked)
         async with self._alone():
             replayed = await self._thread.call(
                 lambda: replayer.run(

@@ -36,7 +36,7 @@ class SnapshotStore:
         """
         if not url or "::" in url:
             raise ConfigurationError(
-                "FERROFLUX_SNAPSHOTS__URL must name one folder, such as file:///backup/replica or s3://bucket/replica"
+                "--url or FERROFLUX_SNAPSHOTS__URL must name one folder, such as file:///backup/replica or s3://bucket/replica"
             )
         try:
             self.name = shown_url(url)

@@ -7,6 +7,7 @@ from typing import Final
 from indexer.collection.collector import TombstoneCollector
 from indexer.collection.tombstones import Tombstone, read_tombstone
 from indexer.records import InboundRecord, next_offsets
+from indexer.replay.checkpoint import Interrupted
 from indexer.replay.replayer import Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import Page, Position
@@ -85,16 +86,16 @@ class KeptPosition:
 
     def __init__(self) -> None:
         self.done = False
-        self._position: Position | None = None
+        self._kept: Interrupted | None = None
 
-    def load(self) -> Position | None:
-        return self._position
+    def load(self) -> Interrupted | None:
+        return self._kept
 
-    def save(self, position: Position) -> None:
-        self._position = position
+    def save(self, selection: Selection, position: Position, at_us: int) -> None:
+        self._kept = Interrupted(selection, position, at_us)
 
     def clear(self) -> None:
-        self._position = None
+        self._kept = None
 
 
 class _Tombstones:

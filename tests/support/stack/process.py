@@ -1,4 +1,4 @@
-"""`python -m tests.support.stack.process indexer|replica|api`: the real process from its own composition root.
+"""`python -m tests.support.stack.process indexer|replica|api|cli …`: the real process from its own composition root.
 
 One thing may be replaced: with `FERROFLUX_TEST_ENCODER=hashing` the encoder is the one without a model, so that a test
 of everything around the encoder does not wait for inference. With `slow` it takes a fixed time for each text, as a large
@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Sequence
 
+import deploy.cli.main
 import indexer.bootstrap
+import indexer.offline
 import query_api.bootstrap
 from indexer.settings import IndexerSettings
 from query_api.replica.bootstrap import run_replica
@@ -33,10 +35,10 @@ class SlowEncoder(HashingEncoder):
 _ENCODERS = {"hashing": HashingEncoder, "slow": SlowEncoder}
 
 
-def main(role: str) -> None:
+def main(role: str, *arguments: str) -> None:
     encoder = _ENCODERS.get(os.environ.get("FERROFLUX_TEST_ENCODER", ""))
     if encoder is not None:
-        for module in (indexer.bootstrap, query_api.bootstrap):
+        for module in (indexer.bootstrap, indexer.offline, query_api.bootstrap):
             module.load_encoder = lambda _settings: encoder()
     match role:
         case "indexer":
@@ -45,9 +47,11 @@ def main(role: str) -> None:
             run_replica(ReplicaSettings())
         case "api":
             query_api.bootstrap.run_api(ApiSettings())
+        case "cli":
+            deploy.cli.main.main(list(arguments))
         case _:
             sys.exit(f"no such role: {role}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -90,6 +90,10 @@ class Stack:
         process.start()
         return process
 
+    def command(self, name: str, *arguments: str) -> ManagedProcess:
+        """`ferroflux <arguments>` with this installation's settings, not started yet."""
+        return self._process(name, [sys.executable, "-m", "tests.support.stack.process", "cli", *arguments])
+
     def url(self, name: str, path: str = "") -> str:
         """Address of a process's HTTP port."""
         return f"http://127.0.0.1:{self._ports[name]}{path}"

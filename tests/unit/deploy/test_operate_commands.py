@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.cli.main import main
-from deploy.cli.operate.dlq import _chosen
+from deploy.cli.operate.dlq import _chosen, _listing
 from deploy.cli.operate.times import duration_s, moment_us, shown
 from schemas.errors import InvalidRequestError
 
@@ -54,3 +54,17 @@ def test_without_a_running_system_the_remedy_is_told(
         main([*command, "--data-dir", str(tmp_path)])
     assert ended.value.code == 78
     assert "ferroflux up" in capsys.readouterr().err
+
+
+def test_a_listing_of_letters_cuts_nothing_that_the_next_command_needs() -> None:
+    letter = {
+        "id": "3-1042", "time_us": 86_400_000_000, "reason": "missing_key", "tenant": "", "attempt": 2,
+        "record": "warehouse.changes.bulk/11@123456789", "detail": "none of the columns that may hold the sku is in the row",
+    }  # fmt: skip
+    head, first, last = _listing({"open": 7, "letters": [letter]})
+    assert head.split() == ["id", "time", "(UTC)", "reason", "shop", "tries", "record"]
+    assert first.splitlines() == [
+        "3-1042  1970-01-02 00:00:00  missing_key        2      warehouse.changes.bulk/11@123456789",
+        "    none of the columns that may hold the sku is in the row",
+    ]
+    assert last == "7 open, 1 shown"

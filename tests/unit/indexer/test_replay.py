@@ -9,7 +9,7 @@ import pytest
 
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.records import InboundRecord, LogId
-from indexer.replay.checkpoint import ReplayCheckpoint
+from indexer.replay.checkpoint import ReplayCheckpoint, digest_of
 from indexer.replay.replayer import Replayed, Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import JournalReplaySource
@@ -170,6 +170,57 @@ async def test_an_interrupted_replay_goes_on_where_it_stopped(tmp_path: Path) ->
     assert (done, rest.read) == (1400, 1400 - (await first.index.counts()).alive)
     assert checkpoint.load() is None
     await journal.close()
+
+
+async def test_an_interrupted_replay_skips_nothing_when_old_records_are_forgotten_meanwhile(tmp_path: Path) -> None:
+    journal = SqliteChangeJournal.open(tmp_path / "long.db")
+    events = [event(f"S{n}", "item", n + 1, {"title": "Bolt"}) for n in range(1_200)]
+    await journal.append(LOG, records_of(events))
+    await journal.mark_applied(LOG, {(TOPIC, 0): 1_200})
+    checkpoint = ReplayCheckpoint.of(tmp_path, Selection.of({}))
+
+    def power_cut(counts: Replayed) -> None:
+        raise KeyboardInterrupt
+
+    setting = Setting(journal)
+    for _ in range(2):  # each after a page of 500
+        with pytest.raises(KeyboardInterrupt):
+            await setting.run(checkpoint=checkpoint, on_progress=power_cut)
+    read = (await setting.index.counts()).alive
+    assert await journal.prune(logged_before_ms=records_of(events)[400].timestamp_ms)
+    await setting.run(checkpoint=checkpoint)
+    assert read < 1_200
+    assert (await setting.index.counts()).alive == 1_200
+    await journal.close()
+
+
+async def test_what_was_meant_when_a_replay_began_is_gone_on_with(journal: SqliteChangeJournal, tmp_path: Path) -> None:
+    """ "The last two hours" is said again some minutes after the interruption."""
+    asked = digest_of({"since": "2h"})
+    first, later = Selection.of({"since_ms": 1_700_000_100_000}), Selection.of({"since_ms": 1_700_000_100_004})
+    ReplayCheckpoint.of(tmp_path, first, asked).save(first, {"after": 2, "end": 7}, at_us=77)
+    setting = Setting(journal)
+    checkpoint = ReplayCheckpoint.of(tmp_path, later, asked)
+    counts = await setting.run(checkpoint=checkpoint, since_ms=later.since_ms)
+    assert (counts.read, counts.selected, counts.interrupted_us) == (5, 5, 77)
+    assert checkpoint.load() is None
+
+
+async def test_a_name_alone_is_no_right_to_go_on_with_anothers_replay(
+    journal: SqliteChangeJournal, tmp_path: Path
+) -> None:
+    others = Selection.of({"tenant": "bolt"})
+    checkpoint = ReplayCheckpoint.of(tmp_path, others, "abc")
+    checkpoint.save(others, {"after": 2, "end": 7}, at_us=77)
+    counts = await Setting(journal).run(checkpoint=checkpoint, tenant="acme")
+    assert (counts.read, counts.interrupted_us, counts.by_tenant) == (7, 0, {"acme": 5})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"read": 5, "total": 9}', b'{"selection": {"tenant": "a/b"}, "position": {}, "at_us": 1}'])  # fmt: skip
+def test_a_checkpoint_that_cannot_be_understood_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    checkpoint = ReplayCheckpoint.of(tmp_path, Selection.of({}))
+    checkpoint.path.write_bytes(content)
+    assert checkpoint.load() is None
 
 
 async def test_the_rate_is_kept(journal: SqliteChangeJournal) -> None:
