@@ -181,13 +181,13 @@ class EmbeddedSystem:
                 self.options.directory.dead_letters, self.settings.kafka.topics.dead_letters, clock=SystemClock()
             )
             self._stack.push_async_callback(self.dead_letters.close)
-            self._found = Found(self.ownership.previous, vectors_are_new=self.options.directory.vectors_are_absent)
+            self.vectors = await EdgeIndex.open(self.settings.vectors)
+            self._stack.push_async_callback(self.vectors.close)
+            self._found = Found(self.ownership.previous, vectors_are_new=self.vectors.is_absent)
             if self._found.watermarks_are_void:
                 # Before there is a vector index: a start that is killed from here on leaves all of the journal pending.
                 await self.journal.forget_applied()
                 self.ownership.made_up_for()
-            self.vectors = await EdgeIndex.open(self.settings.vectors)
-            self._stack.push_async_callback(self.vectors.close)
             await self.vectors.prepare(self.encoder.revision)
             counts = await self.vectors.counts()
             step.note(f"{counts.alive:,} products")

@@ -26,6 +26,7 @@ from query_api.replica.snapshots.errors import CorruptSnapshotError, Incompatibl
 from query_api.replica.snapshots.manifest import Manifest, require_fitting
 from query_api.replica.snapshots.restore import restore_newest, restore_snapshot, verify_snapshot
 from query_api.replica.snapshots.store import SnapshotStore
+from retrieval.text.commit_files import holds_index
 from schemas.errors import NotFoundError
 
 app = typer.Typer(no_args_is_help=True)
@@ -170,17 +171,18 @@ class _Place:
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Hold an embedded folder's lock, and leave its mark behind, so that its next start compares the stores."""
+        """Hold an embedded folder's lock; where a replica was put in place, leave its mark, so that its next start compares the stores."""
         if self.embedded is None:
             yield
             return
         if self.embedded.journal.exists():
             require_stopped(self.embedded)
         ownership = Ownership.take(self.embedded)
+        held = holds_index(self.directory)
         try:
             yield
         finally:
-            ownership.release(clean=False)
+            ownership.release(clean=holds_index(self.directory) == held)
 
 
 def _manifest(store: SnapshotStore, snapshot_id: str) -> Manifest:

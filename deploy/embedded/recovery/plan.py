@@ -16,7 +16,7 @@ from deploy.embedded.storage.ownership import PreviousStop
 class Found:
     """What a start finds: how the last owner ended, and which stores are made anew.
 
-    `vectors_are_new`: the vector index's folder is absent or empty. `replica_is_new`: the text replica has no checkpoint,
+    `vectors_are_new`: the vector index's folder holds none. `replica_is_new`: the text replica has no checkpoint,
     so it has never committed anything.
     """
 

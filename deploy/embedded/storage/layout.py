@@ -55,11 +55,6 @@ class DataDirectory:
         return self.root / "vectors"
 
     @property
-    def vectors_are_absent(self) -> bool:
-        """Whether the vector index's folder is not there, or is empty."""
-        return not self.vectors.is_dir() or not any(self.vectors.iterdir())
-
-    @property
     def text(self) -> Path:
         """The text replica (Tantivy)."""
         return self.root / "text"

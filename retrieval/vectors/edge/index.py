@@ -73,6 +73,11 @@ class EdgeIndex:
             raise
         return index
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether the directory holds no shard: `prepare` creates one."""
+        return self._opened is None
+
     async def prepare(self, revision: ModelRevision) -> None:
         """Create the shard for this encoder where it is absent, else check the recorded revision."""
         await self._run(self._prepare, revision)

@@ -1,6 +1,7 @@
 """`ferroflux snapshot` from the command line: over a replica's folder and over that of `ferroflux up`."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,19 @@ def test_after_a_restore_the_embedded_system_compares_its_stores(replica):
     ownership.release(clean=True)
 
 
+def test_a_restore_that_was_refused_leaves_the_folder_as_it_was(replica, capsys):
+    run("create")
+    directory = DataDirectory(replica / "up")
+    assert run("restore", "--data-dir", str(directory.root)) == 0
+    Ownership.take(directory).release(clean=True)
+    directory.journal.touch()
+    assert run("restore", "--data-dir", str(directory.root)) == EXIT_CONFIGURATION, "it holds an index"
+    assert not directory.running.exists()
+    shutil.rmtree(directory.text)  # as the message says
+    assert run("restore", "--data-dir", str(directory.root)) == 0
+
+
 def test_no_url_is_said_so(replica, capsys, monkeypatch):
     monkeypatch.setenv("FERROFLUX_SNAPSHOTS__URL", "")
     assert run("list") == EXIT_CONFIGURATION
-    assert "FERROFLUX_SNAPSHOTS__URL must name" in capsys.readouterr().err
+    assert "--url or FERROFLUX_SNAPSHOTS__URL must name" in capsys.readouterr().err
