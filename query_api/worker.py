@@ -178,9 +178,10 @@ class Worker:
     async def _become_ready(self) -> None:
         encoder = await self._until("encoder", lambda: self.off_loop(self._stores.open_encoder))
         self._encoder = encoder
+        reranker = await self._until("reranker", lambda: self.off_loop(self._stores.open_reranker))
         self._vectors = await self._until("vectors", lambda: self._open_vectors(encoder))
         self._reader = await self._until("replica", self._open_replica)
-        reranker = await self._until("reranker", lambda: self.off_loop(self._stores.open_reranker))
+        # Nothing may be awaited between the last part and the searcher: with no part to wait for, the worker is ready.
         self._searcher = HybridSearcher.over(
             vectors=self._vectors,
             encoder=encoder,

@@ -1,5 +1,8 @@
 """A reranker behind the API: hits, the report, explain, why_not, status, metrics, and a model that cannot be loaded."""
 
+import time
+from dataclasses import replace
+
 import pytest
 
 from retrieval.rerank.overlap import OverlapReranker
@@ -78,3 +81,23 @@ async def test_a_worker_whose_reranker_cannot_be_loaded_is_not_ready(stores, tmp
                 break
     assert answer.status_code == 503
     assert "reranker" in answer.text
+
+
+async def test_a_worker_is_never_ready_without_its_searcher(stores):
+    class Slow(Stores):
+        def app(self, **settings):
+            made = super().app(**settings)
+            worker = made.state.context.worker
+            opened = worker._stores.open_reranker
+
+            def slowly():
+                time.sleep(0.2)
+                return opened()
+
+            worker._stores = replace(worker._stores, open_reranker=slowly)
+            return made
+
+    slow = Slow()
+    await slow.embed()
+    async with serving(slow.app()) as client:
+        assert (await search(client, text="tornillo")).hits
