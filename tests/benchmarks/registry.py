@@ -2,7 +2,18 @@
 
 from collections.abc import Callable, Mapping
 
-from tests.benchmarks.cases import cold_start, embedding, freshness, memory, nightly, overload, payload, query, stalls
+from tests.benchmarks.cases import (
+    cold_start,
+    embedding,
+    freshness,
+    load,
+    memory,
+    nightly,
+    overload,
+    payload,
+    query,
+    stalls,
+)
 from tests.benchmarks.cases.context import Context
 from tests.benchmarks.report.outcome import Outcome
 
@@ -16,4 +27,5 @@ BENCHMARKS: Mapping[str, Callable[[Context], Outcome]] = {
     "nightly": nightly.run,
     "stalls": stalls.run,
     "overload": overload.run,
+    "load": load.run,
 }
