@@ -19,6 +19,7 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from starlette.applications import Starlette
 
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.embedded.chat import SharedPort, chat_beside
@@ -43,6 +44,7 @@ from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.service.app import IndexerApp
 from indexer.service.clock import SystemClock
+from indexer.service.http import http_app
 from query_api.aliases.tailer import AliasTailer
 from query_api.bootstrap import build_app
 from query_api.replica.backoff import Backoff
@@ -286,6 +288,7 @@ class EmbeddedSystem:
             access = Access(self.settings.api.http.api_keys)
             app.include_router(changes_router(self.intake, access, self.default_tenant))
             app.include_router(operations_router(self._operations(producer), access))
+            app.mount("/indexer", self._indexer_face())
             chat = chat_beside(app.state.context.worker, self.settings.api, self.settings.kafka, self.options.directory)
             await self._stack.enter_async_context(chat.router.lifespan_context(chat))
             self._stack.push_async_callback(self.server.stop)
@@ -295,6 +298,14 @@ class EmbeddedSystem:
                 self.server.start(SharedPort(app, chat), grace_s=self.settings.api.http.shutdown_s),
             )
         Endpoint(pid=os.getpid(), url=self.server.url, kafka=self.broker.address).publish(self.options.directory)
+
+    def _indexer_face(self) -> Starlette:
+        """The indexer's `/readyz` and `/metrics`, which a process of its own would serve on its port."""
+        return http_app(
+            readiness=lambda: self._thread.call(self.indexer.readiness),
+            registry=self.indexer.metrics.registry,
+            refresh=lambda: self._thread.call(self.indexer.refresh_metrics),
+        )
 
     def _operations(self, producer: AIOKafkaProducer) -> EmbeddedOperations:
         return EmbeddedOperations(

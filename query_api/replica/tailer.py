@@ -163,8 +163,10 @@ class ReplicaTailer:
         decoded, applied = await asyncio.get_running_loop().run_in_executor(self._index_thread, decode_and_commit)
         seconds = time.perf_counter() - began
         now_us = self._now_us()
-        # What is read while catching up was changed long ago: its age says nothing of how fresh a change arrives.
-        samples = [_sample(document.times, now_us) for document in decoded.documents] if self.report.caught_up else []
+        # What is read while catching up was changed long ago, and what a repair publishes again was not logged for it: their
+        # ages say nothing of how fresh a change arrives.
+        fresh = [document.times for document in decoded.documents if document.times.logged_us]
+        samples = [_sample(times, now_us) for times in fresh] if self.report.caught_up else []
         outcomes = {
             "written": applied.written,
             "outdated": applied.outdated,

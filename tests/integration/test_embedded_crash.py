@@ -268,3 +268,6 @@ def test_the_commands_find_the_running_system_by_its_folder(installation: Instal
     status = json.loads(run("status", "--json"))
     assert status["ready"]
     assert status["catalogue"]["by_tenant"] == {TENANT: 30}
+    ready = installation.client.get("/indexer/readyz")
+    assert (ready.status_code, sum(ready.json()["lag"].values())) == (200, 0)
+    assert "ferroflux_indexer_lag" in installation.client.get("/indexer/metrics").text

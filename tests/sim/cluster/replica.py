@@ -1,5 +1,6 @@
 """The replica: the production tailer over a text index in memory that outlives its process."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
@@ -59,6 +60,10 @@ class SimDocumentLog:
 
     async def poll(self) -> Polled:
         await self._process.point()
+        world = self._process.world
+        await asyncio.sleep(
+            world.latency() + (world.rng.expovariate(1 / slow) if (slow := world.weather.replica_s) else 0)
+        )
         records = self._take()
         if not records:
             await self._broker.appended(0.5)

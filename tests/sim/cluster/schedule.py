@@ -84,7 +84,9 @@ class ClusterSchedule:
         world, rng = self._world, self._world.rng
         began = world.now
         world.calm = False
-        world.weather = Weather(fault_rate=rng.choice((0.0, 0.02, 0.08)), mean_s=rng.choice((0.002, 0.01, 0.03)))
+        world.weather = Weather(
+            fault_rate=rng.choice((0.0, 0.02, 0.08)), mean_s=rng.choice((0.002, 0.01, 0.03)), replica_s=rng.choice((0.0, 0.0, 0.0, 0.2))
+        )  # fmt: skip
         self._arrivals = [*self._arrivals, *arrivals]
         producing = asyncio.ensure_future(self._produce(arrivals))
         for share, start in (

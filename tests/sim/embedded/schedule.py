@@ -28,7 +28,9 @@ class EmbeddedSchedule:
     def __init__(self, world: World) -> None:
         self._world = world
         rng = world.rng
-        world.weather = Weather(fault_rate=rng.choice((0.0, 0.0, 0.03)), mean_s=rng.choice((0.002, 0.01, 0.03)))
+        world.weather = Weather(
+            fault_rate=rng.choice((0.0, 0.0, 0.03)), mean_s=rng.choice((0.002, 0.01, 0.03)), replica_s=rng.choice((0.0, 0.0, 0.2))
+        )  # fmt: skip
         self._disk = Disk(world, EdgeModel(world))
         made = history(
             rng, events=rng.randint(6, 20), skus=rng.randint(1, 3), partitions=_PARTITIONS, from_s=0.0, over_s=CHAOS_S * 0.8

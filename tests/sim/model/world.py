@@ -44,6 +44,8 @@ class Weather:
     fault_rate: float = 0.0
     slow_until: float = 0.0
     mean_s: float = 0.004
+    replica_s: float = 0.0
+    """How much longer a replica's polls take, on average: one on a slow disk, or far away."""
 
 
 class Process:

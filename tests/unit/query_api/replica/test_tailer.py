@@ -203,6 +203,15 @@ async def test_freshness_is_sampled_for_changes_and_not_for_what_was_caught_up_o
     assert value("ferroflux_replica_freshness_seconds_count", {"since": "indexed"}) is None
 
 
+async def test_what_a_repair_publishes_again_says_nothing_of_freshness(scene):
+    async with scene.running() as tailer:
+        await eventually(lambda: tailer.not_ready is None)
+        scene.broker.append(0, document("MENDED", times=DocumentTimes(changed_us=1, indexed_us=scene.clock.us)))
+        await eventually(lambda: len(scene.writer.held) == 1)
+        await eventually(lambda: tailer.report.caught_up)
+    assert list(tailer.report.samples) == []
+
+
 async def test_the_report_is_a_heartbeat_and_tells_the_progress(scene):
     scene.broker.append(0, document("A"))
     async with scene.running() as tailer:
