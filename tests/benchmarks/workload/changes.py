@@ -53,6 +53,20 @@ class Change:
             ChangeEvent(self.key, self.facet, SourceVersion.of(committed_us), self.fields, changed_at_us=committed_us)
         )
 
+    def encode_read(self, position: int) -> bytes:
+        """The row as a connector's snapshot of a PostgreSQL table gives it, read at this position of the log."""
+        row = {"tenant": self.key.tenant, "sku": self.key.sku, **(self.fields or {})}
+        source = {"connector": "postgresql", "name": "erp", "db": "erp", "schema": "public", "table": "products"}
+        return orjson.dumps(
+            {
+                "before": None,
+                "after": row,
+                "source": {**source, "snapshot": "true", "lsn": position},
+                "op": "r",
+                "ts_ms": 1,
+            }
+        )
+
     def visible_in(self, status: int, body: bytes) -> bool:
         """Whether the answer to `GET /v1/items/{sku}` shows the change."""
         if self.expected is None:
