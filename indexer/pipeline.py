@@ -34,8 +34,7 @@ from indexer.ports import (
     Sleep,
 )
 from indexer.records import DeadLetter, InboundRecord
-from retrieval.encoders.port import Matrix
-from retrieval.vectors.port import PointPayload, VectorIndex
+from retrieval.vectors.port import NamedVectors, PointPayload, VectorIndex
 from schemas.errors import ContentionError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
@@ -242,15 +241,17 @@ class Pipeline:
                 assert ahead is not None
                 vectors = await ahead
                 ahead = self._start_encoding(chunks[number], report) if number < len(chunks) else None
-                ready = [work.with_vector(vectors[row]) for row, work in enumerate(chunk)]
+                ready = [work.with_vectors(vectors[row]) for row, work in enumerate(chunk)]
                 await commits.begin(partial(self._commit, ready, self._clock.monotonic(), report, lease))
         finally:
             if ahead is not None:
                 ahead.cancel()
                 await asyncio.gather(ahead, return_exceptions=True)
 
-    def _start_encoding(self, chunk: Sequence[PlannedWork], report: BatchReport) -> asyncio.Task[Matrix]:
-        async def encode() -> Matrix:
+    def _start_encoding(
+        self, chunk: Sequence[PlannedWork], report: BatchReport
+    ) -> asyncio.Task[Sequence[NamedVectors]]:
+        async def encode() -> Sequence[NamedVectors]:
             started = self._clock.monotonic()
             vectors = await self._encoder.encode([work.text for work in chunk if work.text is not None])
             report.encode_seconds += self._clock.monotonic() - started

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from indexer.records import DeadLetter, InboundRecord, LogId, TopicPartition
-from retrieval.encoders.port import Matrix
+from retrieval.vectors.port import NamedVectors
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import RetryableError
 from schemas.identity import SkuKey
@@ -95,8 +95,8 @@ class PassageEncoder(Protocol):
         """Id of the encoder's revision, as it is written into points and documents."""
         ...
 
-    async def encode(self, texts: Sequence[str]) -> Matrix:
-        """Vectors of catalogue texts, float32 [len(texts), dimension], in the order of the texts."""
+    async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
+        """The vectors of each catalogue text by the name of their space, in the order of the texts."""
         ...
 
 

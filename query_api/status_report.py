@@ -29,6 +29,7 @@ def encoder_status(revision: ModelRevision) -> EncoderStatus:
         revision=revision.id,
         dimension=revision.dimension,
         quantisation=revision.quantisation,
+        sparse=None if revision.sparse is None else f"{revision.sparse.model} ({revision.sparse.id})",
     )
 
 

@@ -20,6 +20,7 @@ from deploy.lab.catalogue import (
     read_documents,
     write_documents,
 )
+from indexer.service.encoding import encoded
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings
@@ -28,7 +29,7 @@ from retrieval.passages import TEMPLATE, passage_text
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import Checkpoint, TextIndexReader
 from retrieval.text.settings import FieldWeights, TextIndexSettings
-from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite
+from retrieval.vectors.port import PointPayload, PointWrite
 from schemas.documents import SearchDocument
 from training.systems.bench import Bench
 from training.systems.embeddings import CachedEncoder
@@ -117,11 +118,11 @@ async def _vectors(documents: Sequence[SearchDocument], encoder: CachedEncoder) 
     await index.prepare(encoder.revision)
     with ThreadPoolExecutor(1, thread_name_prefix="lab-encode") as executor:
         passages = [passage_text(document) for document in documents]
-        matrix = await asyncio.get_running_loop().run_in_executor(executor, encoder.encode_passages, passages)
+        vectors = await asyncio.get_running_loop().run_in_executor(executor, encoded, encoder, passages)
     await index.write(
         [
-            PointWrite(document.key, None, _payload(document), {TEXT_VECTOR: vector})
-            for document, vector in zip(documents, matrix, strict=True)
+            PointWrite(document.key, None, _payload(document), named)
+            for document, named in zip(documents, vectors, strict=True)
         ]
     )
     return index

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from indexer.batch.plan import Decision, Delete, Embed, Merged, Noop, PatchPayload, Stale
 from indexer.batch.report import BatchReport
-from retrieval.vectors.port import TEXT_VECTOR, PointWrite, Vector
+from retrieval.vectors.port import NamedVectors, PointWrite
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
 
@@ -38,11 +38,11 @@ class PlannedWork:
         """The text whose vector is needed; None where the stored one holds."""
         return self.decision.text if isinstance(self.decision, Embed) else None
 
-    def with_vector(self, vector: Vector) -> PlannedWork:
-        """The same work, its text's vector included in the write."""
+    def with_vectors(self, vectors: NamedVectors) -> PlannedWork:
+        """The same work, its text's vectors included in the write."""
         if not isinstance(self.decision, Embed):
             return self
-        write = replace(self.decision.write, vectors={TEXT_VECTOR: vector})
+        write = replace(self.decision.write, vectors=vectors)
         return replace(self, decision=replace(self.decision, write=write))
 
     def count(self, report: BatchReport) -> None:

@@ -1,4 +1,4 @@
-"""The text encoder, off the event loop: inference would otherwise hold up heartbeats and every payload-only change."""
+"""The text encoders, off the event loop: inference would otherwise hold up heartbeats and every payload-only change."""
 
 from __future__ import annotations
 
@@ -6,19 +6,30 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
-from retrieval.encoders.port import Matrix, TextEncoder
+from retrieval.encoders.port import TextEncoder
+from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, NamedVectors
 
 
 class OffLoopEncoder:
-    """The port `PassageEncoder`: runs an encoder in an executor. onnxruntime lets go of the GIL while it computes."""
+    """The port `PassageEncoder`: runs an encoder, and the sparse one beside it, in an executor.
+
+    onnxruntime lets go of the GIL while it computes.
+    """
 
     def __init__(self, encoder: TextEncoder, executor: Executor) -> None:
         self._encoder = encoder
         self._executor = executor
         self.model = encoder.revision.id
 
-    async def encode(self, texts: Sequence[str]) -> Matrix:
-        """Vectors of catalogue texts, float32 [len(texts), dimension], in the order of the texts."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._executor, self._encoder.encode_passages, list(texts)
-        )
+    async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
+        """The vectors of each catalogue text by the name of their space, in the order of the texts."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, encoded, self._encoder, list(texts))
+
+
+def encoded(encoder: TextEncoder, texts: Sequence[str]) -> list[NamedVectors]:
+    """The vectors of catalogue texts in every space that the encoder writes; blocking."""
+    dense = encoder.encode_passages(texts)
+    if encoder.sparse is None:
+        return [{TEXT_VECTOR: row} for row in dense]
+    words = encoder.sparse.encode_passages(texts)
+    return [{TEXT_VECTOR: row, SPARSE_VECTOR: one} for row, one in zip(dense, words, strict=True)]

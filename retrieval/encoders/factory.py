@@ -6,9 +6,11 @@ import structlog
 
 from retrieval.encoders.export.exporter import prepare
 from retrieval.encoders.models.prepared import PreparedModel
-from retrieval.encoders.port import TextEncoder
+from retrieval.encoders.port import SparseEncoder, TextEncoder
 from retrieval.encoders.runtime.encoder import OnnxTextEncoder
 from retrieval.encoders.settings import EncoderSettings
+from retrieval.encoders.sparse.export import prepare_sparse
+from retrieval.encoders.sparse.onnx import OnnxSparseEncoder
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +25,29 @@ def prepare_model(settings: EncoderSettings) -> PreparedModel:
     return prepare(settings.model, settings.cache_dir, settings.layers)
 
 
+def load_sparse(settings: EncoderSettings) -> SparseEncoder | None:
+    """The sparse encoder that the settings name, ready to use; None where they name none.
+
+    Raises:
+        ModelNotFoundError: no such model.
+        ConfigurationError: the settings do not fit the model or this machine.
+    """
+    if not settings.sparse.model:
+        return None
+    started = perf_counter()
+    encoder = OnnxSparseEncoder(prepare_sparse(settings), settings)
+    # The first search should not pay for lazy initialisation.
+    encoder.encode_queries(["tornillo"])
+    log.info(
+        "sparse encoder loaded",
+        model=encoder.revision.model,
+        revision=encoder.revision.id,
+        words=encoder.revision.dimension,
+        seconds=round(perf_counter() - started, 2),
+    )
+    return encoder
+
+
 def load_encoder(settings: EncoderSettings) -> TextEncoder:
     """The encoder that the settings name, ready to use; prepares the model first where that was not done.
 
@@ -31,7 +56,7 @@ def load_encoder(settings: EncoderSettings) -> TextEncoder:
         ConfigurationError: the settings do not fit the model or this machine.
     """
     started = perf_counter()
-    encoder = OnnxTextEncoder(prepare_model(settings), settings)
+    encoder = OnnxTextEncoder(prepare_model(settings), settings, sparse=load_sparse(settings))
     log.info(
         "encoder loaded",
         model=encoder.revision.model,

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from retrieval.encoders.port import Matrix, ModelRevision
+from retrieval.encoders.port import Matrix, ModelRevision, SparseEncoder
 
 _WORD: Final = re.compile(r"\w+")
 
@@ -19,10 +19,11 @@ class HashingEncoder:
     every platform, needs no file, and costs microseconds a text. A text without words becomes the first unit vector.
     """
 
-    def __init__(self, dimension: int = 64) -> None:
+    def __init__(self, dimension: int = 64, *, sparse: SparseEncoder | None = None) -> None:
         if dimension < 1:
             raise ValueError("the dimension must be positive")
         self._dimension = dimension
+        self._sparse = sparse
 
     @property
     def revision(self) -> ModelRevision:
@@ -38,7 +39,13 @@ class HashingEncoder:
             backend="numpy",
             quantisation="none",
             library="ferroflux-hashing-1",
+            sparse=None if self._sparse is None else self._sparse.revision,
         )
+
+    @property
+    def sparse(self) -> SparseEncoder | None:
+        """The sparse encoder that was given."""
+        return self._sparse
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Unit vectors of the texts, float32 [len(texts), dimension]."""

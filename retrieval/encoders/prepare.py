@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.encoders.factory import prepare_model
 from retrieval.encoders.settings import EncoderSettings
+from retrieval.encoders.sparse.export import prepare_sparse
 from retrieval.rerank.export import prepare_reranker
 from retrieval.rerank.settings import RerankSettings
 from schemas.errors import FerrofluxError
@@ -42,6 +43,9 @@ def main() -> int:
     settings = PrepareSettings()
     rerank = settings.search.rerank
     ok = _prepared(settings.encoder.model, settings.encoder.cache_dir, lambda: prepare_model(settings.encoder))
+    sparse = settings.encoder.sparse
+    if sparse.model:
+        ok = _prepared(sparse.model, settings.encoder.cache_dir, lambda: prepare_sparse(settings.encoder)) and ok
     if rerank.model:
         ok = _prepared(rerank.model, rerank.cache_dir, lambda: prepare_reranker(rerank)) and ok
     return 0 if ok else 1

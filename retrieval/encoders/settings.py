@@ -30,6 +30,26 @@ class LayerPrecision(StrEnum):
     INT8 = "int8"
 
 
+class SparseSettings(BaseModel):
+    """A learned sparse encoder (SPLADE) beside the dense one; none until a model is named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(
+        "",
+        description="A sentence-transformers SparseEncoder folder (SPLADE), or an fsspec URL of one; none: no sparse vectors. "
+        "A collection is written with it from the beginning, or without.",
+    )
+    max_length: int | None = Field(
+        None, ge=8, description="Tokens of a text that are read; null takes the model's own."
+    )
+    batch_tokens: int = Field(
+        256,
+        ge=64,
+        description="Tokens of one batch, padding included; each gives a number for every word of the vocabulary.",
+    )
+
+
 class EncoderSettings(BaseModel):
     """The model and its run-time settings. What changes the vectors is in the model's revision, the rest is free."""
 
@@ -67,4 +87,8 @@ class EncoderSettings(BaseModel):
     )
     providers: tuple[str, ...] = Field(
         ("CPUExecutionProvider",), min_length=1, description="onnxruntime's execution providers in order of preference."
+    )
+    sparse: SparseSettings = Field(
+        default_factory=SparseSettings,
+        description="A sparse encoder beside it; cache, threads and providers are shared.",
     )

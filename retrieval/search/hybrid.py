@@ -21,12 +21,13 @@ from retrieval.search.facets import count_facets
 from retrieval.search.fanout import LegOutcome, SearchUnavailableError, run_legs
 from retrieval.search.fusion import FusedCandidate, RankedHit, weighted_rrf, weighted_scores
 from retrieval.search.hydration import Hydrated, hydrate
-from retrieval.search.legs import CodeLeg, DenseLeg, Leg, ListLeg, RedirectLeg, TextLeg
+from retrieval.search.legs import CodeLeg, DenseLeg, Leg, ListLeg, RedirectLeg, SparseLeg, TextLeg
 from retrieval.search.planning.knowledge import ReplicaKnowledge
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.search.query_vectors import QueryVectors
+from retrieval.search.query_words import QueryWords
 from retrieval.search.reranking import EXACT, Reranked, RerankStage
 from retrieval.search.routing import Decision, Route, code_is_enough, dense_is_sure
 from retrieval.search.settings import FusionMethod, SearchSettings
@@ -106,6 +107,9 @@ class HybridSearcher:
             DenseLeg(vectors, queries, depth=settings.depth),
             ListLeg(reader, reading, depth=settings.list_depth),
         ]
+        if encoder.sparse is not None:
+            words = QueryWords(encoder.sparse, encoding, capacity=settings.query_vector_cache)
+            legs.append(SparseLeg(vectors, words, depth=settings.depth))
         weighted = [leg for leg in legs if settings.weight(leg.retriever) > 0]
         knowledge = ReplicaKnowledge(reader, aliases if aliases is not None else LiveAliases(shipped_aliases()))
         planner = QueryPlanner(knowledge, analyse, settings.planning)

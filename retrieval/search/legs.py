@@ -15,8 +15,9 @@ from retrieval.analysis.tokens import TokenKind
 from retrieval.search.fusion import RankedHit
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.query_vectors import QueryVectors
+from retrieval.search.query_words import QueryWords
 from retrieval.text.port import TextIndexReader
-from retrieval.vectors.port import TEXT_VECTOR, VectorIndex
+from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, VectorIndex
 from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuId, SkuKey
 
@@ -69,6 +70,26 @@ class DenseLeg:
         vector = await self._queries.mean_vector(query.dense_texts)
         neighbours = await self._vectors.search(vector, using=TEXT_VECTOR, within=query.within, limit=self.depth)
         return [RankedHit(hit.key, hit.score) for hit in neighbours]
+
+
+class SparseLeg:
+    """The products whose learned word weights agree best with the query's."""
+
+    def __init__(self, vectors: VectorIndex, queries: QueryWords, *, depth: int) -> None:
+        self.retriever = RetrieverName.SPARSE
+        self.depth = depth
+        self._vectors = vectors
+        self._queries = queries
+
+    def applies(self, query: QueryPlan) -> bool:
+        """To every text, as the dense leg does; it reads the same texts."""
+        return bool(query.dense_texts)
+
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
+        """Encode off the loop, then search the sparse space with the mean of the plan's texts."""
+        vector = await self._queries.mean_vector(query.dense_texts)
+        found = await self._vectors.search(vector, using=SPARSE_VECTOR, within=query.within, limit=self.depth)
+        return [RankedHit(hit.key, hit.score) for hit in found]
 
 
 class TextLeg:

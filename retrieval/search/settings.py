@@ -18,6 +18,7 @@ def _default_weights() -> dict[RetrieverName, float]:
         RetrieverName.CODE: 3.0,
         RetrieverName.TEXT: 1.0,
         RetrieverName.DENSE: 1.0,
+        RetrieverName.SPARSE: 1.0,
         RetrieverName.LIST: 1.0,
     }
 

@@ -9,10 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrieval.encoders.port import ModelRevision
+from retrieval.encoders.port import ModelRevision, SparseVector
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors.model_record import require_same_model, revision_record
-from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite, Vector, VectorCounts, VectorHit
+from retrieval.vectors.port import (
+    TEXT_VECTOR,
+    AnyVector,
+    NamedVectors,
+    PointPayload,
+    PointWrite,
+    Vector,
+    VectorCounts,
+    VectorHit,
+)
 from retrieval.vectors.record import require_distinct
 from schemas.identity import SkuKey, TenantId
 
@@ -22,7 +31,7 @@ class StoredPoint:
     """One point: its payload and its unit vectors by name."""
 
     payload: PointPayload
-    vectors: Mapping[str, Vector]
+    vectors: NamedVectors
 
 
 class MemoryIndex:
@@ -59,14 +68,16 @@ class MemoryIndex:
         """Stored revision of each point that exists."""
         return {key: self._points[key].payload.rev for key in keys if key in self._points}
 
-    async def search(self, vector: Vector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+    async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
         """The `limit` nearest living products by exact comparison, best first."""
-        query = _unit(vector)
+        query = _stored(vector)
         hits = [
-            VectorHit(key, float(point.vectors[using] @ query))
+            VectorHit(key, _product(point.vectors[using], query))
             for key, point in self._points.items()
             if using in point.vectors and _visible(key, point.payload, within)
         ]
+        if isinstance(vector, SparseVector):
+            hits = [hit for hit in hits if hit.score > 0]
         return sorted(hits, key=lambda hit: (-hit.score, hit.key))[:limit]
 
     async def counts(self, tenant: TenantId | None = None) -> VectorCounts:
@@ -89,12 +100,15 @@ class MemoryIndex:
 
     async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, Vector]:
         """Stored vectors of the points that have one of that name."""
-        return {key: self._points[key].vectors[using] for key in keys if using in self._vectors_of(key)}
+        held = {key: self._vectors_of(key).get(using) for key in keys}
+        return {
+            key: vector for key, vector in held.items() if vector is not None and not isinstance(vector, SparseVector)
+        }
 
     async def close(self) -> None:
         """Nothing is held open; the content stays until the instance goes."""
 
-    def _vectors_of(self, key: SkuKey) -> Mapping[str, Vector]:
+    def _vectors_of(self, key: SkuKey) -> NamedVectors:
         point = self._points.get(key)
         return point.vectors if point else {}
 
@@ -102,9 +116,23 @@ class MemoryIndex:
         held = self._points.get(write.key)
         if write.expected_rev != (held.payload.rev if held else None):
             return False
-        named = {name: _unit(vector) for name, vector in write.vectors.items()}
+        named = {name: _stored(vector) for name, vector in write.vectors.items()}
         self._points[write.key] = StoredPoint(write.payload, {**self._vectors_of(write.key), **named})
         return True
+
+
+def _stored(vector: AnyVector) -> AnyVector:
+    """As a store keeps it: dense vectors normalised, sparse ones as they are."""
+    return vector if isinstance(vector, SparseVector) else _unit(vector)
+
+
+def _product(held: AnyVector, query: AnyVector) -> float:
+    if isinstance(held, SparseVector) and isinstance(query, SparseVector):
+        _, ours, theirs = np.intersect1d(held.indices, query.indices, assume_unique=True, return_indices=True)
+        return float(held.values[ours] @ query.values[theirs])
+    if isinstance(held, SparseVector) or isinstance(query, SparseVector):
+        raise TypeError("a dense and a sparse vector cannot be compared; name the space that the query's vector is of")
+    return float(held @ query)
 
 
 def _unit(vector: Vector) -> Vector:

@@ -6,7 +6,6 @@ a later release is told from one that lacks it.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 from retrieval.encoders.port import ModelRevision
@@ -19,7 +18,7 @@ RECORD_KEY: Final = "model_revision"
 
 def revision_record(revision: ModelRevision) -> dict[str, Any]:
     """The revision as it is stored."""
-    return asdict(revision)
+    return revision.record()
 
 
 def require_same_model(recorded: Mapping[str, Any] | None, revision: ModelRevision, *, where: str) -> None:
@@ -36,6 +35,8 @@ def require_same_model(recorded: Mapping[str, Any] | None, revision: ModelRevisi
     wanted = revision_record(revision)
     if dict(recorded) == wanted:
         return
+    if _without_sparse(recorded) == _without_sparse(wanted):
+        raise ModelMismatchError(_sparse_mismatch(recorded.get("sparse"), revision.sparse, where))
     differing = ", ".join(
         f"{name}: {recorded.get(name)!r} there, {wanted.get(name)!r} here"
         for name in sorted(wanted.keys() | recorded.keys())
@@ -46,3 +47,25 @@ def require_same_model(recorded: Mapping[str, Any] | None, revision: ModelRevisi
         f"is {revision.model} (revision {revision.id}); they differ in {differing}. "
         "Start with the recorded model, or rebuild the collection."
     )
+
+
+def _without_sparse(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "sparse"}
+
+
+def _sparse_mismatch(recorded: Mapping[str, Any] | None, sparse: ModelRevision | None, where: str) -> str:
+    """Only the sparse encoders differ: a collection's points have sparse vectors of one encoder, or none of them has."""
+    build = "build a new generation with it, or replay into another collection"
+    if recorded is None:
+        assert sparse is not None, "the records differ"
+        return (
+            f"{where} was written without sparse vectors, but encoder.sparse.model names {sparse.model}, and they cannot be "
+            f"added to the points that are there: {build}, or unset FERROFLUX_ENCODER__SPARSE__MODEL"
+        )
+    there = f"{recorded.get('model')} (revision {canonical_digest(dict(recorded))})"
+    if sparse is None:
+        return (
+            f"{where} has sparse vectors of {there}, which would grow stale without their encoder: set "
+            "FERROFLUX_ENCODER__SPARSE__MODEL to it (search.weights.sparse = 0 leaves them unasked), or rebuild without"
+        )
+    return f"{where} has sparse vectors of {there}, but this sparse encoder is {sparse.model} (revision {sparse.id}): {build}"

@@ -12,14 +12,19 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.port import ModelRevision
+from retrieval.encoders.port import ModelRevision, SparseVector
 from retrieval.filters import CatalogueFilter
 from schemas.identity import SkuKey, TenantId
 
 Vector = npt.NDArray[np.float32]
+AnyVector = Vector | SparseVector
+NamedVectors = Mapping[str, AnyVector]
+"""A text's vectors by the name of their space."""
 
 TEXT_VECTOR = "text"
 """Name of the vector space of catalogue texts."""
+SPARSE_VECTOR = "splade"
+"""Name of the sparse space of catalogue texts; only a collection whose revision names a sparse encoder has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +50,18 @@ class PointPayload:
 class PointWrite:
     """One guarded write: takes effect only where the stored revision is `expected_rev` (None: the point is not there).
 
-    `vectors` holds the new vectors by name; a stored vector that is not named stays as it is.
+    `vectors` holds the new vectors by name; a stored vector that is not named stays as it is. An empty sparse vector is none.
     """
 
     key: SkuKey
     expected_rev: int | None
     payload: PointPayload
-    vectors: Mapping[str, Vector] = field(default_factory=dict)
+    vectors: NamedVectors = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class VectorHit:
-    """One neighbour and its cosine similarity."""
+    """One neighbour and its cosine similarity; in a sparse space, the product of the weights."""
 
     key: SkuKey
     score: float
@@ -77,8 +82,10 @@ class VectorIndex(Protocol):
     async def prepare(self, revision: ModelRevision) -> None:
         """Create the collection for this encoder where it is absent, with its payload indexes; else check the recorded revision.
 
+        It has a sparse space where the revision names a sparse encoder.
+
         Raises:
-            ModelMismatchError: the collection was written by another encoder.
+            ModelMismatchError: the collection was written by another encoder, or with another sparse encoder or none.
         """
         ...
 
@@ -104,8 +111,8 @@ class VectorIndex(Protocol):
         """Stored revision of each point that exists; cheaper than `read`."""
         ...
 
-    async def search(self, vector: Vector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
-        """The `limit` nearest living products, best first."""
+    async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+        """The `limit` nearest living products, best first; in a sparse space, those alone that share a weight."""
         ...
 
     async def counts(self, tenant: TenantId | None = None) -> VectorCounts:
@@ -117,7 +124,7 @@ class VectorIndex(Protocol):
         ...
 
     async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, Vector]:
-        """Stored vectors of the points that have one of that name."""
+        """Stored vectors of the points that have one of that name, a dense space's."""
         ...
 
     async def close(self) -> None:

@@ -12,6 +12,8 @@ class RetrieverName(StrEnum):
     """Its words match (BM25)."""
     DENSE = "dense"
     """Its meaning is near (vector search)."""
+    SPARSE = "sparse"
+    """Words that its text stands for weigh like the query's (learned sparse vectors)."""
     REDIRECT = "redirect"
     """The shop put it first for exactly this query."""
     LIST = "list"

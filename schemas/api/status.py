@@ -112,6 +112,9 @@ class EncoderStatus(BaseModel):
     revision: str = Field(description="Digest of all that decides where a text lands.")
     dimension: int
     quantisation: str
+    sparse: str | None = Field(
+        None, description="The sparse encoder beside it, by model and revision; null where there is none."
+    )
 
 
 class RerankerStatus(BaseModel):

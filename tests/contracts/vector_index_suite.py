@@ -302,6 +302,11 @@ class VectorIndexContract:
         await asyncio.gather(index.prepare(REVISION), other.prepare(REVISION))
         assert await found(index, axis(0)) == ["a"]
 
+    async def test_sparse_vectors_cannot_be_turned_on_over_it(self, index):
+        with pytest.raises(ModelMismatchError, match=r"encoder\.sparse\.model .* cannot be added .* generation"):
+            await index.prepare(replace(REVISION, sparse=replace(REVISION, model="splade", normalised=False)))
+        await index.prepare(REVISION)
+
     async def test_another_encoder_is_refused_by_name(self, index):
         for change in ({"weights": "f" * 16}, {"dimension": 16}, {"passage_prompt": ""}):
             newcomer = replace(REVISION, model="newcomer", **change)

@@ -19,6 +19,8 @@ from training.systems.settings import LabSettings, setting_values
 _WEIGHTS: Final = "search.weights."
 _LISTING: Final = "search.weights.list"
 """What answers where there is no query text, so never in a judged set."""
+_SPARSE: Final = "search.weights.sparse"
+"""A retriever that is there only with a sparse encoder."""
 _SEARCH: Final = "search."
 _RERANKER: Final = "search.rerank.model"
 
@@ -36,8 +38,9 @@ class Stage:
 def stages(settings: LabSettings) -> list[Stage]:
     """Every retriever that weighs something and every switch that is on. Listing takes no part in judged queries."""
     found = []
+    missing = set() if settings.encoder.sparse.model else {_SPARSE}
     for name, value in setting_values(settings):
-        if name.startswith(_WEIGHTS) and value and name != _LISTING:
+        if name.startswith(_WEIGHTS) and value and name not in {_LISTING, *missing}:
             found.append(Stage(f"retriever {name.removeprefix(_WEIGHTS)}", {name: 0.0}))
         elif name == _RERANKER and value:
             found.append(Stage("rerank", {name: ""}))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ import numpy as np
 
 from retrieval.encoders.port import Matrix, ModelRevision, TextEncoder
 from retrieval.vectors.port import Vector
+from training.systems.sparse_embeddings import CachedSparseEncoder
 
 _KEYS_SUFFIX: Final = ".keys.npy"
 _VECTORS_SUFFIX: Final = ".vectors.npy"
@@ -29,7 +31,9 @@ class CachedEncoder:
 
     def __init__(self, encoder: TextEncoder, folder: Path) -> None:
         self._encoder = encoder
-        self._folder = folder / encoder.revision.id
+        # The sparse encoder has no part in the dense vectors, and a cache of its own.
+        self._folder = folder / replace(encoder.revision, sparse=None).id
+        self.sparse = None if encoder.sparse is None else CachedSparseEncoder(encoder.sparse, folder)
         self._lock = threading.Lock()
         self._known: dict[bytes, Vector] = {}
         self._unsaved: list[bytes] = []
@@ -58,6 +62,8 @@ class CachedEncoder:
 
     def flush(self) -> None:
         """Write what was computed since the last flush."""
+        if self.sparse is not None:
+            self.sparse.flush()
         with self._lock:
             self._flush()
 

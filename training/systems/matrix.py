@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from retrieval.encoders.port import Matrix
+from retrieval.encoders.port import Matrix, SparseVector
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import PointWrite, Vector, VectorHit
+from retrieval.vectors.port import AnyVector, PointWrite, Vector, VectorHit
 from schemas.identity import SkuKey, TenantId
 
 
@@ -20,6 +21,34 @@ class _Shelf:
 
     keys: tuple[SkuKey, ...]
     vectors: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """A tenant's sparse vectors turned over: the words in rising order, each with the products that have it and their weights."""
+
+    keys: tuple[SkuKey, ...]
+    indices: npt.NDArray[np.uint32]
+    rows: npt.NDArray[np.int64]
+    values: Vector
+
+    @classmethod
+    def of(cls, held: Mapping[SkuKey, SparseVector]) -> _Words:
+        """From vectors by key."""
+        indices = np.concatenate([one.indices for one in held.values()] or [np.empty(0, np.uint32)])
+        values = np.concatenate([one.values for one in held.values()] or [np.empty(0, np.float32)])
+        rows = np.repeat(np.arange(len(held)), [len(one) for one in held.values()])
+        order = np.argsort(indices, kind="stable")
+        return cls(tuple(held), indices[order], rows[order], values[order])
+
+    def scores(self, query: SparseVector) -> Vector:
+        """The product with each vector, float32 [products]."""
+        scores = np.zeros(len(self.keys), np.float32)
+        starts = np.searchsorted(self.indices, query.indices, side="left")
+        ends = np.searchsorted(self.indices, query.indices, side="right")
+        for start, end, weight in zip(starts, ends, query.values, strict=True):
+            scores[self.rows[start:end]] += self.values[start:end] * weight
+        return scores
 
 
 class MatrixIndex(MemoryIndex):
@@ -32,16 +61,20 @@ class MatrixIndex(MemoryIndex):
     def __init__(self) -> None:
         super().__init__()
         self._shelves: dict[tuple[TenantId, str], _Shelf] = {}
+        self._words: dict[tuple[TenantId, str], _Words] = {}
 
     async def write(self, writes: Sequence[PointWrite]) -> frozenset[SkuKey]:
         """Apply guarded writes; return the keys that were refused."""
         self._shelves.clear()
+        self._words.clear()
         return await super().write(writes)
 
-    async def search(self, vector: Vector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+    async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
         """The `limit` nearest living products, best first."""
         if within != CatalogueFilter(within.tenant):
             return await super().search(vector, using=using, within=within, limit=limit)
+        if isinstance(vector, SparseVector):
+            return self._sparse(within.tenant, vector, using, limit)
         shelf = self._shelf(within.tenant, using)
         if not shelf.keys:
             return []
@@ -49,13 +82,30 @@ class MatrixIndex(MemoryIndex):
         best = _best(scores, limit)
         return [VectorHit(shelf.keys[row], float(scores[row])) for row in best]
 
+    def _sparse(self, tenant: TenantId, vector: SparseVector, using: str, limit: int) -> list[VectorHit]:
+        words = self._words.get((tenant, using))
+        if words is None:
+            held = {
+                key: sparse
+                for key, point in sorted(self._points.items())
+                if key.tenant == tenant
+                and point.payload.alive
+                and isinstance(sparse := point.vectors.get(using), SparseVector)
+            }
+            words = self._words[tenant, using] = _Words.of(held)
+        scores = words.scores(vector)
+        return [VectorHit(words.keys[row], float(scores[row])) for row in _best(scores, limit) if scores[row] > 0]
+
     def _shelf(self, tenant: TenantId, using: str) -> _Shelf:
         shelf = self._shelves.get((tenant, using))
         if shelf is None:
             found: Mapping[SkuKey, Vector] = {
-                key: point.vectors[using]
+                key: dense
                 for key, point in self._points.items()
-                if key.tenant == tenant and point.payload.alive and using in point.vectors
+                if key.tenant == tenant
+                and point.payload.alive
+                and (dense := point.vectors.get(using)) is not None
+                and not isinstance(dense, SparseVector)
             }
             keys = tuple(sorted(found))
             vectors = np.stack([found[key] for key in keys]) if keys else np.empty((0, 0), np.float32)

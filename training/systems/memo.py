@@ -12,6 +12,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from retrieval.encoders.port import SparseVector
+
 T = TypeVar("T")
 
 
@@ -58,6 +60,8 @@ def _key(value: Any) -> Hashable:
     """A hashable stand-in that is equal where the value is."""
     if isinstance(value, np.ndarray):
         return value.shape, value.tobytes()
+    if isinstance(value, SparseVector):
+        return value.indices.tobytes(), value.values.tobytes()
     if isinstance(value, dict):
         return frozenset((name, _key(member)) for name, member in value.items())
     if isinstance(value, set | frozenset):

@@ -10,6 +10,7 @@ from deploy.cli.doctor.finding import Finding, Health
 from indexer.settings import IndexerSettings
 from query_api.settings import ApiSettings
 from retrieval.encoders.models.sources import available_models
+from retrieval.encoders.sparse.folder import read_sparse_encoder
 from retrieval.rerank.folder import read_cross_encoder
 from schemas.errors import FerrofluxError
 
@@ -31,7 +32,15 @@ def models() -> list[Finding]:
         findings.append(
             Finding("model", Health.GOOD, f"{configured}: named by FERROFLUX_ENCODER__MODEL, read at the start")
         )
-    return [*findings, _reranker()]
+    return [*findings, _sparse(), _reranker()]
+
+
+def _sparse() -> Finding:
+    model = IndexerSettings().encoder.sparse.model
+    subject = "sparse encoder"
+    if not model:
+        return Finding(subject, Health.OPTIONAL, "none named (FERROFLUX_ENCODER__SPARSE__MODEL): no sparse vectors")
+    return _named_folder(subject, model, lambda: read_sparse_encoder(Path(model).expanduser()))
 
 
 def _reranker() -> Finding:

@@ -16,8 +16,8 @@ app = typer.Typer()
 
 _HELP: Final = """Search a shop's catalogue.
 
-Every hit shows its signals: which retriever found it (text: its words; dense: its meaning; code: its SKU, EAN or part
-number), and at which rank.
+Every hit shows its signals: which retriever found it (text: its words; dense: its meaning; sparse: learned words, where
+a model for them is set; code: its SKU, EAN or part number), and at which rank.
 
 **Examples**
 

@@ -71,8 +71,6 @@ def read_folder(path: Path) -> SentenceTransformerFolder:
     pooling = _pooling(pooling_config)
     kinds = [kind for kind, _ in modules]
     own = read_json(path / "config_sentence_transformers.json", {})
-    prompts: dict[str, str] = own.get("prompts") or {}
-    default_prompt = prompts.get(own.get("default_prompt_name") or "", "")
     transformer = read_json(transformer_path / "sentence_bert_config.json", {})
     config = read_json(transformer_path / "config.json", {})
     return SentenceTransformerFolder(
@@ -82,11 +80,27 @@ def read_folder(path: Path) -> SentenceTransformerFolder:
         pooling=pooling,
         plain=kinds in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
         and bool(pooling_config.get("include_prompt", True)),
-        query_prompt=prompts.get("query") or default_prompt,
-        passage_prompt=next((prompts[name] for name in _PASSAGE_PROMPTS if prompts.get(name)), default_prompt),
+        query_prompt=query_prompt(own),
+        passage_prompt=passage_prompt(own),
         max_length=length_limit(transformer, read_json(transformer_path / "tokenizer_config.json", {}), config),
         lower_case=bool(transformer.get("do_lower_case", False)),
     )
+
+
+def query_prompt(own: dict[str, Any]) -> str:
+    """What stands before queries, by sentence-transformers' own configuration."""
+    return _prompt(own, ("query",))
+
+
+def passage_prompt(own: dict[str, Any]) -> str:
+    """What stands before passages."""
+    return _prompt(own, _PASSAGE_PROMPTS)
+
+
+def _prompt(own: dict[str, Any], names: tuple[str, ...]) -> str:
+    prompts: dict[str, str] = own.get("prompts") or {}
+    default = prompts.get(own.get("default_prompt_name") or "", "")
+    return next((prompts[name] for name in names if prompts.get(name)), default)
 
 
 def read_json(path: Path, default: Any = None) -> Any:

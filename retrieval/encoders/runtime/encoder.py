@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from retrieval.encoders.models.prepared import PreparedModel
-from retrieval.encoders.port import Matrix, ModelRevision
+from retrieval.encoders.port import Matrix, ModelRevision, SparseEncoder
 from retrieval.encoders.runtime.batching import plan_batches
 from retrieval.encoders.runtime.session import LIBRARY, OnnxSession
 from retrieval.encoders.runtime.tokenization import open_tokenizer
@@ -27,8 +27,8 @@ class OnnxTextEncoder:
     The vector of a text does not depend on its neighbours in a batch beyond float rounding (1e-6).
     """
 
-    def __init__(self, model: PreparedModel, settings: EncoderSettings) -> None:
-        """Load tokenizer and graph.
+    def __init__(self, model: PreparedModel, settings: EncoderSettings, *, sparse: SparseEncoder | None = None) -> None:
+        """Load tokenizer and graph. `sparse` is the sparse encoder that is used beside this one.
 
         Raises:
             ConfigurationError: the settings do not fit the model or this build of onnxruntime.
@@ -64,7 +64,9 @@ class OnnxTextEncoder:
             quantisation=manifest.quantisation,
             library=LIBRARY,
             max_length=max_length,
+            sparse=None if sparse is None else sparse.revision,
         )
+        self.sparse = sparse
 
     @property
     def revision(self) -> ModelRevision:

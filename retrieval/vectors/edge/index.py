@@ -20,13 +20,22 @@ import numpy as np
 import qdrant_edge as edge
 import structlog
 
-from retrieval.encoders.port import ModelRevision
+from retrieval.encoders.port import ModelRevision, SparseVector
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
 from retrieval.vectors.edge import filters
 from retrieval.vectors.edge.ownership import DirectoryOwner
 from retrieval.vectors.edge.shard import ShardFiles
-from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite, Vector, VectorCounts, VectorHit
+from retrieval.vectors.port import (
+    TEXT_VECTOR,
+    AnyVector,
+    NamedVectors,
+    PointPayload,
+    PointWrite,
+    Vector,
+    VectorCounts,
+    VectorHit,
+)
 from retrieval.vectors.record import from_record, key_of, require_distinct, to_record
 from retrieval.vectors.settings import VectorSettings
 from schemas.errors import NotReadyError, StoreUnavailableError
@@ -109,12 +118,14 @@ class EdgeIndex:
         held = await self._retrieve(keys, payload=[record.REV])
         return {key: int((point.payload or {})[record.REV]) for key, point in held.items()}
 
-    async def search(self, vector: Vector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+    async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
         """The `limit` nearest living products, best first."""
+        if isinstance(vector, SparseVector) and not len(vector):
+            return []
         ef = self._settings.hnsw.ef_search
         request = edge.QueryRequest(
             limit=limit,
-            query=edge.Query.Nearest(np.asarray(vector, dtype=np.float32).tolist(), using=using),
+            query=edge.Query.Nearest(_edge_vector(vector), using=using),
             filter=filters.visible(within),
             with_payload=[record.SKU],
             with_vector=False,
@@ -209,7 +220,8 @@ class EdgeIndex:
         by_id = {write.key.point_id: write.key for write in writes}
         held = {by_id[str(point.id)]: point for point in shard.retrieve(list(by_id), [record.REV], False)}
         due = [write for write in writes if write.expected_rev == _rev_of(held.get(write.key))]
-        whole = [write for write in due if write.vectors or write.expected_rev is None]
+        spaces = self._files.spaces()
+        whole = [write for write in due if write.expected_rev is None or spaces <= write.vectors.keys()]
         try:
             if whole:
                 points = [
@@ -218,7 +230,10 @@ class EdgeIndex:
                 ]
                 shard.update(edge.UpdateOperation.upsert_points(points))
             for write in due:
-                if not write.vectors and write.expected_rev is not None:
+                if write.expected_rev is not None and not spaces <= write.vectors.keys():
+                    if write.vectors:
+                        named = edge.PointVectors(write.key.point_id, _lists(write.vectors))
+                        shard.update(edge.UpdateOperation.update_vectors([named]))
                     stored = to_record(write.key, write.payload, WRITER)
                     shard.update(edge.UpdateOperation.overwrite_payload([write.key.point_id], stored))
         except Exception as error:  # Edge raises bare Exception for all that can go wrong on the disk
@@ -292,8 +307,19 @@ class EdgeIndex:
         self._opened = None
 
 
-def _lists(vectors: Mapping[str, Vector]) -> dict[str, edge.NamedVector]:
-    return {name: vector.tolist() for name, vector in vectors.items()}
+def _lists(vectors: NamedVectors) -> dict[str, edge.NamedVector]:
+    """By name; an empty sparse vector is none, so that the one before it goes with the point that is replaced."""
+    return {
+        name: _edge_vector(vector)
+        for name, vector in vectors.items()
+        if not isinstance(vector, SparseVector) or len(vector)
+    }
+
+
+def _edge_vector(vector: AnyVector) -> Any:
+    if isinstance(vector, SparseVector):
+        return edge.SparseVector(vector.indices.tolist(), vector.values.tolist())
+    return np.asarray(vector, dtype=np.float32).tolist()
 
 
 def _rev_of(point: edge.Record | None) -> int | None:

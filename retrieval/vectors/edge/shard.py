@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import qdrant_edge as edge
 from retrieval.encoders.port import ModelRevision
 from retrieval.vectors import record
 from retrieval.vectors.model_record import RECORD_KEY, require_same_model, revision_record
-from retrieval.vectors.port import TEXT_VECTOR
+from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR
 from retrieval.vectors.settings import Quantisation, VectorSettings
 
 BYTES_PER_NUMBER = 4
@@ -42,9 +43,12 @@ class ShardFiles:
 
     def open(self) -> edge.EdgeShard:
         """Open the shard; what its write-ahead log holds beyond the last flush is applied again."""
-        dimension = (self._recorded() or {}).get("dimension")
+        recorded = self._recorded() or {}
+        dimension = recorded.get("dimension")
         # With a configuration, Edge takes over today's thresholds and graph settings; what they change, `maintain` builds.
-        return edge.EdgeShard.load(str(self._shard), None if dimension is None else self._config(dimension))
+        return edge.EdgeShard.load(
+            str(self._shard), None if dimension is None else self._config(dimension, sparse="sparse" in recorded)
+        )
 
     def require_model(self, revision: ModelRevision) -> None:
         """Check the recorded model.
@@ -54,12 +58,20 @@ class ShardFiles:
         """
         require_same_model(self._recorded(), revision, where=f"the vector index in {self._settings.directory}")
 
+    @cache  # noqa: B019 - one of these lives as long as its process
+    def spaces(self) -> frozenset[str]:
+        """The names of the vector spaces; asked of a shard that is there, and they never change."""
+        sparse = "sparse" in (self._recorded() or {})
+        return frozenset({TEXT_VECTOR, SPARSE_VECTOR} if sparse else {TEXT_VECTOR})
+
     def create(self, revision: ModelRevision) -> edge.EdgeShard:
         """Record the model and create an empty shard with its payload indexes."""
         _write_durably(self._model, orjson.dumps({RECORD_KEY: revision_record(revision)}, option=orjson.OPT_INDENT_2))
         unfinished = self._shard.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
-        shard = edge.EdgeShard.create(str(unfinished), self._config(revision.dimension))
+        shard = edge.EdgeShard.create(
+            str(unfinished), self._config(revision.dimension, sparse=revision.sparse is not None)
+        )
         for field, schema in _payload_indexes().items():
             shard.update(edge.UpdateOperation.create_field_index(field, schema))
         shard.flush()
@@ -73,12 +85,13 @@ class ShardFiles:
         recorded: dict[str, Any] | None = orjson.loads(self._model.read_bytes()).get(RECORD_KEY)
         return recorded
 
-    def _config(self, dimension: int) -> edge.EdgeConfig:
+    def _config(self, dimension: int, *, sparse: bool) -> edge.EdgeConfig:
         hnsw = self._settings.hnsw
         index_after_kb = self._settings.index_after_points * dimension * BYTES_PER_NUMBER // 1024
         scalar = edge.ScalarQuantizationConfig(edge.ScalarType.Int8)
         return edge.EdgeConfig(
             vectors={TEXT_VECTOR: edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Cosine)},
+            sparse_vectors={SPARSE_VECTOR: edge.EdgeSparseVectorParams()} if sparse else None,
             hnsw_config=edge.HnswIndexConfig(
                 m=hnsw.m, ef_construct=hnsw.ef_construct, full_scan_threshold=10_000, payload_m=hnsw.payload_m
             ),

@@ -1,12 +1,14 @@
 """Points as qdrant-client's own models, for its in-memory imitation of a server, which has neither gRPC nor replicas."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
+from retrieval.encoders.port import SparseVector
 from retrieval.vectors import record
-from retrieval.vectors.port import Vector
+from retrieval.vectors.port import AnyVector, Vector
 from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import NotAppliedError
 from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, Selection, StoredPoint, StoredVector, Upsert
@@ -33,7 +35,7 @@ class ClientWire:
         """SKU and cosine similarity of each neighbour, best first."""
         found = await self._client.query_points(
             self._collection,
-            query=np.asarray(sought.vector, dtype=np.float32).tolist(),
+            query=_vector(sought.vector),
             using=sought.using,
             query_filter=filters.visible(sought.within),
             limit=sought.limit,
@@ -71,8 +73,14 @@ def _points_list(upsert: Upsert) -> models.PointsList:
 
 
 def _point(point: NewPoint) -> models.PointStruct:
-    new = {name: vector.tolist() for name, vector in point.vectors.items()}
+    new = {name: _vector(vector) for name, vector in point.vectors.items()}
     return models.PointStruct(id=point.point_id, payload=dict(point.payload), vector={**point.kept, **new})
+
+
+def _vector(vector: AnyVector) -> Any:
+    if isinstance(vector, SparseVector):
+        return models.SparseVector(indices=vector.indices.tolist(), values=vector.values.tolist())
+    return np.asarray(vector, dtype=np.float32).tolist()
 
 
 def _vectors_of(point: models.Record) -> Mapping[str, StoredVector]:

@@ -12,7 +12,7 @@ from qdrant_client import AsyncQdrantClient, models
 from retrieval.encoders.port import ModelRevision
 from retrieval.vectors import record
 from retrieval.vectors.model_record import RECORD_KEY, require_same_model, revision_record
-from retrieval.vectors.port import TEXT_VECTOR
+from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR
 from retrieval.vectors.qdrant.calls import StoreCalls
 from retrieval.vectors.settings import Quantisation, VectorSettings
 from schemas.errors import ConfigurationError
@@ -70,6 +70,7 @@ async def _create(
         return await client.create_collection(
             settings.collection,
             vectors_config={TEXT_VECTOR: models.VectorParams(size=revision.dimension, distance=models.Distance.COSINE)},
+            sparse_vectors_config=None if revision.sparse is None else {SPARSE_VECTOR: models.SparseVectorParams()},
             hnsw_config=models.HnswConfigDiff(
                 m=settings.hnsw.m, payload_m=settings.hnsw.payload_m, ef_construct=settings.hnsw.ef_construct
             ),

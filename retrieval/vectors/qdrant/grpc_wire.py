@@ -15,9 +15,10 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client import grpc as messages
 from qdrant_client.conversions.conversion import RestToGrpc, value_to_json
 
+from retrieval.encoders.port import SparseVector
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
-from retrieval.vectors.port import Vector
+from retrieval.vectors.port import AnyVector, Vector
 from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import NotAppliedError
 from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, Selection, StoredPoint, StoredVector, Upsert
@@ -63,7 +64,7 @@ class GrpcWire:
             limit=sought.limit,
             with_payload=_SKU_ALONE,
         )
-        request.query.nearest.dense.data.extend(np.asarray(sought.vector, dtype=np.float32).tolist())
+        _fill(request.query.nearest, sought.vector)
         if sought.ef is not None:
             request.params.hnsw_ef = sought.ef
         response = await self._client.grpc_points.Query(request, timeout=self._timeout_s)
@@ -131,7 +132,7 @@ def _add_point(points: Any, new: NewPoint) -> None:
     vectors = point.vectors.vectors
     vectors.SetInParent()  # a point without vectors says so
     for name, vector in new.vectors.items():
-        vectors.vectors[name].dense.data.extend(vector.tolist())
+        _fill(vectors.vectors[name], vector)
     for name, stored in new.kept.items():
         # `VectorOutput` and `Vector` are two names of one form, for vectors of every kind.
         vectors.vectors[name].MergeFromString(stored.SerializeToString())
@@ -143,6 +144,15 @@ def _payload_of(payload: Mapping[str, messages.Value]) -> dict[str, Any]:
         kind = value.WhichOneof("kind")
         plain[name] = getattr(value, kind) if kind in _PLAIN_KINDS else value_to_json(value)
     return plain
+
+
+def _fill(message: Any, vector: AnyVector) -> None:
+    """Put a vector into a message that is of either kind."""
+    if isinstance(vector, SparseVector):
+        message.sparse.indices.extend(vector.indices.tolist())
+        message.sparse.values.extend(vector.values.tolist())
+    else:
+        message.dense.data.extend(np.asarray(vector, dtype=np.float32).tolist())
 
 
 def _vectors_of(point: messages.RetrievedPoint) -> dict[str, StoredVector]:

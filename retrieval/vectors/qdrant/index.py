@@ -13,14 +13,24 @@ point (decision 0009). How such points travel is a matter of the `PointWire` alo
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from qdrant_client import AsyncQdrantClient, models
 
-from retrieval.encoders.port import ModelRevision
+from retrieval.encoders.port import ModelRevision, SparseVector
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
-from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite, Vector, VectorCounts, VectorHit
+from retrieval.vectors.port import (
+    SPARSE_VECTOR,
+    TEXT_VECTOR,
+    AnyVector,
+    NamedVectors,
+    PointPayload,
+    PointWrite,
+    Vector,
+    VectorCounts,
+    VectorHit,
+)
 from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import StoreCalls
 from retrieval.vectors.qdrant.client_wire import ClientWire
@@ -30,6 +40,9 @@ from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, PointWire, Selec
 from retrieval.vectors.record import from_record, key_of, require_distinct, to_record
 from retrieval.vectors.settings import VectorSettings
 from schemas.identity import SkuId, SkuKey, TenantId
+
+_DENSE_ALONE: Final = frozenset({TEXT_VECTOR})
+_SPACES: Final = frozenset({TEXT_VECTOR, SPARSE_VECTOR})
 
 
 class QdrantIndex:
@@ -43,6 +56,7 @@ class QdrantIndex:
         self._settings = settings
         self._collection = settings.collection
         self._local = local
+        self._spaces = _DENSE_ALONE
         self._wire: PointWire = ClientWire(client, settings.collection) if local else GrpcWire(client, settings)
         self._calls = StoreCalls(
             "in memory" if local else settings.url, timeout_s=settings.timeout_s, retry=settings.retry
@@ -50,6 +64,7 @@ class QdrantIndex:
 
     async def prepare(self, revision: ModelRevision) -> None:
         """Create the collection for this encoder where it is absent, else check the recorded revision."""
+        self._spaces = _SPACES if revision.sparse is not None else _DENSE_ALONE
         if not self._local:
             await require_recent_server(self._client, self._calls)
         await ensure_collection(self._client, self._calls, self._settings, revision, indexes=not self._local)
@@ -81,8 +96,10 @@ class QdrantIndex:
         held = await self._retrieve(keys, payload=[record.REV])
         return {key: int(point.payload[record.REV]) for key, point in held.items()}
 
-    async def search(self, vector: Vector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+    async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
         """The `limit` nearest living products, best first."""
+        if isinstance(vector, SparseVector) and not len(vector):
+            return []
         sought = Neighbours(vector, using, within, limit, self._settings.hnsw.ef_search)
         found = await self._calls("search", lambda: self._wire.nearest(sought))
         return [VectorHit(SkuKey(within.tenant, SkuId(sku)), score) for sku, score in found]
@@ -129,7 +146,7 @@ class QdrantIndex:
     async def _write_batch(self, writes: Sequence[PointWrite], token: str) -> set[SkuKey]:
         stored = await self._vectors_to_keep(writes)
         upserts = _upserts(
-            [write for write in writes if write.key in stored or not _keeps_vectors(write)], stored, token
+            [write for write in writes if write.key in stored or not self._keeps_vectors(write)], stored, token
         )
         if upserts:
             await self._calls("write points", lambda: self._wire.upsert(upserts))
@@ -146,7 +163,7 @@ class QdrantIndex:
         Revision and vectors are read together, so under a guard of that revision they belong together. A point that
         has moved on is left out: its guard could not hold any more, since a revision never goes back.
         """
-        expected = {write.key: write.expected_rev for write in writes if _keeps_vectors(write)}
+        expected = {write.key: write.expected_rev for write in writes if self._keeps_vectors(write)}
         if not expected:
             return {}
         held = await self._retrieve(list(expected), payload=[record.REV], vectors=True)
@@ -167,10 +184,9 @@ class QdrantIndex:
         )
         return counted.count
 
-
-def _keeps_vectors(write: PointWrite) -> bool:
-    """Whether a stored vector may have to survive this write: it updates a point and does not name every space."""
-    return write.expected_rev is not None and TEXT_VECTOR not in write.vectors
+    def _keeps_vectors(self, write: PointWrite) -> bool:
+        """Whether a stored vector may have to survive this write: it updates a point and does not name every space."""
+        return write.expected_rev is not None and not self._spaces <= write.vectors.keys()
 
 
 def _upserts(
@@ -183,10 +199,15 @@ def _upserts(
     for write in writes:
         kept = {name: vector for name, vector in stored.get(write.key, {}).items() if name not in write.vectors}
         point_id = write.key.point_id
-        point = NewPoint(point_id, to_record(write.key, write.payload, token), write.vectors, kept)
+        point = NewPoint(point_id, to_record(write.key, write.payload, token), _stored(write.vectors), kept)
         if write.expected_rev is None:
             creates.append(point)
         else:
             updates.append(point)
             expected[point_id] = write.expected_rev
     return [upsert for upsert in (Upsert(creates, None), Upsert(updates, expected)) if upsert.points]
+
+
+def _stored(vectors: NamedVectors) -> NamedVectors:
+    """An empty sparse vector is none: the point that is replaced takes the one before it along."""
+    return {name: one for name, one in vectors.items() if not isinstance(one, SparseVector) or len(one)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from retrieval.filters import CatalogueFilter
-from retrieval.vectors.port import Vector
+from retrieval.vectors.port import AnyVector, NamedVectors, Vector
 from retrieval.vectors.record import Record
 
 StoredVector = Any
@@ -33,7 +33,7 @@ class NewPoint:
 
     point_id: str
     payload: Record
-    vectors: Mapping[str, Vector]
+    vectors: NamedVectors
     kept: Mapping[str, StoredVector]
 
 
@@ -52,7 +52,7 @@ class Neighbours:
     `ef` is the width of the search in the graph; None takes the collection's own.
     """
 
-    vector: Vector
+    vector: AnyVector
     using: str
     within: CatalogueFilter
     limit: int
@@ -67,7 +67,7 @@ class PointWire(Protocol):
         ...
 
     async def nearest(self, sought: Neighbours) -> list[tuple[str, float]]:
-        """SKU and cosine similarity of each neighbour, best first."""
+        """SKU and similarity of each neighbour, best first."""
         ...
 
     async def upsert(self, upserts: Sequence[Upsert]) -> None:

@@ -21,7 +21,7 @@ from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
 from indexer.verification.feed import FedRecord
 from indexer.verification.verifier import DocumentVerifier
-from retrieval.encoders.port import Matrix
+from retrieval.vectors.port import TEXT_VECTOR, NamedVectors
 from schemas.building import build_document
 from schemas.documents import SearchDocument
 from schemas.errors import LogUnavailableError
@@ -47,10 +47,10 @@ class SimEncoder:
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    async def encode(self, texts: Sequence[str]) -> Matrix:
+    async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
         await asyncio.sleep(self._process.world.latency())
         await self._process.point()
-        return np.zeros((len(texts), 2), dtype=np.float32)
+        return [{TEXT_VECTOR: np.zeros(2, dtype=np.float32)} for _ in texts]
 
 
 class SimTopics:

@@ -7,10 +7,10 @@ from typing import Any
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import LeaseLostError
 from indexer.records import DeadLetter, InboundRecord, TopicPartition
+from indexer.service.encoding import encoded
 from retrieval.encoders.hashing import HashingEncoder
-from retrieval.encoders.port import Matrix
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.port import NamedVectors, VectorIndex
 from schemas.building import build_document
 from schemas.changes import ChangeEvent, facet_key
 from schemas.documents import SearchDocument
@@ -74,9 +74,9 @@ class CountingEncoder:
         self.model = model or self._encoder.revision.id
         self.texts: list[str] = []
 
-    async def encode(self, texts: Sequence[str]) -> Matrix:
+    async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
         self.texts.extend(texts)
-        return self._encoder.encode_passages(texts)
+        return encoded(self._encoder, texts)
 
 
 class FakeControl:

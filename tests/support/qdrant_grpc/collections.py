@@ -26,7 +26,10 @@ class Collection:
             name: edge.EdgeVectorParams(size=size, distance=edge.Distance.Cosine)
             for name, size in description["vectors"].items()
         }
-        config = edge.EdgeConfig(vectors=vectors, optimizers=edge.EdgeOptimizersConfig(indexing_threshold=10**6))
+        sparse = {name: edge.EdgeSparseVectorParams() for name in description.get("sparse", ())} or None
+        config = edge.EdgeConfig(
+            vectors=vectors, sparse_vectors=sparse, optimizers=edge.EdgeOptimizersConfig(indexing_threshold=10**6)
+        )
         shard = edge.EdgeShard.create(str(directory / "shard"), config)
         (directory / "collection.json").write_bytes(orjson.dumps(description))
         return cls(directory, description, shard)

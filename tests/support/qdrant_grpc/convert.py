@@ -51,8 +51,20 @@ def point_from_wire(point: wire.PointStruct) -> edge.Point:
     return edge.Point(point.id.uuid, vectors, payload_from_wire(point.payload))
 
 
-def vector_from_wire(vector: wire.Vector) -> list[float]:
+def vector_from_wire(vector: wire.Vector) -> Any:
+    if vector.WhichOneof("vector") == "sparse":
+        return edge.SparseVector(list(vector.sparse.indices), list(vector.sparse.values))
     return list(vector.dense.data if vector.WhichOneof("vector") == "dense" else vector.data)
+
+
+def vector_input_from_wire(vector: wire.VectorInput) -> Any:
+    match vector.WhichOneof("variant"):
+        case "dense":
+            return list(vector.dense.data)
+        case "sparse":
+            return edge.SparseVector(list(vector.sparse.indices), list(vector.sparse.values))
+        case other:
+            raise UnsupportedError(f"query vector {other}")
 
 
 def point_to_wire(point: edge.Record) -> wire.RetrievedPoint:
@@ -66,8 +78,14 @@ def point_to_wire(point: edge.Record) -> wire.RetrievedPoint:
 def _vectors_to_wire(vectors: Any) -> wire.VectorsOutput | None:
     if not isinstance(vectors, dict):
         return None
-    named = {name: wire.VectorOutput(dense=wire.DenseVector(data=data)) for name, data in vectors.items()}
+    named = {name: _vector_to_wire(data) for name, data in vectors.items()}
     return wire.VectorsOutput(vectors=wire.NamedVectorsOutput(vectors=named))
+
+
+def _vector_to_wire(data: Any) -> wire.VectorOutput:
+    if isinstance(data, edge.SparseVector):
+        return wire.VectorOutput(sparse=wire.SparseVector(indices=data.indices, values=data.values))
+    return wire.VectorOutput(dense=wire.DenseVector(data=data))
 
 
 def hit_to_wire(hit: edge.ScoredPoint) -> wire.ScoredPoint:

@@ -178,7 +178,7 @@ class Points(wire.PointsServicer):
         def effect() -> wire.QueryResponse:
             query = edge.QueryRequest(
                 limit=request.limit,
-                query=edge.Query.Nearest(list(request.query.nearest.dense.data), using=request.using),
+                query=edge.Query.Nearest(convert.vector_input_from_wire(request.query.nearest), using=request.using),
                 filter=convert.optional_filter(request, "filter"),
                 with_payload=convert.with_payload(request.with_payload),
                 with_vector=False,
@@ -247,6 +247,7 @@ class CollectionsService(wire.CollectionsServicer):
                 raise convert.UnsupportedError(f"Wrong input: Collection `{request.collection_name}` already exists!")
             description = {
                 "vectors": {name: params.size for name, params in request.vectors_config.params_map.map.items()},
+                "sparse": list(request.sparse_vectors_config.map),
                 "metadata": convert.payload_from_wire(request.metadata),
             }
             self._served.collections.create(request.collection_name, description)

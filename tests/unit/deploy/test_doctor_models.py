@@ -41,3 +41,15 @@ def test_a_url_keeps_its_password(monkeypatch):
     assert found.health is Health.GOOD
     assert "minilm" in found.detail
     assert "secret" not in found.detail
+
+
+def test_a_sparse_encoder_is_looked_at_too(monkeypatch, tmp_path):
+    variable = "FERROFLUX_ENCODER__SPARSE__MODEL"
+    monkeypatch.delenv(variable, raising=False)
+    assert finding("sparse encoder").health is Health.OPTIONAL
+    monkeypatch.setenv(variable, str(tmp_path / "nothing"))
+    assert finding("sparse encoder").health is Health.BAD
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["BertForMaskedLM"]}))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    monkeypatch.setenv(variable, str(tmp_path))
+    assert finding("sparse encoder").health is Health.GOOD

@@ -8,9 +8,8 @@ import pytest
 from indexer.batch.plan import Arrival
 from indexer.pipeline import PipelineLimits
 from indexer.ports import LeaseLostError
-from retrieval.encoders.port import Matrix
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite
+from retrieval.vectors.port import TEXT_VECTOR, NamedVectors, PointPayload, PointWrite
 from schemas.building import build_document
 from schemas.documents import SearchDocument
 from schemas.errors import ContentionError, LogUnavailableError, StoreUnavailableError
@@ -184,7 +183,7 @@ async def test_changes_without_inference_do_not_wait_for_those_with() -> None:
     released = asyncio.Event()
 
     class Slow(CountingEncoder):
-        async def encode(self, texts: Sequence[str]) -> Matrix:
+        async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
             await released.wait()
             return await super().encode(texts)
 
@@ -202,7 +201,7 @@ async def test_the_next_chunk_is_encoded_while_the_last_one_is_written() -> None
     order: list[str] = []
 
     class Telling(CountingEncoder):
-        async def encode(self, texts: Sequence[str]) -> Matrix:
+        async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
             order.append(f"encode {len(self.texts)}")
             return await super().encode(texts)
 
@@ -219,7 +218,7 @@ async def test_the_next_chunk_is_encoded_while_the_last_one_is_written() -> None
 
 async def test_an_encoder_that_fails_leaves_no_task_behind_and_no_write() -> None:
     class Broken(CountingEncoder):
-        async def encode(self, texts: Sequence[str]) -> Matrix:
+        async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
             raise RuntimeError("out of memory")
 
     index = MemoryIndex()

@@ -6,16 +6,18 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import FastAPI
 
+from indexer.service.encoding import encoded
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
 from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.port import SparseEncoder
 from retrieval.filters import fold_keyword
 from retrieval.passages import passage_text
 from retrieval.rerank.port import Reranker
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite
+from retrieval.vectors.port import PointPayload, PointWrite
 from schemas.documents import DocumentTimes, SearchDocument
 
 
@@ -48,8 +50,8 @@ CATALOGUE = (
 class Stores:
     """The in-memory stores of one application."""
 
-    def __init__(self, documents: Sequence[SearchDocument] = CATALOGUE) -> None:
-        self.encoder = HashingEncoder(64)
+    def __init__(self, documents: Sequence[SearchDocument] = CATALOGUE, *, sparse: SparseEncoder | None = None) -> None:
+        self.encoder = HashingEncoder(64, sparse=sparse)
         self.vectors = MemoryIndex()
         self.text = MemoryTextStore()
         self.writer = MemoryTextWriter(self.text)
@@ -59,11 +61,11 @@ class Stores:
 
     async def embed(self) -> None:
         await self.vectors.prepare(self.encoder.revision)
-        vectors = self.encoder.encode_passages([passage_text(one) for one in self._documents])
+        vectors = encoded(self.encoder, [passage_text(one) for one in self._documents])
         await self.vectors.write(
             [
-                PointWrite(one.key, None, _payload(one), {TEXT_VECTOR: vector})
-                for one, vector in zip(self._documents, vectors, strict=True)
+                PointWrite(one.key, None, _payload(one), named)
+                for one, named in zip(self._documents, vectors, strict=True)
             ]
         )
 

@@ -9,11 +9,13 @@ from deploy.lab import bench as bench_module
 from deploy.lab.cache import built_once, source_digest
 from deploy.lab.catalogue import CatalogueSource
 from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.sparse.hashing import HashingSparseEncoder
 from retrieval.text.settings import FieldWeights
 from schemas.errors import ConfigurationError
 from schemas.identity import SkuKey
 from tests.support.tiny_models import cross_encoder_folder
 from tests.unit.training.doubles import ROWS, tiny_bench, write_rows
+from training.systems.sparse_embeddings import CachedSparseEncoder
 
 JUDGED = [
     {"id": "1", "tenant": "sol", "type": "name", "query": "martillo uña", "judgments": {"MAR-1": 3, "MAR-2": 1}},
@@ -24,9 +26,13 @@ JUDGED = [
 ]
 
 
+def hashing(settings):
+    return HashingEncoder(64, sparse=HashingSparseEncoder() if settings.sparse.model else None)
+
+
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench_module, "load_encoder", lambda _settings: HashingEncoder(64))
+    monkeypatch.setattr(bench_module, "load_encoder", hashing)
     catalogue = write_rows(tmp_path / "products.jsonl.gz", ROWS)
     judged = write_rows(tmp_path / "judged.jsonl", JUDGED)
     return ["--catalogue", str(catalogue), "--judged", str(judged), "--cache-dir", str(tmp_path / "cache")]
@@ -136,6 +142,17 @@ def test_eval_reranks_with_the_model_that_is_set_and_tells_what_it_is_worth(file
     assert figures["queries"] == 4
     assert "without rerank" in figures["ablation"]
     assert figures["latency_ms"]["rerank"]["p50"] > 0
+
+
+def test_eval_asks_a_sparse_encoder_that_is_set_and_computes_its_vectors_once(files, tmp_path):
+    _, figures = call("eval", *files, "--set", "encoder.sparse.model=any", "--ablate")
+    assert figures["top5"] == 1
+    assert "without retriever sparse" in figures["ablation"]
+    _, alone = call("eval", *files, "--ablate")
+    assert "without retriever sparse" not in alone["ablation"]
+    cached = CachedSparseEncoder(HashingSparseEncoder(), tmp_path / "cache" / "vectors")
+    cached.encode_queries(["martillo uña"])
+    assert cached.computed == 0
 
 
 def test_eval_reads_trec_tables_of_a_catalogue_of_one_shop(files, tmp_path):

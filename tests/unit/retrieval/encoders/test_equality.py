@@ -12,6 +12,7 @@ from retrieval.encoders.factory import load_encoder, prepare_model
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.runtime.tokenization import TextTokenizer
 from retrieval.encoders.settings import EncoderSettings
+from tests.support.tiny_models import SIZES, write_transformer
 
 TEXTS = [
     "Martillo de uña 16 oz mango de fibra",
@@ -56,6 +57,22 @@ def test_a_tiny_bert_equals_sentence_transformers(tiny_folder: Callable[..., Pat
     folder = tiny_folder(pooling)
     encoder = load_encoder(EncoderSettings(model=str(folder), cache_dir=folder.parent / "cache"))
     _assert_equal(encoder, _reference(folder))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_tiny_xlm_roberta_is_built_without_torch(
+    tmp_path: Path, pooling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
+    transformer = modules.Transformer(str(write_transformer(tmp_path / "bare", "XLMRoberta", "Model")))
+    folder = tmp_path / "tiny"
+    sentence_transformers.SentenceTransformer(
+        modules=[transformer, modules.Pooling(SIZES["hidden_size"], pooling_mode=pooling)], device="cpu"
+    ).save_pretrained(str(folder))
+    reference = _reference(folder)
+    monkeypatch.setattr("retrieval.encoders.export.torch_export.find_spec", lambda _name: None)
+    _assert_equal(load_encoder(EncoderSettings(model=str(folder), cache_dir=tmp_path / "cache")), reference)
 
 
 def test_truncation_equals_sentence_transformers(tiny_folder: Callable[..., Path]) -> None:
