@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import structlog
 import uvicorn
@@ -31,6 +32,10 @@ from retrieval.vectors.settings import VectorStoreKind
 from schemas.errors import ConfigurationError
 
 log = structlog.get_logger(__name__)
+
+_WORKER_ANSWERS_WITHIN_S: Final = 60
+"""A worker answers its supervisor only once it has imported this program. On a busy machine that took longer than uvicorn's
+five seconds, and the worker was killed and started again, for ever."""
 
 
 def build_app(
@@ -101,6 +106,7 @@ def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callabl
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=settings.http.shutdown_s,
+        timeout_worker_healthcheck=_WORKER_ANSWERS_WITHIN_S,
     )
     log.info(
         "api starts",
