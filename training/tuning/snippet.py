@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import yaml
 
 from training.systems.settings import LabSettings
+
+_VARIABLE: Final = "# FERROFLUX_"
+
+
+def write_settings(path: Path, snippet: str) -> None:
+    """Keep a snippet: as `KEY='value'` lines for the processes where the file's name ends in `.env`, else as it is.
+
+    An environment file is what a shell (`set -a; . ./tuned.env`), systemd's `EnvironmentFile` and compose's `env_file` read.
+    """
+    if path.suffix == ".env" or path.name == ".env":
+        lines = [
+            line.removeprefix("# ") if line.startswith(_VARIABLE) else line
+            for line in snippet.splitlines()
+            if line.startswith("#")
+        ]
+        snippet = "\n".join(lines) + "\n"
+    path.write_text(snippet, encoding="utf-8")
 
 
 def settings_snippet(overrides: Mapping[str, Any], settings: LabSettings, why: str) -> str:

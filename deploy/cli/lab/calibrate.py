@@ -93,7 +93,9 @@ def _show(console: Console, code: CodeEffect, result: Calibration) -> None:
         )
     console.print(table)
     if result.thresholds is None:
-        console.print("embedding first stays off: no thresholds keep the quality on queries that did not choose them")
+        console.print(
+            "embedding first stays off: no thresholds keep the quality and save time on queries that did not choose them"
+        )
     else:
         chosen = f"similarity {result.thresholds.similarity}, margin {result.thresholds.margin}"
         console.print(f"embedding first from {chosen}: {_effect(result.fitted)}", highlight=False)

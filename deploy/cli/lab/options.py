@@ -24,6 +24,7 @@ from training.judgments.gains import GainKind
 from training.judgments.judged import JudgedSet
 from training.systems.bench import Bench
 from training.systems.settings import LabSettings, parse_overrides
+from training.tuning.snippet import write_settings
 
 CatalogueOption = Annotated[
     Path, typer.Option("--catalogue", help="Catalogue file, as `ferroflux ingest` takes it.", show_default=False)
@@ -65,7 +66,12 @@ CacheOption = Annotated[
 ]
 
 FoldsOption = Annotated[int, typer.Option(min=2, help="Parts that the queries are dealt out to.")]
-OutOption = Annotated[Path | None, typer.Option(help="File for the chosen settings.", show_default=False)]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="File for the chosen settings; of variables for the processes where it ends in .env.", show_default=False
+    ),
+]
 
 _NO_OVERRIDES: Final[Mapping[str, Any]] = {}
 
@@ -161,7 +167,7 @@ def hand_over(snippet: str, out: Path | None) -> None:
     if out is None:
         print(snippet)
     else:
-        out.write_text(snippet, encoding="utf-8")
+        write_settings(out, snippet)
 
 
 def _settings_of(path: Path | None) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from schemas.errors import ConfigurationError
 from training.systems.settings import LabSettings, setting_values
 from training.tuning.calibration import Observations, Thresholds, calibrate
 from training.tuning.selection import choose, cross_validate, stratified_folds
-from training.tuning.snippet import settings_snippet
+from training.tuning.snippet import settings_snippet, write_settings
 from training.tuning.space import configurations, default_space, parse_space
 
 
@@ -103,6 +103,16 @@ def test_the_snippet_reads_back_and_names_whole_mappings_as_variables():
     assert '"text": 1.0' in weights
 
 
+def test_an_environment_file_has_the_variables_of_the_processes(tmp_path):
+    snippet = settings_snippet({"search.routing.dense_first": True}, LabSettings(), "chosen by a test")
+    write_settings(tmp_path / "routing.env", snippet)
+    assert (tmp_path / "routing.env").read_text() == (
+        "# chosen by a test\nFERROFLUX_SEARCH__ROUTING__DENSE_FIRST='true'\n"
+    )
+    write_settings(tmp_path / "routing.yaml", snippet)
+    assert (tmp_path / "routing.yaml").read_text() == snippet
+
+
 def observations(similarity, full, dense, margin=0.1):
     count = len(similarity)
     return Observations(
@@ -139,6 +149,15 @@ def test_a_route_that_saves_no_time_stays_off():
     slow = observations(np.linspace(0, 1, 100), np.ones(100), np.ones(100))
     slow.dense_ms[:] = 20.0
     assert calibrate(slow, FOLDS, allowance=0.003).thresholds is None
+
+
+def test_a_route_that_saves_time_only_on_the_queries_that_chose_it_stays_off():
+    rng = np.random.default_rng(3)
+    noise = observations(rng.random(100), np.ones(100), np.ones(100))
+    noise.dense_ms[:] = noise.full_ms + rng.normal(0.05, 1.0, 100)
+    result = calibrate(noise, FOLDS, allowance=0.003)
+    assert result.held_out.saving <= 0
+    assert result.thresholds is None
 
 
 def test_queries_without_neighbours_to_compare_are_never_routed():
