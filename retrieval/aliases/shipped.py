@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import yaml
 
+from retrieval.aliases.compiled import phrase_of
 from retrieval.analysis.folding import fold
 from schemas.aliases import AliasKind, AliasRecord
 from schemas.errors import ConfigurationError
@@ -73,8 +74,11 @@ def _translations(words: dict[str, str] | tuple[()]) -> Iterator[_Entry]:
 
 def _intents(entries: Iterable[dict[str, list[str]]]) -> Iterator[_Entry]:
     for entry in entries:
-        wanted = [f"{verb} {thing}" for verb in entry["do"] for thing in entry.get("what", [""])]
-        yield AliasKind.ALIAS, _terms(wanted), _terms(entry["use"])
+        wanted = [f"{verb} {thing}".strip() for verb in entry["do"] for thing in entry.get("what", [""])]
+        # A verb alone that is analysed like one of its tools (`lijar`, `lija`) would make a need of every search for the tool.
+        tools = {phrase_of(tool).words for tool in entry["use"]}
+        needs = [each for each in wanted if each not in entry["do"] or phrase_of(each).words not in tools]
+        yield AliasKind.ALIAS, _terms(needs), _terms(entry["use"])
 
 
 def _complements(entries: Iterable[dict[str, list[str]]]) -> Iterator[_Entry]:

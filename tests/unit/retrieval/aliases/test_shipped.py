@@ -66,3 +66,15 @@ def test_the_longest_expression_wins():
 def test_a_wrong_table_is_refused_with_its_section(table):
     with pytest.raises(ConfigurationError):
         list(read_table(table))
+
+
+@pytest.mark.parametrize("tool", ["lija", "taladro", "nivel", "lija grano 120"])
+def test_a_tool_is_no_need_though_its_verb_is_analysed_alike(tool):
+    slots = [compared(slot) for slot in slots_of(analyse(tool).tokens)]
+    entries = [one.entry for match in SHIPPED.matches(slots) for one in match.rewritings]
+    assert not [entry for entry in entries if entry.startswith("intents:")]
+
+
+def test_a_verb_alone_is_a_need_where_it_names_no_tool():
+    assert "soldadora" in meant("soldar")
+    assert "taladro" in meant("perforar")
