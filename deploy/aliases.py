@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 
 from deploy.ingest.convert import EncodedEvent
 from deploy.ingest.targets import KafkaTarget
@@ -11,16 +11,20 @@ from retrieval.aliases.shipped import read_table
 from schemas.aliases import AliasRecord, AliasStatus
 from schemas.topics import KafkaSettings
 
+_OWN: Final = "own:"
+
 
 def imported(table: Any, tenant: str) -> list[AliasRecord]:
     """The entries of a table in the shipped format as a tenant's own. The version is the time, so a later import wins.
+
+    Their ids begin with `own:`, so that a group adds to the shared one of the same first term and never takes its place.
 
     Raises:
         ConfigurationError: the table has an unknown section or a wrong entry.
     """
     version = _now_ms()
     return [
-        record.model_copy(update={"tenant": tenant, "version": version, "source": "import"})
+        record.model_copy(update={"tenant": tenant, "id": f"{_OWN}{record.id}", "version": version, "source": "import"})
         for record in read_table(table)
     ]
 
