@@ -24,7 +24,7 @@ const MESSAGES = {
     stages: { log: "hasta el registro", index: "hasta el índice", commit: "hasta la réplica", visible: "hasta la búsqueda" },
     p99: "p99", products: "productos", embedded: "con vector", lag: "por aplicar", close: "Cerrar", sku: "SKU", partNumber: "N.º de pieza", ean: "EAN", revision: "Revisión", changedAt: "Último cambio", indexedAt: "Indexado", unit: "Unidad",
     keyTitle: "Hace falta una clave", keyHelp: "Esta instalación pide la clave del catálogo. Se guarda solo mientras esta pestaña siga abierta.", keyLabel: "Clave", keySubmit: "Entrar", noTenants: "Sin catálogos",
-    complements: "Va con este producto", similar: "Parecidos", goesWith: (thing, shared) => `${thing}${shared.length ? ` · coincide ${shared.join(", ")}` : ""}`,
+    complements: "Va con este producto", similar: "Parecidos", sameSize: "misma medida",
     stocks: "Existencias por lugar", prices: "Precios por lista",
   },
   en: {
@@ -50,7 +50,7 @@ const MESSAGES = {
     stages: { log: "to the log", index: "to the index", commit: "to the replica", visible: "to the search" },
     p99: "p99", products: "products", embedded: "with a vector", lag: "to be applied", close: "Close", sku: "SKU", partNumber: "Part number", ean: "EAN", revision: "Revision", changedAt: "Last change", indexedAt: "Indexed", unit: "Unit",
     keyTitle: "A key is needed", keyHelp: "This installation asks for the catalogue's key. It is kept only while this tab is open.", keyLabel: "Key", keySubmit: "Enter", noTenants: "No catalogues",
-    complements: "Goes with this product", similar: "Similar", goesWith: (thing, shared) => `${thing}${shared.length ? ` · same ${shared.join(", ")}` : ""}`,
+    complements: "Goes with this product", similar: "Similar", sameSize: "same size",
     stocks: "Stock by place", prices: "Prices by list",
   },
 };

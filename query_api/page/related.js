@@ -10,7 +10,7 @@ export async function showRelated(tenant, sku, open) {
     api.complements(tenant, sku).catch(() => ({ items: [] })), api.similar(tenant, sku).catch(() => ({ items: [] }))]);
   if (byId("related") !== place) return; // another product was opened meanwhile
   place.replaceChildren(
-    ...list("complements", complements.items, (one) => say("goesWith", one.thing, one.shared), open),
+    ...list("complements", complements.items, (one) => [one.thing, ...new Set(one.shared.map((both) => (/^[\d#]/.test(both) ? say("sameSize") : both)))].join(" · "), open),
     ...list("similar", similar.items, () => "", open));
 }
 

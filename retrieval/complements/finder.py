@@ -6,7 +6,7 @@ and what is in stock before what is not. Blocking: run it off the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
@@ -93,8 +93,13 @@ def _products(
         if document is None or document.deleted or hit.key == asked or not rules.is_a(document, companion.thing):
             continue
         has = {token.text for token in _traits(document.title)}
-        found.append(Complement(document, companion, tuple(trait.text for trait in traits if trait.text in has)))
+        found.append(Complement(document, companion, _shared(traits, has)))
     return sorted(found, key=lambda one: (not one.document.in_stock, -len(one.shared)))
+
+
+def _shared(traits: Iterable[Token], has: Container[str]) -> tuple[str, ...]:
+    """The traits that are there, materials as they are written."""
+    return tuple(MATERIALS.get(trait.text, trait.text) for trait in traits if trait.text in has)
 
 
 def _query(companion: Companion, traits: Iterable[Token]) -> TextQuery:

@@ -26,18 +26,22 @@ _SAYS_FOR_OR_WITH: Final = frozenset({"para", "con", "p/", "c/", "w/", "for", "w
 _BELONGS: Final = frozenset({"de", "del", "of", "d/"})
 
 
+def _stems_of(words: str) -> dict[str, str]:
+    """Words parted by blanks, by what the analysis leaves of them."""
+    return {stem(word): word for word in words.split()}
+
+
 def _stems(words: str) -> frozenset[str]:
-    """Words parted by blanks, as the analysis leaves them."""
-    return frozenset(map(stem, words.split()))
+    return frozenset(_stems_of(words))
 
 
 _PACKED: Final = _stems("juego jgo set kit par caja paquete pack bolsa rollo blister estuche surtido docena box roll x")
-MATERIALS: Final = _stems(
+MATERIALS: Final = _stems_of(
     "pvc cpvc ppr termofusion galvanizado cobre bronce laton inoxidable aluminio concreto hormigon madera metal vidrio "
     "ceramica drywall"
 )
-"""Words, as the analysis leaves them, that say what a thing is made of or made for."""
-_SORTS: Final = MATERIALS | _stems(
+"""What a thing is made of or made for: words as the analysis leaves them, to the words."""
+_SORTS: Final = frozenset(MATERIALS) | _stems(
     "hexagonal plano simple doble inalambrico percutor electrico manual profesional liso sds sanitario agua "
     "autoperforante autorroscante vinilico latex acrilico sintetico"
 )

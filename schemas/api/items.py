@@ -116,7 +116,7 @@ class ComplementItem(BaseModel):
     subject: str = Field(description="What the product asked about is, in the rule's word.")
     thing: str = Field(description="What this product is, in the rule's word.")
     rule: str = Field(description="Id of the rule, as `ferroflux aliases list` shows it.")
-    shared: tuple[str, ...] = Field((), description="Sizes and materials that both have, as the analysis writes them.")
+    shared: tuple[str, ...] = Field((), description="Sizes, in the analysis' units, and materials that both have.")
 
 
 class ComplementItems(BaseModel):
