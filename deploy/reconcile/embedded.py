@@ -19,11 +19,11 @@ from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.records import InboundRecord, LogId
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
-from retrieval.text.commit_files import holds_index
 from retrieval.text.factory import open_reader
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore
 from retrieval.text.port import TextIndexReader
 from retrieval.text.settings import TextIndexSettings
+from retrieval.text.tantivy_index.commit_files import holds_index
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.settings import VectorStoreKind
 from schemas.changes import ChangeEvent

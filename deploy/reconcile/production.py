@@ -19,8 +19,8 @@ from indexer.records import InboundRecord
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from query_api.settings import TextSettings
-from retrieval.text.commit_files import holds_index
 from retrieval.text.factory import open_reader
+from retrieval.text.tantivy_index.commit_files import holds_index
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import PointWrite, VectorIndex
 from retrieval.vectors.settings import VectorStoreKind

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from retrieval.analysis.tokens import Token
-from retrieval.search.fanout import LegOutcome
+from retrieval.search.legs.fanout import LegOutcome
 from retrieval.search.planning.plan import QueryPlan
-from retrieval.search.reranking import Reranked
+from retrieval.search.ranking.reranking import Reranked
 from retrieval.search.trace import SearchTrace
 from schemas.api.explain import (
     ExplainedAlias,

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from query_api.freshness import VisibleDocument
 from retrieval.search.query import SearchResult
-from retrieval.search.reranking import Reranked
+from retrieval.search.ranking.reranking import Reranked
 from retrieval.serving.exposition import exposition
 
 _FRESHNESS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 2.5, 5.0, 15.0, 60.0, 600.0)

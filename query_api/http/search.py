@@ -10,7 +10,7 @@ from query_api.http.explanation import explanation, quantity
 from query_api.http.openapi import TENANT_PROBLEMS
 from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.search.query import Facets, Hit, SearchQuery, SearchResult
-from retrieval.search.reranking import Reranked
+from retrieval.search.ranking.reranking import Reranked
 from retrieval.search.why_not import fate_of
 from retrieval.serving.problems import TooManyRequestsError, request_id
 from schemas.api.explain import WhyNot

@@ -24,9 +24,9 @@ from query_api.replica.snapshots.store import SnapshotStore
 from query_api.replica.tailer import ReplicaTailer
 from retrieval.aliases.file import AliasFile
 from retrieval.serving import event_loop
-from retrieval.text.commit_files import holds_index
 from retrieval.text.factory import open_writer
 from retrieval.text.storage import MEMORY_BACKED, file_system_of
+from retrieval.text.tantivy_index.commit_files import holds_index
 from schemas.errors import RetryableError
 
 log = structlog.get_logger(__name__)

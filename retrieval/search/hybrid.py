@@ -15,21 +15,21 @@ from retrieval.analysis.tokens import AnalysedText
 from retrieval.encoders.port import TextEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.rerank.port import Reranker, RerankerRevision
-from retrieval.search.confidence import low_confidence
-from retrieval.search.encoding_queue import EncodingQueue
 from retrieval.search.facets import count_facets
-from retrieval.search.fanout import LegOutcome, SearchUnavailableError, run_legs
-from retrieval.search.fusion import FusedCandidate, RankedHit, weighted_rrf, weighted_scores
 from retrieval.search.hydration import Hydrated, hydrate
-from retrieval.search.legs import CodeLeg, DenseLeg, Leg, ListLeg, RedirectLeg, SparseLeg, TextLeg
+from retrieval.search.legs.encoding_queue import EncodingQueue
+from retrieval.search.legs.fanout import LegOutcome, SearchUnavailableError, run_legs
+from retrieval.search.legs.query_vectors import QueryVectors
+from retrieval.search.legs.query_words import QueryWords
+from retrieval.search.legs.retrievers import CodeLeg, DenseLeg, Leg, ListLeg, RedirectLeg, SparseLeg, TextLeg
 from retrieval.search.planning.knowledge import ReplicaKnowledge
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.query import Hit, SearchQuery, SearchResult
-from retrieval.search.query_vectors import QueryVectors
-from retrieval.search.query_words import QueryWords
-from retrieval.search.reranking import EXACT, Reranked, RerankStage
-from retrieval.search.routing import Decision, Route, code_is_enough, dense_is_sure
+from retrieval.search.ranking.confidence import low_confidence
+from retrieval.search.ranking.fusion import FusedCandidate, RankedHit, weighted_rrf, weighted_scores
+from retrieval.search.ranking.reranking import EXACT, Reranked, RerankStage
+from retrieval.search.ranking.routing import Decision, Route, code_is_enough, dense_is_sure
 from retrieval.search.settings import FusionMethod, SearchSettings
 from retrieval.search.stopwatch import Stopwatch
 from retrieval.search.trace import SearchTrace

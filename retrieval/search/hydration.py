@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retrieval.filters import CatalogueFilter, fold_keyword
-from retrieval.search.fusion import FusedCandidate
+from retrieval.search.ranking.fusion import FusedCandidate
 from retrieval.text.port import TextIndexReader
 from schemas.documents import SearchDocument
 

@@ -8,12 +8,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from retrieval.filters import CatalogueFilter
-from retrieval.search.fusion import Contribution
+from retrieval.search.ranking.fusion import Contribution
 from schemas.api.retrievers import RetrieverName
 from schemas.documents import SearchDocument
 
 if TYPE_CHECKING:  # the trace holds the outcomes of legs, which name the reasons defined here
-    from retrieval.search.reranking import RankChange
+    from retrieval.search.ranking.reranking import RankChange
     from retrieval.search.trace import SearchTrace
 
 

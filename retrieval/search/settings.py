@@ -5,9 +5,9 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from retrieval.rerank.settings import RerankSettings
-from retrieval.search.confidence import ConfidenceSettings
 from retrieval.search.planning.settings import PlanningSettings
-from retrieval.search.routing import RoutingSettings
+from retrieval.search.ranking.confidence import ConfidenceSettings
+from retrieval.search.ranking.routing import RoutingSettings
 from retrieval.understanding.query_type import QueryType
 from schemas.api.retrievers import RetrieverName
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retrieval.search.fanout import LegOutcome
-from retrieval.search.fusion import FusedCandidate
+from retrieval.search.legs.fanout import LegOutcome
 from retrieval.search.planning.plan import QueryPlan
-from retrieval.search.reranking import Reranked
-from retrieval.search.routing import Decision
+from retrieval.search.ranking.fusion import FusedCandidate
+from retrieval.search.ranking.reranking import Reranked
+from retrieval.search.ranking.routing import Decision
 from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuKey
 

@@ -1,8 +1,8 @@
 """How a process gets its side of the text index: the tailer a writer, everybody else a reader."""
 
-from retrieval.text.reader import TantivyReader
 from retrieval.text.settings import TextIndexSettings
-from retrieval.text.writer import TantivyWriter
+from retrieval.text.tantivy_index.reader import TantivyReader
+from retrieval.text.tantivy_index.writer import TantivyWriter
 
 
 def open_writer(settings: TextIndexSettings) -> TantivyWriter:

@@ -20,7 +20,13 @@ from retrieval.text.content import Content, TextField, content_of
 from retrieval.text.port import Applied, Checkpoint, TextCounts, TextHit
 from retrieval.text.query import TextQuery
 from retrieval.text.revisions import newest_by_key
-from retrieval.text.scoring import ScoredAlternative, ScoredExclusion, WeightedTerm, exclusions, scoring_plan
+from retrieval.text.scoring import (
+    ScoredAlternative,
+    ScoredExclusion,
+    WeightedTerm,
+    exclusions,
+    scoring_plan,
+)
 from retrieval.text.settings import FieldWeights
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey, TenantId

@@ -26,7 +26,7 @@ from query_api.replica.snapshots.errors import CorruptSnapshotError, Incompatibl
 from query_api.replica.snapshots.manifest import Manifest, require_fitting
 from query_api.replica.snapshots.restore import restore_newest, restore_snapshot, verify_snapshot
 from query_api.replica.snapshots.store import SnapshotStore
-from retrieval.text.commit_files import holds_index
+from retrieval.text.tantivy_index.commit_files import holds_index
 from schemas.errors import NotFoundError
 
 app = typer.Typer(no_args_is_help=True)

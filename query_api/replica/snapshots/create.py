@@ -11,10 +11,10 @@ import structlog
 from query_api.replica.snapshots.errors import CorruptSnapshotError, IncompatibleSnapshotError
 from query_api.replica.snapshots.manifest import Manifest, new_snapshot_id
 from query_api.replica.snapshots.store import SnapshotStore
-from retrieval.text.commit_files import META_FILE, files_of_commit, pinned_commit
-from retrieval.text.compatibility import METADATA_FILE, current_metadata
 from retrieval.text.factory import open_reader
 from retrieval.text.settings import TextIndexSettings
+from retrieval.text.tantivy_index.commit_files import META_FILE, files_of_commit, pinned_commit
+from retrieval.text.tantivy_index.compatibility import METADATA_FILE, current_metadata
 from schemas.errors import NotReadyError
 
 log = structlog.get_logger(__name__)

@@ -12,9 +12,9 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from query_api.replica.snapshots.errors import CorruptSnapshotError, IncompatibleSnapshotError
-from retrieval.text.commit_files import COMMIT_FILE, META_FILE
-from retrieval.text.compatibility import METADATA_FILE, current_metadata
 from retrieval.text.port import Checkpoint
+from retrieval.text.tantivy_index.commit_files import COMMIT_FILE, META_FILE
+from retrieval.text.tantivy_index.compatibility import METADATA_FILE, current_metadata
 
 FORMAT: Final = 1
 MANIFEST_FILE: Final = "manifest.json"

@@ -16,9 +16,15 @@ import structlog
 from query_api.replica.snapshots.errors import CorruptSnapshotError, IncompatibleSnapshotError
 from query_api.replica.snapshots.manifest import Manifest, require_fitting
 from query_api.replica.snapshots.store import SnapshotStore
-from retrieval.text.commit_files import META_FILE, complete_staged, files_of_commit, holds_index, place_commit
 from retrieval.text.factory import open_reader
 from retrieval.text.settings import TextIndexSettings
+from retrieval.text.tantivy_index.commit_files import (
+    META_FILE,
+    complete_staged,
+    files_of_commit,
+    holds_index,
+    place_commit,
+)
 from schemas.errors import ConfigurationError, IncompatibleIndexError
 
 log = structlog.get_logger(__name__)

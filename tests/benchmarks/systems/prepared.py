@@ -20,8 +20,8 @@ from deploy.embedded.storage.layout import DataDirectory
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.prepare import PrepareSettings
-from retrieval.text.compatibility import require_compatible
 from retrieval.text.settings import TextIndexSettings
+from retrieval.text.tantivy_index.compatibility import require_compatible
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import TEXT_VECTOR, PointWrite, VectorIndex
 from retrieval.vectors.settings import VectorSettings

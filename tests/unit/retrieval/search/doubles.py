@@ -11,12 +11,12 @@ from retrieval.aliases.live import LiveAliases
 from retrieval.analysis.tokens import AnalysedText, Token, TokenKind
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.filters import CatalogueFilter
-from retrieval.search.fusion import RankedHit
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.hydration import meets
 from retrieval.search.planning.knowledge import ReplicaKnowledge
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.planning.planner import QueryPlanner
+from retrieval.search.ranking.fusion import RankedHit
 from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextHit
 from retrieval.vectors.port import VectorHit

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.search.fusion import RankedHit, weighted_rrf
+from retrieval.search.ranking.fusion import RankedHit, weighted_rrf
 from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuKey
 

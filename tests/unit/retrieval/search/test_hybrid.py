@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from retrieval.filters import CatalogueFilter
-from retrieval.search.fanout import SearchUnavailableError
 from retrieval.search.hybrid import normalise_query
+from retrieval.search.legs.fanout import SearchUnavailableError
 from retrieval.search.query import DegradedReason, SearchQuery
 from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuKey, TenantId

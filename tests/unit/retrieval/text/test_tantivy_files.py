@@ -13,11 +13,11 @@ import pytest
 
 from retrieval.analysis.pipeline import analyse
 from retrieval.filters import CatalogueFilter
-from retrieval.text.compatibility import METADATA_FILE
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import Checkpoint
 from retrieval.text.query import TextQuery
 from retrieval.text.settings import TextIndexSettings
+from retrieval.text.tantivy_index.compatibility import METADATA_FILE
 from schemas.documents import SearchDocument
 from schemas.errors import IncompatibleIndexError, IndexInUseError, NotReadyError
 from schemas.identity import SkuKey, TenantId

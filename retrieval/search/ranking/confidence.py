@@ -11,8 +11,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from retrieval.search.fusion import RankedHit
 from retrieval.search.planning.plan import QueryPlan
+from retrieval.search.ranking.fusion import RankedHit
 
 
 class ConfidenceSettings(BaseModel):

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from retrieval.text.compatibility import METADATA_FILE
+from retrieval.text.tantivy_index.compatibility import METADATA_FILE
 from schemas.errors import ContentionError, NotReadyError
 
 META_FILE: Final = "meta.json"

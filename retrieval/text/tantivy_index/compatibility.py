@@ -10,7 +10,7 @@ from typing import Final
 import tantivy
 
 from retrieval.analysis.pipeline import ANALYSER_VERSION
-from retrieval.text.schema import SCHEMA_VERSION
+from retrieval.text.tantivy_index.schema import SCHEMA_VERSION
 from schemas.errors import IncompatibleIndexError
 
 METADATA_FILE: Final = "ferroflux-index.json"

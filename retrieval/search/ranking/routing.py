@@ -13,8 +13,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from retrieval.search.fusion import RankedHit
 from retrieval.search.planning.plan import QueryPlan
+from retrieval.search.ranking.fusion import RankedHit
 from retrieval.understanding.query_type import QueryType
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import structlog
 import tantivy
 
-from retrieval.text.compatibility import require_compatible, write_metadata
 from retrieval.text.port import Applied, Checkpoint
 from retrieval.text.revisions import newest_by_key
-from retrieval.text.schema import Field, Flag, build_schema, checkpoint_to_tantivy, to_tantivy
 from retrieval.text.settings import TextIndexSettings
-from retrieval.text.snapshot import Snapshot
 from retrieval.text.storage import require_room
+from retrieval.text.tantivy_index.compatibility import require_compatible, write_metadata
+from retrieval.text.tantivy_index.schema import Field, Flag, build_schema, checkpoint_to_tantivy, to_tantivy
+from retrieval.text.tantivy_index.snapshot import Snapshot
 from schemas.documents import SearchDocument
 from schemas.errors import IndexInUseError
 from schemas.identity import SkuKey

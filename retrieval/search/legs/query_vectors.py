@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retrieval.search.encoding_queue import EncodingQueue
+from retrieval.search.legs.encoding_queue import EncodingQueue
 from retrieval.vectors.port import Vector
 
 

@@ -7,9 +7,9 @@ from functools import lru_cache
 
 import tantivy
 
-from retrieval.text import queries
 from retrieval.text.port import Checkpoint
-from retrieval.text.schema import Field, Flag, checkpoint_from_bytes, key_hash
+from retrieval.text.tantivy_index import queries
+from retrieval.text.tantivy_index.schema import Field, Flag, checkpoint_from_bytes, key_hash
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from retrieval.search.fusion import RankedHit
-from retrieval.search.legs import Leg
+from retrieval.search.legs.retrievers import Leg
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.query import DegradedReason
+from retrieval.search.ranking.fusion import RankedHit
 from schemas.api.retrievers import RetrieverName
 from schemas.errors import RetryableError
 

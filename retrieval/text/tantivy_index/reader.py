@@ -12,13 +12,13 @@ import tantivy
 from retrieval.analysis.folding import fold_code
 from retrieval.analysis.tokens import Token
 from retrieval.filters import CatalogueFilter
-from retrieval.text import queries
-from retrieval.text.compatibility import METADATA_FILE, require_compatible
 from retrieval.text.port import Checkpoint, TextCounts, TextHit
 from retrieval.text.query import TextQuery
-from retrieval.text.schema import VOCABULARY_SEPARATOR, Field, Flag
 from retrieval.text.settings import TextIndexSettings
-from retrieval.text.snapshot import Snapshot
+from retrieval.text.tantivy_index import queries
+from retrieval.text.tantivy_index.compatibility import METADATA_FILE, require_compatible
+from retrieval.text.tantivy_index.schema import VOCABULARY_SEPARATOR, Field, Flag
+from retrieval.text.tantivy_index.snapshot import Snapshot
 from schemas.documents import SearchDocument
 from schemas.errors import NotReadyError
 from schemas.identity import SkuKey, TenantId

@@ -1,7 +1,7 @@
 """The retrievers behind one small port: each turns a planned query into a ranked list of products.
 
 A leg knows one way of finding and nothing of the others; running them side by side, deadlines and failures are the
-business of `retrieval.search.fanout`. A further way of finding is another class here and its weight in the settings.
+business of `retrieval.search.legs.fanout`. A further way of finding is another class here and its weight in the settings.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from concurrent.futures import Executor
 from typing import Final, Protocol
 
 from retrieval.analysis.tokens import TokenKind
-from retrieval.search.fusion import RankedHit
+from retrieval.search.legs.query_vectors import QueryVectors
+from retrieval.search.legs.query_words import QueryWords
 from retrieval.search.planning.plan import QueryPlan
-from retrieval.search.query_vectors import QueryVectors
-from retrieval.search.query_words import QueryWords
+from retrieval.search.ranking.fusion import RankedHit
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, VectorIndex
 from schemas.api.retrievers import RetrieverName

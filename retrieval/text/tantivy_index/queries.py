@@ -10,7 +10,6 @@ from tantivy import FieldType, Occur, Query
 from retrieval.analysis.tokens import Token
 from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.text.query import TextQuery
-from retrieval.text.schema import Field, Flag, build_schema
 from retrieval.text.scoring import (
     ScoredAlternative,
     ScoredExclusion,
@@ -20,6 +19,7 @@ from retrieval.text.scoring import (
     scoring_plan,
 )
 from retrieval.text.settings import FieldWeights
+from retrieval.text.tantivy_index.schema import Field, Flag, build_schema
 from schemas.identity import SkuKey, TenantId
 
 # A query needs the fields' numbers only, and they are the same in every index that `require_compatible` lets pass.
