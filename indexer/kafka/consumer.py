@@ -37,7 +37,7 @@ from indexer.kafka.connection import faststream_security
 from indexer.lanes import Lanes, SliceLength
 from indexer.ports import LeaseLostError
 from indexer.publish_lock import PublishLock
-from indexer.records import InboundRecord, TopicPartition
+from indexer.records import InboundRecord, TopicPartition, next_offsets
 from indexer.service.progress import Progress
 from indexer.settings import ConsumerSettings
 from retrieval.serving.kafka import bootstrap_servers
@@ -66,6 +66,8 @@ class ChangeConsumer:
         self._bulk_topic = kafka.topics.bulk
         self._lanes: Lanes | None = None
         self._done: dict[TopicPartition, int] = {}
+        self._taken: dict[TopicPartition, int] = {}
+        """Next offsets after the records that were ever handed out: beyond them there is nothing in hand."""
         self.broker = KafkaBroker(
             bootstrap_servers(kafka),
             security=faststream_security(kafka),
@@ -90,7 +92,7 @@ class ChangeConsumer:
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 5,
             rebalance_timeout_ms=settings.rebalance_timeout_ms,
-            listener=RevocationListener(lock, progress, grace_s=settings.revoke_grace_s, forget=self._done.clear),
+            listener=RevocationListener(lock, progress, grace_s=settings.revoke_grace_s, forget=self._forget),
             parser=_take_as_it_is,
             decoder=_decode_nothing,
             no_reply=True,
@@ -114,7 +116,7 @@ class ChangeConsumer:
         )
 
         async def changes(message: KafkaMessage) -> None:
-            await lanes.take([inbound(record) for record in message.raw_message])
+            await lanes.take(self._taking([inbound(record) for record in message.raw_message]))
 
         self._subscriber(changes)
 
@@ -169,7 +171,7 @@ class ChangeConsumer:
         if not live:
             return ()
         fetched = await consumer.getmany(*live, timeout_ms=0, max_records=self._settings.batch_records)
-        return [inbound(record) for records in fetched.values() for record in records]
+        return self._taking([inbound(record) for records in fetched.values() for record in records])
 
     async def lag(self) -> dict[TopicPartition, int]:
         """Records per assigned partition that are not processed yet.
@@ -186,9 +188,13 @@ class ChangeConsumer:
             end = ends.get(place, consumer.highwater(place))
             if end is None:
                 continue
-            done = self._done.get((place.topic, place.partition))
+            key = (place.topic, place.partition)
+            done = self._done.get(key)
             if done is None:
                 done = await self._position(consumer, place)
+            elif done < end and done >= self._taken.get(key, 0):
+                # With nothing in hand, the fetch may have passed what no one is given: the marker of a transaction.
+                done = max(done, await self._position(consumer, place) or 0)
             if done is not None:
                 lag[place.topic, place.partition] = max(0, end - done)
         return lag
@@ -201,6 +207,14 @@ class ChangeConsumer:
         answered = [consumer.last_poll_timestamp(place) for place in consumer.assignment()]
         known = [milliseconds for milliseconds in answered if milliseconds is not None]
         return max(0.0, now_us / 1e6 - max(known) / 1e3) if known else None
+
+    def _taking(self, records: list[InboundRecord]) -> list[InboundRecord]:
+        self._taken |= next_offsets(records)
+        return records
+
+    def _forget(self) -> None:
+        self._done.clear()
+        self._taken.clear()
 
     async def _ends(self, consumer: Any) -> Mapping[KafkaPartition, int]:
         """Where the assigned partitions end; of none where the brokers do not say so at once."""

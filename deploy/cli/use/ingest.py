@@ -138,6 +138,12 @@ def _target(kafka: str, topic: str, url: str, data_dir: Path | None, key: str, *
     return HttpTarget(locate(url, data_dir), api_key=api_key(key), lane="bulk" if bulk else "live")
 
 
+def live_target(bootstrap: str, topic: str = "") -> KafkaTarget:
+    """A cluster's topic of live changes, as its settings name it, or the given one."""
+    settings = kafka_settings().model_copy(update={"bootstrap": bootstrap})
+    return KafkaTarget(settings, topic or settings.topics.changes[0])
+
+
 def kafka_settings() -> KafkaSettings:
     """How to reach Kafka, from the environment."""
     from pydantic_settings import BaseSettings, SettingsConfigDict  # noqa: PLC0415 - only --kafka needs it

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from deploy.cli.use.ingest import kafka_settings
+from deploy.cli.use.ingest import live_target
 from deploy.http_client import api_key, locate
-from deploy.ingest.targets import ChangeTarget, HttpTarget, KafkaTarget
+from deploy.ingest.targets import ChangeTarget, HttpTarget
 from deploy.probe.passage import STAGES, Passage, summarise
 from deploy.probe.prober import Prober, UnseenError
 from schemas.api.status import Percentiles
@@ -61,7 +61,12 @@ def probe(
     kafka: Annotated[
         str, typer.Option(help="Send to the Kafka cluster at HOST:PORT instead of a running `up`.", show_default=False)
     ] = "",
-    topic: Annotated[str, typer.Option(help="With --kafka: the topic.")] = "warehouse.changes",
+    topic: Annotated[
+        str,
+        typer.Option(
+            help="With --kafka: the topic. Default: the first of `FERROFLUX_KAFKA__TOPICS`.", show_default=False
+        ),
+    ] = "",
     url: UrlOption = "",
     data_dir: DataDirOption = None,
     key: KeyOption = "",
@@ -73,11 +78,7 @@ def probe(
     if quantile not in Percentiles.model_fields or quantile == "samples":
         raise ConfigurationError(f"--quantile {quantile!r} is none of p50, p95, p99")
     base, access = locate(url, data_dir), api_key(key)
-    target: ChangeTarget = (
-        KafkaTarget(kafka_settings().model_copy(update={"bootstrap": kafka}), topic)
-        if kafka
-        else HttpTarget(base, api_key=access)
-    )
+    target: ChangeTarget = live_target(kafka, topic) if kafka else HttpTarget(base, api_key=access)
     prober = Prober(target, base, api_key=access, sku=sku or f"probe-{socket.gethostname()}"[:200], timeout_s=timeout)
     console = Console()
     show = None if as_json else lambda number, passage: console.print(line(number, passage), highlight=False)

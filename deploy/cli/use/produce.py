@@ -10,10 +10,10 @@ import typer
 
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, KeyOption, UrlOption
-from deploy.cli.use.ingest import kafka_settings
+from deploy.cli.use.ingest import live_target
 from deploy.http_client import ApiClient, api_key, locate
 from deploy.ingest.convert import EncodedEvent
-from deploy.ingest.targets import HttpTarget, KafkaTarget
+from deploy.ingest.targets import HttpTarget
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key, facet_name
 from schemas.errors import InvalidRequestError, NotFoundError, NotReadyError
 from schemas.fields import normalise_fields
@@ -68,7 +68,12 @@ def produce(
     kafka: Annotated[
         str, typer.Option(help="Send to the Kafka cluster at HOST:PORT instead of a running `up`.", show_default=False)
     ] = "",
-    topic: Annotated[str, typer.Option(help="With --kafka: the topic.")] = "warehouse.changes",
+    topic: Annotated[
+        str,
+        typer.Option(
+            help="With --kafka: the topic. Default: the first of `FERROFLUX_KAFKA__TOPICS`.", show_default=False
+        ),
+    ] = "",
     url: UrlOption = "",
     data_dir: DataDirOption = None,
     key: KeyOption = "",
@@ -139,7 +144,7 @@ async def _to_running(url: str, key: str, event: ChangeEvent, *, until_indexed: 
 
 
 async def _to_kafka(bootstrap: str, topic: str, event: ChangeEvent) -> None:
-    async with KafkaTarget(kafka_settings().model_copy(update={"bootstrap": bootstrap}), topic) as target:
+    async with live_target(bootstrap, topic) as target:
         await target.send([EncodedEvent.of(event)])
 
 

@@ -69,6 +69,11 @@ class Stack:
         )
 
     @property
+    def environment(self) -> Mapping[str, str]:
+        """The settings of every process of the installation."""
+        return self._environment
+
+    @property
     def vector_grpc_port(self) -> int:
         """Where the vector store is reached by gRPC."""
         return self._grpc_port

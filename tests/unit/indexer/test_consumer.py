@@ -27,6 +27,7 @@ class FakeKafkaConsumer:
         self.refuse: Exception | None = None
         self.offsets: dict[KafkaPartition, int] = {}
         self.sought: list[tuple[KafkaPartition, int]] = []
+        self.at = 20
 
     def assignment(self) -> set[KafkaPartition]:
         return {KafkaPartition("warehouse.changes", 0)}
@@ -51,7 +52,7 @@ class FakeKafkaConsumer:
         return 1_700_000_000_000
 
     async def position(self, place: KafkaPartition) -> int:
-        return 20
+        return self.at
 
 
 async def test_batches_come_raw_through_faststream() -> None:
@@ -96,6 +97,21 @@ async def test_commits_are_explicit_and_rewinds_leave_foreign_partitions_alone()
     assert await consumer.lag() == {mine: 0}, "a broker that does not answer leaves what the newest fetch said"
     consumer.rewind({mine: 40, foreign: 7})
     assert kafka.sought == [(KafkaPartition(*mine), 40)]
+
+
+async def test_the_marker_of_a_transaction_is_no_lag_once_the_fetch_has_passed_it() -> None:
+    """`dlq redrive` sends in a transaction, whose marker takes an offset that no record has."""
+    consumer, kafka = make_consumer(), FakeKafkaConsumer()
+    consumer._subscriber.consumer = kafka  # type: ignore[assignment] # only what is called
+    mine = ("warehouse.changes", 0)
+    consumer._taking([InboundRecord(*mine, 48, 0, b"k", b"v")])
+    await consumer.commit({mine: 49})
+    kafka.at = 49
+    assert await consumer.lag() == {mine: 1}
+    kafka.at = 50
+    assert await consumer.lag() == {mine: 0}
+    consumer._taking([InboundRecord(*mine, 49, 0, b"k", b"v")])
+    assert await consumer.lag() == {mine: 1}, "a record in hand is not done"
 
 
 @pytest.mark.parametrize(
