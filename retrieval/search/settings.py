@@ -17,7 +17,7 @@ def _default_weights() -> dict[RetrieverName, float]:
         RetrieverName.REDIRECT: 10.0,
         RetrieverName.CODE: 3.0,
         RetrieverName.TEXT: 1.0,
-        RetrieverName.DENSE: 1.0,
+        RetrieverName.DENSE: 0.7,
         RetrieverName.SPARSE: 1.0,
         RetrieverName.LIST: 1.0,
     }

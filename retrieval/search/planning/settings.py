@@ -15,7 +15,7 @@ class PlanningSettings(BaseModel):
     dense_rewriting: bool = Field(True, description="Search the vectors also in the words that the catalogue uses.")
     synonym_weight: float = Field(0.8, ge=0, le=1, description="Weight of a two-way synonym beside the typed word's 1.")
     alias_weight: float = Field(0.6, ge=0, le=1, description="Weight of a word that may mean something else as well.")
-    quantity_weight: float = Field(0.2, ge=0, le=1, description="Weight of the number and package taken off.")
+    quantity_weight: float = Field(1.0, ge=0, le=1, description="Weight of the number and package taken off.")
     dense_rewriting_margin: float = Field(
         1.0, ge=0, description="How many times more products the rewriting must name than the typed words do."
     )

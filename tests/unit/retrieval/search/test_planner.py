@@ -86,7 +86,7 @@ def test_a_quantity_is_a_field_and_only_a_hint_in_the_text():
     plan = planner().plan("dame 3 candados", WITHIN)
     assert (plan.core, plan.quantity) == ("candados", Quantity(3))
     hints = [clause for clause in plan.text_query.clauses if clause.extra]
-    assert [hint.alternatives[0].weight for hint in hints] == [pytest.approx(0.2)]
+    assert [hint.alternatives[0].weight for hint in hints] == [pytest.approx(1.0)]
 
 
 def test_what_is_ruled_out_is_excluded_with_its_synonyms():
