@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from retrieval.encoders.export.heads import ACTIVATIONS
 from retrieval.encoders.models.folder import length_limit, read_json
 from retrieval.encoders.models.sources import CONFIG_FILE
 from schemas.errors import ConfigurationError, ModelNotFoundError
 
 SAVED_BY: Final = "CrossEncoder.save_pretrained"
+
+_ACTIVATIONS: Final = ("Identity", "Sigmoid", "Tanh")
+"""Functions on the logit, by the names that torch and ONNX share."""
 
 _GENERAL_TOKENIZERS: Final = frozenset({"PreTrainedTokenizerFast", "TokenizersBackend"})
 
@@ -110,9 +112,9 @@ def _activation(path: Path, config: dict[str, Any], own: dict[str, Any]) -> str:
     )
     # What is not torch's own is not trusted by sentence-transformers either, which takes the default then.
     activation = str(named).rsplit(".", 1)[-1] if str(named).startswith("torch.") else "Sigmoid"
-    if activation not in ACTIVATIONS:
+    if activation not in _ACTIVATIONS:
         raise ConfigurationError(
-            f"the model in {path} has the activation {activation}, which is none of {', '.join(ACTIVATIONS)}. "
+            f"the model in {path} has the activation {activation}, which is none of {', '.join(_ACTIVATIONS)}. "
             "Save it with one of these: none changes the order of the scores."
         )
     return activation

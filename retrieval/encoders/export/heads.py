@@ -5,7 +5,6 @@ text ─ layers ─ dense ─ gelu ─ norm ─ one logit a word ─ ReLU ─ ma
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
 import numpy as np
 import onnx
@@ -13,12 +12,6 @@ import onnx
 from retrieval.encoders.export.bert import BertConfig, BertLayers
 from retrieval.encoders.export.graph import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, GraphBuilder
 from retrieval.encoders.models.tensors import Weight, dense
-
-ACTIVATIONS: Final = ("Identity", "Sigmoid", "Tanh")
-"""Functions on a cross-encoder's logit, by the names that torch and ONNX share."""
-
-SPARSE_POOLINGS: Final = ("max", "sum")
-SPARSE_ACTIVATIONS: Final = ("relu", "log1p_relu")
 
 
 def build_cross_encoder(

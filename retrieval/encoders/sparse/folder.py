@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from retrieval.encoders.export.heads import SPARSE_ACTIVATIONS, SPARSE_POOLINGS
 from retrieval.encoders.models.folder import length_limit, passage_prompt, query_prompt, read_json
 from retrieval.encoders.models.sources import CONFIG_FILE
 from schemas.errors import ConfigurationError, ModelNotFoundError
 
 SAVED_BY: Final = "SparseEncoder.save_pretrained"
 
+_POOLINGS: Final = ("max", "sum")
+_ACTIVATIONS: Final = ("relu", "log1p_relu")
 _SPLADE: Final = (["Transformer", "SpladePooling"], ["MLMTransformer", "SpladePooling"])
 
 
@@ -72,7 +73,7 @@ def read_sparse_encoder(path: Path) -> SparseEncoderFolder:
     transformer = read_json(path / "sentence_bert_config.json", {})
     strategy = pooling.get("pooling_strategy", "max")
     activation = pooling.get("activation_function", "relu")
-    known = strategy in SPARSE_POOLINGS and activation in SPARSE_ACTIVATIONS
+    known = strategy in _POOLINGS and activation in _ACTIVATIONS
     return SparseEncoderFolder(
         path=path,
         config=config,
