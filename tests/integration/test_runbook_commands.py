@@ -2,80 +2,63 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import httpx
 import pytest
 
-import indexer.offline
-from deploy.cli.main import main
-from retrieval.encoders.hashing import HashingEncoder
 from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.identity import SkuKey
 from schemas.version import SourceVersion
+from tests.support.data import ROOT
 from tests.support.kafka.clients import Record, append, end_offsets
 from tests.support.processes import wait_until
 from tests.support.stack.histories import event_record
 from tests.support.stack.stack import Stack
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.timeout(400),
-    # A command's event loop ends with it; here the process goes on, and aiokafka leaves a connection to its end.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 CATALOGUE = "sku,title,brand,price,stock\nA-1,Broca concreto 1/4,Truper,10.5,5\nA-2,Martillo 16 oz,Pretul,99,3\n"
 
 
 class Operator:
-    """Types commands; what they print and their exit status."""
+    """Types commands on the installation's machine; what they print and their exit status."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environment = {**os.environ, **environment, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
     async def types(self, line: str, *, status: int = 0) -> str:
-        """Run a command in a thread of its own, since it runs an event loop of its own."""
-        self._capsys.readouterr()
-
-        def run() -> int:
-            try:
-                main(line.split())
-            except SystemExit as ended:
-                return int(ended.code or 0)
-            return 0
-
-        ended = await asyncio.to_thread(run)
-        said = self._capsys.readouterr()
-        assert ended == status, f"ferroflux {line}: {ended}\n{said.out}\n{said.err}"
-        return said.out + said.err
+        """Run one command to its end, as a process of its own."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.support.stack.process", "cli", *line.split()),
+            cwd=self._folder,
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        printed, _ = await process.communicate()
+        said = printed.decode()
+        assert process.returncode == status, f"ferroflux {line}: {process.returncode}\n{said}"
+        return said
 
 
-@pytest.fixture
-def operator(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Operator:
-    monkeypatch.setattr(indexer.offline, "load_encoder", lambda _: HashingEncoder())
-    monkeypatch.setattr("deploy.cli.operate.reconcile.load_encoder", lambda _: HashingEncoder(), raising=False)
-    return Operator(capsys)
-
-
-async def installation(kafka, stack_of: Callable[..., Stack], monkeypatch, tmp_path) -> Stack:
-    """Indexer, replica and API, with the settings of their machine in the environment."""
+def installation(kafka, stack_of: Callable[..., Stack], folder: Path) -> tuple[Stack, Operator]:
+    """Indexer, replica and API, and somebody at their machine, with their settings in the environment."""
     stack = stack_of(kafka)
-    stack.start("indexer")
-    stack.start("replica")
-    stack.start("api")
+    for name in ("indexer", "replica", "api"):
+        stack.start(name)
     stack.wait_ready("indexer", "replica", "api")
-    for name, value in {**stack.environment, "FERROFLUX_SNAPSHOTS__URL": f"file://{tmp_path}/snapshots"}.items():
-        if name.startswith("FERROFLUX_") and not name.startswith("FERROFLUX_TEST_"):
-            monkeypatch.setenv(name, value)
-    monkeypatch.setenv("FERROFLUX_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "catalogue.csv").write_text(CATALOGUE, encoding="utf-8")
-    return stack
+    (folder / "catalogue.csv").write_text(CATALOGUE, encoding="utf-8")
+    snapshots = {"FERROFLUX_SNAPSHOTS__URL": f"file://{folder}/snapshots", "FERROFLUX_DATA_DIR": str(folder / "data")}
+    return stack, Operator(folder, {**stack.environment, **snapshots})
 
 
-async def test_every_lever_works_as_the_runbook_shows_it(kafka, stack_of, monkeypatch, tmp_path, operator):
-    stack = await installation(kafka, stack_of, monkeypatch, tmp_path)
+async def test_every_lever_works_as_the_runbook_shows_it(kafka, stack_of, tmp_path):
+    stack, operator = installation(kafka, stack_of, tmp_path)
     on_kafka, changes = f"--kafka {kafka.bootstrap}", stack.topics.changes[0]
 
     assert "2 rows" in await operator.types(f"ingest catalogue.csv --tenant my-shop {on_kafka}")
