@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from deploy.cli.doctor import machine, models, services, tools
 from deploy.cli.doctor.finding import Finding, Health
@@ -69,8 +70,9 @@ def examine(directory: DataDirectory, host: str, port: int) -> list[Finding]:
 def _show(console: Console, findings: list[Finding]) -> None:
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
-        console.print(f"{_MARKS[finding.health]} {finding.subject:<{width}}  {finding.detail}", soft_wrap=True)
+        subject, detail = escape(f"{finding.subject:<{width}}"), escape(finding.detail)
+        console.print(f"{_MARKS[finding.health]} {subject}  {detail}", soft_wrap=True)
         if finding.remedy:
-            console.print(f"  {'':<{width}}  [yellow]→ {finding.remedy}[/]", soft_wrap=True)
+            console.print(f"  {'':<{width}}  [yellow]→ {escape(finding.remedy)}[/]", soft_wrap=True)
     bad = sum(finding.health is Health.BAD for finding in findings)
     console.print(f"\n{f'{bad} to mend' if bad else 'Nothing to mend: `ferroflux up` will work here.'}")

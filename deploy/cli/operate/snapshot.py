@@ -108,7 +108,7 @@ def list_(*, url: _StoreOption = "", data_dir: _EmbeddedOption = None, as_json: 
         else:
             table.add_row(snapshot_id, f"{manifest.alive:,}", _megabytes(manifest), manifest.log_id, state)
     if not as_json:
-        Console().print(table)
+        Console(markup=False).print(table)
 
 
 @app.command()

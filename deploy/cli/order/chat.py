@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
@@ -95,9 +96,9 @@ def _show_turn(console: Console, turn: dict[str, Any]) -> None:
         console.print(f"   [dim]{', '.join(turn['models'])}: {tokens}, cost {turn['cost']}[/]")
     table = Table(box=None, padding=(0, 1), show_header=False)
     for tool in turn["tools"]:
-        outcome = "[green]ok[/]" if tool["ok"] else f"[red]{tool['reason'] or 'failed'}[/]"
+        outcome = "[green]ok[/]" if tool["ok"] else f"[red]{escape(tool['reason'] or 'failed')}[/]"
         arguments = orjson.dumps(tool["args"]).decode()[:_SHOWN_ARGUMENTS]
-        table.add_row("  ", tool["name"], outcome, f"{tool['milliseconds']:.1f} ms", arguments)
+        table.add_row("  ", tool["name"], outcome, f"{tool['milliseconds']:.1f} ms", escape(arguments))
     if turn["tools"]:
         console.print(table)
     steps = ", ".join(f"{step} {milliseconds:.1f}" for step, milliseconds in turn["latency_ms"].items())

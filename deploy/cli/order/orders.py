@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
@@ -63,8 +64,8 @@ def list_orders(
     table = _table("order", "status", "lines", "total", "submitted", "customer")
     for order in page["orders"]:
         table.add_row(
-            order["order_id"], order["status"], str(len(order["lines"])), f"{order['total']} {order['currency']}",
-            (order["submitted_at"] or "")[:19], order["customer"],
+            order["order_id"], order["status"], str(len(order["lines"])), escape(f"{order['total']} {order['currency']}"),
+            (order["submitted_at"] or "")[:19], escape(order["customer"]),
         )  # fmt: skip
     console.print(table)
     if page["next"]:
@@ -91,16 +92,17 @@ def show(
 
 
 def _show(console: Console, order: dict[str, Any]) -> None:
-    console.print(f"[bold]{order['order_id']}[/]  {order['status']}  conversation {order['thread']}")
+    console.print(f"[bold]{order['order_id']}[/]  {order['status']}  conversation {escape(order['thread'])}")
     table = _table("sku", "title", "quantity", "price", "amount", "to note")
     for line in order["lines"]:
         table.add_row(
-            line["sku"], line["title"], f"{line['quantity']} {line['unit']}".rstrip(), line["price"] or "",
-            line["amount"] or "", ", ".join(line["notices"]),
+            escape(line["sku"]), escape(line["title"]), escape(f"{line['quantity']} {line['unit']}".rstrip()),
+            line["price"] or "", line["amount"] or "", ", ".join(line["notices"]),
         )  # fmt: skip
     console.print(table)
     unpriced = f", {order['unpriced']} lines without a price" if order["unpriced"] else ""
-    console.print(f"total [bold]{order['total']} {order['currency']}[/]{unpriced}")
+    total = escape(f"{order['total']} {order['currency']}")
+    console.print(f"total [bold]{total}[/]{unpriced}")
 
 
 def _table(*headings: str) -> Table:

@@ -49,7 +49,7 @@ def list_entries(
     table = Table("tenant", "id", "kind", "status", "terms", "targets", box=None)
     for one in shown:
         table.add_row(one.tenant, one.id, one.kind, one.status, ", ".join(one.terms), ", ".join(one.targets))
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @app.command("import")

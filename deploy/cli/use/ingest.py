@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deploy.cli.logs import configure_quiet_logging
@@ -191,8 +192,8 @@ def _announce(
         raise InvalidRequestError(f"{source.path} holds no row that can be read")
     resolved = converter.columns(tuple(first.cells))
     renamed = [f"{name} ← {column}" if name != column else name for name, column in resolved.columns.items()]
-    console.print(f"[bold]{source.path.name}[/] → {target.name}", highlight=False)
-    console.print(f"  fields      {', '.join(renamed)}", highlight=False)
+    console.print(f"[bold]{escape(source.path.name)}[/] → {target.name}", highlight=False)
+    console.print(f"  fields      {', '.join(renamed)}", highlight=False, markup=False)
     if resolved.extra:
         console.print(f"  attributes  {', '.join(resolved.extra)}", highlight=False, markup=False)
     if checkpoint.resumed:

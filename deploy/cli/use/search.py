@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
@@ -112,10 +113,10 @@ def _show(console: Console, tenant: str, answer: dict[str, Any], offset: int) ->
         item = hit["item"]
         table.add_row(
             str(place),
-            item["sku"],
-            item.get("title", ""),
-            item.get("brand", ""),
-            price(item),
+            escape(item["sku"]),
+            escape(item.get("title", "")),
+            escape(item.get("brand", "")),
+            escape(price(item)),
             "" if item.get("stock") is None else f"{item['stock']:,.10g}",
             signals(hit["signals"]),
         )

@@ -7,9 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from deploy.cli.doctor import command as doctor
+from deploy.cli.doctor.finding import Finding, Health
 from deploy.cli.main import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_TRY_AGAIN, main
+from deploy.cli.order import orders
 from deploy.cli.registry import COMMANDS
+from deploy.cli.use import search
 from deploy.cli.use.produce import build_event
 from deploy.cli.use.status import rows
 from schemas.errors import InvalidEventError, InvalidRequestError, LogUnavailableError
@@ -139,6 +144,44 @@ def test_contradictions_are_refused(sets, facet, delete, error) -> None:
 def test_status_is_readable_while_nothing_is_known_yet() -> None:
     empty = dict.fromkeys(("changed_to_visible_ms", "logged_to_visible_ms"))
     assert rows({"catalogue": None, "replica": None, "encoder": None, "freshness": {"window_s": 300, **empty}}) == []
+
+
+BRACKETS = "Cable [rojo] 12 [/x] AWG"
+"""What Rich would take for a style and for the end of one that never began."""
+
+
+def test_brackets_in_a_title_are_shown_as_they_are(capsys) -> None:
+    item = {"sku": "A-[b]", "title": BRACKETS, "brand": "[acme]", "price": 1.0, "currency": "[x]", "stock": None}
+    answer = {
+        "hits": [{"item": item, "signals": [{"retriever": "text", "rank": 1}]}],
+        "total": 1, "truncated": False, "degraded": [], "timings_ms": {"total": 1.0},
+    }  # fmt: skip
+    search._show(Console(), "shop", answer, 0)
+    shown = capsys.readouterr().out
+    for text in (BRACKETS, "A-[b]", "[acme]", "1.00 [x]"):
+        assert text in shown
+
+
+def test_brackets_in_an_orders_line_are_shown_as_they_are(capsys) -> None:
+    line = {
+        "sku": "A-[b]", "title": BRACKETS, "quantity": "2", "unit": "[caja]", "price": "1.00", "amount": "2.00",
+        "notices": [],
+    }  # fmt: skip
+    order = {
+        "order_id": "o", "status": "submitted", "thread": "[t]", "lines": [line], "unpriced": 0, "total": "2.00",
+        "currency": "[mxn]",
+    }  # fmt: skip
+    orders._show(Console(), order)
+    shown = capsys.readouterr().out
+    for text in (BRACKETS, "A-[b]", "2 [caja]", "[t]", "2.00 [mxn]"):
+        assert text in shown
+
+
+def test_the_doctors_remedy_keeps_its_brackets(capsys) -> None:
+    doctor._show(Console(), [Finding("torch", Health.OPTIONAL, "not [x]", "pip install 'ferroflux[training]'")])
+    shown = capsys.readouterr().out
+    assert "pip install 'ferroflux[training]'" in shown
+    assert "not [x]" in shown
 
 
 def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
