@@ -18,7 +18,7 @@ docs/reference/settings.md.
 
 **Example**
 
-    FERROFLUX_KAFKA__BOOTSTRAP=kafka:9092 FERROFLUX_VECTORS__KIND=qdrant FERROFLUX_VECTORS__URL=http://qdrant:6334 ferroflux indexer
+    FERROFLUX_KAFKA__BOOTSTRAP=kafka:9092 FERROFLUX_VECTORS__KIND=qdrant FERROFLUX_VECTORS__URL=http://qdrant:6333 ferroflux indexer
 """
 
 
