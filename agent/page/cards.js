@@ -1,13 +1,14 @@
 // Products in an answer: what each is, why it is there, and adding it without typing.
 
 import { element } from "./dom.js";
-import { money, number, say } from "./messages.js";
+import { money, number, reasons, say } from "./messages.js";
 
 export function cardList(cards, speak) {
   return element("ol", { className: "cards" }, cards.map((card) => cardElement(card, speak)));
 }
 
 function cardElement(card, speak) {
+  const why = reasons(card.matched);
   return element("li", { className: "card", "data-sku": card.sku },
     element("span", { className: "rank" }, String(card.rank)),
     thumbnail(card),
@@ -17,7 +18,7 @@ function cardElement(card, speak) {
         card.brand ? element("b", {}, card.brand) : null,
         element("code", {}, card.sku),
         card.weak ? element("span", { className: "weak" }, say("weak")) : null,
-        card.matched.length ? element("span", {}, card.matched.slice(0, 4).join(" · ")) : null)),
+        why.length ? element("span", {}, why.slice(0, 4).join(" · ")) : null)),
     element("div", { className: "sale" },
       element("div", { className: "amount" }, card.price === null ? say("noPrice") : money(card.price, card.currency)),
       card.unit ? element("div", { className: "unit" }, say("per", card.unit)) : null,

@@ -11,6 +11,7 @@ const MESSAGES = {
     short_stock: (_, stock) => `Solo hay ${stock}`, out_of_stock: () => "Sin existencias", remove: "Quitar", removeSay: (sku) => `quita ${sku}`,
     add: "Agregar", addSay: (n, sku) => `agrega ${n} de ${sku}`, quantity: (title) => `Cantidad de ${title}`, addLabel: (title) => `Agregar ${title} al pedido`,
     noPrice: "Consultar precio", per: (unit) => `por ${unit}`, inStock: (n) => `${n} en existencia`, outOfStock: "Sin existencias", stockUnknown: "Consultar existencias", weak: "alternativa",
+    reasons: { text: "texto", dense: "significado", code: "código", sparse: "palabras aprendidas", redirect: "recomendado", cheapest: "el más barato", dearest: "el más caro", largest: "el más grande", smallest: "el más chico" },
     welcome: "¿Qué le mandamos?", welcomeHelp: "Escriba como le sale: productos, medidas, cantidades. Nada se pide sin que usted lo confirme.",
     examples: ["20 codos de PVC de 1/2", "cinta aislante negra", "tornillo hexagonal 1/4"],
     thinking: "Leyendo…", planner: "Pensando…", catalog_search: "Buscando en el catálogo…", follow_up_resolve: "Viendo a cuál se refiere…", order_tool: "Anotando en el pedido…",
@@ -27,6 +28,7 @@ const MESSAGES = {
     short_stock: (_, stock) => `Only ${stock} on hand`, out_of_stock: () => "Out of stock", remove: "Remove", removeSay: (sku) => `remove ${sku}`,
     add: "Add", addSay: (n, sku) => `add ${n} of ${sku}`, quantity: (title) => `Quantity of ${title}`, addLabel: (title) => `Add ${title} to the order`,
     noPrice: "Price on request", per: (unit) => `per ${unit}`, inStock: (n) => `${n} on hand`, outOfStock: "Out of stock", stockUnknown: "Ask for stock", weak: "alternative",
+    reasons: { dense: "meaning", sparse: "learned words", redirect: "recommended", cheapest: "the cheapest", dearest: "the dearest", largest: "the largest", smallest: "the smallest" },
     welcome: "What shall we send you?", welcomeHelp: "Write as you would say it: products, sizes, quantities. Nothing is ordered before you confirm it.",
     examples: ["20 pvc elbows 1/2", "black insulating tape", "hex bolt 1/4"],
     thinking: "Reading…", planner: "Thinking…", catalog_search: "Searching the catalogue…", follow_up_resolve: "Seeing which one you mean…", order_tool: "Writing it into the order…",
@@ -43,6 +45,7 @@ const MESSAGES = {
     short_stock: (_, stock) => `Só há ${stock}`, out_of_stock: () => "Sem estoque", remove: "Tirar", removeSay: (sku) => `tira ${sku}`,
     add: "Adicionar", addSay: (n, sku) => `adiciona ${n} de ${sku}`, quantity: (title) => `Quantidade de ${title}`, addLabel: (title) => `Adicionar ${title} ao pedido`,
     noPrice: "Consultar preço", per: (unit) => `por ${unit}`, inStock: (n) => `${n} em estoque`, outOfStock: "Sem estoque", stockUnknown: "Consultar estoque", weak: "alternativa",
+    reasons: { text: "texto", dense: "significado", code: "código", sparse: "palavras aprendidas", redirect: "recomendado", cheapest: "o mais barato", dearest: "o mais caro", largest: "o maior", smallest: "o menor" },
     welcome: "O que vamos enviar?", welcomeHelp: "Escreva como fala: produtos, medidas, quantidades. Nada é pedido antes da sua confirmação.",
     examples: ["20 joelhos de PVC 1/2", "fita isolante preta", "parafuso sextavado 1/4"],
     thinking: "Lendo…", planner: "Pensando…", catalog_search: "Procurando no catálogo…", follow_up_resolve: "Vendo a qual se refere…", order_tool: "Anotando no pedido…",
@@ -68,8 +71,13 @@ export function say(name, ...values) {
   return typeof message === "function" ? message(...values) : message;
 }
 
-// The country's own way to write numbers, where the browser says which country of that language.
-const locale = () => navigator.languages.find((one) => one.startsWith(language)) ?? language;
+// The country's own way to write numbers, where the browser says which country of that language; else Latin America's.
+const COUNTRYLESS = { es: "es-419", pt: "pt-BR" };
+const locale = () => navigator.languages.find((one) => one.toLowerCase().startsWith(`${language}-`)) ?? COUNTRYLESS[language] ?? language;
+
+// What a card says of why it is there: the reasons that a person understands, in their words; the resolver's own are left out.
+const INTERNAL = new Set(["search", "focus", "rank", "only", "cards", "comparison", "not comparable"]);
+export const reasons = (matched) => matched.filter((one) => !INTERNAL.has(one) && !one.endsWith(" than")).map((one) => MESSAGES[language].reasons[one] ?? one);
 
 // Amounts come as decimal text; only for the eye do they become numbers.
 export const number = (text, digits = 6) => Number(text).toLocaleString(locale(), { maximumFractionDigits: digits });

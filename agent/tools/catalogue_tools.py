@@ -81,7 +81,8 @@ def _resolved_cards(resolved: Resolved, limit: int) -> list[Card]:
     chosen: Sequence[Product] = (resolved.product,) if resolved.product else ()
     skus = {product.sku for product in chosen}
     rest = [product for product in resolved.choices if product.sku not in skus]
-    return [card_of(product, matched=[resolved.how], weak=weak) for product in [*chosen, *rest][:limit]]
+    cards = [card_of(product, matched=[resolved.how], weak=weak) for product in chosen]
+    return [*cards, *(card_of(product, weak=weak) for product in rest)][:limit]
 
 
 def _shown(state: ThreadState, query: str, cards: list[Card]) -> ShownCards:

@@ -70,15 +70,18 @@ export function say(name, ...values) {
   return typeof message === "function" ? message(...values) : message;
 }
 
+// The country's own way to write numbers, where the browser says which country of that language; else Latin America's.
+const locale = () => navigator.languages.find((one) => one.toLowerCase().startsWith(`${language}-`)) ?? { es: "es-419" }[language] ?? language;
+
 export const number = (value, digits = 0) =>
-  new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+  new Intl.NumberFormat(locale(), { maximumFractionDigits: digits }).format(value);
 
 export const percent = (share) =>
-  new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 }).format(share);
+  new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 0 }).format(share);
 
 export function money(amount, currency) {
   try {
-    return new Intl.NumberFormat(language, currency ? { style: "currency", currency } : { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(amount);
+    return new Intl.NumberFormat(locale(), currency ? { style: "currency", currency } : { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(amount);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     return `${number(amount, 2)} ${currency}`; // a shop's own currency name that is no ISO code
@@ -93,4 +96,4 @@ export function duration(milliseconds) {
 }
 
 export const moment = (iso) =>
-  new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));
+  new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));
