@@ -207,7 +207,9 @@ class Worker:
             self._reader = await self.off_loop(self._stores.open_reader)
         await self._read_status()
         if self._stores.replica_folder is not None and self._status is None:
-            raise NotReadyError("no tailer has reported yet; start `ferroflux replica` on this machine")
+            raise NotReadyError(
+                "no tailer has reported yet: `ferroflux replica` has to run on this machine (`ferroflux up` runs its own)"
+            )
         if self._status is not None and not self._status.caught_up:
             raise NotReadyError(f"the text replica is catching up: {self._status.lag} records to go")
         return self._reader

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 import structlog
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 from deploy.cli.logs import configure_logging, configure_quiet_logging
@@ -22,6 +25,7 @@ from deploy.cli.progress import FractionProgress
 from deploy.embedded.narrator import LoggingNarrator, Narrator, Step
 from deploy.embedded.sample import is_due, load_sample
 from deploy.embedded.settings import EmbeddedOptions
+from deploy.embedded.storage.layout import DataDirectory
 from deploy.embedded.system import EmbeddedSystem
 from schemas.errors import FerrofluxError
 
@@ -42,7 +46,7 @@ async def run_embedded(options: EmbeddedOptions) -> None:
     if console.is_terminal:
         configure_quiet_logging()
         narrator = TerminalNarrator(console)
-        console.print(f"[bold]ferroflux {version('ferroflux')}[/], data in {options.directory.root}")
+        console.print(f"[bold]ferroflux {version('ferroflux')}[/], data in {escape(str(options.directory.root))}")
     else:
         configure_logging()
         narrator = LoggingNarrator()
@@ -96,6 +100,12 @@ async def _load_sample(console: Console, system: EmbeddedSystem) -> None:
         console.print(f"  [green]✓[/] sample catalogue: {products:,} products in {seconds:.0f} s, all searchable\n")
 
 
+def folder_option(directory: DataDirectory) -> str:
+    """What a command in another terminal has to add to find this folder: nothing where it is the default one."""
+    default = DataDirectory(Path(".ferroflux").absolute())
+    return "" if directory == default else f" --data-dir {shlex.quote(str(directory.root))}"
+
+
 async def _tell_ready(console: Console, system: EmbeddedSystem, seconds: float) -> None:
     reader = system.reader
     tenants = await asyncio.to_thread(reader.tenants)
@@ -106,6 +116,7 @@ async def _tell_ready(console: Console, system: EmbeddedSystem, seconds: float) 
     shops = ", ".join(tenants) if tenants else ("the sample's, in a moment" if sample else "none yet")
     tenant = tenants[0] if tenants else "ferreteria-sol" if sample else "my-shop"
     topic = system.settings.kafka.topics.changes[0]
+    folder = escape(folder_option(system.options.directory))
     console.print(
         f"""
   [bold]Page[/]    {system.url}
@@ -114,9 +125,9 @@ async def _tell_ready(console: Console, system: EmbeddedSystem, seconds: float) 
   [bold]Kafka[/]   {system.broker.address}, topic {topic}
   [bold]Shops[/]   {shops}
 
-  Search:  [cyan]ferroflux search "{_EXAMPLE_QUERY}" --tenant {tenant}[/]
+  Search:  [cyan]ferroflux search "{_EXAMPLE_QUERY}" --tenant {tenant}{folder}[/]
            [cyan]curl '{system.url}/v1/search?tenant={tenant}&q={quote(_EXAMPLE_QUERY)}'[/]
-  Load:    [cyan]ferroflux ingest catalogue.csv --tenant my-shop[/]
+  Load:    [cyan]ferroflux ingest catalogue.csv --tenant my-shop{folder}[/]
 
   Ready after {seconds:.1f} s. Ctrl-C stops it.
 """,
@@ -171,4 +182,4 @@ class TerminalNarrator:
             step = TerminalStep(what, spinner)
             yield step
         seconds = time.perf_counter() - started
-        self._console.print(f"  [green]✓[/] {what:<28} {seconds:5.1f} s   [dim]{step.noted}[/]")
+        self._console.print(f"  [green]✓[/] {what:<28} {seconds:5.1f} s   [dim]{escape(step.noted)}[/]")

@@ -14,9 +14,11 @@ from deploy.cli.doctor.finding import Finding, Health
 from deploy.cli.main import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_TRY_AGAIN, main
 from deploy.cli.order import orders
 from deploy.cli.registry import COMMANDS
+from deploy.cli.run.launch import folder_option
 from deploy.cli.use import search
 from deploy.cli.use.produce import build_event
 from deploy.cli.use.status import rows
+from deploy.embedded.storage.layout import DataDirectory
 from schemas.errors import InvalidEventError, InvalidRequestError, LogUnavailableError
 from schemas.version import SourceVersion
 
@@ -144,6 +146,12 @@ def test_contradictions_are_refused(sets, facet, delete, error) -> None:
 def test_status_is_readable_while_nothing_is_known_yet() -> None:
     empty = dict.fromkeys(("changed_to_visible_ms", "logged_to_visible_ms"))
     assert rows({"catalogue": None, "replica": None, "encoder": None, "freshness": {"window_s": 300, **empty}}) == []
+
+
+def test_the_examples_of_up_name_a_folder_that_is_not_the_default(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert folder_option(DataDirectory(tmp_path / ".ferroflux")) == ""
+    assert folder_option(DataDirectory(tmp_path / "my data")) == f" --data-dir '{tmp_path}/my data'"
 
 
 BRACKETS = "Cable [rojo] 12 [/x] AWG"
