@@ -96,6 +96,10 @@ _THAT: Final = re.compile(
     r"\b(?:(?:de|del|of|a)\s+)?(?:es[eoa]s?|est[eoa]s?|aquel(?:la)?|(?:(?:el|la|los|las|lo)\s+)(?:mism[oa]s?|anterior(?:es)?)|that|those|these|this|them|it"
     r"|(?:the\s+)same|ell[oa]s?|esse|essa|isso|desse|dessa)(?:\s+(?:mism[oa]s?|one|ones))?\b"
 )
+_ASKING: Final = re.compile(
+    r"^(?:cual(?:es)? (?:es|son|seria|serian)|which (?:one )?(?:is|are)|what(?: is|'s)|qual e)\s+(?=\S)"
+)
+"""Asks which: says nothing of the thing itself."""
 _BOTH_ENDS: Final = re.compile(
     r"^(?:(?:de|del|el|la|los|las|lo|un|una|uno|unos|unas|the|of|a|an|some|al|en|y|con|o|os|as|do|da|one|ones|por|in|to|from)\s+)+|\s+(?:de|del|el|la|the|of|one|ones|en|por|y|in|to|from)$"
 )
@@ -134,7 +138,7 @@ class Reference:
 
 def read_reference(phrase: str) -> Reference:
     """Read a folded phrase."""
-    text = phrase.strip(" ,.;:!?")
+    text = _ASKING.sub("", phrase.strip(" ,.;:!?"))
     definite = bool(re.match(r"(?:de |del )?(?:el|la|los|las|the|del)\b", text))
     compared, text = _take_scale(text, _COMPARED)
     extreme = None
