@@ -46,7 +46,7 @@ class CatalogueSettings(BaseModel):
         CatalogueKind.HTTP,
         description="http: a search API by its address; local: in this process, over the replica on this machine and the vector store.",
     )
-    url: str = Field("http://127.0.0.1:8080", description="Address of the search API.")
+    url: str = Field("http://127.0.0.1:8000", description="Address of the search API.")
     api_keys: dict[str, SecretStr] = Field(
         default_factory=dict, description="Key of the search API by tenant, where it asks for keys."
     )

@@ -18,7 +18,7 @@ running turns finish. Everything else is set by the environment.
 
 **Example**
 
-    FERROFLUX_AGENT__CATALOGUE__URL=http://search:8080 FERROFLUX_KAFKA__BOOTSTRAP=kafka:9092 \\
+    FERROFLUX_AGENT__CATALOGUE__URL=http://search:8000 FERROFLUX_KAFKA__BOOTSTRAP=kafka:9092 \\
     FERROFLUX_AGENT__DATABASE__URL=postgresql://agent:secret@db/agent FERROFLUX_AGENT__CHECKPOINTS__KIND=postgres \\
     ferroflux agent --workers 2
 """

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.settings import AgentSettings
 from deploy.settings_reference import PROCESSES, render, variables
+from query_api.settings import ApiSettings
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/reference/settings.md"
 
@@ -19,3 +21,7 @@ def test_the_page_is_current():
 def test_every_setting_is_explained(command: str):
     silent = [name for name, field in variables(PROCESSES[command]) if not field.description]
     assert silent == []
+
+
+def test_the_agent_looks_for_search_where_the_api_listens() -> None:
+    assert AgentSettings().catalogue.url == f"http://127.0.0.1:{ApiSettings().http.port}"
