@@ -112,7 +112,8 @@ class IndexerSettings(BaseSettings):
             raise ValueError(
                 "kafka.sasl_username is set, but kafka.security_protocol has no SASL: the password would not be used"
             )
-        topics = [*kafka.topics.consumed, kafka.topics.documents, kafka.topics.aliases, kafka.topics.dead_letters]
+        names = kafka.topics
+        topics = [*names.consumed, names.documents, names.aliases, names.generations, names.dead_letters]
         if not kafka.topics.changes:
             raise ValueError("kafka.topics.changes names no topic: there is nothing to index")
         if len(set(topics)) < len(topics):

@@ -25,6 +25,10 @@ class TopicNames(BaseModel):
     )
     documents: str = Field("catalog.documents", description="Compacted: the newest document of every SKU.")
     aliases: str = Field("catalog.aliases", description="Compacted: the newest version of every alias entry.")
+    generations: str = Field(
+        "catalog.generations",
+        description="Compacted, one partition: which generations there are and which is live; made by the first build.",
+    )
     dead_letters: str = Field("warehouse.changes.dlq", description="Records that could not be processed, with reasons.")
 
     @property

@@ -36,5 +36,6 @@ def topics() -> TopicNames:
         bulk=f"warehouse.changes.bulk.{run}",
         documents=f"catalog.documents.{run}",
         aliases=f"catalog.aliases.{run}",
+        generations=f"catalog.generations.{run}",
         dead_letters=f"warehouse.changes.dlq.{run}",
     )

@@ -1,0 +1,131 @@
+"""All generations and the pointer at one moment, folded from the records of the control log. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from schemas.generations import MAIN, Generation, Pointer, ReplicaReport, Stage, StageRecord
+
+log = structlog.get_logger(__name__)
+
+M = TypeVar("M", bound=BaseModel)
+
+POINTER_KEY: Final = "pointer"
+_MANIFEST: Final = "generation/"
+_STAGE: Final = "stage/"
+_REPORT: Final = "replica/"
+
+Records = Mapping[str, bytes]
+"""Newest value by record key."""
+Changes = Mapping[str, bytes | None]
+"""Values to write by record key; None forgets the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationView:
+    """What there is and which is live. `main` is there without a manifest, unless it was dropped."""
+
+    manifests: Mapping[str, Generation] = field(default_factory=dict)
+    stages: Mapping[str, StageRecord] = field(default_factory=dict)
+    pointer: Pointer = field(default_factory=Pointer)
+
+    @property
+    def live(self) -> str:
+        """The generation that answers."""
+        return self.pointer.live
+
+    def stage(self, name: str) -> Stage | None:
+        """Where a generation stands; None where there is none of that name."""
+        record = self.stages.get(name)
+        if name == MAIN:
+            return Stage.PREPARED if record is None else record.stage
+        if name not in self.manifests:
+            return None
+        return Stage.BUILDING if record is None else record.stage
+
+    def names(self) -> tuple[str, ...]:
+        """Every generation that there is, `main` first, then in the order of their making."""
+        made = sorted(self.manifests.values(), key=lambda manifest: (manifest.created_us, manifest.name))
+        main = () if self.stage(MAIN) is Stage.DROPPED else (MAIN,)
+        return (*main, *(manifest.name for manifest in made))
+
+    def prepared(self) -> tuple[str, ...]:
+        """The generations that are followed and can answer: the live one, the previous one, and those that wait."""
+        return tuple(name for name in self.names() if self.stage(name) is Stage.PREPARED)
+
+    def replicated(self) -> tuple[str, ...]:
+        """The generations that text replicas hold: also those that are being built, so that they are whole in time."""
+        wanted = (Stage.PREPARED, Stage.BUILDING)
+        return tuple(name for name in self.names() if self.stage(name) in wanted)
+
+
+def view_of(records: Records) -> GenerationView:
+    """Fold the newest records; one that cannot be read is logged and left out."""
+    manifests: dict[str, Generation] = {}
+    stages: dict[str, StageRecord] = {}
+    pointer = Pointer()
+    for key, value in records.items():
+        if key.startswith(_MANIFEST):
+            manifest = _read(Generation, key, value)
+            if manifest is not None:
+                manifests[manifest.name] = manifest
+        elif key.startswith(_STAGE):
+            stage = _read(StageRecord, key, value)
+            if stage is not None:
+                stages[key.removeprefix(_STAGE)] = stage
+        elif key == POINTER_KEY:
+            pointer = _read(Pointer, key, value) or pointer
+    return GenerationView(manifests, stages, pointer)
+
+
+def reports_of(records: Records) -> list[ReplicaReport]:
+    """The replicas' newest reports."""
+    read = (_read(ReplicaReport, key, value) for key, value in records.items() if is_report(key))
+    return sorted((report for report in read if report is not None), key=lambda report: report.replica)
+
+
+def is_report(key: str) -> bool:
+    """Whether a record is a replica's report, which says nothing of what there is."""
+    return key.startswith(_REPORT)
+
+
+def manifest_record(manifest: Generation) -> tuple[str, bytes]:
+    """Key and value of a manifest."""
+    return f"{_MANIFEST}{manifest.name}", _bytes(manifest)
+
+
+def stage_record(name: str, record: StageRecord) -> tuple[str, bytes]:
+    """Key and value of a stage."""
+    return f"{_STAGE}{name}", _bytes(record)
+
+
+def pointer_record(pointer: Pointer) -> tuple[str, bytes]:
+    """Key and value of the pointer."""
+    return POINTER_KEY, _bytes(pointer)
+
+
+def report_record(report: ReplicaReport) -> tuple[str, bytes]:
+    """Key and value of a replica's report."""
+    return f"{_REPORT}{report.replica}", _bytes(report)
+
+
+def keys_of(name: str) -> Iterable[str]:
+    """The keys of everything that is recorded of a generation."""
+    return f"{_MANIFEST}{name}", f"{_STAGE}{name}"
+
+
+def _bytes(record: BaseModel) -> bytes:
+    return record.model_dump_json().encode()
+
+
+def _read(model: type[M], key: str, value: bytes) -> M | None:
+    try:
+        return model.model_validate_json(value)
+    except ValidationError as error:
+        log.warning("record of the generations cannot be read", key=key, reason=str(error.errors()[0]["msg"]))
+        return None
