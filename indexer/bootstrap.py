@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from weakref import WeakValueDictionary
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from indexer.generations.crew import GenerationCrew, Member, process_registry
+from indexer.generations.settings import settings_for
+from indexer.generations.standing import SharedDeadLetterSink, Standing
+from indexer.generations.takeover import VectorDonor
 from indexer.kafka.consumer import ChangeConsumer
 from indexer.kafka.diversion import SnapshotDiversion
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher, LogWriter
-from indexer.kafka.topics import TopicAdmin
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import ChangeJournal, Clock, DeadLetterSink, DocumentComposer, DocumentPublisher
 from indexer.publish_lock import PublishLock
@@ -34,13 +37,17 @@ from indexer.verification.kafka import KafkaDocumentFeed
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
+from retrieval.encoders.settings import EncoderSettings
+from retrieval.generations.fitting import require_revision
+from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.serving import event_loop
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
 from schemas.building import build_document
-from schemas.errors import ConfigurationError, FatalError, RetryableError
+from schemas.errors import ConfigurationError
 from schemas.events.parser import EventParser
+from schemas.generations import Generation
 from schemas.mapping.loading import load_mapping
 
 log = structlog.get_logger(__name__)
@@ -61,12 +68,15 @@ def build_indexer(
     pace: Callable[[DocumentPublisher], DocumentPublisher] | None = None,
     bury: Callable[[DeadLetterSink], DeadLetterSink] | None = None,
     verify: bool = True,
+    donor: VectorDonor | None = None,
+    standing: Standing | None = None,
 ) -> IndexerApp:
     """Put an indexer together from its parts; nothing connects before `start`.
 
     `journal` and `log_id` are for the embedded mode: every batch is kept there before it is worked on. `pace` may put a
     publisher around the one to Kafka, to hold documents back until a replica has read those before; `bury` a sink around
     the one for dead letters. `verify` off runs no verifier: where one process does all, there is no zombie (decision 0020).
+    `donor` gives vectors that another generation holds; `standing` says what of the common work is this generation's.
     """
     clock = clock or SystemClock()
     rng = rng or random.Random()  # noqa: S311 - jitter, no secret
@@ -78,6 +88,8 @@ def build_indexer(
     writer = LogWriter(settings.kafka)
     publisher: DocumentPublisher = KafkaDocumentPublisher(writer, topics.documents)
     sink: DeadLetterSink = KafkaDeadLetterSink(writer, topics.dead_letters, clock=clock)
+    if standing is not None:
+        sink = SharedDeadLetterSink(sink, standing)
     pipeline = Pipeline(
         parser=parser,
         index=index,
@@ -90,6 +102,7 @@ def build_indexer(
         limits=PipelineLimits(
             embed_chunk=settings.consumer.embed_chunk, max_record_bytes=settings.consumer.max_record_bytes
         ),
+        donor=donor,
     )
     consumer = ChangeConsumer(settings.kafka, settings.consumer, lock=lock, progress=progress)
     runner = BatchRunner(
@@ -104,7 +117,7 @@ def build_indexer(
         journal=journal,
         log_id=log_id,
         # A journalled log keeps 5 MB a partition: whoever moves records there could push out what no one has read.
-        divert=SnapshotDiversion(writer, topics.bulk)
+        divert=SnapshotDiversion(writer, topics.bulk, due=lambda: standing is None or standing.is_live)
         if settings.consumer.divert_snapshots and journal is None
         else None,
     )
@@ -138,7 +151,7 @@ def build_indexer(
 
 
 async def run_indexer(settings: IndexerSettings) -> None:
-    """Run an indexer process until SIGTERM or SIGINT, which let it finish its batch.
+    """Run an indexer process until SIGTERM or SIGINT, which let it finish its batch. It follows every prepared generation.
 
     Raises:
         FatalError: the settings or the data need the operator; the message says what to do.
@@ -149,29 +162,18 @@ async def run_indexer(settings: IndexerSettings) -> None:
             "run `ferroflux up`, or set FERROFLUX_VECTORS__KIND=qdrant"
         )
     log.info("indexer starts", settings=settings.redacted())
-    mapping = load_mapping(settings.mapping, settings.default_tenant)
-    encoder = await asyncio.to_thread(load_encoder, settings.encoder)
-    index = await open_vector_index(settings.vectors)
-    app = build_indexer(
-        settings,
-        index=index,
-        encoder=encoder,
-        parser=EventParser(mapping, settings.default_tenant),
-        compose=partial(build_document, policy=mapping.policy),
-        registry=REGISTRY,
-    )
+    load_mapping(settings.mapping, settings.default_tenant)  # a mistake in it is told now, not with the first change
+    crew = GenerationCrew(KafkaGenerationStore(settings.kafka), MemberFactory(settings))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
-    server = _http_server(settings, app)
+    server = _http_server(settings, crew)
     try:
         if server is not None:
             await server.start()
-        await _run(settings, app, stopping)
+        await _run(crew, stopping)
     finally:
-        await app.stop()
-        await index.close()
         if server is not None:
             await server.stop()
 
@@ -181,10 +183,41 @@ def main(settings: IndexerSettings) -> None:
     event_loop.run(run_indexer(settings))
 
 
-async def _run(settings: IndexerSettings, app: IndexerApp, stopping: asyncio.Event) -> None:
-    """Start, trying again while dependencies are away, and wait for a signal or for an error that needs the operator."""
+class MemberFactory:
+    """Puts the indexers of one process together, a generation each; those with the same encoder share it."""
+
+    def __init__(self, settings: IndexerSettings) -> None:
+        self._settings = settings
+        self._encoders: WeakValueDictionary[EncoderSettings, TextEncoder] = WeakValueDictionary()
+
+    async def __call__(self, manifest: Generation | None, standing: Standing) -> Member:
+        """The indexer of a generation; nothing is connected yet.
+
+        Raises:
+            FatalError: the mapping, the model or the version does not fit.
+        """
+        settings = settings_for(self._settings, manifest)
+        mapping = load_mapping(settings.mapping, settings.default_tenant)
+        encoder = self._encoders.get(settings.encoder)
+        if encoder is None:
+            encoder = self._encoders[settings.encoder] = await asyncio.to_thread(load_encoder, settings.encoder)
+        require_revision(manifest, encoder.revision)
+        index = await open_vector_index(settings.vectors)
+        app = build_indexer(
+            settings,
+            index=index,
+            encoder=encoder,
+            parser=EventParser(mapping, settings.default_tenant),
+            compose=partial(build_document, policy=mapping.policy),
+            standing=standing,
+        )
+        return Member(app, index, settings.kafka)
+
+
+async def _run(crew: GenerationCrew, stopping: asyncio.Event) -> None:
+    """Wait for a signal, or for an error that needs the operator."""
     stopped = asyncio.ensure_future(stopping.wait())
-    working = asyncio.ensure_future(_start_and_watch(settings, app))
+    working = asyncio.ensure_future(crew.run())
     try:
         await asyncio.wait({stopped, working}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -195,27 +228,9 @@ async def _run(settings: IndexerSettings, app: IndexerApp, stopping: asyncio.Eve
         await asyncio.gather(stopped, working, return_exceptions=True)
 
 
-async def _start_and_watch(settings: IndexerSettings, app: IndexerApp) -> FatalError:
-    backoff, rng, failures = BackoffPolicy(base_s=0.5, cap_s=10.0), random.Random(), 0  # noqa: S311 - jitter, no secret
-    while True:
-        try:
-            async with TopicAdmin(settings.kafka) as admin:
-                await admin.ensure()
-            await app.start()
-        except RetryableError as error:
-            failures += 1
-            delay = backoff.delay(failures, rng)
-            app.progress.batch_failed(time.monotonic(), error.code, str(error), resting_s=delay)
-            log.warning("indexer cannot start yet", code=error.code, error=str(error), rest_s=round(delay, 3))
-            await asyncio.sleep(delay)
-        else:
-            app.progress.failure = None
-            app.progress.failures = 0
-            return await app.failed()
-
-
-def _http_server(settings: IndexerSettings, app: IndexerApp) -> HttpServer | None:
+def _http_server(settings: IndexerSettings, crew: GenerationCrew) -> HttpServer | None:
     if not settings.http.port:
         return None
-    asgi = http_app(readiness=app.readiness, registry=app.metrics.registry, refresh=app.refresh_metrics)
+    metrics = process_registry(crew, REGISTRY)
+    asgi = http_app(readiness=crew.readiness, registry=metrics, refresh=crew.refresh_metrics)
     return HttpServer(asgi, host=settings.http.host, port=settings.http.port)

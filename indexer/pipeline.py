@@ -24,6 +24,7 @@ from indexer.batch.publishing import FencedPublisher
 from indexer.batch.report import BatchReport
 from indexer.batch.side_by_side import SideBySide
 from indexer.batch.triage import dead_letter, triage
+from indexer.generations.takeover import VectorDonor, vectors_for
 from indexer.ports import (
     Clock,
     DeadLetterSink,
@@ -87,11 +88,14 @@ class Pipeline:
         rng: random.Random,
         sleep: Sleep = asyncio.sleep,
         limits: PipelineLimits | None = None,
+        donor: VectorDonor | None = None,
     ) -> None:
+        """`donor` gives vectors that another collection holds already, so that they are not computed again."""
         self._parser = parser
         self._index = index
         self._dead_letters = dead_letters
         self._encoder = encoder
+        self._donor = donor
         self._compose = compose
         self._clock = clock
         self._rng = rng
@@ -253,7 +257,8 @@ class Pipeline:
     ) -> asyncio.Task[Sequence[NamedVectors]]:
         async def encode() -> Sequence[NamedVectors]:
             started = self._clock.monotonic()
-            vectors = await self._encoder.encode([work.text for work in chunk if work.text is not None])
+            texts = [(work.key, work.text) for work in chunk if work.text is not None]
+            vectors = await vectors_for(texts, self._encoder, self._donor)
             report.encode_seconds += self._clock.monotonic() - started
             return vectors
 

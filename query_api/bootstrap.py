@@ -4,9 +4,11 @@ import functools
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 import structlog
 import uvicorn
@@ -21,6 +23,8 @@ from query_api.worker import Pace, Stores, Worker
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
+from retrieval.encoders.settings import EncoderSettings
+from retrieval.generations.fitting import encoder_settings, text_folder
 from retrieval.rerank.factory import load_reranker
 from retrieval.rerank.port import Reranker
 from retrieval.serving.exposition import MULTIPROCESS_FOLDER
@@ -30,6 +34,7 @@ from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
 from schemas.errors import ConfigurationError
+from schemas.generations import Generation
 
 log = structlog.get_logger(__name__)
 
@@ -47,12 +52,13 @@ def build_app(
     reranker: Reranker | None = None,
     registry: CollectorRegistry | None = None,
     tailed: bool = True,
+    open_generation: Callable[[Generation], Stores] | None = None,
 ) -> FastAPI:
     """The application over the stores that the settings name, or over those that a launcher passes in.
 
     What is passed in stays the launcher's to close, and must be usable from the event loop that serves the application.
     `tailed` says that a tailer reports in `settings.text.directory`; the worker is ready only when that report says that
-    the replica is whole.
+    the replica is whole. `open_generation` gives the stores of the generations beside `main`, where a launcher owns them.
 
     Raises:
         ConfigurationError: the settings name Qdrant Edge, which this process cannot share with the indexer's.
@@ -63,27 +69,54 @@ def build_app(
             "FERROFLUX_VECTORS__KIND=qdrant and FERROFLUX_VECTORS__URL, or run everything in one with `ferroflux up`"
         )
 
-    async def vectors_of_settings() -> VectorIndex:
-        return await open_vector_index(settings.vectors)
+    encoders: WeakValueDictionary[EncoderSettings, TextEncoder] = WeakValueDictionary()
+    loading = threading.Lock()
 
-    async def given_vectors() -> VectorIndex:
-        assert vectors is not None
-        return vectors
+    def encoder_of(chosen: EncoderSettings) -> TextEncoder:
+        """Generations with the same encoder share it; it goes with the last of them."""
+        with loading:
+            held = encoders.get(chosen)
+            if held is None:
+                held = encoders[chosen] = load_encoder(chosen)
+            return held
 
-    stores = Stores(
-        open_encoder=(lambda: encoder) if encoder is not None else lambda: load_encoder(settings.encoder),
-        open_reranker=lambda: reranker if reranker is not None else load_reranker(settings.search.rerank),
-        open_vectors=vectors_of_settings if vectors is None else given_vectors,
-        open_reader=(lambda: reader) if reader is not None else lambda: open_reader(settings.text.index),
-        analyse=analyse,
-        replica_folder=settings.text.directory if tailed else None,
-        owned=vectors is None,
-    )
+    @functools.cache
+    def loaded_reranker() -> Reranker | None:
+        return load_reranker(settings.search.rerank)
+
+    def the_reranker() -> Reranker | None:
+        """The one that was passed in, or that of the settings: it reads texts, and serves every generation."""
+        if reranker is not None:
+            return reranker
+        with loading:
+            return loaded_reranker()
+
+    def stores_of(manifest: Generation | None) -> Stores:
+        if manifest is not None and open_generation is not None:
+            return open_generation(manifest)
+        text = settings.text.model_copy(update={"directory": text_folder(settings.text.directory, manifest)})
+        chosen = encoder_settings(settings.encoder, manifest)
+        collection = settings.vectors.collection if manifest is None else manifest.collection
+        vector_settings = settings.vectors.model_copy(update={"collection": collection})
+
+        async def open_vectors() -> VectorIndex:
+            return vectors if vectors is not None else await open_vector_index(vector_settings)
+
+        return Stores(
+            open_encoder=(lambda: encoder) if encoder is not None else lambda: encoder_of(chosen),
+            open_reranker=the_reranker,
+            open_vectors=open_vectors,
+            open_reader=(lambda: reader) if reader is not None else lambda: open_reader(text.index),
+            analyse=analyse,
+            replica_folder=text.directory if tailed else None,
+            owned=vectors is None,
+        )
+
     text = settings.text
     pace = Pace(text.refresh_s, text.heartbeat_s, text.freshness_window_s)
     metrics = ApiMetrics(registry or CollectorRegistry())
-    worker = Worker(stores, settings.search, pace)
-    worker.freshness.on_visible = metrics.visible
+    folder = text.directory if tailed else None
+    worker = Worker(stores_of, settings.search, pace, folder=folder, on_visible=metrics.visible)
     return create_app(worker, settings.http, metrics)
 
 

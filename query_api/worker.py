@@ -1,17 +1,16 @@
-"""One search worker: it opens its stores, checks that they fit, keeps the replica fresh, and says what it waits for.
+"""One search worker: it loads every generation that can answer, answers from the live one, and follows the pointer.
 
-The worker starts answering health checks at once and becomes ready when its parts are: the encoder (and the reranker, where one is configured) is loaded, the
-vector collection answers and was written by that encoder, and the text replica is there and whole. Each part is tried
-again until it works, so a worker may start before its stores.
+The worker starts answering health checks at once and becomes ready when the live generation is. The pointer lies in a
+file beside the text replica. When it moves, the worker swaps one reference to a generation that it has loaded already;
+where it has not, it goes on with the one before until it has. A query takes the reference once, at its start.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -19,120 +18,143 @@ from typing import Final, TypeVar
 import structlog
 
 from query_api.aliases.watch import AliasWatch
-from query_api.freshness import FreshnessWindow, Load
-from query_api.status_file import STATUS_FILE, ReplicaStatus, read_status
+from query_api.freshness import FreshnessWindow, VisibleDocument
+from query_api.generations.reports import REPORT_EVERY_S, WorkerReports
+from query_api.generations.serving import Pace, Ready, Serving, Stores, now_us
+from query_api.status_file import ReplicaStatus
 from query_api.status_report import reranker_status
 from retrieval.aliases.file import AliasFile
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
 from retrieval.complements.finder import ComplementFinder
 from retrieval.encoders.port import TextEncoder
-from retrieval.rerank.port import Reranker
-from retrieval.search.hybrid import Analyse, HybridSearcher
+from retrieval.generations.file import GenerationFile, Stamp
+from retrieval.generations.view import GenerationView, view_of
+from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from schemas.api.status import RerankerStatus
-from schemas.errors import FerrofluxError, NotReadyError
+from schemas.errors import NotReadyError
+from schemas.generations import Generation, WorkerReport
+
+__all__ = ["Answering", "Pace", "Stores", "Worker", "now_us"]
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_RETRY_S: Final = 0.25
-_STATUS_EVERY_S: Final = 0.25
-_LOG_EVERY_FAILURES: Final = 120
+_LOOK_EVERY_S: Final = 0.1
+"""How soon a move of the pointer is followed."""
+_ALIASES_EVERY_LOOKS: Final = 3
+_CLOSE_GRACE_S: Final = 30.0
+
+StoresOf = Callable[[Generation | None], Stores]
+"""The stores of a generation; None stands for `main`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stores:
-    """How to come by a worker's parts; each is called until it succeeds, what blocks off the event loop.
+class Answering:
+    """The generation that one query is answered from, with all its parts."""
 
-    `replica_folder` is where the tailer's report lies; None where there is no tailer. `owned` says whether the worker
-    closes the vector index (it does not where a launcher passed its own).
-    """
-
-    open_encoder: Callable[[], TextEncoder]
-    open_reranker: Callable[[], Reranker | None]
-    open_vectors: Callable[[], Awaitable[VectorIndex]]
-    open_reader: Callable[[], TextIndexReader]
-    analyse: Analyse
-    replica_folder: Path | None
-    owned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often the worker looks: for commits, and how old a heartbeat or a sample may be; seconds."""
-
-    refresh_s: float
-    heartbeat_s: float
-    freshness_window_s: float
+    generation: str
+    parts: Ready
 
 
 class Worker:
-    """The running state behind the HTTP face. Started and stopped by the application's lifespan."""
+    """The running state behind the HTTP face. Started and stopped by the application's lifespan.
 
-    def __init__(self, stores: Stores, search: SearchSettings, pace: Pace) -> None:
-        self._stores = stores
+    `folder` is where the file of generations lies and where workers report; None where there is one generation only.
+    """
+
+    def __init__(
+        self,
+        stores_of: StoresOf,
+        search: SearchSettings,
+        pace: Pace,
+        *,
+        folder: Path | None = None,
+        on_visible: Callable[[VisibleDocument], None] = lambda _: None,
+    ) -> None:
+        self._stores_of = stores_of
         self._search = search
         self._pace = pace
-        self._encoder: TextEncoder | None = None
-        self._vectors: VectorIndex | None = None
-        self._reader: TextIndexReader | None = None
-        self._searcher: HybridSearcher | None = None
-        self._waiting: dict[str, str] = {
-            "encoder": "the encoder is being loaded",
-            "vectors": "the vector store has not answered yet",
-            "replica": "the text replica has not been opened yet",
-        }
-        if search.rerank.model:
-            self._waiting["reranker"] = "the reranker is being loaded"
+        self._on_visible = on_visible
+        self._file = GenerationFile(folder) if folder is not None else None
+        self._reports = WorkerReports(folder) if folder is not None else None
+        self._stamp: Stamp | None = None
+        self._view = GenerationView()
+        self._loaded: dict[str, Serving] = {}
+        self._current: Serving | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._closing: set[asyncio.Task[None]] = set()
         self._blocking = ThreadPoolExecutor(2, thread_name_prefix="worker")
-        self._status: ReplicaStatus | None = None
-        self._status_stamp: tuple[int, int] = (0, 0)
-        self._status_read_at = 0.0
         self.aliases = LiveAliases(shipped_aliases())
         self.complements = ComplementFinder(self.aliases)
-        folder = stores.replica_folder
         self._alias_watch = AliasWatch(AliasFile(folder) if folder is not None else None, self.aliases)
-        self.freshness = FreshnessWindow(pace.freshness_window_s)
 
     async def start(self) -> None:
         """Begin to open the parts; returns at once."""
-        self.freshness.begin_at(now_us())
-        self._tasks = [
-            asyncio.create_task(self._become_ready(), name="become-ready"),
-            asyncio.create_task(self._keep_fresh(), name="keep-fresh"),
-        ]
+        self._look()
+        self._follow_view()
+        self._tasks = [asyncio.create_task(self._watch(), name="watch-generations")]
+        if self._reports is not None:
+            self._tasks.append(asyncio.create_task(self._report(), name="report"))
 
     async def stop(self) -> None:
         """End the tasks and let go of the stores that are the worker's own."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._searcher is not None:
-            self._searcher.close()
-        if self._vectors is not None and self._stores.owned:
-            await self._vectors.close()
+        loaded = list(self._loaded.values())
+        if self._current is not None and self._current not in loaded:
+            loaded.append(self._current)
+        await asyncio.gather(*(one.close(grace_s=0.0) for one in loaded), *self._closing)
+        if self._reports is not None:
+            self._reports.withdraw()
         self._blocking.shutdown(wait=False, cancel_futures=True)
+
+    @contextmanager
+    def answering(self, generation: str = "") -> Iterator[Answering]:
+        """Hold the generation that answers, or a prepared one by name, for the length of one query.
+
+        Raises:
+            NotReadyError: it is not ready, or there is none of that name.
+        """
+        serving = self._current_or_coming() if not generation else self._loaded.get(generation)
+        if serving is None:
+            raise NotReadyError(f"there is no generation {generation!r} here that could answer")
+        with serving.held() as parts:
+            yield Answering(serving.name, parts)
+
+    @property
+    def generation(self) -> str:
+        """The generation that answers; before any does, the one that will."""
+        return self._current_or_coming().name
+
+    @property
+    def live(self) -> str:
+        """The generation that the pointer names; it is loaded where another still answers."""
+        return self._view.live
+
+    @property
+    def generations(self) -> dict[str, str]:
+        """Every generation that can answer here, and what keeps it from that; empty text: nothing."""
+        return {name: _reason(serving) for name, serving in self._loaded.items()}
 
     @property
     def waiting_for(self) -> dict[str, str]:
         """What is not ready, by part, as a sentence; empty when the worker is ready."""
-        return dict(self._waiting)
+        return dict(self._current_or_coming().waiting)
 
     @property
     def searcher(self) -> HybridSearcher:
-        """The searcher.
+        """The searcher of the generation that answers.
 
         Raises:
             NotReadyError: some part is not ready.
         """
-        if self._waiting or self._searcher is None:
-            raise NotReadyError(_not_ready(self._waiting))
-        return self._searcher
+        return self._current_or_coming().ready.searcher
 
     @property
     def reader(self) -> TextIndexReader:
@@ -141,147 +163,153 @@ class Worker:
         Raises:
             NotReadyError: the replica is not open or not whole.
         """
-        if self._reader is None or "replica" in self._waiting:
-            raise NotReadyError(_not_ready(self._waiting))
-        return self._reader
+        return self._current_or_coming().reader
 
     @property
     def vectors(self) -> VectorIndex | None:
         """The vector store, once it answered."""
-        return self._vectors if "vectors" not in self._waiting else None
+        return self._current_or_coming().vectors
 
     @property
     def encoder(self) -> TextEncoder | None:
         """The encoder, once it is loaded."""
-        return self._encoder
+        return self._current_or_coming().encoder
 
     @property
     def reranker_status(self) -> RerankerStatus | None:
         """The reranker, once it is loaded; None where none is configured."""
-        revision = None if self._searcher is None else self._searcher.reranker
+        serving = self._current_or_coming()
+        revision = serving.ready.searcher.reranker if serving.is_ready else None
         return None if revision is None else reranker_status(revision, self._search.rerank)
 
     @property
     def replica_status(self) -> ReplicaStatus | None:
         """The tailer's newest report; None where none was written."""
-        return self._status
+        return self._current_or_coming().replica_status
 
     @property
     def replica_is_stale(self) -> bool:
         """Whether the tailer's heartbeat is too old."""
-        return self._status is not None and now_us() - self._status.written_us > self._pace.heartbeat_s * 1_000_000
+        return self._current_or_coming().replica_is_stale
+
+    @property
+    def freshness(self) -> FreshnessWindow:
+        """How soon changes become visible in the generation that answers."""
+        return self._current_or_coming().freshness
 
     async def off_loop(self, work: Callable[[], T]) -> T:
         """Run a short blocking read of the replica on the worker's own threads."""
         return await asyncio.get_running_loop().run_in_executor(self._blocking, work)
 
-    async def _become_ready(self) -> None:
-        encoder = await self._until("encoder", lambda: self.off_loop(self._stores.open_encoder))
-        self._encoder = encoder
-        reranker = await self._until("reranker", lambda: self.off_loop(self._stores.open_reranker))
-        self._vectors = await self._until("vectors", lambda: self._open_vectors(encoder))
-        self._reader = await self._until("replica", self._open_replica)
-        # Nothing may be awaited between the last part and the searcher: with no part to wait for, the worker is ready.
-        self._searcher = HybridSearcher.over(
-            vectors=self._vectors,
-            encoder=encoder,
-            reader=self._reader,
-            analyse=self._stores.analyse,
-            settings=self._search,
-            aliases=self.aliases,
-            reranker=reranker,
-        )
-        # The first query of a fresh worker should not pay for lazy initialisation.
-        await self.off_loop(lambda: encoder.encode_queries(["ferroflux"]))
-        await self._searcher.warm(await self.off_loop(self._reader.tenants))
-        log.info("worker ready", pid=os.getpid(), model=encoder.revision.model, revision=encoder.revision.id)
+    def report(self) -> WorkerReport:
+        """What this worker answers from, and what keeps it from the others."""
+        name = "worker" if self._reports is None else self._reports.name
+        serving = self._current.name if self._current is not None else ""
+        return WorkerReport(worker=name, serving=serving, ready=self.generations, written_us=now_us())
 
-    async def _open_vectors(self, encoder: TextEncoder) -> VectorIndex:
-        if self._vectors is None:
-            self._vectors = await self._stores.open_vectors()
-        await self._vectors.prepare(encoder.revision)
-        return self._vectors
+    def _current_or_coming(self) -> Serving:
+        if self._current is not None:
+            return self._current
+        live = self._loaded.get(self._view.live)
+        if live is None:
+            raise NotReadyError("the worker is not ready (it is starting); try again in a moment")
+        return live
 
-    async def _open_replica(self) -> TextIndexReader:
-        if self._reader is None:
-            self._reader = await self.off_loop(self._stores.open_reader)
-        await self._read_status()
-        if self._stores.replica_folder is not None and self._status is None:
-            raise NotReadyError(
-                "no tailer has reported yet: `ferroflux replica` has to run on this machine (`ferroflux up` runs its own)"
-            )
-        if self._status is not None and not self._status.caught_up:
-            raise NotReadyError(f"the text replica is catching up: {self._status.lag} records to go")
-        return self._reader
-
-    async def _until(self, part: str, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try one part until it works, and say meanwhile why it does not."""
-        failures = 0
+    async def _watch(self) -> None:
+        """Follow the file of generations and that of aliases."""
+        looks, failing = 0, False
         while True:
             try:
-                result = await attempt()
-            except FerrofluxError as error:
-                # What callers read names no host or path; the log line has the whole.
-                self._waiting[part] = str(error) if isinstance(error, NotReadyError) else str(type(error)())
-                if failures % _LOG_EVERY_FAILURES == 0:
-                    log.warning("not ready", part=part, code=error.code, reason=str(error), failures=failures)
-            except Exception as error:
-                # An unknown failure keeps the worker out of service too, visibly, rather than ending the task unseen.
-                self._waiting[part] = f"{part} failed to open ({type(error).__name__}); the log has the details"
-                if failures % _LOG_EVERY_FAILURES == 0:
-                    log.exception("part failed to open", part=part, failures=failures)
-            else:
-                self._waiting.pop(part, None)
-                return result
-            failures += 1
-            await asyncio.sleep(_RETRY_S)
-
-    async def _keep_fresh(self) -> None:
-        """Load newer commits as they come, and read the tailer's report."""
-        failing = False
-        while True:
-            await asyncio.sleep(self._pace.refresh_s)
-            try:
-                if self._reader is not None:
-                    began = now_us()
-                    await self.off_loop(self._reader.refresh)
-                    self.freshness.loaded(Load(began, now_us()))
-                await self._read_status()
+                if await self.off_loop(self._look):
+                    self._follow_view()
+                if looks % _ALIASES_EVERY_LOOKS == 0:
+                    await self.off_loop(self._alias_watch.look)
             except Exception:
-                # The loop outlives any failure: a replica that is being replaced comes back. Logged once per spell.
+                # The loop outlives a file that cannot be read: what is loaded goes on. Logged once per spell.
                 if not failing:
-                    log.exception("replica refresh failed")
+                    log.exception("the files beside the replica cannot be read")
                 failing = True
-                await asyncio.sleep(_RETRY_S)
             else:
                 failing = False
+            looks += 1
+            await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _read_status(self) -> None:
-        folder = self._stores.replica_folder
-        if folder is None or time.monotonic() - self._status_read_at < _STATUS_EVERY_S:
+    def _look(self) -> bool:
+        """Read the file of generations if it changed; whether it did. Blocking and cheap where nothing changed."""
+        if self._file is None:
+            return False
+        stamp = self._file.stamp()
+        if stamp == self._stamp:
+            return False
+        self._view = view_of(self._file.read())
+        self._stamp = stamp
+        return True
+
+    def _follow_view(self) -> None:
+        """Load what can answer, answer from what is live, let go of what was dropped."""
+        wanted = self._view.prepared()
+        for name in wanted:
+            if name not in self._loaded:
+                self._load(name)
+        self._answer_from_live()
+        for name in [name for name in self._loaded if name not in wanted]:
+            serving = self._loaded.pop(name)
+            if serving is not self._current:
+                self._let_go(serving)
+
+    def _load(self, name: str) -> None:
+        manifest = self._view.manifests.get(name)
+        serving = Serving(
+            manifest,
+            self._stores_of(manifest),
+            self._search,
+            self._pace,
+            aliases=self.aliases,
+            blocking=self._blocking,
+            on_ready=self._answer_from_live,
+        )
+        serving.freshness.on_visible = lambda document: self._visible(serving, document)
+        self._loaded[name] = serving
+        serving.start()
+
+    def _answer_from_live(self) -> None:
+        """The swap: one assignment between two queries, once the live generation is loaded."""
+        serving = self._loaded.get(self._view.live)
+        before = self._current
+        if serving is None or serving is before or not serving.is_ready:
             return
-        self._status_read_at = time.monotonic()
-        await self.off_loop(self._alias_watch.look)
-        try:
-            facts = (folder / STATUS_FILE).stat()
-        except FileNotFoundError:
-            return
-        stamp = (facts.st_mtime_ns, facts.st_ino)
-        if stamp == self._status_stamp:
-            return
-        status = await self.off_loop(lambda: read_status(folder))
-        self._status_stamp = stamp
-        if status is not None:
-            self._status = status
-            if status.caught_up:  # before, the tailer reads history: how old that is says nothing of freshness
-                self.freshness.reported(status.samples)
+        self._current = serving
+        log.info("answers from", generation=serving.name, before="" if before is None else before.name)
+        if before is not None and before.name not in self._loaded:
+            self._let_go(before)
+
+    def _let_go(self, serving: Serving) -> None:
+        task = asyncio.create_task(serving.close(grace_s=_CLOSE_GRACE_S), name=f"let-go-{serving.name}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _visible(self, serving: Serving, document: VisibleDocument) -> None:
+        if serving is self._current:
+            self._on_visible(document)
+
+    async def _report(self) -> None:
+        reports = self._reports
+        assert reports is not None
+        failing = False
+        while True:
+            report = self.report()
+            try:
+                await self.off_loop(lambda newest=report: reports.write(newest))  # type: ignore[misc] # mypy cannot type a lambda that binds a loop variable
+            except OSError as error:
+                if not failing:
+                    log.warning("worker cannot report beside the replica", reason=str(error))
+                failing = True
+            else:
+                failing = False
+            await asyncio.sleep(REPORT_EVERY_S)
 
 
-def _not_ready(waiting: dict[str, str]) -> str:
-    reasons = "; ".join(f"{part}: {reason}" for part, reason in waiting.items()) or "the worker is starting"
-    return f"the worker is not ready ({reasons}); try again in a moment"
-
-
-def now_us() -> int:
-    """The present, microseconds since 1970."""
-    return time.time_ns() // 1000
+def _reason(serving: Serving) -> str:
+    if serving.is_ready:
+        return ""
+    return "; ".join(f"{part}: {why}" for part, why in serving.waiting.items()) or "it is being warmed up"

@@ -42,10 +42,13 @@ class EncoderChoice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
     model: str = Field(min_length=1)
+    layers: str = "float32"
     query_prompt: str | None = None
     passage_prompt: str | None = None
     max_length: int | None = None
     truncate_dimension: int | None = None
+    sparse_model: str = ""
+    sparse_max_length: int | None = None
 
 
 class Generation(BaseModel):
@@ -57,7 +60,9 @@ class Generation(BaseModel):
     collection: str = Field(description="Vector collection.")
     documents: str = Field(description="Documents topic.")
     encoder: EncoderChoice
-    revision: str = Field(description="Id of the encoder's revision; a process whose encoder differs does not serve it.")
+    revision: str = Field(
+        description="Id of the encoder's revision; a process whose encoder differs does not serve it."
+    )
     text_schema: str = Field(description="Version of the text index's fields.")
     analyser: str = Field(description="Version of the text analysis.")
     aliases: str = Field("", description="Digest of the shipped alias table of the version that built it.")
@@ -66,6 +71,11 @@ class Generation(BaseModel):
         default_factory=dict, description="First offset to follow by `topic/partition`, for the origin documents."
     )
     created_us: int = 0
+
+    @property
+    def identity(self) -> str:
+        """Tells it from an earlier generation of the same name: consumer groups and folders carry it."""
+        return f"{self.name}.{self.created_us}"
 
 
 class StageRecord(BaseModel):

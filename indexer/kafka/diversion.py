@@ -12,7 +12,7 @@ column that does (`"snapshot": "..."`) costs its change the priority, never its 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from indexer.kafka.publisher import LogWriter, OutboundRecord
@@ -32,9 +32,11 @@ def is_snapshot_read(value: bytes | None) -> bool:
 class SnapshotDiversion:
     """Moves snapshot reads to the bulk topic. Called with a batch, returns what is left of it to be worked on now."""
 
-    def __init__(self, writer: LogWriter, bulk_topic: str) -> None:
+    def __init__(self, writer: LogWriter, bulk_topic: str, *, due: Callable[[], bool] = lambda: True) -> None:
+        """`due` says whether the moving is ours to do now: of several generations, the live one does it for all."""
         self._writer = writer
         self._bulk_topic = bulk_topic
+        self._due = due
 
     async def __call__(self, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
         """Copy the snapshot reads among `records`; durable when it returns, so that the batch may be committed.
@@ -43,7 +45,7 @@ class SnapshotDiversion:
             LogUnavailableError: the log did not take them all; moving them again is safe.
         """
         moved = [record for record in records if self._belongs_elsewhere(record)]
-        if not moved:
+        if not moved or not self._due():
             return records
         await self._writer.append(
             self._bulk_topic,

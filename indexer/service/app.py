@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import Executor
 
 import structlog
@@ -11,6 +12,7 @@ from indexer.kafka.consumer import ChangeConsumer
 from indexer.kafka.publisher import LogWriter
 from indexer.pipeline import Pipeline
 from indexer.ports import Clock
+from indexer.records import TopicPartition
 from indexer.runner import BatchRunner
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
@@ -107,6 +109,10 @@ class IndexerApp:
     async def refresh_metrics(self) -> None:
         """Bring the lag gauges up to date."""
         self.metrics.lag(await self._consumer.lag())
+
+    async def lag(self) -> Mapping[TopicPartition, int]:
+        """Records of this member's partitions that are not processed yet."""
+        return await self._consumer.lag()
 
     async def failed(self) -> FatalError:
         """Wait for an error that needs the operator; never returns while all is well."""

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 import uvicorn
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -23,7 +23,7 @@ from schemas.errors import ConfigurationError
 def http_app(
     *,
     readiness: Callable[[], Awaitable[Readiness]],
-    registry: CollectorRegistry,
+    registry: Collector,
     refresh: Callable[[], Awaitable[None]],
 ) -> Starlette:
     """The ASGI application. `refresh` brings gauges up to date before they are read."""

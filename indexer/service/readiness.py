@@ -33,6 +33,10 @@ class Readiness:
     lag: Mapping[str, int] = field(default_factory=dict)
     seconds_since_batch: float | None = None
     seconds_since_fetch: float | None = None
+    live: str = ""
+    """The generation that answers queries."""
+    generations: Mapping[str, str] = field(default_factory=dict)
+    """Every generation that is to be indexed, and what is against it; empty text: nothing."""
 
     @property
     def ready(self) -> bool:

@@ -8,11 +8,12 @@ from query_api.http.context import ApiContext, Context
 from query_api.http.openapi import PROBLEMS, TENANT_PROBLEMS
 from retrieval.filters import CatalogueFilter
 from retrieval.search.similar import neighbours
+from retrieval.text.port import TextIndexReader
 from schemas.api.items import ComplementItem, ComplementItems, Item, SimilarItem, SimilarItems
 from schemas.api.search import Tenant
 from schemas.api.status import TenantList
 from schemas.documents import SearchDocument
-from schemas.errors import InvalidEventError, InvalidRequestError, NotFoundError, NotReadyError
+from schemas.errors import InvalidEventError, InvalidRequestError, NotFoundError
 from schemas.identity import MAX_SKU_LENGTH, SkuKey, TenantId
 
 router = APIRouter(tags=["catalogue"])
@@ -30,12 +31,12 @@ async def get_similar(
 ) -> SimilarItems:
     """The living products whose texts mean nearly the same, nearest first; none where the product has no vector yet."""
     context.access.check(request.headers, TenantId(tenant))
-    reader, vectors = context.worker.reader, context.worker.vectors
-    held = await _living(context, _key(tenant, sku))
-    if vectors is None:
-        raise NotReadyError
-    found = await neighbours(vectors, held.key, CatalogueFilter(TenantId(tenant)), limit=limit)
-    documents = await context.worker.off_loop(lambda: reader.fetch([hit.key for hit in found]))
+    with context.worker.answering() as answering:
+        reader = answering.parts.reader
+        held = await _living(context, reader, _key(tenant, sku))
+        within = CatalogueFilter(TenantId(tenant))
+        found = await neighbours(answering.parts.vectors, held.key, within, limit=limit)
+        documents = await context.worker.off_loop(lambda: reader.fetch([hit.key for hit in found]))
     living = [
         (documents[hit.key], hit.score) for hit in found if hit.key in documents and not documents[hit.key].deleted
     ]
@@ -59,7 +60,7 @@ async def get_complements(
     """What is used together with the product, by the rules in the alias table; none where no rule knows what it is."""
     context.access.check(request.headers, TenantId(tenant))
     reader, finder = context.worker.reader, context.worker.complements
-    held = await _living(context, _key(tenant, sku))
+    held = await _living(context, reader, _key(tenant, sku))
     within = CatalogueFilter(TenantId(tenant))
     found = await context.worker.off_loop(lambda: finder.find(reader, held, within, limit=limit))
     return ComplementItems(
@@ -86,7 +87,7 @@ async def get_item(
 ) -> Item:
     """The product as the text replica holds it now. A SKU may contain slashes."""
     context.access.check(request.headers, TenantId(tenant))
-    return Item.of(await _living(context, _key(tenant, sku)))
+    return Item.of(await _living(context, context.worker.reader, _key(tenant, sku)))
 
 
 @router.get("/v1/tenants", summary="Tenants", responses=TENANT_PROBLEMS)
@@ -96,13 +97,12 @@ async def get_tenants(request: Request, context: Context) -> TenantList:
     return TenantList(tenants=context.access.visible(request.headers, tenants))
 
 
-async def _living(context: ApiContext, key: SkuKey) -> SearchDocument:
+async def _living(context: ApiContext, reader: TextIndexReader, key: SkuKey) -> SearchDocument:
     """The product as the replica holds it.
 
     Raises:
         NotFoundError: there is none, or it was deleted.
     """
-    reader = context.worker.reader
     document = (await context.worker.off_loop(lambda: reader.fetch([key]))).get(key)
     if document is None or document.deleted:
         raise NotFoundError

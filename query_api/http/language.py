@@ -24,7 +24,8 @@ _MOST_SUGGESTIONS: Final = 20
 async def analyze(request: Request, body: AnalyseRequest, context: Context) -> AnalyseResponse:
     """The text after each stage of the analysis, and the plan of a search for it; nothing is searched."""
     context.access.check(request.headers, TenantId(body.tenant))
-    plan = await context.worker.searcher.plan(body.text, CatalogueFilter(TenantId(body.tenant)))
+    with context.worker.answering() as answering:
+        plan = await answering.parts.searcher.plan(body.text, CatalogueFilter(TenantId(body.tenant)))
     stages = analyse_stages(body.text)
     return AnalyseResponse(
         folded=stages.folded,

@@ -13,7 +13,7 @@ from query_api.http.openapi import PROBLEMS, TENANT_PROBLEMS
 from query_api.status_report import catalogue_status, encoder_status, freshness_gauges, replica_health
 from query_api.worker import Worker, now_us
 from retrieval.text.port import TextCounts
-from schemas.api.status import CatalogueStatus, FreshnessStatus, Readiness, StatusResponse
+from schemas.api.status import CatalogueStatus, FreshnessStatus, GenerationStatus, Readiness, StatusResponse
 from schemas.errors import NotReadyError, StoreUnavailableError
 from schemas.identity import TenantId
 
@@ -38,6 +38,7 @@ async def get_status(request: Request, context: Context) -> StatusResponse:
         catalogue=await _catalogue(request, context),
         replica=replica_health(worker.replica_status, stale=worker.replica_is_stale),
         freshness=_freshness(worker),
+        generation=GenerationStatus(answering=worker.generation, live=worker.live, loaded=worker.generations),
     )
 
 
@@ -54,7 +55,7 @@ async def readyz(context: Context) -> Readiness:
     if waiting:
         reasons = "; ".join(f"{part}: {reason}" for part, reason in waiting.items())
         raise NotReadyError(f"waiting for {reasons}")
-    return Readiness(ready=True)
+    return Readiness(ready=True, generation=context.worker.generation)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

@@ -13,6 +13,7 @@ from retrieval.search.query import Facets, Hit, SearchQuery, SearchResult
 from retrieval.search.ranking.reranking import Reranked
 from retrieval.search.why_not import fate_of
 from retrieval.serving.problems import TooManyRequestsError, request_id
+from retrieval.text.port import TextIndexReader
 from schemas.api.explain import WhyNot
 from schemas.api.items import Item
 from schemas.api.search import (
@@ -29,6 +30,7 @@ from schemas.api.search import (
     ValueCount,
 )
 from schemas.errors import InvalidEventError, InvalidRequestError
+from schemas.generations import MAIN
 from schemas.identity import SkuKey, TenantId
 
 log = structlog.get_logger(__name__)
@@ -83,28 +85,35 @@ def search_router(in_flight: InFlight) -> APIRouter:
 
 async def _search(request: Request, asked: SearchRequest, context: ApiContext, in_flight: InFlight) -> SearchResponse:
     context.access.check(request.headers, TenantId(asked.tenant))
-    searcher = context.worker.searcher
-    try:
-        context.metrics.in_flight(in_flight.enter())
-    except TooManyRequestsError:
-        context.metrics.shed()
-        raise
-    try:
-        result = await searcher.search(to_query(asked))
-    finally:
-        context.metrics.in_flight(in_flight.leave())
-    context.metrics.searched(result)
-    _log_search(asked, result, with_text=context.http.log_query_text)
-    why_not = await _why_not(asked, result, context) if asked.why_not else None
-    return to_response(result, request_id(request), fusion=searcher.fusion if asked.explain else None, why_not=why_not)
+    # The whole answer comes from this one generation, wherever the pointer moves meanwhile.
+    with context.worker.answering(asked.generation) as answering:
+        searcher = answering.parts.searcher
+        try:
+            context.metrics.in_flight(in_flight.enter())
+        except TooManyRequestsError:
+            context.metrics.shed()
+            raise
+        try:
+            result = await searcher.search(to_query(asked))
+        finally:
+            context.metrics.in_flight(in_flight.leave())
+        context.metrics.searched(result)
+        _log_search(asked, result, generation=answering.generation, with_text=context.http.log_query_text)
+        why_not = await _why_not(asked, result, context, answering.parts.reader) if asked.why_not else None
+    return to_response(
+        result,
+        request_id(request),
+        generation=answering.generation,
+        fusion=searcher.fusion if asked.explain else None,
+        why_not=why_not,
+    )
 
 
-async def _why_not(asked: SearchRequest, result: SearchResult, context: ApiContext) -> WhyNot:
+async def _why_not(asked: SearchRequest, result: SearchResult, context: ApiContext, reader: TextIndexReader) -> WhyNot:
     try:
         key = SkuKey.of(asked.tenant, asked.why_not)
     except InvalidEventError as error:
         raise InvalidRequestError(str(error)) from error
-    reader = context.worker.reader
     document = (await context.worker.off_loop(lambda: reader.fetch([key]))).get(key)
     fate = fate_of(key, document, result, to_query(asked).within, offset=asked.offset)
     return WhyNot(sku=key.sku, verdict=fate.verdict, reason=fate.reason, rank=fate.rank, ranks=fate.ranks)
@@ -130,7 +139,12 @@ def to_query(asked: SearchRequest) -> SearchQuery:
 
 
 def to_response(
-    result: SearchResult, identity: str, *, fusion: str | None = None, why_not: WhyNot | None = None
+    result: SearchResult,
+    identity: str,
+    *,
+    generation: str = MAIN,
+    fusion: str | None = None,
+    why_not: WhyNot | None = None,
 ) -> SearchResponse:
     """The result on the wire; with its explanation where `fusion` names the method that is to be explained."""
     trace = result.trace
@@ -150,6 +164,7 @@ def to_response(
         why_not=why_not,
         timings_ms=dict(result.timings_ms),
         request_id=identity,
+        generation=generation,
     )
 
 
@@ -181,11 +196,12 @@ def _facets(facets: Facets) -> SearchFacets:
     )
 
 
-def _log_search(asked: SearchRequest, result: SearchResult, *, with_text: bool) -> None:
+def _log_search(asked: SearchRequest, result: SearchResult, *, generation: str, with_text: bool) -> None:
     """The canonical line: what was asked and how it went; no address, no agent, no key, no header."""
     log.info(
         "search answered",
         tenant=asked.tenant,
+        generation=generation,
         **({"text": asked.text} if with_text else {}),
         characters=len(asked.text),
         filters=asked.filters.model_dump(exclude_defaults=True),

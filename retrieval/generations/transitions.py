@@ -78,7 +78,9 @@ def roll_back(*, expected_epoch: int, now_us: int) -> Transition:
     def decide(view: GenerationView) -> Changes:
         pointer = _unmoved(view, expected_epoch)
         if pointer.previous is None:
-            raise GenerationRefusedError("no generation was promoted before, or the one before was dropped: none to go back to")
+            raise GenerationRefusedError(
+                "no generation was promoted before, or the one before was dropped: none to go back to"
+            )
         _require_prepared(view, pointer.previous)
         moved = Pointer(live=pointer.previous, previous=pointer.live, epoch=pointer.epoch + 1, moved_us=now_us)
         return dict((pointer_record(moved),))

@@ -16,6 +16,7 @@ from schemas.api.limits import (
     TENANT_PATTERN,
 )
 from schemas.api.retrievers import RetrieverName
+from schemas.generations import MAIN
 from schemas.identity import MAX_SKU_LENGTH
 
 Tenant = Annotated[str, Field(pattern=TENANT_PATTERN, description="The shop whose catalogue is searched.")]
@@ -23,6 +24,12 @@ QueryText = Annotated[str, Field(max_length=MAX_TEXT, description="What the buye
 FilterValue = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_FILTER_VALUE)]
 FilterValues = Annotated[tuple[FilterValue, ...], Field(max_length=MAX_FILTER_VALUES)]
 PriceBound = Annotated[float, Field(ge=0, le=MAX_PRICE, allow_inf_nan=False)]
+AskedGeneration = Annotated[
+    str,
+    Field(
+        max_length=40, description="Ask a generation that is prepared but not live; empty: the live one, as buyers do."
+    ),
+]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Hits of this page.")]
 Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET, description="Hits to pass over.")]
 
@@ -71,6 +78,7 @@ class SearchRequest(BaseModel):
     facets: bool = Field(True, description="Whether to count brands, categories, prices and stock.")
     explain: bool = Field(False, description="Whether to tell every step of the search.")
     why_not: str = Field("", max_length=MAX_SKU_LENGTH, description="A SKU: tell where it fell out, or its rank.")
+    generation: AskedGeneration = ""
 
 
 class SearchParameters(BaseModel):
@@ -90,6 +98,7 @@ class SearchParameters(BaseModel):
     facets: bool = True
     explain: bool = False
     why_not: str = Field("", max_length=MAX_SKU_LENGTH)
+    generation: AskedGeneration = ""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -113,6 +122,7 @@ class SearchParameters(BaseModel):
             facets=self.facets,
             explain=self.explain,
             why_not=self.why_not,
+            generation=self.generation,
         )
 
 
@@ -229,3 +239,4 @@ class SearchResponse(BaseModel):
     why_not: WhyNot | None = Field(None, description="What became of the SKU that `why_not` named.")
     timings_ms: dict[str, float] = Field(description="Milliseconds by stage; retrievers run side by side.")
     request_id: str = Field(description="Quote it when you report a problem.")
+    generation: str = Field(MAIN, description="The generation of the indexes that the whole answer comes from.")

@@ -2,6 +2,8 @@
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from schemas.generations import MAIN
+
 
 class TenantList(BaseModel):
     """The shops that the caller may search."""
@@ -128,6 +130,21 @@ class RerankerStatus(BaseModel):
     budget_ms: float = Field(description="Milliseconds that it may take of a search.")
 
 
+class GenerationStatus(BaseModel):
+    """Which generation of the indexes answers here, and what keeps the others from it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    answering: str = Field(MAIN, description="The generation that this worker answers from.")
+    live: str = Field(
+        MAIN, description="The generation that was promoted; this worker goes over to it once it has loaded it."
+    )
+    loaded: dict[str, str] = Field(
+        default_factory=dict,
+        description="Every generation that could answer, and what it waits for; empty text: nothing.",
+    )
+
+
 class StatusResponse(BaseModel):
     """The answer of `GET /v1/status`."""
 
@@ -144,6 +161,7 @@ class StatusResponse(BaseModel):
     catalogue: CatalogueStatus | None
     replica: ReplicaHealth | None = Field(description="Null where no tailer has reported yet.")
     freshness: FreshnessStatus
+    generation: GenerationStatus = Field(default_factory=GenerationStatus)
 
 
 class Readiness(BaseModel):
@@ -153,3 +171,4 @@ class Readiness(BaseModel):
 
     ready: bool
     waiting_for: dict[str, str] = Field(default_factory=dict)
+    generation: str = Field("", description="Of /readyz: the generation of the indexes that this worker answers from.")

@@ -8,7 +8,8 @@ import socket
 from collections.abc import Callable, Generator
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,7 +18,7 @@ from starlette.routing import Route
 from schemas.errors import ConfigurationError
 
 
-def operations_app(not_ready: Callable[[], str | None], registry: CollectorRegistry) -> Starlette:
+def operations_app(not_ready: Callable[[], str | None], registry: Collector) -> Starlette:
     """The three endpoints. `not_ready` gives what is waited for, None when ready."""
 
     async def healthz(_request: Request) -> Response:

@@ -88,13 +88,18 @@ async def test_a_worker_is_never_ready_without_its_searcher(stores):
         def app(self, **settings):
             made = super().app(**settings)
             worker = made.state.context.worker
-            opened = worker._stores.open_reranker
+            stores_of = worker._stores_of
 
-            def slowly():
-                time.sleep(0.2)
-                return opened()
+            def slow_stores_of(manifest):
+                opened = stores_of(manifest)
 
-            worker._stores = replace(worker._stores, open_reranker=slowly)
+                def slowly():
+                    time.sleep(0.2)
+                    return opened.open_reranker()
+
+                return replace(opened, open_reranker=slowly)
+
+            worker._stores_of = slow_stores_of
             return made
 
     slow = Slow()

@@ -1,0 +1,260 @@
+"""The build itself, put together from an indexer of the generation's own; see `indexer.generations.build` for its course."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import structlog
+
+from indexer.bootstrap import build_indexer
+from indexer.generations.build import (
+    BuildOutcome,
+    CatchUp,
+    OnProgress,
+    origin_of,
+    reach_of,
+    seeding_progress,
+    starts_of,
+)
+from indexer.generations.listing import listed_in
+from indexer.generations.seeding import Seeder
+from indexer.generations.settings import settings_for
+from indexer.generations.standing import Standing
+from indexer.generations.takeover import CollectionDonor
+from indexer.kafka.groups import GroupAdmin
+from indexer.kafka.publisher import KafkaDocumentPublisher, LogWriter
+from indexer.kafka.reader import KafkaReader
+from indexer.kafka.topics import TopicAdmin
+from indexer.ports import Clock
+from indexer.service.app import IndexerApp
+from indexer.service.clock import SystemClock
+from indexer.service.encoding import OffLoopEncoder
+from indexer.settings import IndexerSettings
+from retrieval.encoders.port import Matrix, TextEncoder
+from retrieval.encoders.settings import EncoderSettings
+from retrieval.generations import transitions
+from retrieval.generations.fitting import choice_of, new_manifest, require_revision, require_text_fit
+from retrieval.generations.port import GenerationStore
+from retrieval.generations.view import view_of
+from retrieval.vectors.factory import open_vector_index
+from retrieval.vectors.port import VectorIndex
+from schemas.building import build_document
+from schemas.errors import RetryableError
+from schemas.events.parser import EventParser
+from schemas.generations import Generation, Origin
+from schemas.mapping.loading import load_mapping
+
+log = structlog.get_logger(__name__)
+
+_RETRIES: Final = 20
+_RETRY_S: Final = 1.0
+
+LoadEncoder = Callable[[EncoderSettings], TextEncoder]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What to build. `settings` are those of the live indexers, `encoder` those of the new generation."""
+
+    name: str
+    settings: IndexerSettings
+    encoder: EncoderSettings
+    origin: Origin | None = None
+    take_over: bool = True
+
+
+class CountingEncoder:
+    """A `TextEncoder` that counts the texts it encodes."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self._encoder = encoder
+        self.revision = encoder.revision
+        self.sparse = encoder.sparse
+        self.texts = 0
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """As the encoder does."""
+        return self._encoder.encode_queries(texts)
+
+    def encode_passages(self, texts: Sequence[str]) -> Matrix:
+        """Count and encode; one thread calls it."""
+        self.texts += len(texts)
+        return self._encoder.encode_passages(texts)
+
+
+class GenerationBuilder:
+    """One build over Kafka and a vector server."""
+
+    def __init__(self, request: BuildRequest, store: GenerationStore, *, load: LoadEncoder) -> None:
+        self._request = request
+        self._store = store
+        self._load = load
+        self._clock = SystemClock()
+
+    async def run(self, on_progress: OnProgress) -> BuildOutcome:
+        """Build until the generation is prepared.
+
+        Raises:
+            GenerationRefusedError: the name is taken by another generation, or this one was dropped meanwhile.
+            FatalError, RetryableError: as the indexer's own start; the same command goes on where this one stopped.
+        """
+        began = time.monotonic()
+        encoder = CountingEncoder(await asyncio.to_thread(self._load, self._request.encoder))
+        view = view_of(await self._store.records())
+        source = view.manifests.get(view.live)
+        manifest = view.manifests.get(self._request.name) or await self._plan(encoder, source)
+        require_text_fit(manifest)
+        require_revision(manifest, encoder.revision)
+        await self._store.commit(transitions.create(manifest, now_us=self._clock.now_us()))
+        outcome = BuildOutcome(manifest)
+        settings = settings_for(self._request.settings, manifest)
+        source_settings = settings_for(self._request.settings, source)
+        async with _opened(settings) as target, _opened(source_settings) as origin:
+            # A stored sparse vector cannot be read back through the port, so with a sparse encoder every text is encoded.
+            takes_over = self._request.take_over and encoder.sparse is None
+            donor = CollectionDonor(origin, encoder.revision.id) if takes_over else None
+            work = _Work(settings, source_settings, target, origin, encoder, donor, outcome, on_progress, self._clock)
+            await work.carry_out()
+        await self._store.commit(transitions.mark_prepared(manifest.name, now_us=self._clock.now_us()))
+        outcome.seconds = time.monotonic() - began
+        log.info("generation prepared", live=view.live, **outcome.to_json())
+        return outcome
+
+    async def _plan(self, encoder: TextEncoder, source: Generation | None) -> Generation:
+        request = self._request
+        reach = await reach_of(request.settings, source)
+        origin = origin_of(reach, request.origin)
+        return new_manifest(
+            request.name,
+            collection=request.settings.vectors.collection,
+            documents=request.settings.kafka.topics.documents,
+            encoder=choice_of(request.encoder),
+            revision=encoder.revision,
+            now_us=self._clock.now_us(),
+            origin=origin,
+            starts=reach.starts if origin is Origin.DOCUMENTS else None,
+        )
+
+
+@dataclass(slots=True)
+class _Work:
+    """One build with everything opened that it works on."""
+
+    settings: IndexerSettings
+    source_settings: IndexerSettings
+    target: VectorIndex
+    origin: VectorIndex
+    encoder: CountingEncoder
+    donor: CollectionDonor | None
+    outcome: BuildOutcome
+    on_progress: OnProgress
+    clock: Clock
+
+    async def carry_out(self) -> None:
+        """Seed where that is due, follow the change log until it is caught up, and count."""
+        async with TopicAdmin(self.settings.kafka) as admin:
+            await admin.ensure()
+        app = self._indexer()
+        try:
+            await _patiently(app.prepare)
+            if self.outcome.manifest.origin is Origin.DOCUMENTS:
+                await self._seed_once()
+            await _patiently(app.start)
+            await self._until_caught_up(app)
+        finally:
+            await app.stop()
+        self.outcome.products = (await self.target.counts()).alive
+        self.outcome.taken_over = 0 if self.donor is None else self.donor.given
+        self.outcome.embedded = self.encoder.texts
+
+    def _indexer(self) -> IndexerApp:
+        mapping = load_mapping(self.settings.mapping, self.settings.default_tenant)
+        return build_indexer(
+            self.settings,
+            index=self.target,
+            encoder=self.encoder,
+            parser=EventParser(mapping, self.settings.default_tenant),
+            compose=partial(build_document, policy=mapping.policy),
+            donor=self.donor,
+            # Not live: it buries no dead letters and moves no snapshots, which the live generation did long ago.
+            standing=Standing(self.outcome.manifest.name),
+        )
+
+    async def _seed_once(self) -> None:
+        """Seed, then set where the group begins: a group with offsets says that its seeding was done."""
+        group = self.settings.consumer.group_id
+        async with GroupAdmin(self.settings.kafka) as admin:
+            if await admin.committed(group):
+                return
+            await self._seed()
+            await admin.begin_at(group, starts_of(self.outcome.manifest))
+
+    async def _seed(self) -> None:
+        mapping = load_mapping(self.settings.mapping, self.settings.default_tenant)
+        counts = await self.origin.counts()
+        expected = counts.alive + counts.dead
+        writer = LogWriter(self.settings.kafka)
+        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
+        try:
+            async with KafkaReader(self.settings.kafka) as reader:
+                seeder = Seeder(
+                    source=self.origin,
+                    target=self.target,
+                    publisher=KafkaDocumentPublisher(writer, self.settings.kafka.topics.documents),
+                    encoder=OffLoopEncoder(self.encoder, executor),
+                    donor=self.donor,
+                    compose=partial(build_document, policy=mapping.policy),
+                    clock=self.clock,
+                    embed_chunk=self.settings.consumer.embed_chunk,
+                )
+                seeded = await seeder.run(
+                    listed_in(reader, self.source_settings.kafka.topics.documents),
+                    lambda so_far: self.on_progress(seeding_progress(so_far, expected)),
+                )
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+            await writer.stop()
+        self.outcome.without_state = len(seeded.without_state)
+
+    async def _until_caught_up(self, app: IndexerApp) -> None:
+        wait = CatchUp(self.settings, self.settings.consumer.group_id).wait(self.on_progress)
+        catching_up, failing = asyncio.ensure_future(wait), asyncio.ensure_future(app.failed())
+        try:
+            await asyncio.wait({catching_up, failing}, return_when=asyncio.FIRST_COMPLETED)
+            if failing.done():
+                raise failing.result()
+            catching_up.result()
+        finally:
+            for task in (catching_up, failing):
+                task.cancel()
+            await asyncio.gather(catching_up, failing, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _opened(settings: IndexerSettings) -> AsyncIterator[VectorIndex]:
+    index = await open_vector_index(settings.vectors)
+    try:
+        yield index
+    finally:
+        await index.close()
+
+
+async def _patiently(start: Callable[[], Awaitable[None]]) -> None:
+    """Start something, trying again for a while where a dependency is away."""
+    for attempt in range(1, _RETRIES + 1):
+        try:
+            await start()
+        except RetryableError as error:
+            if attempt == _RETRIES:
+                raise
+            log.warning("build waits for a dependency", code=error.code, error=str(error), attempt=attempt)
+            await asyncio.sleep(_RETRY_S)
+        else:
+            return

@@ -1,0 +1,239 @@
+"""All the generations that one indexer process follows: an indexer for each that is prepared, started and ended as they come and go.
+
+The process follows the control log, so nobody has to restart or to start anything: a generation that has been built is
+taken on, one that is being dropped is let go. The live generation decides the process's fate. Another one that cannot
+work is told in the log, in `/readyz` and in the metrics, and is tried again; it keeps nobody from indexing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from indexer.generations.standing import Standing
+from indexer.kafka.topics import TopicAdmin
+from indexer.runner import BackoffPolicy
+from indexer.service.app import IndexerApp
+from indexer.service.readiness import Readiness
+from retrieval.generations.kafka import KafkaGenerationStore
+from retrieval.generations.view import GenerationView, Records, view_of
+from retrieval.vectors.port import VectorIndex
+from schemas.errors import FatalError, RetryableError
+from schemas.generations import Generation
+from schemas.topics import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+_TRY_AGAIN_S: Final = 30.0
+_BACKOFF: Final = BackoffPolicy(base_s=0.5, cap_s=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """The indexer of one generation and what it was made of. `kafka` names the generation's own documents topic."""
+
+    app: IndexerApp
+    index: VectorIndex
+    kafka: KafkaSettings
+
+
+OpenMember = Callable[[Generation | None, Standing], Awaitable[Member]]
+"""Puts the indexer of a generation together; raises FatalError where that cannot be, with the remedy."""
+
+
+class GenerationCrew(Collector):
+    """The indexers of one process. As a collector of metrics it gives those of the live one, and a line for each generation."""
+
+    def __init__(self, store: KafkaGenerationStore, open_member: OpenMember) -> None:
+        self._store = store
+        self._open_member = open_member
+        self._view: GenerationView | None = None
+        self._members: dict[str, Member] = {}
+        self._standings: dict[str, Standing] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._troubles: dict[str, str] = {}
+        self._lag: dict[str, int] = {}
+        self._failed: asyncio.Future[FatalError] | None = None
+
+    async def run(self) -> FatalError:
+        """Follow the generations until the live one fails for good; its error."""
+        self._failed = asyncio.get_running_loop().create_future()
+        following = asyncio.ensure_future(self._store.follow(self._hear))
+        failing = asyncio.ensure_future(self._failure())
+        try:
+            await asyncio.wait({following, failing}, return_when=asyncio.FIRST_COMPLETED)
+            if following.done():
+                following.result()  # it ends only with a defect of ours
+            return await failing
+        finally:
+            for task in (following, failing):
+                task.cancel()
+            await asyncio.gather(following, failing, return_exceptions=True)
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Let every indexer finish its batch and end."""
+        tasks = list(self._tasks.values())
+        self._tasks = {}
+        await _ended(tasks)
+
+    async def readiness(self) -> Readiness:
+        """Whether the live generation is indexed, and what stands against the others."""
+        view = self._view
+        if view is None:
+            return Readiness(("Kafka has not told yet which generations there are",))
+        troubles = {name: self._troubles.get(name, "") for name in view.prepared()}
+        member = self._members.get(view.live)
+        if member is None:
+            answer = Readiness((self._troubles.get(view.live) or f"generation {view.live} is being opened",))
+        else:
+            answer = await member.app.readiness()
+        return replace(answer, live=view.live, generations=troubles)
+
+    async def refresh_metrics(self) -> None:
+        """Bring the gauges up to date."""
+        for name, member in list(self._members.items()):
+            await member.app.refresh_metrics()
+            self._lag[name] = sum((await member.app.lag()).values())
+
+    def collect(self) -> Iterable[Metric]:
+        """The live indexer's metrics under their own names, and what is told of every generation."""
+        lag = GaugeMetricFamily(
+            "ferroflux_indexer_generation_lag",
+            "Records not processed yet, over this process's partitions, by generation.",
+            labels=["generation"],
+        )
+        up = GaugeMetricFamily(
+            "ferroflux_indexer_generation_up", "Whether this process follows the generation.", labels=["generation"]
+        )
+        for name in () if self._view is None else self._view.prepared():
+            up.add_metric([name], float(name in self._members and not self._troubles.get(name)))
+            lag.add_metric([name], float(self._lag.get(name, 0)))
+        yield from (lag, up)
+        live = None if self._view is None else self._members.get(self._view.live)
+        if live is not None:
+            yield from live.app.metrics.registry.collect()
+
+    async def _failure(self) -> FatalError:
+        assert self._failed is not None
+        return await self._failed
+
+    async def _hear(self, records: Records) -> None:
+        view = self._view = view_of(records)
+        for standing in self._standings.values():
+            standing.view = view
+        wanted = view.prepared()
+        gone = [self._tasks.pop(name) for name in list(self._tasks) if name not in wanted]
+        for name in wanted:
+            if name not in self._tasks:
+                log.info("generation is taken on", generation=name, live=view.live)
+                self._tasks[name] = asyncio.create_task(
+                    self._work(name, view.manifests.get(name)), name=f"index-{name}"
+                )
+        await _ended(gone)
+
+    async def _work(self, name: str, manifest: Generation | None) -> None:
+        standing = self._standings[name] = Standing(name, self._view)
+        try:
+            while True:
+                error = await self._index(name, manifest, standing)
+                self._troubles[name] = f"{error.code}: {error}"
+                if self._view is not None and self._view.live == name:
+                    assert self._failed is not None
+                    if not self._failed.done():
+                        self._failed.set_result(error)
+                    return
+                log.error("generation is not indexed", generation=name, error=str(error), again_in_s=_TRY_AGAIN_S)
+                await asyncio.sleep(_TRY_AGAIN_S)
+        finally:
+            self._standings.pop(name, None)
+            self._troubles.pop(name, None)
+            self._lag.pop(name, None)
+
+    async def _index(self, name: str, manifest: Generation | None, standing: Standing) -> FatalError:
+        try:
+            member = await self._open_member(manifest, standing)
+        except FatalError as error:
+            return error
+        self._members[name] = member
+        try:
+            await _start(member)
+            self._troubles.pop(name, None)
+            return await member.app.failed()
+        except FatalError as error:
+            return error
+        except Exception as error:
+            # A defect must not end one generation unseen while the process goes on.
+            log.exception("generation ended", generation=name)
+            return FatalError(
+                f"the indexer of generation {name} ended ({type(error).__name__}); the log has the details"
+            )
+        finally:
+            self._members.pop(name, None)
+            await _whole(_close(member))
+            log.info("generation is let go", generation=name)
+
+
+async def _start(member: Member) -> None:
+    """Start, trying again while dependencies are away."""
+    app, rng, failures = member.app, random.Random(), 0  # noqa: S311 - jitter, no secret
+    while True:
+        try:
+            async with TopicAdmin(member.kafka) as admin:
+                await admin.ensure()
+            await app.start()
+        except RetryableError as error:
+            failures += 1
+            delay = _BACKOFF.delay(failures, rng)
+            app.progress.batch_failed(time.monotonic(), error.code, str(error), resting_s=delay)
+            log.warning("indexer cannot start yet", code=error.code, error=str(error), rest_s=round(delay, 3))
+            await asyncio.sleep(delay)
+        else:
+            app.progress.failure = None
+            app.progress.failures = 0
+            return
+
+
+async def _close(member: Member) -> None:
+    await member.app.stop()
+    await member.index.close()
+
+
+async def _whole(ending: Awaitable[None]) -> None:
+    """Await an end that a cancellation must not cut short: the batch in progress is finished and committed."""
+    task = asyncio.ensure_future(ending)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    task.result()
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def process_registry(crew: GenerationCrew, base: CollectorRegistry) -> Collector:
+    """What /metrics renders: the process's own metrics and the crew's."""
+    return _Together(base, crew)
+
+
+class _Together(Collector):
+    def __init__(self, base: CollectorRegistry, crew: GenerationCrew) -> None:
+        self._base = base
+        self._crew = crew
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._base.collect()
+        yield from self._crew.collect()

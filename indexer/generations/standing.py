@@ -1,0 +1,62 @@
+"""What one generation's indexer does for all of them: dead letters and the diversion of snapshots. Pure decisions.
+
+Every generation reads the same records, and each would bury the same poison. One does: the live one. Around a move of the
+pointer each hears of it a moment apart, and a record may be worked on by one generation before the move and by the other
+long after it. So the generation that was live goes on burying what was logged before the move, however late it comes to
+it: a letter may be there twice then, which two redrives do not mind, and none is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from indexer.ports import DeadLetterSink
+from indexer.records import DeadLetter
+from retrieval.generations.view import GenerationView
+
+log = structlog.get_logger(__name__)
+
+OVERLAP_US: Final = 600 * 1_000_000
+"""How long after a move the generation before still buries what is logged: longer than a move takes to be heard of."""
+
+
+class Standing:
+    """One generation's place among the others; `view` is renewed by whoever follows the control log."""
+
+    def __init__(self, name: str, view: GenerationView | None = None) -> None:
+        self.name = name
+        self.view = view or GenerationView()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it answers queries, as far as is known here."""
+        return self.view.live == self.name
+
+    def buries(self, logged_us: int) -> bool:
+        """Whether a record that was logged then (microseconds since 1970) is buried by this generation."""
+        pointer = self.view.pointer
+        return self.is_live or (pointer.previous == self.name and logged_us < pointer.moved_us + OVERLAP_US)
+
+
+class SharedDeadLetterSink:
+    """A `DeadLetterSink` that leaves to the live generation what is the live generation's to bury."""
+
+    def __init__(self, sink: DeadLetterSink, standing: Standing) -> None:
+        self._sink = sink
+        self._standing = standing
+
+    async def send(self, letters: Sequence[DeadLetter]) -> None:
+        """Bury what is ours; the rest is counted in the log."""
+        ours = [letter for letter in letters if self._standing.buries(letter.record.timestamp_ms * 1000)]
+        if len(ours) < len(letters):
+            log.info(
+                "dead letters are left to the live generation",
+                generation=self._standing.name,
+                live=self._standing.view.live,
+                letters=len(letters) - len(ours),
+            )
+        if ours:
+            await self._sink.send(ours)

@@ -1,0 +1,55 @@
+"""Vectors of another generation, taken over where they are the very same: same text, same model, no inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from indexer.ports import PassageEncoder
+from retrieval.passages import text_hash
+from retrieval.vectors.port import TEXT_VECTOR, NamedVectors, PointPayload, Vector, VectorIndex
+from schemas.identity import SkuKey
+
+
+class VectorDonor(Protocol):
+    """Gives vectors that exist already."""
+
+    async def vectors(self, texts: Sequence[tuple[SkuKey, str]]) -> list[Vector | None]:
+        """For each product and text its vector, None where there is none to be had; in the order of the texts."""
+        ...
+
+
+class CollectionDonor:
+    """The port `VectorDonor` on another collection. A vector is given where its text's digest and its model agree.
+
+    It gives dense vectors; a generation with a sparse encoder beside is built without a donor.
+    """
+
+    def __init__(self, source: VectorIndex, model: str) -> None:
+        self._source = source
+        self._model = model
+        self.given = 0
+
+    async def vectors(self, texts: Sequence[tuple[SkuKey, str]]) -> list[Vector | None]:
+        """Look at the provenance first, and fetch only vectors that will be used."""
+        stored = await self._source.read([key for key, _ in texts])
+        wanted = [key for key, text in texts if agrees(stored.get(key), text, self._model)]
+        held = await self._source.vectors(wanted, using=TEXT_VECTOR) if wanted else {}
+        given = [held.get(key) for key, _ in texts]
+        self.given += sum(vector is not None for vector in given)
+        return given
+
+
+def agrees(stored: PointPayload | None, text: str, model: str) -> bool:
+    """Whether a stored point's vector is the one that this model gives this text."""
+    return stored is not None and stored.text_model == model and stored.text_hash == text_hash(text)
+
+
+async def vectors_for(
+    texts: Sequence[tuple[SkuKey, str]], encoder: PassageEncoder, donor: VectorDonor | None
+) -> list[NamedVectors]:
+    """The vectors of each text by the name of their space: taken over where the donor has them, else computed."""
+    given: list[Vector | None] = [None] * len(texts) if donor is None else await donor.vectors(texts)
+    missing = [text for (_, text), vector in zip(texts, given, strict=True) if vector is None]
+    computed = iter(await encoder.encode(missing) if missing else ())
+    return [next(computed) if vector is None else {TEXT_VECTOR: vector} for vector in given]

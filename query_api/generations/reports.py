@@ -1,0 +1,54 @@
+"""What search workers tell the replica beside them: which generation they answer from, and what keeps them from others.
+
+Each worker has a small file in the folder `workers` of the replica and renews it every second; the replica passes them on
+to whoever decides on a promotion. One that is not renewed any more is of a worker that ended.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from schemas.generations import WorkerReport
+
+FOLDER: Final = "workers"
+REPORT_EVERY_S: Final = 1.0
+GONE_AFTER_US: Final = 10_000_000
+
+
+class WorkerReports:
+    """The files in one replica's folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / FOLDER
+        self.name = f"{os.getpid()}-{secrets.token_hex(3)}"
+        """This process's own: processes of several containers may share a folder and a number."""
+
+    def write(self, report: WorkerReport) -> None:
+        """Replace our file, whole or not at all."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = self._folder / f".{self.name}.tmp"
+        draft.write_bytes(report.model_dump_json().encode())
+        draft.replace(self._folder / f"{self.name}.json")
+
+    def withdraw(self) -> None:
+        """The worker ends."""
+        (self._folder / f"{self.name}.json").unlink(missing_ok=True)
+
+    def read(self, now_us: int) -> tuple[WorkerReport, ...]:
+        """The reports of workers that live; files of those that ended are removed."""
+        found = []
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                report = WorkerReport.model_validate_json(path.read_bytes())
+            except (FileNotFoundError, ValidationError):
+                continue
+            if now_us - report.written_us > GONE_AFTER_US:
+                path.unlink(missing_ok=True)
+            else:
+                found.append(report)
+        return tuple(found)

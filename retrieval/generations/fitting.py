@@ -1,0 +1,114 @@
+"""From a manifest to what this process runs with, and the refusal of a generation that it cannot serve. Pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from retrieval.aliases.shipped import shipped_aliases
+from retrieval.encoders.port import ModelRevision
+from retrieval.encoders.settings import EncoderSettings, LayerPrecision
+from retrieval.generations.errors import GenerationUnfitError
+from retrieval.text.tantivy_index.compatibility import current_metadata
+from schemas.generations import MAIN, EncoderChoice, Generation, Origin
+from schemas.version import canonical_digest
+
+
+def choice_of(settings: EncoderSettings) -> EncoderChoice:
+    """The part of the settings that decides where a text lands."""
+    return EncoderChoice(
+        model=settings.model,
+        layers=str(settings.layers),
+        query_prompt=settings.query_prompt,
+        passage_prompt=settings.passage_prompt,
+        max_length=settings.max_length,
+        truncate_dimension=settings.truncate_dimension,
+        sparse_model=settings.sparse.model,
+        sparse_max_length=settings.sparse.max_length,
+    )
+
+
+def encoder_settings(own: EncoderSettings, manifest: Generation | None) -> EncoderSettings:
+    """The generation's encoder with this process's threads, cache and the like; of `main`, the settings as they are."""
+    if manifest is None:
+        return own
+    choice = manifest.encoder
+    sparse = own.sparse.model_copy(update={"model": choice.sparse_model, "max_length": choice.sparse_max_length})
+    return own.model_copy(
+        update={
+            "model": choice.model,
+            "layers": LayerPrecision(choice.layers),
+            "query_prompt": choice.query_prompt,
+            "passage_prompt": choice.passage_prompt,
+            "max_length": choice.max_length,
+            "truncate_dimension": choice.truncate_dimension,
+            "sparse": sparse,
+        }
+    )
+
+
+def text_folder(root: Path, manifest: Generation | None) -> Path:
+    """Where a replica in `root` holds the generation: `main` there, any other in a folder of its own below."""
+    return root if manifest is None else root / "generations" / manifest.identity
+
+
+def new_manifest(
+    name: str,
+    *,
+    collection: str,
+    documents: str,
+    encoder: EncoderChoice,
+    revision: ModelRevision,
+    now_us: int,
+    origin: Origin,
+    starts: dict[str, int] | None = None,
+) -> Generation:
+    """The manifest of a generation that this version builds; `collection` and `documents` are those of `main`."""
+    text = current_metadata()
+    return Generation(
+        name=name,
+        collection=f"{collection}.{name}",
+        documents=f"{documents}.{name}",
+        encoder=encoder,
+        revision=revision.id,
+        text_schema=text["schema"],
+        analyser=text["analyser"],
+        aliases=canonical_digest([record.model_dump(mode="json") for record in shipped_aliases()]),
+        origin=origin,
+        starts=starts or {},
+        created_us=now_us,
+    )
+
+
+def require_text_fit(manifest: Generation | None) -> None:
+    """Check that this version writes and reads text indexes as the generation has them.
+
+    Raises:
+        GenerationUnfitError: it does not.
+    """
+    if manifest is None:
+        return
+    current = current_metadata()
+    for aspect, wanted in (("schema", manifest.text_schema), ("analyser", manifest.analyser)):
+        if current[aspect] != wanted:
+            raise GenerationUnfitError(
+                f"generation {manifest.name} has text {aspect} {wanted}, this version has {current[aspect]}: run the version "
+                "that built it, or build a generation with this version and promote that"
+            )
+
+
+def require_revision(manifest: Generation | None, revision: ModelRevision) -> None:
+    """Check that the encoder that was loaded is the one that the generation was built with.
+
+    Raises:
+        GenerationUnfitError: it is not.
+    """
+    if manifest is not None and manifest.revision != revision.id:
+        raise GenerationUnfitError(
+            f"generation {manifest.name} was built with revision {manifest.revision} of {manifest.encoder.model}, this "
+            f"process has {revision.id}: use the same model files and library, or build a generation with these"
+        )
+
+
+def name_of(manifest: Generation | None) -> str:
+    """The generation's name; without a manifest it is `main`."""
+    return MAIN if manifest is None else manifest.name
