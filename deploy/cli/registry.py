@@ -45,6 +45,7 @@ COMMANDS: Final = (
     CommandEntry("replay", "deploy.cli.operate.replay", "Take a stretch of the change log in again.", OPERATE_PANEL),
     CommandEntry("gc", "deploy.cli.operate.gc", "Remove tombstones that no replay can reach any more.", OPERATE_PANEL),
     CommandEntry("snapshot", "deploy.cli.operate.snapshot", "Take, list, verify and restore snapshots of the text replica.", OPERATE_PANEL, group=True),
+    CommandEntry("generation", "deploy.cli.operate.generation", "Build another index beside the live one, compare, promote, roll back.", OPERATE_PANEL, group=True),
     CommandEntry("probe", "deploy.cli.use.probe", "Measure how long a change takes to be searchable, now.", USE_PANEL),
     CommandEntry("doctor", "deploy.cli.doctor.command", "Say what is missing here, and how to get it.", CHECK_PANEL),
     CommandEntry("events", "deploy.cli.events", "Check files of change events before you send them.", CHECK_PANEL, group=True),

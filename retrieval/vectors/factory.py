@@ -8,6 +8,7 @@ from qdrant_client import AsyncQdrantClient
 
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.qdrant.calls import StoreCalls
 from retrieval.vectors.qdrant.index import QdrantIndex
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
 
@@ -61,3 +62,24 @@ def remote_client(settings: VectorSettings) -> AsyncQdrantClient:
             # what we really need.
             check_compatibility=False,
         )
+
+
+async def drop_collection(settings: VectorSettings) -> None:
+    """Remove the server's collection with all its points; one that is not there is passed over.
+
+    Raises:
+        StoreUnavailableError: the server did not answer.
+    """
+    client = remote_client(settings)
+    calls = StoreCalls(settings.url, timeout_s=settings.timeout_s, retry=settings.retry)
+
+    async def drop() -> bool:
+        if not await client.collection_exists(settings.collection):
+            return False
+        return await client.delete_collection(settings.collection)
+
+    try:
+        if await calls("remove the collection", drop):
+            log.info("collection removed", collection=settings.collection)
+    finally:
+        await client.close()

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -13,37 +11,15 @@ import pytest
 from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.identity import SkuKey
 from schemas.version import SourceVersion
-from tests.support.data import ROOT
 from tests.support.kafka.clients import Record, append, end_offsets
 from tests.support.processes import wait_until
 from tests.support.stack.histories import event_record
+from tests.support.stack.operator import Operator
 from tests.support.stack.stack import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 CATALOGUE = "sku,title,brand,price,stock\nA-1,Broca concreto 1/4,Truper,10.5,5\nA-2,Martillo 16 oz,Pretul,99,3\n"
-
-
-class Operator:
-    """Types commands on the installation's machine; what they print and their exit status."""
-
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._folder = folder
-        self._environment = {**os.environ, **environment, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-
-    async def types(self, line: str, *, status: int = 0) -> str:
-        """Run one command to its end, as a process of its own."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.support.stack.process", "cli", *line.split()),
-            cwd=self._folder,
-            env=self._environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        printed, _ = await process.communicate()
-        said = printed.decode()
-        assert process.returncode == status, f"ferroflux {line}: {process.returncode}\n{said}"
-        return said
 
 
 def installation(kafka, stack_of: Callable[..., Stack], folder: Path) -> tuple[Stack, Operator]:

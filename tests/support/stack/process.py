@@ -9,8 +9,10 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import deploy.cli.main
+import deploy.generations.production
 import indexer.bootstrap
 import indexer.offline
 import query_api.bootstrap
@@ -38,8 +40,15 @@ _ENCODERS = {"hashing": HashingEncoder, "slow": SlowEncoder}
 def main(role: str, *arguments: str) -> None:
     encoder = _ENCODERS.get(os.environ.get("FERROFLUX_TEST_ENCODER", ""))
     if encoder is not None:
-        for module in (indexer.bootstrap, indexer.offline, query_api.bootstrap):
-            module.load_encoder = lambda _settings: encoder()
+        patched: tuple[Any, ...] = (
+            indexer.bootstrap,
+            indexer.offline,
+            query_api.bootstrap,
+            deploy.generations.production,
+        )
+        for module in patched:
+            # Another dimension is another model: what a test of generations needs of a second one.
+            module.load_encoder = lambda settings: encoder(settings.truncate_dimension or 64)
     match role:
         case "indexer":
             indexer.bootstrap.main(IndexerSettings())

@@ -158,11 +158,15 @@ class Stack:
             assert not process.crashed, f"{process.name} ended with {process.returncode}:\n{process.tail()}"
 
     @asynccontextmanager
-    async def vector_index(self) -> AsyncIterator[VectorIndex]:
-        """The vector index, opened as the processes open it."""
-        index = await open_vector_index(
-            VectorSettings(kind=VectorStoreKind.QDRANT, url="http://127.0.0.1:6333", grpc_port=self._grpc_port)
+    async def vector_index(self, collection: str = "catalogue") -> AsyncIterator[VectorIndex]:
+        """The vector index, opened as the processes open it; of another generation by its collection's name."""
+        settings = VectorSettings(
+            kind=VectorStoreKind.QDRANT,
+            url="http://127.0.0.1:6333",
+            grpc_port=self._grpc_port,
+            collection=collection,
         )
+        index = await open_vector_index(settings)
         try:
             yield index
         finally:
