@@ -178,8 +178,7 @@ class Worker:
     @property
     def reranker_status(self) -> RerankerStatus | None:
         """The reranker, once it is loaded; None where none is configured."""
-        serving = self._current_or_coming()
-        revision = serving.ready.searcher.reranker if serving.is_ready else None
+        revision = None if self.waiting_for else self.searcher.reranker
         return None if revision is None else reranker_status(revision, self._search.rerank)
 
     @property

@@ -102,6 +102,7 @@ class Serving:
         self._vectors: VectorIndex | None = None
         self._reader: TextIndexReader | None = None
         self._ready: Ready | None = None
+        self._warm = False
         self.waiting: dict[str, str] = {
             "encoder": "the encoder is being loaded",
             "vectors": "the vector store has not answered yet",
@@ -172,8 +173,8 @@ class Serving:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it can answer."""
-        return self._ready is not None and not self.waiting
+        """Whether it can answer as fast as ever: its parts are there, and the first query was paid for."""
+        return self._warm and not self.waiting
 
     @property
     def reader(self) -> TextIndexReader:
@@ -233,6 +234,7 @@ class Serving:
             model=encoder.revision.model,
             revision=encoder.revision.id,
         )
+        self._warm = True
         self._on_ready()
 
     async def _load_encoder(self) -> TextEncoder:

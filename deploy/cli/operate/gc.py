@@ -8,12 +8,13 @@ import orjson
 import typer
 
 from deploy.cli.logs import configure_quiet_logging
-from deploy.cli.operate.settings import KafkaOption, indexer_settings
+from deploy.cli.operate.settings import GenerationOption, KafkaOption, indexer_settings
 from deploy.cli.operate.times import duration_s, shown
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from deploy.http_client import ApiClient, api_key, locate
 from indexer.collection.collector import TombstoneCollector
 from indexer.collection.tombstones import KafkaTombstones
+from indexer.generations.resolve import settings_of
 from indexer.kafka.reader import KafkaReader
 from indexer.offline import offline_indexer
 from schemas.identity import TenantId, tenant_id
@@ -24,7 +25,8 @@ _HELP: Final = """Remove the tombstones of deleted products from the vector stor
 
 A tombstone keeps a late, older row from bringing a deleted product back. It is removed only where its product was last
 heard of before the change log begins (so no replay can bring an older row) and longer than `--older-than` ago. Without
-`--yes` it only counts. A product that comes back at the same moment is never removed.
+`--yes` it only counts. A product that comes back at the same moment is never removed. Each generation has tombstones of
+its own.
 
 **Examples**
 
@@ -50,6 +52,7 @@ def gc(
         ),
     ] = False,
     kafka: KafkaOption = "",
+    generation: GenerationOption = "",
     url: UrlOption = "",
     data_dir: DataDirOption = None,
     key: KeyOption = "",
@@ -59,7 +62,7 @@ def gc(
     configure_quiet_logging()
     age_s = duration_s(older_than)
     if kafka:
-        counts = asyncio.run(_on_kafka(kafka, age_s, tenant_id(tenant) if tenant else None, apply=yes))
+        counts = asyncio.run(_on_kafka(kafka, generation, age_s, tenant_id(tenant) if tenant else None, apply=yes))
     else:
         body = {"older_than_s": age_s, "tenant": tenant, "apply": yes, "prune_journal": prune_journal}
         with ApiClient(locate(url, data_dir), key=api_key(key), timeout_s=None) as client:
@@ -70,8 +73,10 @@ def gc(
         _tell(counts, applied=yes)
 
 
-async def _on_kafka(kafka: str, age_s: float, tenant: TenantId | None, *, apply: bool) -> dict[str, Any]:
-    settings = indexer_settings(kafka)
+async def _on_kafka(
+    kafka: str, generation: str, age_s: float, tenant: TenantId | None, *, apply: bool
+) -> dict[str, Any]:
+    settings = await settings_of(indexer_settings(kafka), generation)
     before_us = time.time_ns() // 1000 - int(age_s * 1e6)
     async with offline_indexer(settings) as indexer, KafkaReader(settings.kafka) as reader:
         oldest_ms = await reader.oldest_ms(await reader.partitions(settings.kafka.topics.consumed))

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -17,6 +17,8 @@ from deploy.reconcile.catalogue import CatalogueTruth
 from deploy.reconcile.embedded import embedded_stores
 from deploy.reconcile.production import production_stores
 from deploy.reconcile.stores import OpenStores
+from indexer.generations.resolve import generation_of
+from indexer.generations.settings import settings_for
 from indexer.reconcile.history import ChangeLogTruth
 from indexer.reconcile.ports import Truth
 from indexer.reconcile.report import Report
@@ -25,6 +27,7 @@ from indexer.reconcile.warehouse import PostgresTruth
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
+from retrieval.generations.fitting import text_folder
 from schemas.events.parser import EventParser
 from schemas.identity import tenant_id
 from schemas.mapping.loading import load_mapping
@@ -92,6 +95,12 @@ def reconcile(
         str, typer.Option(help="Of a file: currency of prices that name none.", show_default=False)
     ] = "",
     decimal_comma: Annotated[bool, typer.Option("--decimal-comma", help="Of a file: read 1.234,50.")] = False,
+    generation: Annotated[
+        str,
+        typer.Option(
+            "--generation", help="In production: compare this generation; default: the live one.", show_default=False
+        ),
+    ] = "",
     settle_s: Annotated[float, typer.Option(min=0, help="Seconds before the second look.")] = 5.0,
     samples: Annotated[int, typer.Option(min=0, help="Differences of each kind that are shown.")] = 10,
 ) -> None:
@@ -106,7 +115,9 @@ def reconcile(
         max_deletes=max_deletes,
     )
     choice = _Choice(source, settings, tenant, server, ColumnMapping.of(maps or ()), currency, decimal_comma)
-    report = asyncio.run(_run(choice, options, _opening(settings, data_dir, replica=replica), repair=repair))
+    report = asyncio.run(
+        _run(choice, options, _opening(settings, data_dir, generation, replica=replica), repair=repair)
+    )
     for kept in report.samples.values():
         for sample in kept:
             print(json.dumps(sample, ensure_ascii=False))
@@ -145,11 +156,21 @@ class _Choice:
 
 
 def _opening(
-    settings: IndexerSettings, data_dir: Path | None, *, replica: bool
+    settings: IndexerSettings, data_dir: Path | None, generation: str, *, replica: bool
 ) -> Callable[[], AbstractAsyncContextManager[OpenStores]]:
     if data_dir is not None:
         return lambda: embedded_stores(DataDirectory.resolve(data_dir), settings, with_replica=replica)
-    return lambda: production_stores(settings, ReplicaSettings().text, with_replica=replica)
+    return lambda: _production(settings, generation, replica=replica)
+
+
+@asynccontextmanager
+async def _production(settings: IndexerSettings, generation: str, *, replica: bool) -> AsyncIterator[OpenStores]:
+    """The stores of one generation, with its replica on this machine."""
+    manifest = await generation_of(settings, generation)
+    text = ReplicaSettings().text
+    text = text.model_copy(update={"directory": text_folder(text.directory, manifest)})
+    async with production_stores(settings_for(settings, manifest), text, with_replica=replica) as stores:
+        yield stores
 
 
 async def _run(

@@ -9,18 +9,20 @@ import typer
 from rich.console import Console
 
 from deploy.cli.logs import configure_quiet_logging
-from deploy.cli.operate.settings import KafkaOption, indexer_settings
+from deploy.cli.operate.settings import GenerationOption, KafkaOption, indexer_settings
 from deploy.cli.operate.times import moment_us, shown
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from deploy.cli.progress import FractionProgress
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.http_client import ApiClient, api_key, locate
+from indexer.generations.resolve import settings_of
 from indexer.kafka.reader import KafkaReader
 from indexer.offline import offline_indexer
 from indexer.replay.checkpoint import ReplayCheckpoint, digest_of
 from indexer.replay.replayer import Replayed, Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import KafkaReplaySource
+from indexer.settings import IndexerSettings
 
 app = typer.Typer()
 
@@ -56,6 +58,7 @@ def replay(
     rate: Annotated[float | None, typer.Option(min=0.1, help="Most records a second.", show_default=False)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Forget an interrupted run of the same command.")] = False,
     kafka: KafkaOption = "",
+    generation: GenerationOption = "",
     url: UrlOption = "",
     data_dir: DataDirOption = None,
     key: KeyOption = "",
@@ -73,14 +76,17 @@ def replay(
         "facets": facet or [],
     }
     selection = Selection.of(raw)
-    asked = digest_of({**raw, "since_ms": since, "until_ms": until})
+    settings = asyncio.run(settings_of(indexer_settings(kafka), generation)) if kafka else None
+    # A generation has a position of its own: what was replayed into one is to be replayed into another.
+    where = {} if settings is None else {"collection": settings.vectors.collection}
+    asked = digest_of({**raw, **where, "since_ms": since, "until_ms": until})
     checkpoint = ReplayCheckpoint.of(DataDirectory.resolve(data_dir).replays, selection, asked)
     if restart:
         checkpoint.clear()
     with FractionProgress(Console(stderr=True), "replaying" if yes else "counting") as bar:
         counts = (
-            asyncio.run(_on_kafka(kafka, selection, checkpoint, bar, apply=yes, rate=rate))
-            if kafka
+            asyncio.run(_on_kafka(settings, selection, checkpoint, bar, apply=yes, rate=rate))
+            if settings is not None
             else _on_running(locate(url, data_dir), api_key(key), {**raw, "asked": asked}, bar, apply=yes, rate=rate)
         )
     if as_json:
@@ -90,7 +96,7 @@ def replay(
 
 
 async def _on_kafka(
-    kafka: str,
+    settings: IndexerSettings,
     selection: Selection,
     checkpoint: ReplayCheckpoint,
     bar: FractionProgress,
@@ -98,7 +104,6 @@ async def _on_kafka(
     apply: bool,
     rate: float | None,
 ) -> dict[str, Any]:
-    settings = indexer_settings(kafka)
     async with offline_indexer(settings) as indexer, KafkaReader(settings.kafka) as reader:
         replayer = Replayer(
             KafkaReplaySource(reader, settings.kafka.topics.consumed),

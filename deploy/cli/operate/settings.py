@@ -14,6 +14,12 @@ KafkaOption = Annotated[
         show_default=False,
     ),
 ]
+GenerationOption = Annotated[
+    str,
+    typer.Option(
+        "--generation", help="With --kafka: work on this generation; default: the live one.", show_default=False
+    ),
+]
 
 
 def indexer_settings(kafka: str) -> IndexerSettings:

@@ -26,6 +26,9 @@ from query_api.replica.snapshots.errors import CorruptSnapshotError, Incompatibl
 from query_api.replica.snapshots.manifest import Manifest, require_fitting
 from query_api.replica.snapshots.restore import restore_newest, restore_snapshot, verify_snapshot
 from query_api.replica.snapshots.store import SnapshotStore
+from retrieval.generations.file import GenerationFile
+from retrieval.generations.fitting import text_folder
+from retrieval.generations.view import view_of
 from retrieval.text.tantivy_index.commit_files import holds_index
 from schemas.errors import NotFoundError
 
@@ -154,7 +157,7 @@ def restore(snapshot: _SnapshotArgument = "", *, url: _StoreOption = "", data_di
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The replica that a command is about."""
+    """The replica that a command is about: in production, that of the live generation."""
 
     directory: Path
     topic: str
@@ -165,7 +168,10 @@ class _Place:
         settings = ReplicaSettings()
         topic = settings.kafka.topics.documents
         if data_dir is None:
-            return cls(settings.text.directory, topic, None)
+            root = settings.text.directory
+            view = view_of(GenerationFile(root).read())
+            manifest = view.manifests.get(view.live)
+            return cls(text_folder(root, manifest), topic if manifest is None else manifest.documents, None)
         embedded = DataDirectory.resolve(data_dir)
         return cls(embedded.text, topic, embedded)
 

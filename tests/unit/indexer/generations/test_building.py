@@ -1,0 +1,197 @@
+"""What a build reads, takes over, seeds and leaves to others."""
+
+import numpy as np
+import pytest
+
+from indexer.generations.build import Reach, lag_of, origin_of, starts_of
+from indexer.generations.seeding import Seeder
+from indexer.generations.settings import settings_for
+from indexer.generations.standing import OVERLAP_US, SharedDeadLetterSink, Standing
+from indexer.generations.takeover import CollectionDonor
+from indexer.kafka.diversion import SnapshotDiversion
+from indexer.records import DeadLetter, InboundRecord
+from indexer.service.encoding import OffLoopEncoder
+from indexer.settings import IndexerSettings
+from retrieval.encoders.hashing import HashingEncoder
+from retrieval.generations.view import GenerationView
+from retrieval.vectors.memory import MemoryIndex
+from retrieval.vectors.port import TEXT_VECTOR
+from schemas.building import build_document
+from schemas.errors import ConfigurationError
+from schemas.generations import MAIN, Origin, Pointer
+from schemas.identity import SkuKey
+from tests.contracts.generation_store_suite import manifest
+from tests.support.indexing.fakes import DocumentLog, FakeClock, make_pipeline
+from tests.support.stack.histories import history
+from tests.support.stack.oracle import oracle_of
+
+WHOLE, CUT = {("t", 0): 0, ("t", 1): 0}, {("t", 0): 0, ("t", 1): 40}
+
+
+def test_a_build_reads_the_change_log_where_it_is_whole_and_the_documents_where_it_was_cut():
+    assert origin_of(Reach(WHOLE, {}), None) is Origin.CHANGES
+    assert origin_of(Reach(WHOLE, {}), Origin.DOCUMENTS) is Origin.DOCUMENTS
+    assert origin_of(Reach(CUT, {}), None) is Origin.DOCUMENTS
+    with pytest.raises(ConfigurationError, match="t/1 begins at 40"):
+        origin_of(Reach(CUT, {}), Origin.CHANGES)
+
+
+def test_after_seeding_a_group_begins_where_the_live_one_had_got_to():
+    reach = Reach(CUT, {("t", 0): 7, ("t", 1): 12})
+    made = manifest("a", starts=reach.starts)
+    assert starts_of(made) == {("t", 0): 7, ("t", 1): 40}
+    assert lag_of({("t", 0): 7}, CUT, {("t", 0): 10, ("t", 1): 45}) == 3 + 5
+
+
+def test_a_generation_has_a_group_a_collection_and_a_topic_of_its_own():
+    settings = IndexerSettings()
+    own = settings_for(settings, manifest("a", created_us=5))
+    assert own.vectors.collection == "catalogue.a"
+    assert own.kafka.topics.documents == "catalog.documents.a"
+    assert own.kafka.topics.changes == settings.kafka.topics.changes
+    assert own.consumer.group_id == "ferroflux-indexer.a.5"
+    assert settings_for(settings, None) is settings
+
+
+def view(live: str, previous: str | None, moved_us: int = 1_000_000_000) -> GenerationView:
+    return GenerationView(pointer=Pointer(live=live, previous=previous, epoch=1, moved_us=moved_us))
+
+
+def test_poison_is_buried_by_the_live_generation_and_by_the_one_before_what_it_had_in_its_log():
+    old, new, other = (Standing(name, view("a", MAIN)) for name in (MAIN, "a", "b"))
+    moved = 1_000_000_000
+    for logged_us in (0, moved - 1, moved + 1, moved + 10 * OVERLAP_US):
+        assert new.buries(logged_us)
+        assert not other.buries(logged_us)
+        assert old.buries(logged_us) == (logged_us < moved + OVERLAP_US)
+    assert Standing(MAIN).buries(5)
+    assert not Standing("a").buries(5)
+
+
+async def test_letters_that_are_not_ours_are_left_to_the_live_generation():
+    sent = []
+
+    class Sink:
+        async def send(self, letters):
+            sent.extend(letters)
+
+    letter = DeadLetter(InboundRecord("t", 0, 1, 5, None, b"x"), "unparsable", "why")
+    await SharedDeadLetterSink(Sink(), Standing("a", view(MAIN, None))).send([letter])
+    assert sent == []
+    await SharedDeadLetterSink(Sink(), Standing("a", view("a", MAIN))).send([letter])
+    assert sent == [letter]
+
+
+async def test_snapshots_are_moved_by_one_generation_and_worked_on_by_the_others():
+    record = InboundRecord("t", 0, 1, 5, None, b'{"op":"r"}')
+
+    class Writer:
+        def __init__(self):
+            self.moved = []
+
+        async def append(self, topic, records):
+            self.moved += records
+
+    writer = Writer()
+    assert await SnapshotDiversion(writer, "bulk", due=lambda: False)([record]) == [record]
+    assert writer.moved == []
+    assert await SnapshotDiversion(writer, "bulk", due=lambda: True)([record]) == []
+    assert len(writer.moved) == 1
+
+
+class CountingEncoder(HashingEncoder):
+    texts = 0
+
+    def encode_passages(self, texts):
+        self.texts += len(texts)
+        return super().encode_passages(texts)
+
+
+def inbound(records) -> list[InboundRecord]:
+    return [InboundRecord("t", 0, number, number, one.key, one.value) for number, one in enumerate(records)]
+
+
+async def taken_in(records, index, encoder, donor=None) -> DocumentLog:
+    await index.prepare(encoder.revision)
+    log = DocumentLog()
+    pipeline = make_pipeline(index, publisher=log, encoder=OffLoopEncoder(encoder, None), donor=donor)
+    await pipeline.process(inbound(records))
+    return log
+
+
+async def test_a_rebuild_with_the_same_model_takes_every_vector_over_and_with_another_none():
+    records = history(1, skus=40, changes=300)
+    source, same, other = MemoryIndex(), MemoryIndex(), MemoryIndex()
+    await taken_in(records, source, HashingEncoder(16))
+    encoder = CountingEncoder(16)
+    donor = CollectionDonor(source, encoder.revision.id)
+    await taken_in(records, same, encoder, donor)
+    alive = [key for key, state in oracle_of(records).items() if state.alive]
+    assert encoder.texts == 0
+    assert donor.given == len(alive)
+    held, given = await source.vectors(alive, using=TEXT_VECTOR), await same.vectors(alive, using=TEXT_VECTOR)
+    assert all(np.allclose(held[key], given[key], atol=1e-6) for key in alive)
+
+    another = CountingEncoder(8)
+    donor = CollectionDonor(source, another.revision.id)
+    await taken_in(records, other, another, donor)
+    assert (donor.given, another.texts) == (0, len(alive))
+
+
+async def test_only_texts_that_differ_are_encoded():
+    records = history(1, skus=40, changes=300)
+    source, target, encoder = MemoryIndex(), MemoryIndex(), CountingEncoder(16)
+    await taken_in(records[:200], source, HashingEncoder(16))
+    donor = CollectionDonor(source, encoder.revision.id)
+    await taken_in(records, target, encoder, donor)
+    alive = sum(state.alive for state in oracle_of(records).values())
+    assert 0 < encoder.texts < alive
+    assert donor.given + encoder.texts == alive
+
+
+class Fails(MemoryIndex):
+    """Refuses the first write of each key, as a store does where another writer was faster."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    async def write(self, writes):
+        first = {write.key for write in writes} - self.seen
+        self.seen |= first
+        return frozenset(first) | await super().write([write for write in writes if write.key not in first])
+
+
+async def test_seeding_joins_every_state_publishes_it_and_does_it_once():
+    records = history(2, skus=50, changes=400)
+    source, target = MemoryIndex(), Fails()
+    await taken_in(records[:300], source, HashingEncoder(16))
+    encoder = CountingEncoder(16)
+    await taken_in(records[300:], target, encoder)  # live changes may come first
+    before = encoder.texts
+    log = DocumentLog()
+    seeder = Seeder(
+        source=source,
+        target=target,
+        publisher=log,
+        encoder=OffLoopEncoder(encoder, None),
+        donor=CollectionDonor(source, encoder.revision.id),
+        compose=build_document,
+        clock=FakeClock(),
+    )
+    ghost, removed = SkuKey.of("acme", "GHOST"), SkuKey.of("acme", "REMOVED")
+
+    async def listing():
+        yield {**dict.fromkeys(oracle_of(records[:300]), True), ghost: True, removed: True}
+        yield {removed: False}
+
+    seeded = await seeder.run(listing())
+    assert seeded.without_state == {ghost}
+    wanted = oracle_of(records)
+    held = await target.read(list(wanted))
+    assert {key: payload.state for key, payload in held.items()} == {key: one.to_bytes() for key, one in wanted.items()}
+    assert encoder.texts - before < seeded.products
+    published = log.compacted()
+    assert all(published[key].rev == held[key].rev for key in published)
+    again = await seeder.run(listing())
+    assert (again.products, again.embedded) == (0, 0)

@@ -1,0 +1,130 @@
+"""What may become of generations, and what is refused with which remedy."""
+
+import pytest
+
+from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.settings import EncoderSettings
+from retrieval.generations import transitions
+from retrieval.generations.errors import GenerationRefusedError, GenerationUnfitError, PointerMovedError
+from retrieval.generations.fitting import (
+    choice_of,
+    encoder_settings,
+    new_manifest,
+    require_revision,
+    require_text_fit,
+    text_folder,
+)
+from retrieval.generations.view import GenerationView, view_of
+from schemas.generations import MAIN, EncoderChoice, Origin, Pointer, Stage
+from tests.contracts.generation_store_suite import manifest
+
+
+def after(view_records: dict[str, bytes], transition: transitions.Transition) -> dict[str, bytes]:
+    changed = view_records | dict(transition(view_of(view_records)))
+    return {key: value for key, value in changed.items() if value is not None}
+
+
+def with_prepared(*names: str) -> dict[str, bytes]:
+    records: dict[str, bytes] = {}
+    for number, name in enumerate(names):
+        records = after(records, transitions.create(manifest(name, created_us=number + 1), now_us=1))
+        records = after(records, transitions.mark_prepared(name, now_us=2))
+    return records
+
+
+def test_a_build_that_is_resumed_changes_nothing_and_another_of_the_name_is_refused():
+    records = with_prepared("a")
+    assert transitions.create(manifest("a", created_us=1), now_us=9)(view_of(records)) == {}
+    with pytest.raises(GenerationRefusedError, match="choose another name, or drop it first"):
+        after(records, transitions.create(manifest("a", created_us=1, analyser="9"), now_us=9))
+    with pytest.raises(GenerationRefusedError, match="belongs to generation a"):
+        after(records, transitions.create(manifest("b", collection="catalogue.a"), now_us=9))
+    with pytest.raises(GenerationRefusedError, match="generation of the settings"):
+        after({}, transitions.create(manifest(MAIN), now_us=9))
+
+
+def test_what_is_not_prepared_is_not_promoted():
+    building = after({}, transitions.create(manifest("a"), now_us=1))
+    assert view_of(building).stage("a") is Stage.BUILDING
+    assert view_of(building).prepared() == (MAIN,)
+    assert view_of(building).replicated() == (MAIN, "a")
+    with pytest.raises(GenerationRefusedError, match="not prepared yet"):
+        after(building, transitions.promote("a", expected_epoch=0, now_us=2))
+    with pytest.raises(GenerationRefusedError, match="no generation b"):
+        after(building, transitions.promote("b", expected_epoch=0, now_us=2))
+
+
+def test_a_pointer_that_moved_is_told_to_whoever_decided_before():
+    records = after(with_prepared("a", "b"), transitions.promote("a", expected_epoch=0, now_us=3))
+    for transition in (
+        transitions.promote("b", expected_epoch=0, now_us=4),
+        transitions.roll_back(expected_epoch=0, now_us=4),
+    ):
+        with pytest.raises(PointerMovedError, match="moved to a"):
+            after(records, transition)
+    with pytest.raises(GenerationRefusedError, match="live already"):
+        after(records, transitions.promote("a", expected_epoch=1, now_us=4))
+
+
+def test_the_live_generation_is_never_dropped_and_a_dropped_one_never_gone_back_to():
+    records = after(with_prepared("a"), transitions.promote("a", expected_epoch=0, now_us=3))
+    with pytest.raises(GenerationRefusedError, match="answers queries"):
+        after(records, transitions.begin_drop("a", now_us=4))
+    dropping = after(records, transitions.begin_drop(MAIN, now_us=4))
+    assert view_of(dropping).stage(MAIN) is Stage.DROPPING
+    assert view_of(dropping).prepared() == ("a",)
+    with pytest.raises(GenerationRefusedError, match="none to go back to"):
+        after(dropping, transitions.roll_back(expected_epoch=1, now_us=5))
+    with pytest.raises(GenerationRefusedError, match="being dropped"):
+        after(dropping, transitions.promote(MAIN, expected_epoch=1, now_us=5))
+    gone = after(dropping, transitions.finish_drop(MAIN, now_us=6))
+    with pytest.raises(GenerationRefusedError, match="no generation main"):
+        after(gone, transitions.begin_drop(MAIN, now_us=7))
+    with pytest.raises(GenerationRefusedError, match="not being dropped"):
+        after(records, transitions.finish_drop("a", now_us=7))
+
+
+def test_a_generation_that_was_dropped_while_it_was_built_does_not_come_back():
+    building = after({}, transitions.create(manifest("a"), now_us=1))
+    dropping = after(building, transitions.begin_drop("a", now_us=2))
+    with pytest.raises(GenerationRefusedError, match="dropped meanwhile"):
+        after(dropping, transitions.mark_prepared("a", now_us=3))
+    with pytest.raises(GenerationRefusedError, match="to its end first"):
+        after(dropping, transitions.create(manifest("a"), now_us=3))
+
+
+def test_a_record_that_cannot_be_read_hides_no_other():
+    records = with_prepared("a") | {"pointer": b"{", "generation/b": b"[]", "unheard-of": b"1"}
+    view = view_of(records)
+    assert (view.prepared(), view.pointer) == ((MAIN, "a"), Pointer())
+
+
+def test_an_encoder_choice_gives_the_settings_back_and_leaves_the_machine_its_own():
+    chosen = EncoderSettings(model="m", query_prompt="q: ", truncate_dimension=32, threads=7)
+    made = manifest("a", encoder=choice_of(chosen))
+    here = encoder_settings(EncoderSettings(threads=1), made)
+    assert choice_of(here) == made.encoder == EncoderChoice(model="m", query_prompt="q: ", truncate_dimension=32)
+    assert here.threads == 1
+    assert encoder_settings(chosen, None) is chosen
+
+
+def test_a_process_refuses_what_it_cannot_serve(tmp_path):
+    encoder = HashingEncoder(8)
+    made = new_manifest(
+        "a", collection="c", documents="d", encoder=EncoderChoice(model="hashing"), revision=encoder.revision, now_us=5,
+        origin=Origin.CHANGES,
+    )  # fmt: skip
+    require_text_fit(made)
+    require_revision(made, encoder.revision)
+    assert (made.collection, made.documents) == ("c.a", "d.a")
+    assert text_folder(tmp_path, made) == tmp_path / "generations" / "a.5"
+    assert text_folder(tmp_path, None) == tmp_path
+    with pytest.raises(GenerationUnfitError, match="analyser"):
+        require_text_fit(made.model_copy(update={"analyser": "another"}))
+    with pytest.raises(GenerationUnfitError, match="same model files"):
+        require_revision(made, HashingEncoder(9).revision)
+
+
+def test_a_view_without_records_is_the_system_of_the_settings():
+    view = GenerationView()
+    assert (view.names(), view.live, view.stage(MAIN), view.stage("x")) == ((MAIN,), MAIN, Stage.PREPARED, None)
