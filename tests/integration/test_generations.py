@@ -228,6 +228,24 @@ async def test_where_the_change_log_was_cut_a_build_starts_from_the_documents(ka
     manifest = await manifest_of(stack, "whole")
     await until(lambda: has_converged(stack, manifest, oracle_of([*first, *second])))
 
+    # Judged queries of both, through the API; the same model finds the same, so the gate lets it through.
+    await workers_ready(stack, MAIN, "whole")
+    async with httpx.AsyncClient(base_url=stack.url("api")) as client:
+        hits = {text: (await answers(client, text, MAIN))[1] for text in QUERIES}
+    judged = [
+        {"id": str(number), "query": text, "judgments": {found[0][0]: 3, found[1][0]: 1}}
+        for number, (text, found) in enumerate(hits.items())
+    ]
+    (tmp_path / "judged.jsonl").write_text("\n".join(map(json.dumps, judged)), encoding="utf-8")
+    asked = f"whole --judged judged.jsonl --url {stack.url('api')} {on}"
+    said = await operator.types(f"generation compare {asked}")
+    assert "whole can be promoted" in said
+    assert "ndcg@10" in said
+    await operator.types(f"generation promote {asked}")
+    pointer = view_of(await store_of(stack).records()).pointer
+    assert (pointer.live, pointer.forced) == ("whole", "")
+    assert "whole is live" in await operator.types(f"generation status {on}")
+
     # An interrupted command, given again, goes on; here there is nothing left to do.
     again = await build(stack, operator, "whole")
     assert (again["embedded"], again["taken_over"]) == (0, 0)
