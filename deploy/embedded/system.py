@@ -1,7 +1,7 @@
 """The embedded system: the composition root of `ferroflux up`, the order of its start and the order of its stop.
 
     start: lock → encoder → stores → broker → replica follows → journal applied again → stores compared → index
-           maintained → indexer consumes → search is served
+           maintained → other generations open → indexer consumes → search is served
     stop:  no more changes taken → log drained through indexer and replica → server → indexer → replica → stores → lock
 
 Searches, intake and replica run on the caller's event loop; the indexer has a loop on a thread of its own. Every wait
@@ -23,6 +23,9 @@ from starlette.applications import Starlette
 
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.embedded.chat import SharedPort, chat_beside
+from deploy.embedded.generations.http import generations_router
+from deploy.embedded.generations.member import Surroundings
+from deploy.embedded.generations.system import EmbeddedGenerations
 from deploy.embedded.intake.ends import LogEnds
 from deploy.embedded.intake.http import changes_router
 from deploy.embedded.intake.intake import ChangeIntake
@@ -38,7 +41,7 @@ from deploy.embedded.recovery.replay import replay
 from deploy.embedded.server import EmbeddedServer
 from deploy.embedded.settings import EmbeddedOptions, EmbeddedSettings
 from deploy.embedded.storage.endpoint import Endpoint
-from deploy.embedded.storage.ownership import Ownership
+from deploy.embedded.storage.ownership import Ownership, PreviousStop
 from indexer.bootstrap import build_indexer
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal.sqlite import SqliteChangeJournal
@@ -104,6 +107,7 @@ class EmbeddedSystem:
     _changes: LogEnds = field(init=False)
     _documents: LogEnds = field(init=False)
     _found: Found = field(init=False)
+    generations: EmbeddedGenerations = field(init=False)
 
     @property
     def url(self) -> str:
@@ -129,6 +133,7 @@ class EmbeddedSystem:
             await self._follow_documents()
             await self._build_indexer()
             await self._recover()
+            await self._open_generations()
             await self._serve()
         except BaseException:
             # Nothing was taken yet: what a recovery had still to do, the next start does.
@@ -272,6 +277,28 @@ class EmbeddedSystem:
                 step.note(f"{found.compared:,} products, {found.republished:,} of them published again")
         await self.vectors.maintain()
 
+    async def _open_generations(self) -> None:
+        mapping = load_mapping(self.settings.indexer.mapping, self.settings.indexer.default_tenant)
+        around = Surroundings(
+            folder=self.options.directory.generations,
+            settings=self.settings,
+            broker=self.broker,
+            journal=self.journal,
+            progress=self.progress,
+            thread=self._thread,
+            parser=self._parser,
+            compose=partial(build_document, policy=mapping.policy),
+            main=self.vectors,
+            machine_went_down=self._found.previous is PreviousStop.MACHINE_DOWN,
+            stores_may_differ=self._found.stores_may_differ,
+        )
+        self.generations = EmbeddedGenerations(around, self.encoder, settled=self._until_applied)
+        self._stack.push_async_callback(self.generations.close)
+        await self.generations.open()
+
+    async def _until_applied(self) -> None:
+        await self._changes.reached(self.progress, Stage.APPLIED)
+
     async def _serve(self) -> None:
         with self.narrator.step("starting indexer and search"):
             producer = AIOKafkaProducer(
@@ -284,10 +311,19 @@ class EmbeddedSystem:
             await producer.start()
             self._stack.push_async_callback(producer.stop)
             self.intake = ChangeIntake(producer, self.settings.kafka.topics, self.progress, self._until_searchable)
-            app = build_app(self.settings.api, vectors=self.vectors, encoder=self.encoder, reader=self.reader)
-            access = Access(self.settings.api.http.api_keys)
+            app = build_app(
+                self.settings.api,
+                vectors=self.vectors,
+                encoder=self.encoder,
+                reader=self.reader,
+                open_generation=self.generations.stores_of,
+            )
+            self.generations.serve(app.state.context.worker)
+            keys = self.settings.api.http.api_keys
+            access = Access(keys)
             app.include_router(changes_router(self.intake, access, self.default_tenant))
             app.include_router(operations_router(self._operations(producer), access))
+            app.include_router(generations_router(self.generations, access, tuple(keys), self.settings.indexer.encoder))
             app.mount("/indexer", self._indexer_face())
             chat = chat_beside(app.state.context.worker, self.settings.api, self.settings.kafka, self.options.directory)
             await self._stack.enter_async_context(chat.router.lifespan_context(chat))
@@ -321,17 +357,20 @@ class EmbeddedSystem:
             reader=self.reader,
             dead_letters=self.dead_letters,
             until_searchable=self._until_searchable,
+            journal_is_read=lambda: self.generations.is_building,
         )
 
     async def _until_searchable(self) -> None:
         await self._documents.reached(self.progress, Stage.READABLE)
         await asyncio.to_thread(self.reader.refresh)
+        await self.generations.until_searchable()
 
     async def _drain(self) -> bool:
         try:
             async with asyncio.timeout(_DRAIN_S):
                 await self._changes.reached(self.progress, Stage.APPLIED)
                 await self._documents.reached(self.progress, Stage.READABLE)
+                await self.generations.drained()
         except (TimeoutError, FerrofluxError) as error:
             log.warning("the log was not drained before the stop", error=repr(error))
             return False

@@ -115,7 +115,8 @@ class SqliteChangeJournal:
     async def prune(self, *, logged_before_ms: int) -> int:
         """Forget applied records that were logged before this time (ms since 1970); returns how many.
 
-        A rebuild from the journal no longer sees them: prune only what newer full rows have superseded.
+        A rebuild from the journal no longer sees them: prune only what newer full rows have superseded. The newest record
+        stays, whatever its age: places in the journal count on from it, and would begin anew in an empty one.
         """
         return await self._run(lambda: self._prune(logged_before_ms))
 
@@ -203,7 +204,7 @@ class SqliteChangeJournal:
     def _prune(self, logged_before_ms: int) -> int:
         with self._transaction(durable=False):
             cursor = self._connection.execute(
-                "DELETE FROM records WHERE timestamp_ms < ? AND EXISTS (SELECT 1 FROM watermarks w WHERE w.log = records.log"
+                "DELETE FROM records WHERE timestamp_ms < ? AND seq < (SELECT max(seq) FROM records) AND EXISTS (SELECT 1 FROM watermarks w WHERE w.log = records.log"
                 ' AND w.topic = records.topic AND w.partition = records.partition AND records."offset" < w.next_offset)',
                 (logged_before_ms,),
             )

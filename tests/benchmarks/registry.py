@@ -6,6 +6,7 @@ from tests.benchmarks.cases import (
     cold_start,
     embedding,
     freshness,
+    generations,
     load,
     memory,
     nightly,
@@ -28,4 +29,5 @@ BENCHMARKS: Mapping[str, Callable[[Context], Outcome]] = {
     "stalls": stalls.run,
     "overload": overload.run,
     "load": load.run,
+    "generations": generations.run,
 }

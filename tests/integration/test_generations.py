@@ -230,12 +230,8 @@ async def test_where_the_change_log_was_cut_a_build_starts_from_the_documents(ka
 
     # Judged queries of both, through the API; the same model finds the same, so the gate lets it through.
     await workers_ready(stack, MAIN, "whole")
-    async with httpx.AsyncClient(base_url=stack.url("api")) as client:
-        hits = {text: (await answers(client, text, MAIN))[1] for text in QUERIES}
-    judged = [
-        {"id": str(number), "query": text, "judgments": {found[0][0]: 3, found[1][0]: 1}}
-        for number, (text, found) in enumerate(hits.items())
-    ]
+    alive = sorted(str(key.sku) for key, state in oracle_of([*first, *second]).items() if state.alive)
+    judged = [{"id": sku, "query": sku, "judgments": {sku: 3}} for sku in alive[:8]]
     (tmp_path / "judged.jsonl").write_text("\n".join(map(json.dumps, judged)), encoding="utf-8")
     asked = f"whole --judged judged.jsonl --url {stack.url('api')} {on}"
     said = await operator.types(f"generation compare {asked}")

@@ -54,7 +54,9 @@ class EmbeddedOperations:
         reader: TextIndexReader,
         dead_letters: DeadLetterFile,
         until_searchable: Callable[[], Awaitable[None]],
+        journal_is_read: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`journal_is_read` says whether a build reads the journal from its beginning, so that nothing of it may go."""
         self._directory = directory
         self._topics = topics
         self._producer = producer
@@ -66,6 +68,7 @@ class EmbeddedOperations:
         self._journal = journal
         self._reader = reader
         self._until_searchable = until_searchable
+        self._journal_is_read = journal_is_read
         self._clock = SystemClock()
         self._busy = asyncio.Lock()
         self.desk = DeadLetterDesk(FileDeadLetterStore(dead_letters, self._send_again, clock=self._clock))
@@ -118,6 +121,8 @@ class EmbeddedOperations:
         """
         async with self._alone():
             before_us = self._clock.now_us() - older_than_us
+            if prune_journal and apply and self._journal_is_read():
+                raise NotReadyError("a generation is being built from the journal; prune it when that has finished")
             if prune_journal and apply:
                 await self._journal.prune(logged_before_ms=before_us // 1000)
             oldest_ms = await self._oldest_ms()

@@ -60,6 +60,11 @@ class DataDirectory:
         return self.root / "text"
 
     @property
+    def generations(self) -> Path:
+        """Generations of the indexes beside `main`, a folder each."""
+        return self.root / "generations"
+
+    @property
     def sample_loaded(self) -> Path:
         """There once the sample catalogue was loaded, or declined: it is offered once in a directory's life."""
         return self.root / "sample.json"

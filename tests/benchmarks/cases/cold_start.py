@@ -23,7 +23,7 @@ def run(context: Context) -> Outcome:
     with context.production() as system:
         system.start("indexer")  # its first start makes the topics
         system.wait_ready("indexer")
-        documents = asyncio.run(_fill_log(context, system))
+        documents = asyncio.run(fill_log(context, system))
         system.start("replica")
         system.wait_ready("replica")
         _measure(context, outcome, system, "API worker beside a running replica", ("api",))
@@ -74,7 +74,7 @@ def _ask(url: str, tenant: str, text: str) -> None:
     assert answer.json()["hits"], "the first answer is empty"
 
 
-async def _fill_log(context: Context, system: Production) -> int:
+async def fill_log(context: Context, system: Production) -> int:
     """Put the whole catalogue into the documents topic, as an indexer would have over time."""
     reader = open_reader(context.prepared.text)
     keys = [SkuKey.of(row["tenant"], str(row["sku"])) for row in context.prepared.catalogue.rows]

@@ -124,6 +124,16 @@ async def test_prune_forgets_only_what_is_old_and_applied(journal: SqliteChangeJ
     assert [kept.offset for kept in await everything(journal)] == [1, 2]
 
 
+async def test_the_newest_record_is_kept_so_that_places_never_begin_anew(journal: SqliteChangeJournal) -> None:
+    await journal.append(LOG, [record(0, timestamp_ms=10), record(1, timestamp_ms=10)])
+    await journal.mark_applied(LOG, {("warehouse.changes", 0): 2})
+    end = await journal.end()
+    assert await journal.prune(logged_before_ms=50) == 1
+    assert await journal.end() == end
+    await journal.append(LOG, [record(2, timestamp_ms=60)])
+    assert [kept.offset async for slice_ in journal.read(after=end) for kept in slice_.records] == [2]
+
+
 async def test_a_failed_append_keeps_nothing_of_its_batch(journal: SqliteChangeJournal) -> None:
     broken = InboundRecord("warehouse.changes", 0, 2**70, 0, None, None)
     with pytest.raises(OverflowError):

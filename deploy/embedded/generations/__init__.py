@@ -1,0 +1,1 @@
+"""Generations inside `ferroflux up`: each a second vector index and text replica, fed from the journal."""

@@ -1,0 +1,93 @@
+"""A generation's way through the journal: from its first record, or from where it was seeded, to the newest and on.
+
+The journal holds every change before it is worked on, so it is build, catch-up and live feed in one: the follower asks for
+what came after its place, gives it to the generation's pipeline, and keeps its place in a file once that is done. A place
+that is kept too early cannot be: what is applied twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+import structlog
+
+from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.pipeline import Pipeline
+from indexer.records import DeadLetter
+from schemas.errors import RetryableError
+
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY_S: Final = 0.03
+_REST_S: Final = 0.2
+_LONGEST_REST_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFile:
+    """The place in the journal, in a file of the generation's folder."""
+
+    path: Path
+
+    def read(self) -> int | None:
+        """The place; None where there is none, or the file is torn."""
+        try:
+            return int(orjson.loads(self.path.read_bytes())["after"])
+        except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            return None
+
+    def write(self, after: int) -> None:
+        """Keep the place, whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_suffix(f".{os.getpid()}.tmp")
+        draft.write_bytes(orjson.dumps({"after": after}))
+        draft.replace(self.path)
+
+    def forget(self) -> None:
+        """Everything is to be applied again."""
+        self.path.unlink(missing_ok=True)
+
+
+class JournalFollower:
+    """Feeds one pipeline from the journal. Runs on the pipeline's event loop; `after` may be read from any thread."""
+
+    def __init__(self, journal: SqliteChangeJournal, pipeline: Pipeline, place: PlaceFile, *, after: int) -> None:
+        self._journal = journal
+        self._pipeline = pipeline
+        self._place = place
+        self.after = after
+        """The place of the newest record that is in the generation's stores."""
+
+    async def run(self) -> None:
+        """Follow until cancelled. A store that does not answer is waited for."""
+        rest = _REST_S
+        while True:
+            try:
+                await self.turn()
+                rest = _REST_S
+                await asyncio.sleep(_LOOK_EVERY_S)
+            except RetryableError as error:
+                log.warning("a generation's batch failed and is read again", code=error.code, error=str(error))
+                await asyncio.sleep(rest)
+                rest = min(2 * rest, _LONGEST_REST_S)
+
+    async def turn(self) -> None:
+        """Take in what the journal holds beyond our place now."""
+        async for slice_ in self._journal.read(after=self.after):
+            await self._pipeline.process(slice_.records)
+            self.after = slice_.last
+            self._place.write(slice_.last)
+
+
+class LeftToMain:
+    """A `DeadLetterSink` that buries nothing: `main` reads the same journal and has buried it, or will."""
+
+    async def send(self, letters: Sequence[DeadLetter]) -> None:
+        """Count in the log."""
+        log.debug("dead letters are left to main", letters=len(letters))

@@ -1,0 +1,259 @@
+"""One generation inside the system: its stores, its pipeline on the indexer's thread, its replica's tailer, its follower."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from deploy.embedded.broker import EmbeddedBroker
+from deploy.embedded.generations.follower import JournalFollower, LeftToMain, PlaceFile
+from deploy.embedded.intake.ends import LogEnds
+from deploy.embedded.intake.progress import LogProgress, Stage, WatchedWriter
+from deploy.embedded.loop_thread import LoopThread
+from deploy.embedded.publishing import PacedPublisher
+from deploy.embedded.recovery.reconcile import reconcile
+from deploy.embedded.settings import EmbeddedSettings
+from indexer.generations.build import OnProgress, seeding_progress
+from indexer.generations.seeding import Seeder
+from indexer.generations.takeover import VectorDonor
+from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.kafka.publisher import KafkaDocumentPublisher, LogWriter
+from indexer.pipeline import Pipeline, PipelineLimits
+from indexer.ports import DocumentComposer, DocumentPublisher
+from indexer.service.clock import SystemClock
+from indexer.service.encoding import OffLoopEncoder
+from query_api.generations.serving import Stores
+from query_api.replica.backoff import Backoff
+from query_api.replica.log.kafka import KafkaDocumentLog
+from query_api.replica.tailer import ReplicaTailer
+from retrieval.analysis.pipeline import analyse
+from retrieval.encoders.port import TextEncoder
+from retrieval.text.factory import open_reader, open_writer
+from retrieval.text.port import TextIndexReader
+from retrieval.vectors.edge.index import EdgeIndex
+from retrieval.vectors.port import VectorIndex
+from schemas.events.parser import EventParser
+from schemas.generations import Generation, Origin
+from schemas.identity import SkuKey
+
+log = structlog.get_logger(__name__)
+
+_LOOK_AGAIN_S: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the system gives to each of its generations. `trusted`: the last stop was in order, so places on disk are true."""
+
+    folder: Path
+    settings: EmbeddedSettings
+    broker: EmbeddedBroker
+    journal: SqliteChangeJournal
+    progress: LogProgress
+    thread: LoopThread
+    parser: EventParser
+    compose: DocumentComposer
+    main: VectorIndex
+    machine_went_down: bool
+    stores_may_differ: bool
+
+
+@dataclass(slots=True)
+class GenerationMember:
+    """A generation that is open. `open` builds it, `close` ends it in order."""
+
+    manifest: Generation
+    encoder: TextEncoder
+    around: Surroundings
+    donor: VectorDonor | None = None
+    vectors: EdgeIndex = field(init=False)
+    reader: TextIndexReader = field(init=False)
+    tailer: ReplicaTailer = field(init=False)
+    _pipeline: Pipeline = field(init=False)
+    _publisher: DocumentPublisher = field(init=False)
+    _encode: OffLoopEncoder = field(init=False)
+    _documents: LogEnds = field(init=False)
+    _follower: JournalFollower | None = None
+    _seeded: bool = False
+    _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+    @property
+    def folder(self) -> Path:
+        """Everything of it lies here."""
+        return self.around.folder / self.manifest.identity
+
+    @property
+    def _place(self) -> PlaceFile:
+        return PlaceFile(self.folder / "place.json")
+
+    @property
+    def after(self) -> int:
+        """The place in the journal up to which its stores are true."""
+        return 0 if self._follower is None else self._follower.after
+
+    async def open(self) -> None:
+        """Open stores, replica and pipeline; nothing is followed yet.
+
+        Raises:
+            FatalError: the encoder or the index on disk does not fit.
+        """
+        try:
+            await self._open_vectors()
+            await self._open_replica()
+            await self._open_pipeline()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def follow(self, on_progress: OnProgress) -> None:
+        """Seed where the journal does not reach back and that was not done, then follow the journal from our place."""
+        around = self.around
+        after = await asyncio.to_thread(self._place.read)
+        if after is None:
+            after = self.manifest.starts.get("journal", 0)
+            if self.manifest.origin is Origin.DOCUMENTS:
+                await around.thread.call(lambda: self._seed(on_progress))
+        if around.stores_may_differ:
+            await self._compare()
+        follower = self._follower = JournalFollower(around.journal, self._pipeline, self._place, after=after)
+        started: list[asyncio.Task[None]] = []
+
+        async def start() -> None:
+            started.append(asyncio.create_task(follower.run(), name=f"follow-{self.manifest.name}"))
+
+        async def end() -> None:
+            for task in started:
+                task.cancel()
+            await asyncio.gather(*started, return_exceptions=True)
+
+        await around.thread.call(start)
+        self._stack.push_async_callback(around.thread.call, end)
+
+    async def caught_up(self, until: int) -> None:
+        """Return once the journal is taken in up to this place and the replica has committed the documents of it."""
+        while self.after < until:  # noqa: ASYNC110 - another thread's loop moves it
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        await self._documents.reached(self.around.progress, Stage.READABLE)
+        await asyncio.to_thread(self.reader.refresh)
+
+    async def close(self) -> None:
+        """End everything in order; a second call does nothing."""
+        await self._stack.aclose()
+
+    def stores(self) -> Stores:
+        """For the search worker; what it opens stays ours."""
+
+        async def opened() -> VectorIndex:
+            return self.vectors
+
+        return Stores(
+            open_encoder=lambda: self.encoder,
+            open_reranker=lambda: None,
+            open_vectors=opened,
+            open_reader=lambda: self.reader,
+            analyse=analyse,
+            replica_folder=self.folder / "text",
+            owned=False,
+        )
+
+    async def _open_vectors(self) -> None:
+        settings = self.around.settings.vectors.model_copy(update={"directory": self.folder / "vectors"})
+        self.vectors = await EdgeIndex.open(settings)
+        self._stack.push_async_callback(self.vectors.close)
+        if self.vectors.is_absent or self.around.machine_went_down:
+            # The place may speak of writes that are not there; all of it is applied again.
+            await asyncio.to_thread(self._place.forget)
+        await self.vectors.prepare(self.encoder.revision)
+
+    async def _open_replica(self) -> None:
+        around, topic = self.around, self.manifest.documents
+        await around.broker.create_topics([topic])
+        self._documents = LogEnds(around.broker.address, [topic])
+        await self._documents.open()
+        self._stack.push_async_callback(self._documents.close)
+        text = around.settings.text.model_copy(update={"directory": self.folder / "text"})
+        writer = await asyncio.to_thread(open_writer, text)
+        self._stack.push_async_callback(asyncio.to_thread, writer.close)
+        self.reader = open_reader(text)
+        tail = around.settings.tail
+        self.tailer = ReplicaTailer(
+            WatchedWriter(writer, topic, around.progress),
+            lambda: KafkaDocumentLog(around.settings.kafka, tail, log_id=around.broker.log_id, topic=topic),
+            topic=topic,
+            report_to=self.folder / "text",
+            backoff=Backoff(tail.retry_first_s, tail.retry_most_s),
+        )
+        self.tailer.start()
+        self._stack.push_async_callback(self._end_tailer)
+
+    async def _end_tailer(self) -> None:
+        with contextlib.suppress(Exception):  # why it ended was logged; here only its end counts
+            await self.tailer.stop()
+
+    async def _open_pipeline(self) -> None:
+        around = self.around
+        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"encode-{self.manifest.name}")
+        self._stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+        self._encode = OffLoopEncoder(self.encoder, executor)
+        writer = LogWriter(around.settings.kafka)
+        ends = LogEnds(around.broker.address, [self.manifest.documents])
+
+        async def build() -> None:
+            await ends.open()
+            await writer.start()
+            self._publisher = PacedPublisher(
+                KafkaDocumentPublisher(writer, self.manifest.documents), ends, around.progress
+            )
+            self._pipeline = Pipeline(
+                parser=around.parser,
+                index=self.vectors,
+                publisher=self._publisher,
+                dead_letters=LeftToMain(),
+                encoder=self._encode,
+                compose=around.compose,
+                clock=SystemClock(),
+                rng=random.Random(),  # noqa: S311 - jitter, no secret
+                limits=PipelineLimits(embed_chunk=around.settings.indexer.consumer.embed_chunk),
+                donor=self.donor,
+            )
+
+        await around.thread.call(build)
+        self._stack.push_async_callback(around.thread.call, writer.stop)
+        self._stack.push_async_callback(around.thread.call, ends.close)
+
+    async def _compare(self) -> None:
+        """After a stop that was not in order: documents may be missing in the replica."""
+        while self.tailer.not_ready:  # noqa: ASYNC110 - it is a property of several parts, with no event
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        await asyncio.to_thread(self.reader.refresh)
+        await self.around.thread.call(lambda: reconcile(self.vectors, self.reader, self._pipeline))
+        await self._documents.reached(self.around.progress, Stage.READABLE)
+
+    async def _seed(self, on_progress: OnProgress) -> None:
+        counts = await self.around.main.counts()
+        seeder = Seeder(
+            source=self.around.main,
+            target=self.vectors,
+            publisher=self._publisher,
+            encoder=self._encode,
+            donor=self.donor,
+            compose=self.around.compose,
+            clock=SystemClock(),
+            embed_chunk=self.around.settings.indexer.consumer.embed_chunk,
+        )
+        await seeder.run(
+            _listed(self.around.main), lambda so_far: on_progress(seeding_progress(so_far, counts.alive + counts.dead))
+        )
+
+
+async def _listed(vectors: VectorIndex) -> AsyncIterator[Mapping[SkuKey, bool]]:
+    async for page in vectors.scan():
+        yield dict.fromkeys(page, True)
