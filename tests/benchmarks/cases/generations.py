@@ -89,7 +89,7 @@ async def _moves(system: Production) -> list[float]:
                 if number % 2
                 else transitions.promote("taken", expected_epoch=epoch, now_us=now_us)
             )
-            while (await client.get("/v1/status")).json()["generation"]["answering"] != wanted:
+            while (await client.get("/v1/status")).json()["generation"]["answering"] != wanted:  # noqa: ASYNC110 - another process is waited for
                 await asyncio.sleep(_LOOK_S)
             seconds.append(time.perf_counter() - started)
     return seconds

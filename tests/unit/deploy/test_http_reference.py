@@ -3,6 +3,7 @@
 from pathlib import Path
 from unittest.mock import Mock
 
+from deploy.embedded.generations.http import generations_router
 from deploy.embedded.intake.http import changes_router
 from deploy.embedded.operations.http import operations_router
 from schemas.identity import TenantId
@@ -15,8 +16,10 @@ def test_every_route_is_on_the_page() -> None:
     app = Stores().app()
     app.include_router(changes_router(Mock(), Mock(), TenantId("norte")))
     app.include_router(operations_router(Mock(), Mock()))
+    app.include_router(generations_router(Mock(), Mock(), (), Mock()))
     served = app.openapi()["paths"]
     page = PAGE.read_text(encoding="utf-8")
     assert "/v1/search" in served
     assert "/v1/replays" in served
+    assert "/v1/generations" in served
     assert [path for path in served if not any(f"{mark}{path}{end}" in page for mark in " `" for end in "`?")] == []
