@@ -116,7 +116,9 @@ def build_app(
     pace = Pace(text.refresh_s, text.heartbeat_s, text.freshness_window_s)
     metrics = ApiMetrics(registry or CollectorRegistry())
     folder = text.directory if tailed else None
-    worker = Worker(stores_of, settings.search, pace, folder=folder, on_visible=metrics.visible)
+    # A launcher that opens the generations asks its worker; processes of their own report by file.
+    reports = text.reports_folder if tailed and open_generation is None else None
+    worker = Worker(stores_of, settings.search, pace, folder=folder, reports=reports, on_visible=metrics.visible)
     return create_app(worker, settings.http, metrics)
 
 

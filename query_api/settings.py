@@ -22,9 +22,19 @@ class TextSettings(TextIndexSettings):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     directory: Path = Field(Path("var/text"), description="Folder of the text index and of the tailer's report.")
+    reports: Path | None = Field(
+        None,
+        description="Folder in which search workers tell the replica which generations they are ready for; unset: `workers` in "
+        "`directory`. Name another where workers may only read that one; it must be the same for the replica and its workers.",
+    )
     refresh_s: float = Field(0.015, ge=0.001, le=10, description="Seconds between two looks for a newer commit.")
     heartbeat_s: float = Field(5.0, gt=0, description="Age of the tailer's heartbeat from which it counts as stale.")
     freshness_window_s: float = Field(300.0, ge=1, description="Seconds over which freshness is reported.")
+
+    @property
+    def reports_folder(self) -> Path:
+        """Where the workers' reports lie."""
+        return self.reports or self.directory / "workers"
 
     @property
     def index(self) -> TextIndexSettings:

@@ -64,7 +64,8 @@ class Answering:
 class Worker:
     """The running state behind the HTTP face. Started and stopped by the application's lifespan.
 
-    `folder` is where the file of generations lies and where workers report; None where there is one generation only.
+    `folder` is where the file of generations lies, `reports` where workers report; None where there is one generation only,
+    and nobody to report to.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Worker:
         pace: Pace,
         *,
         folder: Path | None = None,
+        reports: Path | None = None,
         on_visible: Callable[[VisibleDocument], None] = lambda _: None,
     ) -> None:
         self._stores_of = stores_of
@@ -81,7 +83,7 @@ class Worker:
         self._pace = pace
         self._on_visible = on_visible
         self._file = GenerationFile(folder) if folder is not None else None
-        self._reports = WorkerReports(folder) if folder is not None else None
+        self._reports = WorkerReports(reports) if reports is not None else None
         self._stamp: Stamp | None = None
         self._view = GenerationView()
         self._loaded: dict[str, Serving] = {}
@@ -301,7 +303,11 @@ class Worker:
                 await self.off_loop(lambda newest=report: reports.write(newest))  # type: ignore[misc] # mypy cannot type a lambda that binds a loop variable
             except OSError as error:
                 if not failing:
-                    log.warning("worker cannot report beside the replica", reason=str(error))
+                    log.warning(
+                        "worker cannot report to the replica, so no generation can be promoted",
+                        reason=str(error),
+                        remedy="set FERROFLUX_TEXT__REPORTS of replica and API to a folder that both can write",
+                    )
                 failing = True
             else:
                 failing = False

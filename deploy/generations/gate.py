@@ -128,6 +128,12 @@ def _replica_objections(name: str, evidence: Evidence) -> list[str]:
             "beside it) of the version that built it"
         )
         return [reason]
+    if not any(report.workers for report in fit):
+        reason = (
+            "no search worker has reported to its replica: start `ferroflux api`, and see that it can write the folder of "
+            "FERROFLUX_TEXT__REPORTS, the same for both"
+        )
+        return [reason]
     found = []
     for report in fit:
         reason = report.ready.get(name, "it has not heard of it yet")

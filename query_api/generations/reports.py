@@ -1,6 +1,6 @@
 """What search workers tell the replica beside them: which generation they answer from, and what keeps them from others.
 
-Each worker has a small file in the folder `workers` of the replica and renews it every second; the replica passes them on
+Each worker has a small file in a folder that it shares with the replica, and renews it every second; the replica passes them on
 to whoever decides on a promotion. One that is not renewed any more is of a worker that ended.
 """
 
@@ -15,16 +15,15 @@ from pydantic import ValidationError
 
 from schemas.generations import WorkerReport
 
-FOLDER: Final = "workers"
 REPORT_EVERY_S: Final = 1.0
 GONE_AFTER_US: Final = 10_000_000
 
 
 class WorkerReports:
-    """The files in one replica's folder."""
+    """The files in the folder that a replica and its workers share."""
 
-    def __init__(self, root: Path) -> None:
-        self._folder = root / FOLDER
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.name = f"{os.getpid()}-{secrets.token_hex(3)}"
         """This process's own: processes of several containers may share a folder and a number."""
 
@@ -42,7 +41,7 @@ class WorkerReports:
     def read(self, now_us: int) -> tuple[WorkerReport, ...]:
         """The reports of workers that live; files of those that ended are removed."""
         found = []
-        for path in sorted(self._folder.glob("*.json")):
+        for path in sorted(self._folder.glob("*.json")) if self._folder.is_dir() else ():
             try:
                 report = WorkerReport.model_validate_json(path.read_bytes())
             except (FileNotFoundError, ValidationError):

@@ -50,7 +50,7 @@ class GenerationTails(Collector):
         self._store = store
         self._root = settings.text.directory
         self._file = GenerationFile(self._root)
-        self._workers = WorkerReports(self._root)
+        self._workers = WorkerReports(settings.text.reports_folder)
         self._view: GenerationView | None = None
         self._tails: dict[str, GenerationTail] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -151,15 +151,16 @@ class GenerationTails(Collector):
                 return
 
     async def _let_go(self, names: list[str]) -> None:
-        for name in names:
-            self._tails[name].request_stop()
         tasks = [self._tasks.pop(name) for name in names]
         for name, task in zip(names, tasks, strict=True):
-            if name in self._troubles:
-                task.cancel()  # it rests after a failure
+            tail = self._tails.get(name)
+            if tail is None or name in self._troubles:
+                task.cancel()  # it has not begun, or rests after a failure
+            else:
+                tail.request_stop()
         await asyncio.gather(*tasks, return_exceptions=True)
         for name in names:
-            self._tails.pop(name)
+            self._tails.pop(name, None)
             self._troubles.pop(name, None)
 
     def _remove_leftovers(self, view: GenerationView) -> None:

@@ -59,6 +59,7 @@ async def evidence(**changes) -> Evidence:
         ({"reports": []}, "no text replica of its version"),
         ({"reports": [report(written_us=NOW_US - HEARD_OF_US - 1)]}, "no text replica of its version"),
         ({"reports": [report(analyser="0")]}, "no text replica of its version"),
+        ({"reports": [report(workers=())]}, "no search worker has reported"),
         ({"reports": [report("catching up: 7 records")]}, "replica host-1 is not ready: catching up: 7 records"),
         ({"reports": [report(worker="the encoder is being loaded")]}, "worker 7 beside replica host-1 is not ready"),
     ],
