@@ -24,4 +24,4 @@ def test_every_setting_is_explained(command: str):
 
 
 def test_the_agent_looks_for_search_where_the_api_listens() -> None:
-    assert AgentSettings().catalogue.url == f"http://127.0.0.1:{ApiSettings().http.port}"
+    assert AgentSettings().agent.catalogue.url == f"http://127.0.0.1:{ApiSettings().http.port}"
