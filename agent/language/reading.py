@@ -208,8 +208,9 @@ def _take_addition(action: Action, text: str, quantity: Quantity | None, request
     ):
         requests.append(Request(Action.WANT, text, quantity))
         return
-    if action is Action.NONE and quantity is not None and quantity.indefinite and not quantity.more:
-        # `un martillo`, `uno mas grande`: nobody said that it goes into the order.
+    listed = previous is not None and previous.action is Action.ADD and previous.committed
+    if action is Action.NONE and quantity is not None and quantity.indefinite and not quantity.more and not listed:
+        # `un martillo`, `uno mas grande`: nobody said that it goes into the order; `20 codos y un taladro` did.
         requests.append(Request(Action.WANT, text, quantity))
         return
     requests.append(Request(Action.ADD, text, quantity, committed=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any, Final, cast
 
 from agent.conversation.cards import plain
@@ -26,6 +27,9 @@ _REFUSALS: Final = {
     "too_many_lines": "too_many_lines",
     "unknown_sku": "not_found",
 }
+
+
+_JOINING: Final = frozenset({"de", "del", "para", "con", "en", "of", "for", "with", "do", "da", "x"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ def write_reply(state: ThreadState, order: Order, cards: Sequence[Card]) -> Writ
         parts.append("\n".join([say(heading), *(f"{rank}. {_card(card, say)}" for rank, card in enumerate(cards, 1))]))
     elif open_choices:
         parts.append(say("rank_unknown" if open_choices[0]["data"].get("how") == "rank" else "which_product"))
+    parts.extend(_left_open(results, cards, say))
     if changed and order.lines:
         parts.append(_order(order, say))
         parts.append(say("confirm_question"))
@@ -113,6 +118,37 @@ def _outcome(result: ToolResult, say: Say) -> list[str]:  # noqa: PLR0911 - one 
                 what = str(data.get("query") or result["args"].get("reference") or "")
                 return [say("not_found_named", what=what) if _is_printable(what) else say("not_found")]
             return []
+
+
+def _left_open(results: Sequence[ToolResult], cards: Sequence[Card], say: Say) -> list[str]:
+    """What else of a long message waits for a choice, though no card of it found room."""
+    shown = {card["sku"] for card in cards}
+    waiting = [result for result in results if _awaits_choice(result) and shown.isdisjoint(_skus(result))]
+    said = [_sayable(str(result["data"].get("query") or result["args"].get("reference") or "")) for result in waiting]
+    return [say("open_named", what=what) if what else say("open") for what in dict.fromkeys(said)]
+
+
+def _skus(result: ToolResult) -> set[str]:
+    return {card["sku"] for card in cast("list[Card]", result["data"]["cards"])}
+
+
+def _awaits_choice(result: ToolResult) -> bool:
+    """Whether this look-up found products of which none has been chosen."""
+    data = result["data"]
+    if not result["ok"] or not data.get("cards"):
+        return False
+    if result["name"] == "catalog_search":
+        return bool(data.get("confident"))
+    return data.get("status") == "ambiguous"
+
+
+def _sayable(what: str) -> str:
+    """The words before the first number, where they are plain enough to be said back; empty: they are not."""
+    words = list(takewhile(lambda word: not any(map(str.isdigit, word)), what.split()))
+    while words and words[-1] in _JOINING:
+        words.pop()
+    said = " ".join(words)
+    return said if _is_printable(said) else ""
 
 
 def _mismatch(data: dict[str, Any], say: Say) -> list[str]:

@@ -102,12 +102,14 @@ def _judged(text: str, found: Found, *, refined: bool) -> Explored:
     exact = [hit for hit in found.products if "code" in hit.signals]
     shares = {hit.product.sku: share(request, hit.product) for hit in found.products}
     # Search ranks; only whether the words are all there moves a product up, and a code that was typed comes first.
+    # Among those that hold the words equally, nobody means the one that is sold out.
     ranked = sorted(
         found.products,
         key=lambda hit: (
             hit not in exact,
             -_weight(shares[hit.product.sku]),
             not names(request, terms(hit.product.title)),
+            shares[hit.product.sku] >= NEARLY and _is_sold_out(hit.product),
         ),
     )
     best = 1.0 if exact else shares[ranked[0].product.sku] if ranked else 0.0
@@ -118,6 +120,11 @@ def _judged(text: str, found: Found, *, refined: bool) -> Explored:
 def _weight(held: float) -> float:
     """How much the words count in the order of the hits: below a half they say less than search does."""
     return round(held, 1) if held >= NEARLY else 0.0
+
+
+def _is_sold_out(product: Product) -> bool:
+    """Whether the shop says that it has none; a shop that says nothing may have some."""
+    return product.stock is not None and product.stock <= 0
 
 
 def _names_itself(text: str, alone: Explored) -> bool:

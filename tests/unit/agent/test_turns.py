@@ -196,3 +196,33 @@ async def test_a_zero_price_is_none_and_is_said_to_be() -> None:
     reply = await Session().say("agrega 1 MAR-4")
     assert "precio a consultar" in reply.text
     assert reply.order.unpriced == 1
+
+
+ELBOWS = (
+    product("COD-1", "Codo PVC 1/2 Tigre", stock=Decimal(0)),
+    product("COD-2", "Codo PVC 1/2 Amanco"),
+    product("COD-3", "Codo PVC 3/4 Tigre"),
+    product("TAL-1", "Taladro percutor 650 W"),
+    product("TAL-2", "Taladro percutor 750 W"),
+)
+
+
+async def test_every_thing_of_a_sentence_goes_into_the_order_an_article_counting_one() -> None:
+    session = Session(catalogue=MemoryCatalogue([*SHOP, *ELBOWS]))
+    reply = await session.say("hola, necesito 20 codos de pvc de 1/2 y un taladro percutor de 750 w")
+    assert lines(reply) == {"COD-2": 20, "TAL-2": 1}
+
+
+async def test_of_two_that_fit_equally_the_one_in_stock_is_meant() -> None:
+    session = Session(catalogue=MemoryCatalogue([*SHOP, *ELBOWS]))
+    reply = await session.say("dame 20 codos de pvc de 1/2")
+    assert lines(reply) == {"COD-2": 20}
+    assert [card.sku for card in reply.cards[:2]] == ["COD-2", "COD-1"]
+
+
+async def test_what_found_no_room_among_the_cards_is_said_to_be_open() -> None:
+    session = Session(catalogue=MemoryCatalogue([*SHOP, *ELBOWS]))
+    reply = await session.say("dame 3 codos y 2 martillos y 3 taladros")
+    assert "«martillos»" in reply.text
+    assert reply.metadata.asks_back
+    assert not lines(reply)
