@@ -103,6 +103,7 @@ def build_indexer(
             embed_chunk=settings.consumer.embed_chunk, max_record_bytes=settings.consumer.max_record_bytes
         ),
         donor=donor,
+        bulk_topic=topics.bulk,
     )
     consumer = ChangeConsumer(settings.kafka, settings.consumer, lock=lock, progress=progress)
     runner = BatchRunner(

@@ -89,8 +89,13 @@ class Pipeline:
         sleep: Sleep = asyncio.sleep,
         limits: PipelineLimits | None = None,
         donor: VectorDonor | None = None,
+        bulk_topic: str = "",
     ) -> None:
-        """`donor` gives vectors that another collection holds already, so that they are not computed again."""
+        """Put the parts together.
+
+        `donor` gives vectors that another collection holds already, so that they are not computed again; changes of
+        `bulk_topic` do not count as samples of freshness.
+        """
         self._parser = parser
         self._index = index
         self._dead_letters = dead_letters
@@ -101,6 +106,7 @@ class Pipeline:
         self._rng = rng
         self._sleep = sleep
         self._limits = limits or PipelineLimits()
+        self._bulk_topic = bulk_topic
         self._documents = FencedPublisher(index, publisher, compose=compose, clock=clock)
 
     async def process(self, records: Sequence[InboundRecord], lease: Lease = _PERMANENT) -> BatchReport:
@@ -111,7 +117,9 @@ class Pipeline:
             LeaseLostError: the batch's partitions were taken away; their new owner gets the records again.
         """
         started = self._clock.monotonic()
-        first_look = triage(records, self._parser, max_record_bytes=self._limits.max_record_bytes)
+        first_look = triage(
+            records, self._parser, max_record_bytes=self._limits.max_record_bytes, bulk_topic=self._bulk_topic
+        )
         report = BatchReport(records=len(records), ignored=first_look.ignored)
         unplannable = await self._settle(fold(first_look.arrivals), report, lease, publish_stale=True)
         await self._bury([*first_look.letters, *unplannable], report, lease)
@@ -129,7 +137,8 @@ class Pipeline:
         """
         started = self._clock.monotonic()
         report = BatchReport(records=len(arrivals))
-        unplannable = await self._settle(fold(arrivals), report, lease, publish_stale=False)
+        old = (Arrival(arrival.event, arrival.record, backfill=True) for arrival in arrivals)
+        unplannable = await self._settle(fold(old), report, lease, publish_stale=False)
         await self._bury(unplannable, report, lease)
         report.total_seconds = self._clock.monotonic() - started
         return report

@@ -27,6 +27,9 @@ class DocumentTimes(BaseModel):
         0,
         description="A text replica began the commit that makes it searchable there; 0 in the log: each notes its own.",
     )
+    backfill: bool = Field(
+        False, description="It came by a bulk load or a replay: its age says nothing of how fresh live changes arrive."
+    )
 
 
 class SearchDocument(BaseModel):

@@ -30,6 +30,8 @@ class Arrival:
 
     event: ChangeEvent
     record: InboundRecord
+    backfill: bool = False
+    """It came by a bulk load or a replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,12 @@ def plan(
     expected_rev = None if stored is None else stored.rev
     next_rev = first_rev if expected_rev is None else expected_rev + 1
     provenance = _NO_VECTOR if stored is None else (stored.text_hash, stored.text_model)
-    times = DocumentTimes(changed_us=merged.state.changed_at_us, logged_us=_logged_us(arrivals), indexed_us=0)
+    times = DocumentTimes(
+        changed_us=merged.state.changed_at_us,
+        logged_us=_logged_us(arrivals),
+        indexed_us=0,
+        backfill=any(arrival.backfill for arrival in arrivals),
+    )
     document = compose(key, merged.state, rev=next_rev, text_hash=provenance[0], model=provenance[1], times=times)
     if stored is not None and not merged.applied and not merged.duplicates:
         return Stale(document.model_copy(update={"rev": stored.rev, "times": times}))

@@ -110,11 +110,15 @@ class FencedPublisher:
 
 
 def _indexed_at(times: DocumentTimes, now_us: int) -> DocumentTimes:
-    return DocumentTimes(changed_us=times.changed_us, logged_us=times.logged_us, indexed_us=now_us, visible_us=0)
+    return DocumentTimes(
+        changed_us=times.changed_us, logged_us=times.logged_us, indexed_us=now_us, backfill=times.backfill
+    )
 
 
 def _freshness(documents: Iterable[SearchDocument]) -> list[Freshness]:
+    """The samples of live changes: what a bulk load or a replay brings was changed whenever it was."""
     return [
         Freshness(document.times.changed_us, document.times.logged_us, document.times.indexed_us)
         for document in documents
+        if not document.times.backfill
     ]

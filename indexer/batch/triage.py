@@ -38,12 +38,14 @@ class Triage:
     ignored: int = 0
 
 
-def triage(records: Sequence[InboundRecord], parser: EventParser, *, max_record_bytes: int) -> Triage:
-    """Parse every record by itself. Never raises for what a record holds."""
+def triage(
+    records: Sequence[InboundRecord], parser: EventParser, *, max_record_bytes: int, bulk_topic: str = ""
+) -> Triage:
+    """Parse every record by itself; those of `bulk_topic` are marked as backfill. Never raises for what a record holds."""
     result = Triage()
     for record in records:
         try:
-            _sort(record, parser, result, max_record_bytes)
+            _sort(record, parser, result, max_record_bytes, backfill=record.topic == bulk_topic)
         except PoisonError as error:
             result.letters.append(dead_letter(record, error))
         except Exception as error:
@@ -73,7 +75,9 @@ def previous_attempts(record: InboundRecord) -> int:
     return 0
 
 
-def _sort(record: InboundRecord, parser: EventParser, result: Triage, max_record_bytes: int) -> None:
+def _sort(
+    record: InboundRecord, parser: EventParser, result: Triage, max_record_bytes: int, *, backfill: bool
+) -> None:
     size = len(record.value or b"")
     if size > max_record_bytes:
         raise RecordTooLargeError(f"the record has {size} bytes, more than the {max_record_bytes} that are accepted")
@@ -81,7 +85,7 @@ def _sort(record: InboundRecord, parser: EventParser, result: Triage, max_record
     if not isinstance(parsed, Changes):
         result.ignored += 1
         return
-    result.arrivals.extend(Arrival(event, record) for event in parsed.events)
+    result.arrivals.extend(Arrival(event, record, backfill) for event in parsed.events)
 
 
 def _tenant(record: InboundRecord, key: SkuKey | None) -> str:

@@ -163,9 +163,10 @@ class ReplicaTailer:
         decoded, applied = await asyncio.get_running_loop().run_in_executor(self._index_thread, decode_and_commit)
         seconds = time.perf_counter() - began
         now_us = self._now_us()
-        # What is read while catching up was changed long ago, and what a repair publishes again was not logged for it: their
-        # ages say nothing of how fresh a change arrives.
-        fresh = [document.times for document in decoded.documents if document.times.logged_us]
+        # What is read while catching up was changed long ago, so was what a bulk load or a replay brings, and what a repair
+        # publishes again was not logged for it: their ages say nothing of how fresh a change arrives.
+        timed = (document.times for document in decoded.documents)
+        fresh = [times for times in timed if times.logged_us and not times.backfill]
         samples = [_sample(times, now_us) for times in fresh] if self.report.caught_up else []
         outcomes = {
             "written": applied.written,
@@ -221,7 +222,11 @@ def _stamped(document: SearchDocument, now_us: int) -> SearchDocument:
     times = document.times
     return document.timed(
         DocumentTimes(
-            changed_us=times.changed_us, logged_us=times.logged_us, indexed_us=times.indexed_us, visible_us=now_us
+            changed_us=times.changed_us,
+            logged_us=times.logged_us,
+            indexed_us=times.indexed_us,
+            visible_us=now_us,
+            backfill=times.backfill,
         )
     )
 

@@ -223,6 +223,7 @@ class GenerationMember:
                 rng=random.Random(),  # noqa: S311 - jitter, no secret
                 limits=PipelineLimits(embed_chunk=around.settings.indexer.consumer.embed_chunk),
                 donor=self.donor,
+                bulk_topic=around.settings.indexer.kafka.topics.bulk,
             )
 
         await around.thread.call(build)

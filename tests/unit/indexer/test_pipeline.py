@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -278,3 +279,13 @@ async def test_replayed_changes_enter_by_apply_and_cannot_go_backwards() -> None
     report = await pipeline.apply([Arrival(NEW, record(NEW))])
     assert report.stale == 1
     assert log.compacted()[KEY].title == "Hex bolt M10"
+
+
+async def test_only_live_changes_are_samples_of_freshness() -> None:
+    log = DocumentLog()
+    pipeline = make_pipeline(MemoryIndex(), publisher=log, bulk_topic="bulk")
+    loaded = await pipeline.process([replace(record(NEW), topic="bulk")])
+    replayed = await pipeline.apply([Arrival(PRICE, record(PRICE))])
+    live = await pipeline.process([record(event("A1", "stock", 12, {"stock": 4}))])
+    assert [len(report.freshness) for report in (loaded, replayed, live)] == [0, 0, 1]
+    assert [document.times.backfill for document in log.documents] == [True, True, False]

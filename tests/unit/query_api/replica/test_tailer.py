@@ -212,6 +212,16 @@ async def test_what_a_repair_publishes_again_says_nothing_of_freshness(scene):
     assert list(tailer.report.samples) == []
 
 
+async def test_a_bulk_load_says_nothing_of_freshness(scene):
+    async with scene.running() as tailer:
+        await eventually(lambda: tailer.not_ready is None)
+        times = DocumentTimes(changed_us=1, logged_us=scene.clock.us - 60_000_000, backfill=True)
+        scene.broker.append(0, document("LOADED", times=times))
+        await eventually(lambda: len(scene.writer.held) == 1)
+        await eventually(lambda: tailer.report.caught_up)
+    assert list(tailer.report.samples) == []
+
+
 async def test_the_report_is_a_heartbeat_and_tells_the_progress(scene):
     scene.broker.append(0, document("A"))
     async with scene.running() as tailer:
