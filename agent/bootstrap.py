@@ -47,6 +47,7 @@ from agent.threads.log import TurnLog
 from agent.threads.pruning import ThreadPruner
 from agent.threads.registry import ThreadRegistry
 from retrieval.serving.exposition import MULTIPROCESS_FOLDER
+from retrieval.serving.until_signal import serve_until_signal
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +143,7 @@ def run_agent(settings: AgentSettings, workers: int = 1, *, prepare_process: Cal
     )
     log.info("agent starts", workers=workers, settings=settings.agent.model_dump(mode="json"))
     if workers == 1:
-        uvicorn.Server(config).run()
+        serve_until_signal(config)
         return
     folder = Path(tempfile.mkdtemp(prefix="ferroflux-agent-metrics-"))
     # The library reads this variable as it is imported: the workers are new processes and find it set.

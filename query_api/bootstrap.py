@@ -28,6 +28,7 @@ from retrieval.generations.fitting import encoder_settings, text_folder
 from retrieval.rerank.factory import load_reranker
 from retrieval.rerank.port import Reranker
 from retrieval.serving.exposition import MULTIPROCESS_FOLDER
+from retrieval.serving.until_signal import serve_until_signal
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.factory import open_vector_index
@@ -151,7 +152,7 @@ def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callabl
         settings=settings.model_dump(mode="json"),
     )
     if workers == 1:
-        uvicorn.Server(config).run()
+        serve_until_signal(config)
         return
     folder = Path(tempfile.mkdtemp(prefix="ferroflux-metrics-"))
     # The library reads this variable as it is imported: the workers are new processes and find it set.

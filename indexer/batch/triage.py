@@ -75,9 +75,7 @@ def previous_attempts(record: InboundRecord) -> int:
     return 0
 
 
-def _sort(
-    record: InboundRecord, parser: EventParser, result: Triage, max_record_bytes: int, *, backfill: bool
-) -> None:
+def _sort(record: InboundRecord, parser: EventParser, result: Triage, max_record_bytes: int, *, backfill: bool) -> None:
     size = len(record.value or b"")
     if size > max_record_bytes:
         raise RecordTooLargeError(f"the record has {size} bytes, more than the {max_record_bytes} that are accepted")

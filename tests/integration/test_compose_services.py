@@ -5,7 +5,7 @@ Only what a container would give is put in its place: the hosts `kafka` and `qdr
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +15,32 @@ import pytest
 import yaml
 
 from retrieval.encoders.settings import default_cache_dir
+from tests.support.agent.databases import fresh_postgres
 from tests.support.data import ROOT
 from tests.support.kafka.clients import Record, append
 from tests.support.kafka.server import KafkaServer
+from tests.support.postgres.server import PostgresServer
 from tests.support.processes import ManagedProcess, free_port, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
-SERVICES = ("indexer", "replica", "api")
+SERVICES = ("indexer", "replica", "api", "agent")
 
 
 class Translation:
     """From the containers' names, paths and ports to those of this machine."""
 
-    def __init__(self, folder: Path, kafka: KafkaServer, grpc_port: int) -> None:
+    def __init__(self, folder: Path, kafka: KafkaServer, grpc_port: int, database: str) -> None:
         self._replacements = {
             "kafka:9092": kafka.bootstrap,
             "http://qdrant:6333": "http://127.0.0.1:6333",
+            "http://api:8000": "http://127.0.0.1:8000",
+            "postgresql://agent:${AGENT_DATABASE_PASSWORD:-agent}@orders:5432/agent": database,
             "/var/lib/ferroflux": str(folder),
             "/var/lib/snapshots": str(folder / "snapshots"),
+            "/var/lib/workers": str(folder / "workers"),
             "/opt/ferroflux/models": str(default_cache_dir()),
-            **{str(port): str(free_port()) for port in (8000, 8001, 8002)},
+            **{str(port): str(free_port()) for port in (8000, 8001, 8002, 8090)},
         }
         self.beside = {"FERROFLUX_VECTORS__GRPC_PORT": str(grpc_port), "PYTHONPATH": str(ROOT)}
 
@@ -56,7 +61,7 @@ def command_line(parts: list[str], translate: Translation) -> list[str]:
 
 
 @pytest.fixture
-def translate(tmp_path: Path, kafka: KafkaServer) -> Iterator[Translation]:
+async def translate(tmp_path: Path, kafka: KafkaServer, postgres: PostgresServer) -> AsyncIterator[Translation]:
     port = free_port()
     vectors = ManagedProcess(
         "vectors",
@@ -66,7 +71,8 @@ def translate(tmp_path: Path, kafka: KafkaServer) -> Iterator[Translation]:
     )
     vectors.start()
     vectors.wait_for_line("ready", timeout=30)
-    yield Translation(tmp_path, kafka, port)
+    async with fresh_postgres(postgres) as database:
+        yield Translation(tmp_path, kafka, port, database.url.get_secret_value())
     vectors.stop()
 
 
@@ -85,7 +91,7 @@ async def test_the_services_of_the_compose_file_carry_a_change_to_a_search(
     try:
         for name in SERVICES:
             service = services[name]
-            for volume in service["volumes"]:
+            for volume in service.get("volumes", ()):
                 translate.mount(volume)
             environment = {key: translate(value) for key, value in service["environment"].items()}
             process = ManagedProcess(
@@ -111,7 +117,11 @@ async def test_the_services_of_the_compose_file_carry_a_change_to_a_search(
             return [hit["item"]["sku"] for hit in answer.json().get("hits", ())] == ["B-1"]
 
         wait_until(found, timeout=30, what="the product to be found")
+        turn = {"tenant": "compose", "thread": "t-1", "message": "dame 3 B-1"}
+        async with httpx.AsyncClient(timeout=30) as client:
+            reply = (await client.post(translate("http://127.0.0.1:8090/v1/chat"), json=turn)).json()
+        assert [(line["sku"], line["quantity"]) for line in reply["order"]["lines"]] == [("B-1", "3")]
     finally:
         for process in reversed(processes):
             process.stop()
-    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [process.returncode for process in processes] == [0] * len(SERVICES)
