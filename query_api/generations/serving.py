@@ -271,7 +271,9 @@ class Serving:
                 # What callers read names no host or path; the log line has the whole.
                 self.waiting[part] = str(error) if isinstance(error, NotReadyError) else str(type(error)())
                 if failures % _LOG_EVERY_FAILURES == 0:
-                    log.warning(
+                    # At a start the replica is a moment behind its worker; only what lasts is worth a warning.
+                    tell = log.info if failures == 0 and isinstance(error, NotReadyError) else log.warning
+                    tell(
                         "not ready",
                         generation=self.name,
                         part=part,

@@ -4,6 +4,7 @@ const MESSAGES = {
   es: {
     explain: "Por qué estos resultados", didYouMean: (text) => `Se buscó: ${text}`, quantity: (text) => `Cantidad pedida: ${text}`, lowConfidence: "Es probable que este catálogo no tenga lo que busca.",
     queryType: "Tipo", searched: "Se buscó", route: "Camino", tokens: "Términos", alias: "Alias", correction: "Corrección", unknownWords: "Palabras desconocidas", excludedWords: "Se descarta", denseTexts: "Por significado", fusion: "Fusión",
+    doubt: "Duda", verdicts: { shown: "Está en esta página.", on_another_page: "Está en otra página.", not_indexed: "No está en el índice.", deleted: "Se dio de baja.", filtered: "Un filtro lo quita.", excluded: "La búsqueda lo descarta.", not_retrieved: "Ninguna búsqueda lo encontró.", gone_meanwhile: "Cambió mientras se buscaba." },
     redirect: "destacado", reranker: "reordenado", rerankedOf: (read, all) => `${read} de ${all} leídos`, moved: (before, after) => `reordenado: ${before} → ${after}`, whyNot: "¿Por qué no aparece este SKU?", ask: "Averiguar",
     skip: "Ir a los resultados", searchLabel: "Buscar productos", placeholder: "Producto, medida, marca o código…",
     tenantLabel: "Catálogo", keys: "Barra para buscar, flechas para recorrer los resultados, Escape para borrar",
@@ -30,6 +31,7 @@ const MESSAGES = {
   en: {
     explain: "Why these results", didYouMean: (text) => `Searched for: ${text}`, quantity: (text) => `Quantity asked for: ${text}`, lowConfidence: "This catalogue probably does not have what you are looking for.",
     queryType: "Type", searched: "Searched", route: "Route", tokens: "Terms", alias: "Alias", correction: "Correction", unknownWords: "Unknown words", excludedWords: "Ruled out", denseTexts: "By meaning", fusion: "Fusion",
+    doubt: "Doubt", verdicts: { shown: "It is on this page.", on_another_page: "It is on another page.", not_indexed: "It is not in the index.", deleted: "It was removed.", filtered: "A filter takes it out.", excluded: "The query rules it out.", not_retrieved: "No retriever found it.", gone_meanwhile: "It changed during the search." },
     redirect: "featured", reranker: "reranked", rerankedOf: (read, all) => `${read} of ${all} read`, moved: (before, after) => `reranked: ${before} → ${after}`, whyNot: "Why is this SKU not here?", ask: "Find out",
     skip: "Go to the results", searchLabel: "Search products", placeholder: "Product, size, brand or code…",
     tenantLabel: "Catalogue", keys: "Slash to search, arrows to walk the results, Escape to clear",

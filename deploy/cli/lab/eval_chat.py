@@ -17,6 +17,7 @@ from agent.settings import AgentSettings
 from deploy.cli.lab.options import CacheOption, CatalogueOption
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.progress import FractionProgress
+from deploy.cli.wording import page_console
 from deploy.lab.bench import lay_out
 from deploy.lab.cache import default_cache_dir
 from deploy.lab.catalogue import CatalogueSource
@@ -27,7 +28,6 @@ from training.systems.bench import Bench
 
 app = typer.Typer(rich_markup_mode="markdown")
 
-_PAGE: Final = 110
 _HELP: Final = """Measure the ordering agent on conversations; the last line of the output is one JSON object.
 
 The catalogue goes through the real pipeline into an index made for the occasion, kept by what it is made of: the first
@@ -65,7 +65,7 @@ def eval_chat(
     configure_quiet_logging()
     settings = AgentSettings().agent.planner
     scripts = read_conversations(conversations)
-    console = Console(stderr=False, width=None if Console().is_terminal else _PAGE)
+    console = page_console()
     with FractionProgress(console, "indexing") as progress:
         bench = lay_out(
             CatalogueSource(catalogue), EncoderSettings(), cache_dir or default_cache_dir(), progress.update

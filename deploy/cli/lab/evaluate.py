@@ -1,6 +1,5 @@
 """`ferroflux eval`: search quality on judged queries, with intervals, beside baselines and other settings."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from deploy.cli.lab.options import LabRequest, on_judged_queries
 from deploy.cli.logs import configure_quiet_logging
+from deploy.cli.wording import page_console
 from deploy.lab.evaluation import Evaluation, EvaluationPlan
 from training.experiments.experiment import Experiment
 from training.experiments.saved import save_run
@@ -25,8 +25,6 @@ from training.systems.settings import LabSettings, setting_values
 
 app = typer.Typer(rich_markup_mode="markdown")
 
-_PAGE: Final = 110
-"""Columns of a table that goes to a file."""
 _COLUMNS: Final = (TOP_1, TOP_5, NDCG_10, MRR, RECALL_100)
 
 _SETTINGS: Final = "\n".join(f"    {name} = {value}\n" for name, value in setting_values(LabSettings()))
@@ -91,7 +89,7 @@ def evaluate(
         latency=latency or report is not None,
     )
     experiment = Evaluation(plan, request.steps(Console(stderr=True))).carry_out()
-    _show(Console(width=None if sys.stdout.isatty() else _PAGE), experiment)
+    _show(page_console(), experiment)
     if report is not None:
         _write(experiment, report)
     print(orjson.dumps(experiment.as_json()).decode())

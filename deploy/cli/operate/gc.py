@@ -11,6 +11,7 @@ from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.operate.settings import GenerationOption, KafkaOption, indexer_settings
 from deploy.cli.operate.times import duration_s, shown
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from deploy.cli.wording import counted
 from deploy.http_client import ApiClient, api_key, locate
 from indexer.collection.collector import TombstoneCollector
 from indexer.collection.tombstones import KafkaTombstones
@@ -93,7 +94,7 @@ async def _on_kafka(
 
 
 def _tell(counts: dict[str, Any], *, applied: bool) -> None:
-    print(f"{counts['tombstones']:,} tombstones; the bound is {shown(counts['before_us'])} UTC")
+    print(f"{counted(counts['tombstones'], 'tombstone')}; the bound is {shown(counts['before_us'])} UTC")
     print(f"{counts['within_reach']:,} kept: heard of since, so a replay or a late row could still concern them")
     print(f"{counts['changed']:,} kept: changed since their document was written")
     if applied:

@@ -12,6 +12,7 @@ from rich.table import Table
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from deploy.cli.order.chat import TenantOption
 from deploy.cli.use.search import only_tenant
+from deploy.cli.wording import counted, page_console
 from deploy.http_client import ApiClient, api_key, locate
 
 app = typer.Typer(no_args_is_help=True)
@@ -57,7 +58,7 @@ def list_orders(
     if as_json:
         print(orjson.dumps(page, option=orjson.OPT_INDENT_2).decode())
         return
-    console = Console(highlight=False)
+    console = page_console(highlight=False)
     if not page["orders"]:
         console.print(f"{shop} has no such orders")
         return
@@ -65,7 +66,7 @@ def list_orders(
     for order in page["orders"]:
         table.add_row(
             order["order_id"], order["status"], str(len(order["lines"])), escape(f"{order['total']} {order['currency']}"),
-            (order["submitted_at"] or "")[:19], escape(order["customer"]),
+            (order["submitted_at"] or "")[:16].replace("T", " "), escape(order["customer"]),
         )  # fmt: skip
     console.print(table)
     if page["next"]:
@@ -88,7 +89,7 @@ def show(
     if as_json:
         print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
         return
-    _show(Console(highlight=False), found)
+    _show(page_console(highlight=False), found)
 
 
 def _show(console: Console, order: dict[str, Any]) -> None:
@@ -100,7 +101,7 @@ def _show(console: Console, order: dict[str, Any]) -> None:
             line["price"] or "", line["amount"] or "", ", ".join(line["notices"]),
         )  # fmt: skip
     console.print(table)
-    unpriced = f", {order['unpriced']} lines without a price" if order["unpriced"] else ""
+    unpriced = f", {counted(order['unpriced'], 'line')} without a price" if order["unpriced"] else ""
     total = escape(f"{order['total']} {order['currency']}")
     console.print(f"total [bold]{total}[/]{unpriced}")
 
@@ -110,5 +111,6 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         right = heading in {"lines", "total", "quantity", "price", "amount"}
         # An order's id is there to be copied.
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "order")
+        # Nothing is cut off: what does not fit goes on in the next line.
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "order", overflow="fold")
     return table

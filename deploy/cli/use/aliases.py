@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console
 from rich.table import Table
 
 from deploy.aliases import KafkaAliasPublisher, approved, imported, proposed
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from deploy.cli.use.ingest import kafka_settings
+from deploy.cli.wording import counted, page_console
 from deploy.embedded.storage.endpoint import Endpoint
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.http_client import ApiClient, api_key, locate
@@ -49,7 +49,7 @@ def list_entries(
     table = Table("tenant", "id", "kind", "status", "terms", "targets", box=None)
     for one in shown:
         table.add_row(one.tenant, one.id, one.kind, one.status, ", ".join(one.terms), ", ".join(one.targets))
-    Console(markup=False).print(table)
+    page_console(markup=False).print(table)
 
 
 @app.command("import")
@@ -64,7 +64,7 @@ def import_file(
     configure_quiet_logging()
     records = imported(yaml.safe_load(file.read_text(encoding="utf-8")), tenant)
     _send(records, kafka, data_dir)
-    print(f"{len(records)} entries sent for {tenant}")
+    print(f"{counted(len(records), 'entry', 'entries')} sent for {tenant}")
 
 
 @app.command()
@@ -112,7 +112,7 @@ def approve(
         raise NotFoundError(f"{tenant} has no entry {', '.join(missing)}; `ferroflux aliases list` shows them")
     status = AliasStatus.REJECTED if reject else AliasStatus.APPROVED
     _send([approved(held[name], tenant, status) for name in names], kafka, data_dir)
-    print(f"{len(names)} entries {status}")
+    print(f"{counted(len(names), 'entry', 'entries')} {status}")
 
 
 def _held(url: str, data_dir: Path | None, key: str, tenant: str) -> list[AliasRecord]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, KeyOption, UrlOption
 from deploy.cli.progress import FractionProgress
+from deploy.cli.wording import counted
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.http_client import api_key, locate
 from deploy.ingest.columns import ColumnMapping
@@ -205,8 +206,8 @@ def _announce(
 def _summarise(console: Console, report: IngestReport, seconds: float, target: str, reject: Path | None) -> None:
     rate = report.rows / seconds if seconds else 0.0
     console.print(
-        f"{report.rows:,} rows in {seconds:.1f} s ({rate:,.0f}/s): {report.changes:,} changes to {target}, "
-        f"{report.rejected:,} bad rows" + (f", {report.skipped:,} done before" if report.skipped else ""),
+        f"{counted(report.rows, 'row')} in {seconds:.1f} s ({rate:,.0f}/s): {counted(report.changes, 'change')} to {target}, "
+        f"{counted(report.rejected, 'bad row')}" + (f", {report.skipped:,} done before" if report.skipped else ""),
         highlight=False,
     )
     table = Table(show_header=False, box=None, padding=(0, 2))

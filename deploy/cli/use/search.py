@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from deploy.cli.wording import page_console
 from deploy.http_client import ApiClient, api_key, locate
 from schemas.errors import InvalidRequestError
 
@@ -68,7 +69,7 @@ def search(
     if as_json:
         print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
         return
-    _show(Console(), shop, answer, offset)
+    _show(page_console(), shop, answer, offset)
 
 
 def _client(url: str, data_dir: Path | None, key: str) -> ApiClient:
