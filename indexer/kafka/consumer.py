@@ -37,7 +37,7 @@ from indexer.kafka.connection import faststream_security
 from indexer.lanes import Lanes, SliceLength
 from indexer.ports import LeaseLostError
 from indexer.publish_lock import PublishLock
-from indexer.records import InboundRecord, TopicPartition, next_offsets
+from indexer.records import InboundRecord, TopicPartition, first_offsets, next_offsets
 from indexer.service.progress import Progress
 from indexer.settings import ConsumerSettings
 from retrieval.serving.kafka import bootstrap_servers
@@ -209,6 +209,9 @@ class ChangeConsumer:
         return max(0.0, now_us / 1e6 - max(known) / 1e3) if known else None
 
     def _taking(self, records: list[InboundRecord]) -> list[InboundRecord]:
+        for place, first in first_offsets(records).items():
+            # Before its first commit a partition stands where we began; the fetch's position is already past what is in hand.
+            self._done.setdefault(place, first)
         self._taken |= next_offsets(records)
         return records
 

@@ -99,6 +99,17 @@ async def test_commits_are_explicit_and_rewinds_leave_foreign_partitions_alone()
     assert kafka.sought == [(KafkaPartition(*mine), 40)]
 
 
+async def test_the_first_batch_of_a_partition_is_lag_until_it_is_committed() -> None:
+    consumer, kafka = make_consumer(), FakeKafkaConsumer()
+    consumer._subscriber.consumer = kafka  # type: ignore[assignment] # only what is called
+    mine = ("warehouse.changes", 0)
+    consumer._taking([InboundRecord(*mine, offset, 0, b"k", b"v") for offset in range(40, 50)])
+    kafka.at = 50  # the fetch has brought them all; nothing of them is done
+    assert await consumer.lag() == {mine: 10}
+    await consumer.commit({mine: 50})
+    assert await consumer.lag() == {mine: 0}
+
+
 async def test_the_marker_of_a_transaction_is_no_lag_once_the_fetch_has_passed_it() -> None:
     """`dlq redrive` sends in a transaction, whose marker takes an offset that no record has."""
     consumer, kafka = make_consumer(), FakeKafkaConsumer()
