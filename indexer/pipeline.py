@@ -244,9 +244,8 @@ class Pipeline:
         self, heavy: Sequence[PlannedWork], commits: SideBySide, report: BatchReport, lease: Lease
     ) -> None:
         """The lane with inference: one chunk is encoded ahead of those that are being written."""
-        # A chunk is padded to its longest text, so texts of like length go together.
-        by_length = sorted(heavy, key=lambda work: len(work.text or ""))
         size = self._limits.embed_chunk
+        by_length = heavy if len(heavy) <= size else await self._by_length(heavy)
         chunks = [by_length[start : start + size] for start in range(0, len(by_length), size)]
         ahead = self._start_encoding(chunks[0], report) if chunks else None
         try:
@@ -260,6 +259,11 @@ class Pipeline:
             if ahead is not None:
                 ahead.cancel()
                 await asyncio.gather(ahead, return_exceptions=True)
+
+    async def _by_length(self, heavy: Sequence[PlannedWork]) -> list[PlannedWork]:
+        """Texts of like length beside one another: a chunk is padded to its longest, and characters say little of tokens."""
+        lengths = await self._encoder.lengths([work.text or "" for work in heavy])
+        return [heavy[row] for row in sorted(range(len(heavy)), key=lengths.__getitem__)]
 
     def _start_encoding(
         self, chunk: Sequence[PlannedWork], report: BatchReport

@@ -99,6 +99,10 @@ class PassageEncoder(Protocol):
         """The vectors of each catalogue text by the name of their space, in the order of the texts."""
         ...
 
+    async def lengths(self, texts: Sequence[str]) -> Sequence[int]:
+        """How long each catalogue text is for the encoder: those of like length are cheap together."""
+        ...
+
 
 class DocumentComposer(Protocol):
     """Builds the search document of a merged state; the shop's price and stock policy is bound into it."""

@@ -88,6 +88,10 @@ class CountingEncoder:
         self.texts += len(texts)
         return self._encoder.encode_passages(texts)
 
+    def passage_lengths(self, texts: Sequence[str]) -> list[int]:
+        """As the encoder does."""
+        return self._encoder.passage_lengths(texts)
+
 
 class GenerationBuilder:
     """One build over Kafka and a vector server."""

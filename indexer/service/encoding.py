@@ -25,6 +25,12 @@ class OffLoopEncoder:
         """The vectors of each catalogue text by the name of their space, in the order of the texts."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, encoded, self._encoder, list(texts))
 
+    async def lengths(self, texts: Sequence[str]) -> Sequence[int]:
+        """Tokens of each catalogue text, in the order of the texts."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, self._encoder.passage_lengths, list(texts)
+        )
+
 
 def encoded(encoder: TextEncoder, texts: Sequence[str]) -> list[NamedVectors]:
     """The vectors of catalogue texts in every space that the encoder writes; blocking."""

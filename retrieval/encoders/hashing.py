@@ -55,6 +55,10 @@ class HashingEncoder:
         """The same as for queries."""
         return self._encode(texts)
 
+    def passage_lengths(self, texts: Sequence[str]) -> list[int]:
+        """Words of each text."""
+        return [len(_WORD.findall(text)) for text in texts]
+
     def _encode(self, texts: Sequence[str]) -> Matrix:
         vectors = np.zeros((len(texts), self._dimension), np.float32)
         for vector, text in zip(vectors, texts, strict=True):

@@ -97,3 +97,7 @@ class TextEncoder(Protocol):
     def encode_passages(self, texts: Sequence[str]) -> Matrix:
         """Vectors of catalogue texts, float32 [len(texts), dimension], L2-normalised, in the order of the texts."""
         ...
+
+    def passage_lengths(self, texts: Sequence[str]) -> list[int]:
+        """How long each catalogue text is for this encoder (tokens, with it the prompt's): texts of like length are cheap together."""
+        ...

@@ -34,6 +34,14 @@ def _onnx(model: str) -> TextEncoder:
 class TextEncoderContract:
     """What every encoder promises; an adapter's class provides the fixture `encoder`."""
 
+    def test_more_words_are_longer_whatever_their_letters_are(self, encoder: TextEncoder) -> None:
+        lengths = encoder.passage_lengths(["broca", "broca para concreto sds plus", "", *TEXTS])
+        assert len(lengths) == 3 + len(TEXTS)
+        assert lengths[1] > lengths[0] > 0
+        assert lengths == [
+            encoder.passage_lengths([text])[0] for text in ["broca", "broca para concreto sds plus", "", *TEXTS]
+        ]
+
     def test_vectors_are_unit_float32_of_the_revisions_dimension(self, encoder: TextEncoder) -> None:
         for vectors in (encoder.encode_queries(TEXTS), encoder.encode_passages(TEXTS)):
             assert vectors.dtype == np.float32

@@ -60,6 +60,10 @@ class CachedEncoder:
         """Vectors of catalogue texts, float32 [len(texts), dimension], L2-normalised."""
         return self._vectors(texts, b"p")
 
+    def passage_lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each catalogue text."""
+        return self._encoder.passage_lengths(texts)
+
     def flush(self) -> None:
         """Write what was computed since the last flush."""
         if self.sparse is not None:

@@ -81,6 +81,10 @@ class OnnxTextEncoder:
         """Unit vectors of passages behind the passage prompt, float32 [len(texts), dimension], in the order given."""
         return self._encode(texts, self._revision.passage_prompt)
 
+    def passage_lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each catalogue text as they are computed, in the order given; some 20 µs a text."""
+        return [len(ids) for ids in self._tokenizer.token_ids(texts, self._revision.passage_prompt)]
+
     def _encode(self, texts: Sequence[str], prompt: str) -> Matrix:
         token_ids = self._tokenizer.token_ids(texts, prompt)
         vectors = np.empty((len(texts), self._revision.dimension), np.float32)

@@ -52,6 +52,11 @@ class SimEncoder:
         await self._process.point()
         return [{TEXT_VECTOR: np.zeros(2, dtype=np.float32)} for _ in texts]
 
+    async def lengths(self, texts: Sequence[str]) -> Sequence[int]:
+        await asyncio.sleep(self._process.world.latency())
+        await self._process.point()
+        return [len(text) for text in texts]
+
 
 class SimTopics:
     """A process's way to the topics: the ports `DocumentPublisher`, `DocumentRemover`, `DeadLetterSink`, and `LogWriter`."""

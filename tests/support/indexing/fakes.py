@@ -78,6 +78,9 @@ class CountingEncoder:
         self.texts.extend(texts)
         return encoded(self._encoder, texts)
 
+    async def lengths(self, texts: Sequence[str]) -> Sequence[int]:
+        return self._encoder.passage_lengths(texts)
+
 
 class FakeControl:
     """A consumer that only remembers what it was told."""

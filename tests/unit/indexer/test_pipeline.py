@@ -217,6 +217,17 @@ async def test_the_next_chunk_is_encoded_while_the_last_one_is_written() -> None
     assert order == ["encode 0", "encode 4", "write", "encode 8", "write", "write"]
 
 
+async def test_texts_of_like_length_are_encoded_together_and_keep_their_vectors() -> None:
+    index, encoder = MemoryIndex(), CountingEncoder()
+    titles = ["Nut " * (1 + number % 3) for number in range(12)]
+    events = [event(f"N{number}", "item", 1, {"title": title}) for number, title in enumerate(titles)]
+    await make_pipeline(index, encoder=encoder).process(records_of(events))
+    assert [len(text.split()) for text in encoder.texts] == [1] * 4 + [2] * 4 + [3] * 4
+    for one in events:
+        (vectors,) = await encoder.encode([str(one.fields["title"]).strip()])
+        assert ((await index.vectors([one.key], using=TEXT_VECTOR))[one.key] == vectors[TEXT_VECTOR]).all()
+
+
 async def test_an_encoder_that_fails_leaves_no_task_behind_and_no_write() -> None:
     class Broken(CountingEncoder):
         async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
