@@ -19,6 +19,7 @@ from indexer.service.progress import Progress
 from indexer.service.readiness import Readiness, ReadinessProbe
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.port import ModelRevision
+from retrieval.serving.heap import freeze_heap
 from retrieval.vectors.port import VectorIndex
 from schemas.errors import FatalError
 
@@ -84,6 +85,7 @@ class IndexerApp:
             StoreUnavailableError, LogUnavailableError: a dependency did not answer; starting again is safe.
         """
         await self.prepare()
+        freeze_heap(collect=True)
         await self._consumer.start()
         if self._verifier is not None:
             self._verifying = asyncio.create_task(self._verifier.run(), name="document-verifier")

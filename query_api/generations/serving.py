@@ -26,6 +26,7 @@ from retrieval.generations.fitting import name_of, require_revision, require_tex
 from retrieval.rerank.port import Reranker
 from retrieval.search.hybrid import Analyse, HybridSearcher
 from retrieval.search.settings import SearchSettings
+from retrieval.serving.heap import freeze_heap
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from schemas.errors import FerrofluxError, NotReadyError
@@ -227,6 +228,7 @@ class Serving:
         # The first query of a fresh worker should not pay for lazy initialisation.
         await self._off_loop(lambda: encoder.encode_queries(["ferroflux"]))
         await searcher.warm(await self._off_loop(self._reader.tenants))
+        freeze_heap()
         log.info(
             "generation ready",
             generation=self.name,

@@ -29,6 +29,7 @@ from query_api.replica.operations.metrics import ReplicaMetrics
 from query_api.replica.operations.report import HEARTBEAT_US, Report
 from query_api.replica.progress import Progress, plan_start
 from query_api.status_file import FreshnessSample
+from retrieval.serving.heap import freeze_heap
 from retrieval.text.port import Applied, TextIndexWriter
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import RetryableError
@@ -133,6 +134,7 @@ class ReplicaTailer:
                 rewound=sorted(plan.rewound),
                 behind=sum(progress.lag.values()),
             )
+            freeze_heap()
             await self._note(progress)
             while not self._stopping.is_set():
                 polled = await document_log.poll()

@@ -46,7 +46,8 @@ class SpellingDictionary:
         self._frequency: dict[str, float] = {}
         self._stems: set[str] = set()
         self._sounds: dict[str, str] = {}
-        self._neighbours: dict[str, list[str]] = {}
+        self._neighbours: dict[str, tuple[str, ...]] = {}
+        """Some ten entries a word. Tuples of words are smaller than lists, and no work for the garbage collector."""
         self.add(words or {})
 
     def __len__(self) -> int:
@@ -132,7 +133,7 @@ class SpellingDictionary:
                 self._sounds[key] = word
         if len(word) >= _SHORTEST:
             for key in _deletions(sound[:_KEY_PREFIX], 2 if len(word) >= _TWO_EDITS_FROM - 1 else 1):
-                self._neighbours.setdefault(key, []).append(word)
+                self._neighbours[key] = (*self._neighbours.get(key, ()), word)
 
 
 def _deletions(key: str, most: int) -> Iterator[str]:

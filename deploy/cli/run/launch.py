@@ -27,6 +27,7 @@ from deploy.embedded.sample import is_due, load_sample
 from deploy.embedded.settings import EmbeddedOptions
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.embedded.system import EmbeddedSystem
+from retrieval.serving.heap import freeze_heap
 from schemas.errors import FerrofluxError
 
 log = structlog.get_logger(__name__)
@@ -109,6 +110,7 @@ def folder_option(directory: DataDirectory) -> str:
 async def _tell_ready(console: Console, system: EmbeddedSystem, seconds: float) -> None:
     reader = system.reader
     tenants = await asyncio.to_thread(reader.tenants)
+    freeze_heap(collect=True)
     log.info("ready", url=system.url, kafka=system.broker.address, tenants=list(tenants), seconds=round(seconds, 2))
     if not console.is_terminal:
         return
