@@ -14,7 +14,9 @@ from tests.benchmarks.workload.launch import send_load
 
 RATES = (20, 100, 200)
 QUERIES_PER_S = 50
-_FOLLOWED_PER_S = 6.0
+_FOLLOWED_PER_S = 3.0  # each is looked for some 30 times: more would be a load of its own beside the 50 queries/s
+_ATTEMPTS = 30
+_AT_ONCE_MS = 1_000
 _P50_GOAL_MS = 150
 _P99_GOAL_MS = 600
 
@@ -48,6 +50,7 @@ def _rates(
     _bootstrap, _topic, port = target
     _send(context, target, seed=90, rate=20, seconds=min(6.0, context.seconds(6.0)))  # warms caches and compilers
     for number, rate in enumerate(RATES):
+        _caught_up(context, target, seed=80 + number)
         before = {name: cpu_seconds(pid) for name, pid in pids.items()}
         seconds = context.seconds(40.0)
         observed = _send(context, target, seed=91 + number, rate=rate, seconds=seconds)
@@ -68,12 +71,31 @@ def _rates(
             "cores_used": used,
             "worker_says_changed_to_visible_ms": own,
         }
-        lost = observed["counts"].get("never_seen", 0) + observed["counts"].get("failed", 0)
-        assert not lost, f"requests failed, or changes never became visible: {observed['counts']}"
+        assert not observed["counts"].get("failed"), f"requests failed: {observed['counts']}"
+        unseen = observed["counts"].get("never_seen", 0)
+        if unseen:
+            outcome.goal(Goal(f"{topology}, changes that were not seen within a minute at {rate}/s", unseen, 0, ""))
     return visible
 
 
-def _send(context: Context, target: tuple[str, str, int], *, seed: int, rate: float, seconds: float) -> dict[str, Any]:
+def _caught_up(context: Context, target: tuple[str, str, int], *, seed: int) -> None:
+    """Wait until nothing is left of the rate before: a few changes without queries are seen at once again."""
+    for attempt in range(_ATTEMPTS):
+        observed = _send(context, target, seed=1_000 + 100 * seed + attempt, rate=2, seconds=3, queries_per_s=0)
+        seen = [each for kind in observed["visible"].values() for each in kind]
+        if seen and max(seen) < _AT_ONCE_MS:
+            return
+
+
+def _send(
+    context: Context,
+    target: tuple[str, str, int],
+    *,
+    seed: int,
+    rate: float,
+    seconds: float,
+    queries_per_s: float = QUERIES_PER_S,
+) -> dict[str, Any]:
     bootstrap, topic, port = target
     return send_load(
         Load(
@@ -85,7 +107,7 @@ def _send(context: Context, target: tuple[str, str, int], *, seed: int, rate: fl
             seed=seed,
             seconds=seconds,
             changes_per_s=rate,
-            queries_per_s=QUERIES_PER_S,
+            queries_per_s=queries_per_s,
             followed_per_s=_FOLLOWED_PER_S,
         )
     )
