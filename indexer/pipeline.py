@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import structlog
 
@@ -70,6 +72,7 @@ class PermanentLease:
 
 
 _PERMANENT = PermanentLease()
+_ENCODED_AHEAD: Final = 2
 
 
 class Pipeline:
@@ -243,22 +246,26 @@ class Pipeline:
     async def _encode_and_commit(
         self, heavy: Sequence[PlannedWork], commits: SideBySide, report: BatchReport, lease: Lease
     ) -> None:
-        """The lane with inference: one chunk is encoded ahead of those that are being written."""
+        """The lane with inference: chunks are encoded ahead of those that are being written.
+
+        Two are handed over at a time, so that the encoder goes on with the next one before this loop has heard of the last.
+        """
         size = self._limits.embed_chunk
         by_length = heavy if len(heavy) <= size else await self._by_length(heavy)
         chunks = [by_length[start : start + size] for start in range(0, len(by_length), size)]
-        ahead = self._start_encoding(chunks[0], report) if chunks else None
+        ahead = deque(self._start_encoding(chunk, report) for chunk in chunks[:_ENCODED_AHEAD])
         try:
-            for number, chunk in enumerate(chunks, start=1):
-                assert ahead is not None
-                vectors = await ahead
-                ahead = self._start_encoding(chunks[number], report) if number < len(chunks) else None
+            for number, chunk in enumerate(chunks, start=_ENCODED_AHEAD):
+                vectors = await ahead[0]
+                ahead.popleft()
+                if number < len(chunks):
+                    ahead.append(self._start_encoding(chunks[number], report))
                 ready = [work.with_vectors(vectors[row]) for row, work in enumerate(chunk)]
                 await commits.begin(partial(self._commit, ready, self._clock.monotonic(), report, lease))
         finally:
-            if ahead is not None:
-                ahead.cancel()
-                await asyncio.gather(ahead, return_exceptions=True)
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
 
     async def _by_length(self, heavy: Sequence[PlannedWork]) -> list[PlannedWork]:
         """Texts of like length beside one another: a chunk is padded to its longest, and characters say little of tokens."""
@@ -269,11 +276,12 @@ class Pipeline:
         self, chunk: Sequence[PlannedWork], report: BatchReport
     ) -> asyncio.Task[Sequence[NamedVectors]]:
         async def encode() -> Sequence[NamedVectors]:
-            started = self._clock.monotonic()
             texts = [(work.key, work.text) for work in chunk if work.text is not None]
             vectors = await vectors_for(texts, self._encoder, self._donor)
-            report.encode_seconds += self._clock.monotonic() - started
+            report.encoded(since=asked, until=self._clock.monotonic())
             return vectors
+
+        asked = self._clock.monotonic()
 
         return asyncio.create_task(encode())
 

@@ -45,6 +45,12 @@ class BatchReport:
     publish_seconds: float = 0.0
     total_seconds: float = 0.0
     freshness: list[Freshness] = field(default_factory=list)
+    _encoded_until: float = 0.0
+
+    def encoded(self, *, since: float, until: float) -> None:
+        """Count a chunk's inference by the monotonic clock; what it waited for the chunk before it is not its own."""
+        self.encode_seconds += until - max(since, self._encoded_until)
+        self._encoded_until = until
 
     def log_fields(self) -> Mapping[str, object]:
         """The fields of the batch's one log line; counts that are zero are left out."""

@@ -198,7 +198,7 @@ async def test_changes_without_inference_do_not_wait_for_those_with() -> None:
     assert (report.embedded, report.patched, len(log.documents)) == (10, 1, 11)
 
 
-async def test_the_next_chunk_is_encoded_while_the_last_one_is_written() -> None:
+async def test_two_chunks_are_encoded_ahead_of_the_one_that_is_written() -> None:
     order: list[str] = []
 
     class Telling(CountingEncoder):
@@ -214,7 +214,7 @@ async def test_the_next_chunk_is_encoded_while_the_last_one_is_written() -> None
 
     events = [event(f"N{n}", "item", 1, {"title": f"Nut {n}"}) for n in range(9)]
     await make_pipeline(TellingIndex(), encoder=Telling()).process(records_of(events))
-    assert order == ["encode 0", "encode 4", "write", "encode 8", "write", "write"]
+    assert order == ["encode 0", "encode 4", "encode 8", "write", "write", "write"]
 
 
 async def test_texts_of_like_length_are_encoded_together_and_keep_their_vectors() -> None:
