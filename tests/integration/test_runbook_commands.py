@@ -68,7 +68,7 @@ async def test_every_lever_works_as_the_runbook_shows_it(kafka, stack_of, tmp_pa
     )
 
     # Tombstones: within the reach of a replay, so counted and kept
-    assert "1 tombstones" in await operator.types(f"gc {on_kafka} --older-than 30d")
+    assert "1 tombstone;" in await operator.types(f"gc {on_kafka} --older-than 30d")
     assert "0 removed" in await operator.types(f"gc {on_kafka} --older-than 30d --yes")
 
     # Reconcile
