@@ -73,7 +73,9 @@ def run(context: Context) -> Outcome:
     found = orjson.loads(done.stdout.splitlines()[-1])
     queries = Distribution(**found["query_ms"])
     stale_s = _HALF_A_DAY_S + found["reload_s"]
-    outcome.say(f"full reload: {found['reload_s']:,.1f} s for any change (encoding alone, measured before it: {found['encode_s']:,.1f} s)")
+    outcome.say(
+        f"full reload: {found['reload_s']:,.1f} s for any change (encoding alone, measured before it: {found['encode_s']:,.1f} s)"
+    )
     outcome.say(f"staleness of a change: half a day + reload = {stale_s / 3600:.1f} h at the median, 24 h at most")
     outcome.say(f"memory of each worker: RSS {found['rss_mb']:,.0f} MB; while it reloads {found['peak_mb']:,.0f} MB")
     outcome.say(f"query: {queries}")
