@@ -275,13 +275,13 @@ class Pipeline:
     def _start_encoding(
         self, chunk: Sequence[PlannedWork], report: BatchReport
     ) -> asyncio.Task[Sequence[NamedVectors]]:
+        asked = self._clock.monotonic()
+
         async def encode() -> Sequence[NamedVectors]:
             texts = [(work.key, work.text) for work in chunk if work.text is not None]
             vectors = await vectors_for(texts, self._encoder, self._donor)
             report.encoded(since=asked, until=self._clock.monotonic())
             return vectors
-
-        asked = self._clock.monotonic()
 
         return asyncio.create_task(encode())
 

@@ -115,7 +115,7 @@ def _outcome(result: ToolResult, say: Say) -> list[str]:  # noqa: PLR0911 - one 
             return [say("submitted", order=str(data["order_id"])[:8], total=total + extra)]
         case _:
             if _is_missing(result):
-                what = str(data.get("query") or result["args"].get("reference") or "")
+                what = _asked_for(result)
                 return [say("not_found_named", what=what) if _is_printable(what) else say("not_found")]
             return []
 
@@ -124,8 +124,13 @@ def _left_open(results: Sequence[ToolResult], cards: Sequence[Card], say: Say) -
     """What else of a long message waits for a choice, though no card of it found room."""
     shown = {card["sku"] for card in cards}
     waiting = [result for result in results if _awaits_choice(result) and shown.isdisjoint(_skus(result))]
-    said = [_sayable(str(result["data"].get("query") or result["args"].get("reference") or "")) for result in waiting]
+    said = [_sayable(_asked_for(result)) for result in waiting]
     return [say("open_named", what=what) if what else say("open") for what in dict.fromkeys(said)]
+
+
+def _asked_for(result: ToolResult) -> str:
+    """What a look-up looked for, in a person's words or in those that were searched."""
+    return str(result["data"].get("query") or result["args"].get("reference") or "")
 
 
 def _skus(result: ToolResult) -> set[str]:

@@ -110,9 +110,7 @@ class FencedPublisher:
 
 
 def _indexed_at(times: DocumentTimes, now_us: int) -> DocumentTimes:
-    return DocumentTimes(
-        changed_us=times.changed_us, logged_us=times.logged_us, indexed_us=now_us, backfill=times.backfill
-    )
+    return times.model_copy(update={"indexed_us": now_us, "visible_us": 0})
 
 
 def _freshness(documents: Iterable[SearchDocument]) -> list[Freshness]:

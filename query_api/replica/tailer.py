@@ -108,6 +108,7 @@ class ReplicaTailer:
 
     async def run(self) -> None:
         """Follow the log until a stop is asked for. A log that is away is waited for; any other failure is raised."""
+        freeze_heap()
         try:
             while not self._stopping.is_set():
                 try:
@@ -134,7 +135,6 @@ class ReplicaTailer:
                 rewound=sorted(plan.rewound),
                 behind=sum(progress.lag.values()),
             )
-            freeze_heap()
             await self._note(progress)
             while not self._stopping.is_set():
                 polled = await document_log.poll()
@@ -221,16 +221,7 @@ class ReplicaTailer:
 
 
 def _stamped(document: SearchDocument, now_us: int) -> SearchDocument:
-    times = document.times
-    return document.timed(
-        DocumentTimes(
-            changed_us=times.changed_us,
-            logged_us=times.logged_us,
-            indexed_us=times.indexed_us,
-            visible_us=now_us,
-            backfill=times.backfill,
-        )
-    )
+    return document.timed(document.times.model_copy(update={"visible_us": now_us}))
 
 
 def _sample(times: DocumentTimes, committed_us: int) -> FreshnessSample:

@@ -18,8 +18,8 @@ for; how many of these a full one. Python's own (700, 10, 10) brought a full col
 def freeze_heap(*, collect: bool = False) -> None:
     """Leave everything that is there now out of later collections; call it when a process is ready, and when it has loaded more.
 
-    Full collections become rare from then on, too. It takes no time. Frozen objects are freed as ever when nothing refers to them; only cycles among them stay. With
-    `collect`, garbage is collected before, which takes the time of a full collection.
+    Full collections become rare from then on, too. Frozen objects are freed as ever when nothing refers to them; only
+    cycles among them stay. With `collect`, garbage is collected before, which takes the time of a full collection.
     """
     gc.set_threshold(*_THRESHOLDS)
     if collect:

@@ -82,7 +82,7 @@ class OnnxTextEncoder:
         return self._encode(texts, self._revision.passage_prompt)
 
     def passage_lengths(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each catalogue text as they are computed, in the order given; some 20 µs a text."""
+        """Tokens of each catalogue text as they are computed, in the order given."""
         return [len(ids) for ids in self._tokenizer.token_ids(texts, self._revision.passage_prompt)]
 
     def _encode(self, texts: Sequence[str], prompt: str) -> Matrix:

@@ -50,7 +50,8 @@ def _rates(
     _bootstrap, _topic, port = target
     _send(context, target, seed=90, rate=20, seconds=min(6.0, context.seconds(6.0)))  # warms caches and compilers
     for number, rate in enumerate(RATES):
-        _caught_up(context, target, seed=80 + number)
+        if not _caught_up(context, target, seed=80 + number):
+            outcome.say(f"{topology}: the run at {rate}/s began with a backlog of the one before")
         before = {name: cpu_seconds(pid) for name, pid in pids.items()}
         seconds = context.seconds(40.0)
         observed = _send(context, target, seed=91 + number, rate=rate, seconds=seconds)
@@ -78,13 +79,14 @@ def _rates(
     return visible
 
 
-def _caught_up(context: Context, target: tuple[str, str, int], *, seed: int) -> None:
-    """Wait until nothing is left of the rate before: a few changes without queries are seen at once again."""
+def _caught_up(context: Context, target: tuple[str, str, int], *, seed: int) -> bool:
+    """Wait until nothing is left of the rate before, and say whether that came true: a few changes without queries are seen at once again."""
     for attempt in range(_ATTEMPTS):
         observed = _send(context, target, seed=1_000 + 100 * seed + attempt, rate=2, seconds=3, queries_per_s=0)
         seen = [each for kind in observed["visible"].values() for each in kind]
         if seen and max(seen) < _AT_ONCE_MS:
-            return
+            return True
+    return False
 
 
 def _send(
