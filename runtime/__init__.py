@@ -1,0 +1,1 @@
+"""What every process of ours shares, and nothing of search."""
