@@ -19,7 +19,7 @@ from indexer.generations.standing import SharedDeadLetterSink, Standing
 from indexer.generations.takeover import VectorDonor
 from indexer.kafka.consumer import ChangeConsumer
 from indexer.kafka.diversion import SnapshotDiversion
-from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher, LogWriter
+from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import ChangeJournal, Clock, DeadLetterSink, DocumentComposer, DocumentPublisher
 from indexer.publish_lock import PublishLock
@@ -44,6 +44,7 @@ from retrieval.serving import event_loop
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.log_writer import LogWriter
 from schemas.building import build_document
 from schemas.errors import ConfigurationError
 from schemas.events.parser import EventParser

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher, LogWriter
+from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import Clock
 from indexer.service.clock import SystemClock
@@ -20,6 +20,7 @@ from retrieval.encoders.factory import load_encoder
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.log_writer import LogWriter
 from schemas.building import build_document
 from schemas.errors import ConfigurationError
 from schemas.events.parser import EventParser

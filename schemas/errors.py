@@ -69,6 +69,18 @@ class UnmappedTableError(PoisonError):
     code = "unmapped_table"
 
 
+class RecordTooLargeError(PoisonError):
+    """A record is larger than its topic takes, so it can never be appended as it is. Raise the topic's max.message.bytes, or send less in one record."""
+
+    code = "record_too_large"
+
+
+class RecordRefusedError(PoisonError):
+    """The brokers will never take this record: its form breaks a rule of its topic. Correct what made it; the detail names the rule."""
+
+    code = "record_refused"
+
+
 class InvalidMappingError(FatalError):
     """The mapping file is not valid. Correct the entry that the message names; `ferroflux events check` shows the effect."""
 

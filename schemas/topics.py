@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 DEFAULT_PARTITIONS: Final = 12
 
+LARGEST_RECORD_BYTES: Final = 8 * 1024 * 1024
+"""Room in our own topics for a document of many facets, and for a dead letter, which is its record plus headers."""
+
 
 class TopicNames(BaseModel):
     """The names of the topics; the defaults suit one installation per Kafka cluster."""

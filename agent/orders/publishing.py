@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from agent.orders.event import event_id
 from agent.orders.outbox import OutboxRow
-from retrieval.serving.kafka import client_options
+from runtime.kafka import client_options
 from schemas.errors import ConfigurationError, LogUnavailableError
 from schemas.topics import KafkaSettings
 

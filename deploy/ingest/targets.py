@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from deploy.http_client import problem_sentence
-from retrieval.serving.kafka import client_options
+from runtime.kafka import client_options
 from schemas.errors import ConfigurationError, InvalidRequestError, LogUnavailableError
 from schemas.topics import KafkaSettings
 

@@ -11,7 +11,7 @@ from typing import Final
 from deploy.reconcile.stores import OpenStores
 from indexer.batch.publishing import FencedPublisher
 from indexer.batch.report import BatchReport
-from indexer.kafka.publisher import KafkaDocumentPublisher, LogWriter, OutboundRecord
+from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
 from indexer.pipeline import PermanentLease
 from indexer.ports import DocumentComposer
@@ -24,6 +24,7 @@ from retrieval.text.tantivy_index.commit_files import holds_index
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import PointWrite, VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.log_writer import LogWriter, OutboundRecord
 from schemas.building import build_document
 from schemas.changes import ChangeEvent
 from schemas.errors import ConfigurationError, ContentionError

@@ -12,12 +12,11 @@ from aiokafka.errors import KafkaError
 
 from indexer.deadletters.letter import Letter, Marker, Settlement
 from indexer.kafka.reader import KafkaReader
-from indexer.kafka.topics import LARGEST_RECORD_BYTES
 from indexer.ports import Clock
 from indexer.records import InboundRecord
-from retrieval.serving.kafka import client_options
+from runtime.kafka import client_options
 from schemas.errors import LogUnavailableError
-from schemas.topics import KafkaSettings
+from schemas.topics import LARGEST_RECORD_BYTES, KafkaSettings
 
 
 class KafkaDeadLetterStore:

@@ -29,7 +29,7 @@ from indexer.generations.settings import settings_for
 from indexer.generations.standing import Standing
 from indexer.generations.takeover import CollectionDonor
 from indexer.kafka.groups import GroupAdmin
-from indexer.kafka.publisher import KafkaDocumentPublisher, LogWriter
+from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
 from indexer.kafka.topics import TopicAdmin
 from indexer.ports import Clock
@@ -45,6 +45,7 @@ from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import view_of
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
+from runtime.log_writer import LogWriter
 from schemas.building import build_document
 from schemas.errors import RetryableError
 from schemas.events.parser import EventParser

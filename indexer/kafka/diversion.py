@@ -15,8 +15,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from indexer.kafka.publisher import LogWriter, OutboundRecord
 from indexer.records import InboundRecord
+from runtime.log_writer import LogWriter, OutboundRecord
 
 DIVERTED_HEADER: Final = "ferroflux.diverted"
 """On a moved record: `topic/partition@offset` from where."""

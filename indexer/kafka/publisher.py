@@ -1,106 +1,17 @@
-"""The producers: documents and dead letters into the log, durable when the call returns (acks=all, idempotent)."""
+"""Documents and dead letters into the log, durable when the call returns."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-
-from indexer.kafka.topics import LARGEST_RECORD_BYTES
 from indexer.ports import Clock
 from indexer.records import ATTEMPT_HEADER, DeadLetter
-from retrieval.serving.kafka import client_options
+from runtime.log_writer import LogWriter, OutboundRecord
 from schemas.documents import SearchDocument
-from schemas.errors import LogUnavailableError
 from schemas.identity import SkuKey
-from schemas.topics import KafkaSettings
-
-log = structlog.get_logger(__name__)
 
 _OWN_HEADERS: Final = "ferroflux."
-_STOP_SECONDS: Final = 5.0
-
-
-class OutboundRecord(NamedTuple):
-    """One record to append: key, value and headers as bytes."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes | None]]
-
-
-class LogWriter:
-    """An idempotent producer that is replaced after a failure: one that lost a batch has a gap in its sequence for good."""
-
-    def __init__(self, settings: KafkaSettings, *, timeout_s: float = 30.0) -> None:
-        self._settings = settings
-        self._timeout_s = timeout_s
-        self._producer: Any = None
-        self._opening = asyncio.Lock()
-
-    async def start(self) -> None:
-        """Connect.
-
-        Raises:
-            LogUnavailableError: no broker answered.
-        """
-        await self._open()
-
-    async def stop(self) -> None:
-        """Flush and disconnect."""
-        await self._discard()
-
-    async def append(self, topic: str, records: Sequence[OutboundRecord]) -> None:
-        """Append records, each partition's in order; when it returns, all in-sync replicas have them.
-
-        Raises:
-            LogUnavailableError: not all were confirmed; some may be in the log.
-        """
-        producer = await self._open()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                pending = [
-                    await producer.send(topic, value=record.value, key=record.key, headers=record.headers)
-                    for record in records
-                ]
-                await asyncio.gather(*pending)
-        except (KafkaError, TimeoutError) as error:
-            await self._discard()
-            raise LogUnavailableError(f"Kafka did not confirm {len(records)} records of {topic}: {error!r}") from error
-
-    async def _open(self) -> Any:
-        async with self._opening:
-            if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **client_options(self._settings),
-                    acks="all",
-                    enable_idempotence=True,
-                    max_request_size=LARGEST_RECORD_BYTES,
-                    max_batch_size=256 * 1024,
-                    request_timeout_ms=15_000,
-                )
-                try:
-                    await producer.start()
-                except (KafkaError, OSError) as error:
-                    await producer.stop()
-                    raise LogUnavailableError(
-                        f"Kafka at {self._settings.bootstrap} did not answer: {error!r}"
-                    ) from error
-                self._producer = producer
-            return self._producer
-
-    async def _discard(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        with suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(_STOP_SECONDS):
-                await producer.stop()
 
 
 class KafkaDocumentPublisher:

@@ -14,14 +14,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from indexer.records import LogId
-from retrieval.serving.kafka import client_options
+from runtime.kafka import client_options
 from schemas.errors import ConfigurationError, LogUnavailableError
-from schemas.topics import KafkaSettings
+from schemas.topics import LARGEST_RECORD_BYTES, KafkaSettings
 
 log = structlog.get_logger(__name__)
-
-LARGEST_RECORD_BYTES: Final = 8 * 1024 * 1024
-"""Room in our own topics for a document of many facets, and for a dead letter, which is its record plus headers."""
 
 _DOCUMENTS_CONFIG: Final = {
     "cleanup.policy": "compact",

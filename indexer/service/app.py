@@ -9,7 +9,6 @@ from concurrent.futures import Executor
 import structlog
 
 from indexer.kafka.consumer import ChangeConsumer
-from indexer.kafka.publisher import LogWriter
 from indexer.pipeline import Pipeline
 from indexer.ports import Clock
 from indexer.records import TopicPartition
@@ -21,6 +20,7 @@ from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.port import ModelRevision
 from retrieval.serving.heap import freeze_heap
 from retrieval.vectors.port import VectorIndex
+from runtime.log_writer import LogWriter
 from schemas.errors import FatalError
 
 log = structlog.get_logger(__name__)

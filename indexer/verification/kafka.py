@@ -15,7 +15,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from indexer.ports import LeaseLostError
 from indexer.records import TopicPartition
 from indexer.verification.feed import FedRecord
-from retrieval.serving.kafka import client_options
+from runtime.kafka import client_options
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 

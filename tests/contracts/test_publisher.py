@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher, LogWriter
+from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.kafka.topics import TopicAdmin
 from indexer.ports import DeadLetterSink, DocumentPublisher
 from indexer.records import DeadLetter
+from runtime.log_writer import LogWriter
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
 from schemas.topics import KafkaSettings, TopicNames

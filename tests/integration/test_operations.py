@@ -11,13 +11,14 @@ from indexer.collection.collector import TombstoneCollector
 from indexer.collection.tombstones import KafkaTombstones
 from indexer.deadletters.desk import DeadLetterDesk, LetterFilter, Settled
 from indexer.deadletters.kafka import KafkaDeadLetterStore
-from indexer.kafka.publisher import KafkaDocumentPublisher, LogWriter
+from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
 from indexer.replay.replayer import Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import KafkaReplaySource
 from indexer.service.clock import SystemClock
 from retrieval.vectors.memory import MemoryIndex
+from runtime.log_writer import LogWriter
 from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.errors import LogUnavailableError

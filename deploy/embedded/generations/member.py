@@ -25,7 +25,7 @@ from indexer.generations.build import OnProgress, seeding_progress
 from indexer.generations.seeding import Seeder
 from indexer.generations.takeover import VectorDonor
 from indexer.journal.sqlite import SqliteChangeJournal
-from indexer.kafka.publisher import KafkaDocumentPublisher, LogWriter
+from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import DocumentComposer, DocumentPublisher
 from indexer.service.clock import SystemClock
@@ -40,6 +40,7 @@ from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
+from runtime.log_writer import LogWriter
 from schemas.events.parser import EventParser
 from schemas.generations import Generation, Origin
 from schemas.identity import SkuKey

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
 from query_api.replica.settings import TailSettings
-from retrieval.serving.kafka import client_options
+from runtime.kafka import client_options
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 

@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 
 from indexer.kafka.consumer import RevocationListener
 from indexer.kafka.diversion import SnapshotDiversion
-from indexer.kafka.publisher import OutboundRecord
 from indexer.lanes import Lanes, SliceLength
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.publish_lock import PublishLock
@@ -22,6 +21,7 @@ from indexer.service.progress import Progress
 from indexer.verification.feed import FedRecord
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.vectors.port import TEXT_VECTOR, NamedVectors
+from runtime.log_writer import OutboundRecord
 from schemas.building import build_document
 from schemas.documents import SearchDocument
 from schemas.errors import LogUnavailableError

@@ -1,7 +1,8 @@
 """A dead letter keeps its record as it was, and says beside it why, whence and how often."""
 
-from indexer.kafka.publisher import KafkaDeadLetterSink, LogWriter, OutboundRecord, dead_letter_headers
+from indexer.kafka.publisher import KafkaDeadLetterSink, dead_letter_headers
 from indexer.records import ATTEMPT_HEADER, DeadLetter
+from runtime.log_writer import LogWriter, OutboundRecord
 from schemas.topics import KafkaSettings
 from tests.support.indexing.fakes import TOPIC, FakeClock, record
 
