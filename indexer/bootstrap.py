@@ -24,7 +24,7 @@ from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import ChangeJournal, Clock, DeadLetterSink, DocumentComposer, DocumentPublisher
 from indexer.publish_lock import PublishLock
 from indexer.records import LogId
-from indexer.runner import BackoffPolicy, BatchRunner
+from indexer.runner import BatchRunner
 from indexer.service.app import IndexerApp
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
@@ -44,6 +44,7 @@ from retrieval.serving import event_loop
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.backoff import BackoffPolicy
 from runtime.log_writer import LogWriter
 from schemas.building import build_document
 from schemas.errors import ConfigurationError

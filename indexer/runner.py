@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
@@ -20,27 +19,13 @@ from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, LogId, first_offsets, next_offsets
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
+from runtime.backoff import BackoffPolicy
 from schemas.errors import FatalError, FerrofluxError
 
 log = structlog.get_logger(__name__)
 
 Divert = Callable[[Sequence[InboundRecord]], Awaitable[Sequence[InboundRecord]]]
 """Moves the records of a batch that belong elsewhere, durably, and returns those to be worked on here."""
-
-
-@dataclass(frozen=True, slots=True)
-class BackoffPolicy:
-    """How long to rest after a failed batch: uniformly from 0 to min(cap, base * 2**failures).
-
-    This is the "full jitter" of Brooker, *Exponential Backoff and Jitter*, 2015.
-    """
-
-    base_s: float = 0.2
-    cap_s: float = 10.0
-
-    def delay(self, failures: int, rng: random.Random) -> float:
-        """Seconds to rest after the given number of failures in a row, which is at least 1."""
-        return rng.uniform(0, min(self.cap_s, self.base_s * 2.0 ** min(failures, 32)))
 
 
 class BatchRunner:

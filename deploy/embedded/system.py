@@ -50,7 +50,6 @@ from indexer.service.clock import SystemClock
 from indexer.service.http import http_app
 from query_api.aliases.tailer import AliasTailer
 from query_api.bootstrap import build_app
-from query_api.replica.backoff import Backoff
 from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.tailer import ReplicaTailer
 from query_api.status_file import STATUS_FILE
@@ -61,6 +60,7 @@ from retrieval.serving.access import Access
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
+from runtime.backoff import Backoff
 from schemas.building import build_document
 from schemas.errors import FatalError, FerrofluxError
 from schemas.events.parser import EventParser
@@ -212,7 +212,7 @@ class EmbeddedSystem:
             lambda: KafkaDocumentLog(self.settings.kafka, self.settings.tail, log_id=self.broker.log_id),
             topic=topic,
             report_to=self.options.directory.text,
-            backoff=Backoff(self.settings.tail.retry_first_s, self.settings.tail.retry_most_s),
+            backoff=Backoff(self.settings.tail.backoff),
         )
         self._tailing = asyncio.create_task(self.tailer.run(), name="replica-tailer")
         self._stack.push_async_callback(self._stop_tailer)
@@ -224,7 +224,7 @@ class EmbeddedSystem:
                 log_id=self.broker.log_id,
                 topic=self.settings.kafka.topics.aliases,
             ),
-            backoff=Backoff(self.settings.tail.retry_first_s, self.settings.tail.retry_most_s),
+            backoff=Backoff(self.settings.tail.backoff),
         )
         aliases.start()
         self._stack.push_async_callback(aliases.stop)

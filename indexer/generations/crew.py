@@ -22,12 +22,12 @@ from prometheus_client.registry import Collector
 
 from indexer.generations.standing import Standing
 from indexer.kafka.topics import TopicAdmin
-from indexer.runner import BackoffPolicy
 from indexer.service.app import IndexerApp
 from indexer.service.readiness import Readiness
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.vectors.port import VectorIndex
+from runtime.backoff import BackoffPolicy
 from schemas.errors import FatalError, RetryableError
 from schemas.generations import Generation
 from schemas.topics import KafkaSettings

@@ -23,8 +23,8 @@ from indexer.records import InboundRecord
 from indexer.replay.checkpoint import ReplayCheckpoint
 from indexer.replay.selection import Selection
 from indexer.replay.sources import ReplaySource
-from indexer.runner import BackoffPolicy
 from retrieval.vectors.port import VectorIndex
+from runtime.backoff import BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey

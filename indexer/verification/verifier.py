@@ -17,10 +17,10 @@ import structlog
 
 from indexer.ports import Clock, LeaseLostError, Sleep
 from indexer.records import TopicPartition
-from indexer.runner import BackoffPolicy
 from indexer.verification.feed import DocumentFeed, FedRecord
 from indexer.verification.pending import LastSeen, PendingLooks
 from retrieval.vectors.port import VectorIndex
+from runtime.backoff import BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.identity import SkuKey
 

@@ -12,10 +12,10 @@ from contextlib import suppress
 
 import structlog
 
-from query_api.replica.backoff import Backoff
 from query_api.replica.log.port import DocumentLog, LogRecord
 from retrieval.aliases.file import AliasFile
 from retrieval.aliases.live import LiveAliases
+from runtime.backoff import Backoff
 from schemas.aliases import AliasRecord
 from schemas.errors import InvalidEventError, RetryableError
 

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import structlog
 
-from query_api.replica.backoff import Backoff
 from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.operations.metrics import ReplicaMetrics
 from query_api.replica.settings import ReplicaSettings
@@ -23,6 +22,7 @@ from query_api.replica.tailer import ReplicaTailer
 from retrieval.generations.fitting import name_of, require_text_fit, text_folder
 from retrieval.text.factory import open_writer
 from retrieval.text.tantivy_index.commit_files import holds_index
+from runtime.backoff import Backoff
 from schemas.errors import RetryableError
 from schemas.generations import Generation
 
@@ -77,7 +77,7 @@ class GenerationTail:
         return KafkaDocumentLog(self._settings.kafka, self._settings.tail, topic=self.topic)
 
     def _backoff(self) -> Backoff:
-        return Backoff(self._settings.tail.retry_first_s, self._settings.tail.retry_most_s)
+        return Backoff(self._settings.tail.backoff)
 
     async def _unless_stopping(self, work: Coroutine[Any, Any, None]) -> None:
         """Await `work`, but not beyond a stop."""

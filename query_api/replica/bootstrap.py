@@ -9,7 +9,6 @@ import structlog
 
 from query_api.aliases.tailer import AliasTailer
 from query_api.generations.tails import GenerationTails
-from query_api.replica.backoff import Backoff
 from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.operations.http import OperationsServer, operations_app
 from query_api.replica.settings import ReplicaSettings
@@ -17,6 +16,7 @@ from retrieval.aliases.file import AliasFile
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.serving import event_loop
 from retrieval.text.storage import MEMORY_BACKED, file_system_of
+from runtime.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ async def _serve(settings: ReplicaSettings) -> None:
     aliases = AliasTailer(
         AliasFile(settings.text.directory),
         lambda: KafkaDocumentLog(settings.kafka, settings.tail, topic=settings.kafka.topics.aliases),
-        backoff=Backoff(settings.tail.retry_first_s, settings.tail.retry_most_s),
+        backoff=Backoff(settings.tail.backoff),
     )
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

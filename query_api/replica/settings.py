@@ -5,6 +5,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from query_api.replica.snapshots.settings import SnapshotSettings
 from query_api.settings import TextSettings
+from runtime.backoff import BackoffPolicy
 from schemas.topics import KafkaSettings
 
 
@@ -43,6 +44,11 @@ class TailSettings(BaseModel):
     )
     retry_first_s: float = Field(0.2, gt=0, le=60, description="First wait after the log went away.")
     retry_most_s: float = Field(10, gt=0, le=600, description="Longest wait between two tries.")
+
+    @property
+    def backoff(self) -> BackoffPolicy:
+        """How long to rest while the log is away."""
+        return BackoffPolicy(self.retry_first_s, self.retry_most_s)
 
 
 class ReplicaSettings(BaseSettings):

@@ -22,7 +22,6 @@ from typing import Final
 
 import structlog
 
-from query_api.replica.backoff import Backoff
 from query_api.replica.decode import Decoded, decode
 from query_api.replica.log.port import DocumentLog, Polled
 from query_api.replica.operations.metrics import ReplicaMetrics
@@ -31,6 +30,7 @@ from query_api.replica.progress import Progress, plan_start
 from query_api.status_file import FreshnessSample
 from retrieval.serving.heap import freeze_heap
 from retrieval.text.port import Applied, TextIndexWriter
+from runtime.backoff import Backoff
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import RetryableError
 

@@ -7,11 +7,11 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 
-from query_api.replica.backoff import Backoff
 from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.settings import TailSettings
 from query_api.replica.tailer import ReplicaTailer
 from retrieval.text.port import Checkpoint
+from runtime.backoff import Backoff
 from schemas.topics import KafkaSettings
 from tests.support.kafka.clients import Record, admin, append, create_topic
 from tests.support.waiting import eventually
@@ -35,7 +35,7 @@ async def tailing(bootstrap, topics, writer) -> AsyncIterator[ReplicaTailer]:
         lambda: KafkaDocumentLog(settings, TAIL),
         topic=topics.documents,
         report_to=None,
-        backoff=Backoff(TAIL.retry_first_s, TAIL.retry_most_s),
+        backoff=Backoff(TAIL.backoff),
     )
     tailer.start()
     try:

@@ -31,7 +31,6 @@ from indexer.ports import DocumentComposer, DocumentPublisher
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from query_api.generations.serving import Stores
-from query_api.replica.backoff import Backoff
 from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.tailer import ReplicaTailer
 from retrieval.analysis.pipeline import analyse
@@ -40,6 +39,7 @@ from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
+from runtime.backoff import Backoff
 from runtime.log_writer import LogWriter
 from schemas.events.parser import EventParser
 from schemas.generations import Generation, Origin
@@ -190,7 +190,7 @@ class GenerationMember:
             lambda: KafkaDocumentLog(around.settings.kafka, tail, log_id=around.broker.log_id, topic=topic),
             topic=topic,
             report_to=self.folder / "text",
-            backoff=Backoff(tail.retry_first_s, tail.retry_most_s),
+            backoff=Backoff(tail.backoff),
         )
         self.tailer.start()
         self._stack.push_async_callback(self._end_tailer)

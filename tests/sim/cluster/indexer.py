@@ -15,12 +15,13 @@ from indexer.lanes import Lanes, SliceLength
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.publish_lock import PublishLock
 from indexer.records import DeadLetter, InboundRecord, TopicPartition
-from indexer.runner import BackoffPolicy, BatchRunner
+from indexer.runner import BatchRunner
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
 from indexer.verification.feed import FedRecord
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.vectors.port import TEXT_VECTOR, NamedVectors
+from runtime.backoff import BackoffPolicy
 from runtime.log_writer import OutboundRecord
 from schemas.building import build_document
 from schemas.documents import SearchDocument

@@ -11,7 +11,7 @@ from indexer.replay.checkpoint import Interrupted
 from indexer.replay.replayer import Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import Page, Position
-from indexer.runner import BackoffPolicy
+from runtime.backoff import BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from query_api.replica.backoff import Backoff
 from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
 from query_api.replica.operations.metrics import ReplicaMetrics
 from query_api.replica.tailer import ReplicaTailer
 from retrieval.text.memory import MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Applied, Checkpoint, TextIndexWriter
+from runtime.backoff import Backoff, BackoffPolicy
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
 from tests.sim.model.broker import DOCUMENTS, Broker
@@ -25,7 +25,7 @@ def build_tailer(process: Process, broker: Broker, writer: TextIndexWriter) -> R
         lambda: SimDocumentLog(broker, process),
         topic=DOCUMENTS,
         report_to=None,
-        backoff=Backoff(0.0, 0.0),
+        backoff=Backoff(BackoffPolicy(0.0, 0.0)),
         metrics=_METRICS,
         now_us=process.world.now_us,
     )

@@ -4,15 +4,15 @@ import asyncio
 import random
 from typing import Any
 
-import pytest
 from prometheus_client import CollectorRegistry
 
 from indexer.ports import LeaseLostError
 from indexer.publish_lock import PublishLock
 from indexer.records import LogId
-from indexer.runner import BackoffPolicy, BatchRunner
+from indexer.runner import BatchRunner
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
+from runtime.backoff import BackoffPolicy
 from schemas.errors import ConfigurationError, LogUnavailableError, StoreUnavailableError
 from tests.support.indexing.fakes import TOPIC, DocumentLog, FakeClock, FakeControl, event, make_pipeline, record
 
@@ -168,11 +168,3 @@ async def test_a_revocation_ends_the_lease_of_a_batch_that_does_not_finish() -> 
     await running
     assert setting.control.committed == []
     assert setting.count("ferroflux_indexer_batches_total", result="lease_lost") == 1
-
-
-@pytest.mark.parametrize(("failures", "bound"), [(1, 0.4), (2, 0.8), (5, 6.4), (20, 10.0), (10_000, 10.0)])
-def test_backoff_is_full_jitter_up_to_a_cap(failures: int, bound: float) -> None:
-    policy, rng = BackoffPolicy(), random.Random(3)
-    delays = [policy.delay(failures, rng) for _ in range(300)]
-    assert 0 <= min(delays) < bound * 0.1
-    assert bound * 0.9 < max(delays) <= bound

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 
 from query_api.aliases.tailer import AliasTailer
 from query_api.aliases.watch import AliasWatch
-from query_api.replica.backoff import Backoff
 from retrieval.aliases.file import AliasFile
 from retrieval.aliases.live import LiveAliases
+from runtime.backoff import Backoff, BackoffPolicy
 from schemas.aliases import AliasKind, AliasRecord
 from tests.unit.query_api.replica.fakes import FakeBroker
 
@@ -24,7 +24,7 @@ def send(broker: FakeBroker, key: str, record: AliasRecord | None) -> None:
 
 @asynccontextmanager
 async def tailing(file, broker):
-    tailer = AliasTailer(file, broker.connect, backoff=Backoff(0.001, 0.001))
+    tailer = AliasTailer(file, broker.connect, backoff=Backoff(BackoffPolicy(0.001, 0.001)))
     tailer.start()
     try:
         yield

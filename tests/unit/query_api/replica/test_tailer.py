@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from query_api.replica.backoff import Backoff
 from query_api.replica.tailer import ReplicaTailer
 from query_api.status_file import read_status
 from retrieval.text.port import Checkpoint
+from runtime.backoff import Backoff, BackoffPolicy
 from schemas.documents import DocumentTimes
 from tests.support.waiting import eventually
 from tests.unit.query_api.replica.fakes import FakeBroker, FakeWriter, document, key
@@ -44,7 +44,7 @@ class Scene:
             self.broker.connect,
             topic="catalog.documents",
             report_to=self.folder,
-            backoff=Backoff(0.001, 0.002),
+            backoff=Backoff(BackoffPolicy(0.001, 0.002)),
             now_us=self.clock,
             rest=self.rest,
         )
