@@ -28,13 +28,14 @@ from retrieval.generations.fitting import encoder_settings, text_folder
 from retrieval.rerank.factory import load_reranker
 from retrieval.rerank.port import Reranker
 from retrieval.serving.exposition import MULTIPROCESS_FOLDER
-from retrieval.serving.until_signal import serve_until_signal
+from retrieval.serving.until_signal import ProcessEnd, serve_until_signal
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
-from schemas.errors import ConfigurationError
+from runtime.task_metrics import TaskMetrics
+from schemas.errors import ConfigurationError, FatalError
 from schemas.generations import Generation
 
 log = structlog.get_logger(__name__)
@@ -54,12 +55,15 @@ def build_app(
     registry: CollectorRegistry | None = None,
     tailed: bool = True,
     open_generation: Callable[[Generation], Stores] | None = None,
+    tasks: TaskMetrics | None = None,
+    on_failure: Callable[[FatalError], None] | None = None,
 ) -> FastAPI:
     """The application over the stores that the settings name, or over those that a launcher passes in.
 
     What is passed in stays the launcher's to close, and must be usable from the event loop that serves the application.
     `tailed` says that a tailer reports in `settings.text.directory`; the worker is ready only when that report says that
     the replica is whole. `open_generation` gives the stores of the generations beside `main`, where a launcher owns them.
+    `tasks` counts the background tasks where a launcher counts them with its own; `on_failure` hears of one that failed for good.
 
     Raises:
         ConfigurationError: the settings name Qdrant Edge, which this process cannot share with the indexer's.
@@ -115,11 +119,21 @@ def build_app(
 
     text = settings.text
     pace = Pace(text.refresh_s, text.heartbeat_s, text.freshness_window_s)
-    metrics = ApiMetrics(registry or CollectorRegistry())
+    registry = registry or CollectorRegistry()
+    metrics = ApiMetrics(registry)
     folder = text.directory if tailed else None
     # A launcher that opens the generations asks its worker; processes of their own report by file.
     reports = text.reports_folder if tailed and open_generation is None else None
-    worker = Worker(stores_of, settings.search, pace, folder=folder, reports=reports, on_visible=metrics.visible)
+    worker = Worker(
+        stores_of,
+        settings.search,
+        pace,
+        folder=folder,
+        reports=reports,
+        tasks=tasks or TaskMetrics(registry),
+        on_failure=on_failure,
+        on_visible=metrics.visible,
+    )
     return create_app(worker, settings.http, metrics)
 
 
@@ -129,8 +143,12 @@ def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callabl
     Several workers are processes that share the port and one replica on disk; each has its own encoder and counts its
     own freshness, and any of them answers /metrics for all. A worker that dies is replaced. `prepare_process` (logging,
     say) is called in each process before anything else; with several workers it must be a module's function.
+
+    Raises:
+        FatalError: the one worker's background task failed for good.
     """
-    factory = functools.partial(_worker_app, settings, prepare_process)
+    end = ProcessEnd()
+    factory = functools.partial(_worker_app, settings, prepare_process, end)
     config = uvicorn.Config(
         factory,
         factory=True,
@@ -152,7 +170,7 @@ def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callabl
         settings=settings.model_dump(mode="json"),
     )
     if workers == 1:
-        serve_until_signal(config)
+        serve_until_signal(config, end)
         return
     folder = Path(tempfile.mkdtemp(prefix="ferroflux-metrics-"))
     # The library reads this variable as it is imported: the workers are new processes and find it set.
@@ -164,7 +182,7 @@ def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callabl
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _worker_app(settings: ApiSettings, prepare_process: Callable[[], None] | None) -> FastAPI:
+def _worker_app(settings: ApiSettings, prepare_process: Callable[[], None] | None, end: ProcessEnd) -> FastAPI:
     if prepare_process is not None:
         prepare_process()
-    return build_app(settings)
+    return build_app(settings, on_failure=end)

@@ -34,8 +34,10 @@ from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
+from runtime.supervision import Supervisor
+from runtime.task_metrics import TaskMetrics
 from schemas.api.status import RerankerStatus
-from schemas.errors import NotReadyError
+from schemas.errors import FatalError, NotReadyError, RetryableError
 from schemas.generations import Generation, WorkerReport
 
 __all__ = ["Answering", "Pace", "Stores", "Worker", "now_us"]
@@ -53,6 +55,12 @@ StoresOf = Callable[[Generation | None], Stores]
 """The stores of a generation; None stands for `main`."""
 
 
+class ReportsFolderError(RetryableError):
+    """The worker cannot report to the replica, so no generation can be promoted. Set FERROFLUX_TEXT__REPORTS of replica and API to a folder that both can write."""
+
+    code = "reports_folder"
+
+
 @dataclass(frozen=True, slots=True)
 class Answering:
     """The generation that one query is answered from, with all its parts."""
@@ -65,7 +73,7 @@ class Worker:
     """The running state behind the HTTP face. Started and stopped by the application's lifespan.
 
     `folder` is where the file of generations lies, `reports` where workers report; None where there is one generation only,
-    and nobody to report to.
+    and nobody to report to. `on_failure` hears of a background task that failed for good: the process is to end by it.
     """
 
     def __init__(
@@ -76,6 +84,8 @@ class Worker:
         *,
         folder: Path | None = None,
         reports: Path | None = None,
+        tasks: TaskMetrics | None = None,
+        on_failure: Callable[[FatalError], None] | None = None,
         on_visible: Callable[[VisibleDocument], None] = lambda _: None,
     ) -> None:
         self._stores_of = stores_of
@@ -88,7 +98,7 @@ class Worker:
         self._view = GenerationView()
         self._loaded: dict[str, Serving] = {}
         self._current: Serving | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self.supervisor = Supervisor(tasks, on_failure=on_failure)
         self._closing: set[asyncio.Task[None]] = set()
         self._blocking = ThreadPoolExecutor(2, thread_name_prefix="worker")
         self.aliases = LiveAliases(shipped_aliases())
@@ -99,15 +109,14 @@ class Worker:
         """Begin to open the parts; returns at once."""
         self._look()
         self._follow_view()
-        self._tasks = [asyncio.create_task(self._watch(), name="watch-generations")]
+        # A file that cannot be read ends no worker: what is loaded goes on, and readiness says what is wrong.
+        self.supervisor.start("watch-files", self._watch, decides=lambda: False)
         if self._reports is not None:
-            self._tasks.append(asyncio.create_task(self._report(), name="report"))
+            self.supervisor.start("report-worker", self._report, ready_without=True)
 
     async def stop(self) -> None:
         """End the tasks and let go of the stores that are the worker's own."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.supervisor.stop()
         loaded = list(self._loaded.values())
         if self._current is not None and self._current not in loaded:
             loaded.append(self._current)
@@ -147,7 +156,12 @@ class Worker:
     @property
     def waiting_for(self) -> dict[str, str]:
         """What is not ready, by part, as a sentence; empty when the worker is ready."""
-        return dict(self._current_or_coming().waiting)
+        return {**self.supervisor.waiting, **self._current_or_coming().waiting}
+
+    @property
+    def degraded(self) -> dict[str, str]:
+        """What is wrong though the worker answers, by background task, as a sentence."""
+        return self.supervisor.degraded
 
     @property
     def searcher(self) -> HybridSearcher:
@@ -218,20 +232,12 @@ class Worker:
 
     async def _watch(self) -> None:
         """Follow the file of generations and that of aliases."""
-        looks, failing = 0, False
+        looks = 0
         while True:
-            try:
-                if await self.off_loop(self._look):
-                    self._follow_view()
-                if looks % _ALIASES_EVERY_LOOKS == 0:
-                    await self.off_loop(self._alias_watch.look)
-            except Exception:
-                # The loop outlives a file that cannot be read: what is loaded goes on. Logged once per spell.
-                if not failing:
-                    log.exception("the files beside the replica cannot be read")
-                failing = True
-            else:
-                failing = False
+            if await self.off_loop(self._look):
+                self._follow_view()
+            if looks % _ALIASES_EVERY_LOOKS == 0:
+                await self.off_loop(self._alias_watch.look)
             looks += 1
             await asyncio.sleep(_LOOK_EVERY_S)
 
@@ -267,7 +273,9 @@ class Worker:
             self._pace,
             aliases=self.aliases,
             blocking=self._blocking,
+            supervisor=self.supervisor,
             on_ready=self._answer_from_live,
+            decides=lambda: self._view.live == name,
         )
         serving.freshness.on_visible = lambda document: self._visible(serving, document)
         self._loaded[name] = serving
@@ -285,7 +293,13 @@ class Worker:
             self._let_go(before)
 
     def _let_go(self, serving: Serving) -> None:
-        task = asyncio.create_task(serving.close(grace_s=_CLOSE_GRACE_S), name=f"let-go-{serving.name}")
+        async def close() -> None:
+            try:
+                await serving.close(grace_s=_CLOSE_GRACE_S)
+            except Exception:
+                log.exception("a generation was not let go in order", generation=serving.name)
+
+        task = asyncio.create_task(close(), name=f"let-go-{serving.name}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
@@ -296,21 +310,12 @@ class Worker:
     async def _report(self) -> None:
         reports = self._reports
         assert reports is not None
-        failing = False
         while True:
             report = self.report()
             try:
                 await self.off_loop(lambda newest=report: reports.write(newest))  # type: ignore[misc] # mypy cannot type a lambda that binds a loop variable
             except OSError as error:
-                if not failing:
-                    log.warning(
-                        "worker cannot report to the replica, so no generation can be promoted",
-                        reason=str(error),
-                        remedy="set FERROFLUX_TEXT__REPORTS of replica and API to a folder that both can write",
-                    )
-                failing = True
-            else:
-                failing = False
+                raise ReportsFolderError(f"{ReportsFolderError()} ({error})") from error
             await asyncio.sleep(REPORT_EVERY_S)
 
 

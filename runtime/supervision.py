@@ -31,6 +31,8 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 """Makes the coroutine that is the task's life; called again for each restart."""
 
 _BACKOFF: Final = BackoffPolicy()
+_TOLD_EVERY_S: Final = 60.0
+"""A dependency that stays away is told in the log once this often, not with each try."""
 _BELIEVED_AFTER_S: Final = 5.0
 """A restarted task counts as waiting until it has run for as long as it rested, this at most: readiness must not flap."""
 
@@ -151,6 +153,21 @@ class Supervisor:
         assert self.failure is not None
         return self.failure
 
+    async def run_until(self, stopping: asyncio.Event) -> None:
+        """Wait until a stop is asked for.
+
+        Raises:
+            FatalError: a task ended for good before that.
+        """
+        asked, failed = asyncio.create_task(stopping.wait()), asyncio.create_task(self._failed.wait())
+        try:
+            await asyncio.wait({asked, failed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+            failed.cancel()
+        if self.failure is not None:
+            raise self.failure
+
     async def stop(self) -> None:
         """End every task, the newest first, and wait for each; a second call does nothing."""
         while self._running:
@@ -184,6 +201,7 @@ class RunningTask:
         self._defects: deque[float] = deque()
         self._told: type[BaseException] | None = None
         """The class of the defect whose traceback the log has in this spell."""
+        self._told_at: dict[str, float] = {}
         self._reason = ""
         self._rested_s = 0.0
         self._began: float | None = None
@@ -299,15 +317,23 @@ class RunningTask:
         self._reason = defect if cause == "defect" else str(error)
         if self._supervisor.metrics is not None:
             self._supervisor.metrics.restarted(self.task.name, cause)
+        self._tell(cause, error, seconds)
+        return seconds
+
+    def _tell(self, cause: str, error: Exception, seconds: float) -> None:
+        code = error.code if isinstance(error, FerrofluxError) else "unexpected"
+        told_at = self._told_at.get(code)
+        if cause == "retryable" and told_at is not None and self._now() - told_at < _TOLD_EVERY_S:
+            return
+        self._told_at[code] = self._now()
         log.warning(
             "task failed and is started again",
             task=self.task.title,
             cause=cause,
-            code=error.code if isinstance(error, FerrofluxError) else "unexpected",
+            code=code,
             error=str(error),
             again_in_s=round(seconds, 2),
         )
-        return seconds
 
     def _mark(self, *, up: bool) -> None:
         metrics = self._supervisor.metrics

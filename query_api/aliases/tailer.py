@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
 import structlog
 
@@ -23,25 +22,13 @@ log = structlog.get_logger(__name__)
 
 
 class AliasTailer:
-    """Follows one log into one file. `start` and `stop` embed it in a loop."""
+    """Follows one log into one file; `run` is the whole life."""
 
     def __init__(self, file: AliasFile, open_log: Callable[[], DocumentLog], *, backoff: Backoff) -> None:
         self._file = file
         self._open_log = open_log
         self._backoff = backoff
         self._entries = LiveAliases()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Run in the background of the current event loop."""
-        self._task = asyncio.create_task(self.run(), name="alias-tailer")
-
-    async def stop(self) -> None:
-        """End it; entries that were read are in the file."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
 
     async def run(self) -> None:
         """Follow the log until cancelled; a log that is away, or a topic that is not there yet, is waited for."""

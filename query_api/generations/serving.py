@@ -29,7 +29,8 @@ from retrieval.search.settings import SearchSettings
 from retrieval.serving.heap import freeze_heap
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
-from schemas.errors import FerrofluxError, NotReadyError
+from runtime.supervision import RunningTask, Supervisor
+from schemas.errors import FerrofluxError, NotReadyError, RetryableError
 from schemas.generations import Generation
 
 log = structlog.get_logger(__name__)
@@ -39,6 +40,12 @@ T = TypeVar("T")
 _RETRY_S: Final = 0.25
 _STATUS_EVERY_S: Final = 0.25
 _LOG_EVERY_FAILURES: Final = 120
+
+
+class ReplicaUnreadableError(RetryableError):
+    """The text replica beside this worker cannot be read, so it answers from the commit that it loaded last. It is tried again; if it stays, look at the replica's folder and its log."""
+
+    code = "replica_unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,7 @@ class Ready:
 
 
 class Serving:
-    """The running state of one generation. `on_ready` is called once, when it can answer."""
+    """The running state of one generation. `on_ready` is called once, when it can answer; `decides` says whether it is the live one."""
 
     def __init__(
         self,
@@ -89,7 +96,9 @@ class Serving:
         *,
         aliases: LiveAliases,
         blocking: Executor,
+        supervisor: Supervisor,
         on_ready: Callable[[], None],
+        decides: Callable[[], bool],
     ) -> None:
         self.name = name_of(manifest)
         self._manifest = manifest
@@ -98,7 +107,9 @@ class Serving:
         self._pace = pace
         self._aliases = aliases
         self._executor = blocking
+        self._supervisor = supervisor
         self._on_ready = on_ready
+        self._decides = decides
         self._encoder: TextEncoder | None = None
         self._vectors: VectorIndex | None = None
         self._reader: TextIndexReader | None = None
@@ -111,7 +122,7 @@ class Serving:
         }
         if search.rerank.model:
             self.waiting["reranker"] = "the reranker is being loaded"
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[RunningTask] = []
         self._status: ReplicaStatus | None = None
         self._status_stamp: tuple[int, int] = (0, 0)
         self._status_read_at = 0.0
@@ -123,9 +134,11 @@ class Serving:
     def start(self) -> None:
         """Begin to open the parts; returns at once."""
         self.freshness.begin_at(now_us())
+        start, decides = self._supervisor.start, self._decides
         self._tasks = [
-            asyncio.create_task(self._become_ready(), name=f"become-ready-{self.name}"),
-            asyncio.create_task(self._keep_fresh(), name=f"keep-fresh-{self.name}"),
+            start("open-generation", self._become_ready, instance=self.name, ends=True, decides=decides),
+            # What was loaded still answers while newer commits cannot be: that is degraded, and said.
+            start("refresh-replica", self._keep_fresh, instance=self.name, ready_without=True, decides=decides),
         ]
 
     async def close(self, *, grace_s: float) -> None:
@@ -135,9 +148,8 @@ class Serving:
                 await self._idle.wait()
         except TimeoutError:
             log.warning("a generation is let go under running queries", generation=self.name, queries=self._queries)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for task in reversed(self._tasks):
+            await task.stop()
         if self._ready is not None:
             self._ready.searcher.close()
         if self._vectors is not None and self._stores.owned:
@@ -209,6 +221,9 @@ class Serving:
         return self._status is not None and now_us() - self._status.written_us > self._pace.heartbeat_s * 1_000_000
 
     async def _become_ready(self) -> None:
+        if self._ready is not None:
+            self._ready.searcher.close()  # of an attempt that failed when its parts were open
+            self._ready = None
         encoder = await self._until("encoder", self._load_encoder)
         self._encoder = encoder
         reranker = await self._until("reranker", lambda: self._off_loop(self._stores.open_reranker))
@@ -295,8 +310,11 @@ class Serving:
             await asyncio.sleep(_RETRY_S)
 
     async def _keep_fresh(self) -> None:
-        """Load newer commits as they come, and read the tailer's report."""
-        failing = False
+        """Load newer commits as they come, and read the tailer's report.
+
+        Raises:
+            ReplicaUnreadableError: they cannot be read: the replica is being replaced, or its disk fails.
+        """
         while True:
             await asyncio.sleep(self._pace.refresh_s)
             try:
@@ -305,14 +323,12 @@ class Serving:
                     await self._off_loop(self._reader.refresh)
                     self.freshness.loaded(Load(began, now_us()))
                 await self._read_status()
-            except Exception:
-                # The loop outlives any failure: a replica that is being replaced comes back. Logged once per spell.
-                if not failing:
-                    log.exception("replica refresh failed", generation=self.name)
-                failing = True
-                await asyncio.sleep(_RETRY_S)
-            else:
-                failing = False
+            except (
+                OSError,
+                ValueError,
+            ) as error:  # Tantivy raises ValueError for a file that is not there, or not whole
+                log.info("replica not refreshed", generation=self.name, error=repr(error))
+                raise ReplicaUnreadableError from error
 
     async def _read_status(self) -> None:
         folder = self._stores.replica_folder

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from retrieval.generations.fitting import name_of, require_text_fit, text_folder
 from retrieval.text.factory import open_writer
 from retrieval.text.tantivy_index.commit_files import holds_index
 from runtime.backoff import Backoff
+from runtime.supervision import Supervisor
 from schemas.errors import RetryableError
 from schemas.generations import Generation
 
@@ -36,7 +38,12 @@ class GenerationTail:
     """One generation's replica in a folder of its own. `takes_snapshots` says whether it is this one's turn: the live one's."""
 
     def __init__(
-        self, settings: ReplicaSettings, manifest: Generation | None, *, takes_snapshots: Callable[[], bool]
+        self,
+        settings: ReplicaSettings,
+        manifest: Generation | None,
+        *,
+        supervisor: Supervisor,
+        takes_snapshots: Callable[[], bool],
     ) -> None:
         self.name = name_of(manifest)
         self.metrics = ReplicaMetrics()
@@ -44,6 +51,7 @@ class GenerationTail:
         self.directory = text_folder(settings.text.directory, manifest)
         self._settings = settings
         self._manifest = manifest
+        self._supervisor = supervisor
         self._takes_snapshots = takes_snapshots
         self._stopping = asyncio.Event()
         self._tailer: ReplicaTailer | None = None
@@ -58,6 +66,8 @@ class GenerationTail:
     def request_stop(self) -> None:
         """Ask `run` to return, from the loop's own thread; the commit that runs is finished first."""
         self._stopping.set()
+        if self._tailer is not None:
+            self._tailer.request_stop()
 
     async def run(self) -> None:
         """Restore where there is no index, then follow the log until a stop is asked for.
@@ -128,18 +138,8 @@ class GenerationTail:
                 backoff=self._backoff(),
                 metrics=self.metrics,
             )
-            tailing = asyncio.create_task(tailer.run(), name=f"replica-tailer-{self.name}")
-            snapshots = asyncio.create_task(self._take_snapshots(tailer), name=f"snapshots-{self.name}")
-            stopped = asyncio.create_task(self._stopping.wait())
-            try:
-                # The schedule ends only with a defect of ours, which must not pass unseen.
-                await asyncio.wait({tailing, snapshots, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                tailer.request_stop()
-                await tailing
-                if snapshots.done():
-                    snapshots.result()
-            finally:
-                await _end(snapshots, stopped)
+            async with self._snapshots(tailer):
+                await tailer.run()
         finally:
             self._tailer = None
             await asyncio.to_thread(writer.close)
@@ -147,9 +147,12 @@ class GenerationTail:
             "replica stopped", generation=self.name, written=tailer.report.written, outdated=tailer.report.outdated
         )
 
-    async def _take_snapshots(self, tailer: ReplicaTailer) -> None:
+    @asynccontextmanager
+    async def _snapshots(self, tailer: ReplicaTailer) -> AsyncIterator[None]:
+        """Take them while the block lasts. A replica needs none: their failure is told, and ends nothing."""
         if not self._settings.snapshots.url:
-            await asyncio.Event().wait()
+            yield
+            return
 
         def log_of_replica() -> str | None:
             return tailer.report.log_id if tailer.not_ready is None and self._takes_snapshots() else None
@@ -162,7 +165,13 @@ class GenerationTail:
             metrics=self.metrics,
             rng=random.Random(),  # noqa: S311 - it only keeps replicas apart
         )
-        await schedule.run()
+        taking = self._supervisor.start(
+            "snapshots", schedule.run, instance=self.name, ready_without=True, decides=lambda: False
+        )
+        try:
+            yield
+        finally:
+            await taking.stop()
 
 
 def clear_text_folder(root: Path, keep: frozenset[str]) -> None:

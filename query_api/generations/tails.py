@@ -13,6 +13,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterable
+from functools import partial
 from hashlib import blake2b
 from typing import Final
 
@@ -31,21 +32,21 @@ from retrieval.generations.fitting import text_folder
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.text.tantivy_index.compatibility import current_metadata
+from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import FerrofluxError
 from schemas.generations import MAIN, Generation, ReplicaReport, Stage
 
 log = structlog.get_logger(__name__)
 
-_TRY_AGAIN_S: Final = 30.0
 _REPORT_EVERY_S: Final = 2.0
 _REPORT_AT_LEAST_EVERY_S: Final = 10.0
 _SHARED_FILES: Final = frozenset({GENERATIONS_FILE, f"{GENERATIONS_FILE}.lock", ALIASES_FILE})
 
 
 class GenerationTails(Collector):
-    """The replicas of one process. As a collector of metrics it gives those of the live one, and a line for each generation."""
+    """The replicas of one process, under its supervisor. As a collector of metrics it gives those of the live one, and a line for each generation."""
 
-    def __init__(self, settings: ReplicaSettings, store: KafkaGenerationStore) -> None:
+    def __init__(self, settings: ReplicaSettings, store: KafkaGenerationStore, supervisor: Supervisor) -> None:
         self._settings = settings
         self._store = store
         self._root = settings.text.directory
@@ -53,9 +54,8 @@ class GenerationTails(Collector):
         self._workers = WorkerReports(settings.text.reports_folder)
         self._view: GenerationView | None = None
         self._tails: dict[str, GenerationTail] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._troubles: dict[str, str] = {}
-        self._failed: asyncio.Future[BaseException] | None = None
+        self._supervisor = supervisor
+        self._tasks: dict[str, RunningTask] = {}
 
     @property
     def not_ready(self) -> str | None:
@@ -64,34 +64,21 @@ class GenerationTails(Collector):
             return "Kafka has not told yet which generations there are"
         live = self._view.live
         tail = self._tails.get(live)
-        return self._troubles.get(live) or (f"generation {live} is being opened" if tail is None else tail.not_ready)
+        return self._trouble(live) or (f"generation {live} is being opened" if tail is None else tail.not_ready)
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Hold every generation until a stop is asked for; raises what ended the live one."""
-        self._failed = asyncio.get_running_loop().create_future()
+    async def start(self) -> None:
+        """Hold every generation that is known, and follow which there are."""
         held = await asyncio.to_thread(self._file.read)
         if held:
             # What is on disk is served at once, while Kafka may still be away.
             await self._follow(view_of(held))
-        work = [
-            asyncio.create_task(self._store.follow(self._hear), name="follow-generations"),
-            asyncio.create_task(self._report(), name="report"),
-        ]
-        stopped = asyncio.create_task(stopping.wait())
-        failing = asyncio.ensure_future(self._failure())
-        try:
-            await asyncio.wait({*work, stopped, failing}, return_when=asyncio.FIRST_COMPLETED)
-            if failing.done():
-                raise failing.result()
-            for task in work:
-                if task.done():
-                    task.result()  # they end only with a defect of ours
-        finally:
-            for other in (*work, stopped, failing):
-                other.cancel()
-            await asyncio.gather(*work, stopped, failing, return_exceptions=True)
-            await self._let_go(list(self._tasks))
-            await self._store.close()
+        self._supervisor.start("follow-generations", lambda: self._store.follow(self._hear))
+        self._supervisor.start("report-replica", self._report, ready_without=True)
+
+    async def stop(self) -> None:
+        """Let every replica finish its commit and end. The supervisor's other tasks have ended before."""
+        await self._let_go(list(self._tasks))
+        await self._store.close()
 
     def collect(self) -> Iterable[Metric]:
         """The live replica's metrics under their own names, and whether each generation is whole here."""
@@ -107,9 +94,10 @@ class GenerationTails(Collector):
         if live is not None:
             yield from live.metrics.registry.collect()
 
-    async def _failure(self) -> BaseException:
-        assert self._failed is not None
-        return await self._failed
+    def _trouble(self, name: str) -> str:
+        """Why a generation is not held, though it should be; empty where it is."""
+        task = self._tasks.get(name)
+        return "" if task is None else task.reason
 
     async def _hear(self, records: Records) -> None:
         if records or self._file.stamp() is not None:
@@ -128,40 +116,31 @@ class GenerationTails(Collector):
             if name not in self._tasks:
                 manifest = view.manifests.get(name)
                 log.info("generation is replicated", generation=name, live=view.live)
-                self._tasks[name] = asyncio.create_task(self._hold(name, manifest), name=f"replica-{name}")
+                self._tasks[name] = self._supervisor.start(
+                    "replica",
+                    partial(self._hold, name, manifest),
+                    instance=name,
+                    decides=partial(self._is_live, name),
+                    ask_to_end=partial(self._request_stop, name),
+                )
 
     async def _hold(self, name: str, manifest: Generation | None) -> None:
-        while True:
-            tail = self._tails[name] = GenerationTail(
-                self._settings, manifest, takes_snapshots=lambda: self._view is not None and self._view.live == name
-            )
-            try:
-                await tail.run()
-            except Exception as error:
-                self._troubles[name] = str(error)
-                if self._view is not None and self._view.live == name:
-                    assert self._failed is not None
-                    if not self._failed.done():
-                        self._failed.set_result(error)
-                    return
-                log.exception("generation is not replicated", generation=name, again_in_s=_TRY_AGAIN_S)
-                await asyncio.sleep(_TRY_AGAIN_S)
-                self._troubles.pop(name, None)
-            else:
-                return
+        tail = self._tails[name] = GenerationTail(
+            self._settings, manifest, supervisor=self._supervisor, takes_snapshots=partial(self._is_live, name)
+        )
+        await tail.run()
+
+    def _is_live(self, name: str) -> bool:
+        return self._view is not None and self._view.live == name
+
+    def _request_stop(self, name: str) -> None:
+        self._tails[name].request_stop()
 
     async def _let_go(self, names: list[str]) -> None:
         tasks = [self._tasks.pop(name) for name in names]
-        for name, task in zip(names, tasks, strict=True):
-            tail = self._tails.get(name)
-            if tail is None or name in self._troubles:
-                task.cancel()  # it has not begun, or rests after a failure
-            else:
-                tail.request_stop()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(task.stop() for task in tasks))
         for name in names:
             self._tails.pop(name, None)
-            self._troubles.pop(name, None)
 
     def _remove_leftovers(self, view: GenerationView) -> None:
         """Remove the folders of generations that are gone, also of those that went while this process did not run."""
@@ -200,7 +179,7 @@ class GenerationTails(Collector):
         ready = {}
         for name in view.replicated():
             tail = self._tails.get(name)
-            ready[name] = self._troubles.get(name) or ("it is being opened" if tail is None else tail.not_ready or "")
+            ready[name] = self._trouble(name) or ("it is being opened" if tail is None else tail.not_ready or "")
         return ReplicaReport(
             replica=self._name(),
             text_schema=text["schema"],

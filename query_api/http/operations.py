@@ -50,12 +50,12 @@ async def healthz() -> Readiness:
 
 @router.get("/readyz", summary="Whether the worker may get queries", responses={503: PROBLEMS[503]})
 async def readyz(context: Context) -> Readiness:
-    """200 when every part is ready; else 503 with what the worker waits for."""
+    """200 when every part is ready, with what is degraded in `waiting_for`; else 503 with what the worker waits for."""
     waiting = context.worker.waiting_for
     if waiting:
         reasons = "; ".join(f"{part}: {reason}" for part, reason in waiting.items())
         raise NotReadyError(f"waiting for {reasons}")
-    return Readiness(ready=True, generation=context.worker.generation)
+    return Readiness(ready=True, waiting_for=context.worker.degraded, generation=context.worker.generation)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

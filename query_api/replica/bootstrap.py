@@ -6,31 +6,47 @@ import asyncio
 import signal
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from query_api.aliases.tailer import AliasTailer
 from query_api.generations.tails import GenerationTails
 from query_api.replica.log.kafka import KafkaDocumentLog
-from query_api.replica.operations.http import OperationsServer, operations_app
+from query_api.replica.operations.http import operations_app
 from query_api.replica.settings import ReplicaSettings
 from retrieval.aliases.file import AliasFile
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.serving import event_loop
 from retrieval.text.storage import MEMORY_BACKED, file_system_of
 from runtime.backoff import Backoff
+from runtime.http_server import HttpServer
+from runtime.supervision import Supervisor
+from runtime.task_metrics import TaskMetrics
 
 log = structlog.get_logger(__name__)
 
 
 def run_replica(settings: ReplicaSettings) -> None:
-    """Run until SIGTERM or SIGINT; the commit that runs is finished first."""
+    """Run until SIGTERM or SIGINT; the commit that runs is finished first.
+
+    Raises:
+        FatalError: the live generation's replica, or another task that the process needs, failed for good.
+    """
     event_loop.run(_serve(settings))
 
 
 async def _serve(settings: ReplicaSettings) -> None:
     """Hold every generation's replica, and follow the aliases, until a signal."""
-    tails = GenerationTails(settings, KafkaGenerationStore(settings.kafka))
-    server = OperationsServer(
-        operations_app(lambda: tails.not_ready, tails), host=settings.http.host, port=settings.http.port
+    registry = CollectorRegistry()
+    supervisor = Supervisor(TaskMetrics(registry))
+    tails = GenerationTails(settings, KafkaGenerationStore(settings.kafka), supervisor)
+    registry.register(tails)
+    app = operations_app(
+        lambda: tails.not_ready or "; ".join(supervisor.waiting.values()) or None,
+        registry,
+        degraded=lambda: supervisor.degraded,
+    )
+    server = HttpServer(
+        host=settings.http.host, port=settings.http.port, remedy="set FERROFLUX_HTTP__PORT to a free port"
     )
     aliases = AliasTailer(
         AliasFile(settings.text.directory),
@@ -54,10 +70,13 @@ async def _serve(settings: ReplicaSettings) -> None:
             "the text index is on disk: every commit waits for some twenty synced files",
             remedy="for fresher searches, put FERROFLUX_TEXT__DIRECTORY on a memory-backed mount and set FERROFLUX_SNAPSHOTS__URL",
         )
-    server.start()
+    server.listen()
+    supervisor.start("http", lambda: server.serve(app), ask_to_end=server.ask_to_end)
     try:
-        aliases.start()
-        await tails.run(stopping)
+        # What aliases were read before is in the file: searches do without newer ones.
+        supervisor.start("alias-tailer", aliases.run, backoff=settings.tail.backoff, ready_without=True)
+        await tails.start()
+        await supervisor.run_until(stopping)
     finally:
-        await aliases.stop()
-        await server.stop()
+        await supervisor.stop()
+        await tails.stop()

@@ -53,9 +53,9 @@ def wall_clock_us() -> int:
 
 
 class ReplicaTailer:
-    """Follows one documents log into one text index. `run` is the whole life; `start` and `stop` embed it in a loop.
+    """Follows one documents log into one text index. `run` is the whole life, once; `request_stop` ends it in order.
 
-    The writer stays its owner's: it is not closed here, and not used any more once `run` or `stop` has returned.
+    The writer stays its owner's: it is not closed here, and not used any more once `run` has returned.
     `report_to` is the folder of the report for the API workers; None writes none.
     """
 
@@ -78,7 +78,6 @@ class ReplicaTailer:
         self._now_us = now_us
         self._rest = rest
         self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         # One thread: commits follow each other in order, and none runs any more once the pool is shut down.
         self._index_thread = ThreadPoolExecutor(1, thread_name_prefix="replica-index")
         self._waiting_for: str | None = "the log's first answer"
@@ -91,16 +90,6 @@ class ReplicaTailer:
         if self._waiting_for is not None:
             return self._waiting_for
         return None if self.report.caught_up else f"catching up: {sum(p.lag for p in self.report.partitions)} records"
-
-    def start(self) -> None:
-        """Run in the background of the current event loop."""
-        self._task = asyncio.create_task(self.run(), name="replica-tailer")
-
-    async def stop(self) -> None:
-        """Finish the commit that runs and end; raises what ended the loop before, if something did."""
-        self.request_stop()
-        if self._task is not None:
-            await self._task
 
     def request_stop(self) -> None:
         """Ask `run` to return; from the loop's own thread."""

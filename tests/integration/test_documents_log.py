@@ -1,5 +1,6 @@
 """The tailer's log adapter on real Apache Kafka, with an index in memory."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -37,11 +38,12 @@ async def tailing(bootstrap, topics, writer) -> AsyncIterator[ReplicaTailer]:
         report_to=None,
         backoff=Backoff(TAIL.backoff),
     )
-    tailer.start()
+    running = asyncio.create_task(tailer.run())
     try:
         yield tailer
     finally:
-        await tailer.stop()
+        tailer.request_stop()
+        await running
 
 
 async def test_it_waits_for_the_topic_and_then_reads_it(kafka, topics):

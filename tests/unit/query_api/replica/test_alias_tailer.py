@@ -25,11 +25,12 @@ def send(broker: FakeBroker, key: str, record: AliasRecord | None) -> None:
 @asynccontextmanager
 async def tailing(file, broker):
     tailer = AliasTailer(file, broker.connect, backoff=Backoff(BackoffPolicy(0.001, 0.001)))
-    tailer.start()
+    running = asyncio.create_task(tailer.run())
     try:
         yield
     finally:
-        await tailer.stop()
+        running.cancel()
+        await asyncio.wait({running})
 
 
 async def until(condition):

@@ -52,9 +52,10 @@ class Scene:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[ReplicaTailer]:
         tailer = self.tailer()
-        tailer.start()
+        running = asyncio.create_task(tailer.run())
         yield tailer
-        await tailer.stop()
+        tailer.request_stop()
+        await running
 
     def holds(self, **revisions: int) -> Callable[[], bool]:
         return lambda: {str(entry.sku): entry.rev for entry in self.writer.held.values()} == revisions

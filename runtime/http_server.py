@@ -1,0 +1,115 @@
+"""An HTTP server beside other work on one event loop: uvicorn, its signals left to the process, its end never unseen."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from schemas.errors import ConfigurationError, FatalError
+
+log = structlog.get_logger(__name__)
+
+_BACKLOG = 512
+
+
+class HttpServerEndedError(FatalError):
+    """The HTTP server ended though nobody stopped it, so nobody can reach the process. The log has its reason; start it again."""
+
+    code = "http_server_ended"
+
+
+class HttpServer:
+    """One address and one application. `serve` is its whole life, for a supervisor, which asks with `ask_to_end`."""
+
+    def __init__(self, *, host: str, port: int, remedy: str) -> None:
+        """Keep the address; port 0 is any free one. `remedy` says how to choose another where it cannot be had."""
+        self.host = host
+        self.port = port
+        """The port that is listened on; before `listen`, the one that was asked for."""
+        self.serving = asyncio.Event()
+        """Set once requests are served, or once it is clear that they never will be."""
+        self._remedy = remedy
+        self._listener: socket.socket | None = None
+        self._server: _SignalFreeServer | None = None
+        self._asked = False
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds it."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not listened on
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def listen(self) -> None:
+        """Take the address, before anything else starts.
+
+        Raises:
+            ConfigurationError: something else listens there, or the address is not this machine's.
+        """
+        try:
+            self._listener = socket.create_server((self.host, self.port), reuse_port=False, backlog=_BACKLOG)
+        except OSError as error:
+            sentence = f"cannot listen on {self.host}:{self.port}: {error.strerror}; {self._remedy}"
+            raise ConfigurationError(sentence) from error
+        self.host, self.port = self._listener.getsockname()[:2]
+
+    async def serve(self, app: ASGIApp, *, lifespan: bool = False, grace_s: int | None = None) -> None:
+        """Serve on the address that was taken until it is asked to end, then finish the requests that run.
+
+        Raises:
+            HttpServerEndedError: it ended for another reason.
+        """
+        assert self._listener is not None, "listen comes first"
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on" if lifespan else "off",
+            timeout_graceful_shutdown=grace_s,
+        )
+        self._server = _SignalFreeServer(config, self.serving)
+        try:
+            await self._server.serve(sockets=[self._listener])
+        except (Exception, SystemExit) as error:  # uvicorn exits where the application's lifespan cannot start
+            log.exception("http server failed", url=self.url)
+            raise HttpServerEndedError from error
+        finally:
+            self.serving.set()
+            self.close()
+        if not self._asked:
+            raise HttpServerEndedError
+
+    def ask_to_end(self) -> None:
+        """Let `serve` return when the requests that run are answered."""
+        self._asked = True
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def close(self) -> None:
+        """Let the address go; a second call does nothing."""
+        if self._listener is not None:
+            self._listener.close()
+
+
+class _SignalFreeServer(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, serving: asyncio.Event) -> None:
+        super().__init__(config)
+        self._serving = serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as usual, then say so."""
+        try:
+            await super().startup(sockets=sockets)
+        finally:
+            self._serving.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: the composition root turns them into an orderly stop of everything."""
+        yield
