@@ -27,7 +27,7 @@ from agent.observation.spans import TurnSpans
 from agent.orders.desk import OrderDesk
 from agent.orders.outbox import Outbox
 from agent.orders.publishing import KafkaOrderPublisher
-from agent.orders.relay import OutboxRelay
+from agent.orders.relay import RELAY_BACKOFF, OutboxRelay
 from agent.orders.store import OrderStore
 from agent.planners.deterministic.planner import DeterministicPlanner
 from agent.planners.llm.cascade import CascadePlanner
@@ -44,24 +44,38 @@ from agent.settings import AgentSettings
 from agent.storage.database import Database
 from agent.threads.guard import ThreadLeases
 from agent.threads.log import TurnLog
-from agent.threads.pruning import ThreadPruner
+from agent.threads.pruning import PRUNING_BACKOFF, ThreadPruner
 from agent.threads.registry import ThreadRegistry
 from retrieval.serving.exposition import MULTIPROCESS_FOLDER
-from retrieval.serving.until_signal import serve_until_signal
+from retrieval.serving.until_signal import ProcessEnd, serve_until_signal
+from runtime.supervision import Supervisor
+from runtime.task_metrics import TaskMetrics
+from schemas.errors import FatalError
 
 log = structlog.get_logger(__name__)
 
 
 def build_agent_app(
-    settings: AgentSettings, *, catalogue: CatalogueSearch | None = None, registry: CollectorRegistry | None = None
+    settings: AgentSettings,
+    *,
+    catalogue: CatalogueSearch | None = None,
+    registry: CollectorRegistry | None = None,
+    tasks: TaskMetrics | None = None,
+    on_failure: Callable[[FatalError], None] | None = None,
 ) -> FastAPI:
-    """The application over what the settings name, or over a catalogue that a launcher passes in and keeps."""
-    metrics = AgentMetrics(registry or CollectorRegistry())
+    """The application over what the settings name, or over a catalogue that a launcher passes in and keeps.
+
+    `tasks` counts the background tasks where a launcher counts them with its own; `on_failure` hears of one that failed for
+    good: the process is to end by it.
+    """
+    registry = registry or CollectorRegistry()
+    metrics = AgentMetrics(registry)
+    supervisor = Supervisor(tasks or TaskMetrics(registry), on_failure=on_failure)
 
     async def open_parts(stack: AsyncExitStack) -> AgentParts:
-        return await _open_parts(settings, catalogue, metrics, stack)
+        return await _open_parts(settings, catalogue, metrics, stack, supervisor)
 
-    process = AgentProcess(open_parts, backlog_s=settings.agent.orders.backlog_s)
+    process = AgentProcess(open_parts, backlog_s=settings.agent.orders.backlog_s, supervisor=supervisor)
     return create_app(process, settings.agent.http, metrics)
 
 
@@ -81,21 +95,27 @@ def build_planner(settings: PlannerSettings, database: Database) -> Planner:
 
 
 async def _open_parts(
-    settings: AgentSettings, catalogue: CatalogueSearch | None, metrics: AgentMetrics, stack: AsyncExitStack
+    settings: AgentSettings,
+    catalogue: CatalogueSearch | None,
+    metrics: AgentMetrics,
+    stack: AsyncExitStack,
+    supervisor: Supervisor,
 ) -> AgentParts:
     own = settings.agent
     database = await Database.open(own.database)
     stack.push_async_callback(database.close)
     checkpoints = await open_checkpoints(own.checkpoints, own.database)
     stack.push_async_callback(checkpoints.close)
-    search = catalogue if catalogue is not None else await open_catalogue(settings, stack)
+    search = catalogue if catalogue is not None else await open_catalogue(settings, stack, supervisor)
     # Importing a provider's package blocks for a second.
     planner = await asyncio.to_thread(build_planner, own.planner, database)
     spans = TurnSpans.of(own.observation)
     stack.push_async_callback(asyncio.to_thread, spans.close)
     leases = ThreadLeases(database)
     store, outbox = OrderStore(database), Outbox(database)
-    relay = OutboxRelay(outbox, KafkaOrderPublisher(settings.kafka, own.orders.topic), own.orders)
+    publisher = KafkaOrderPublisher(settings.kafka, own.orders.topic)
+    stack.push_async_callback(publisher.close)
+    relay = OutboxRelay(outbox, publisher, own.orders)
 
     def submitted(_order: object) -> None:
         metrics.submitted()
@@ -113,11 +133,12 @@ async def _open_parts(
     runtime = AgentRuntime(graph, clock=clock, limits=own.limits, guard=leases)
     threads = ThreadRegistry(database, checkpoints, leases)
     pruner = ThreadPruner(threads, own.checkpoints)
-    pruner.start()
-    stack.push_async_callback(pruner.stop)
+    # Turns are answered without either: orders are safe in the outbox, and expired threads go later.
+    pruning = supervisor.start("thread-pruner", pruner.run, backoff=PRUNING_BACKOFF, ready_without=True)
+    stack.push_async_callback(pruning.stop)
     if own.orders.publish:
-        relay.start()
-        stack.push_async_callback(relay.stop)
+        relaying = supervisor.start("order-relay", relay.run, backoff=RELAY_BACKOFF, ready_without=True)
+        stack.push_async_callback(relaying.stop)
     chat = ChatService(runtime, TurnLog(database), threads, store, metrics, spans, turn_s=own.http.turn_s)
     return AgentParts(chat, database, checkpoints, outbox)
 
@@ -127,10 +148,14 @@ def run_agent(settings: AgentSettings, workers: int = 1, *, prepare_process: Cal
 
     Several workers are processes that share the port; any of them serves any turn. `prepare_process` (logging, say) is
     called in each process before anything else; with several workers it must be a module's function.
+
+    Raises:
+        FatalError: the one worker's background task failed for good.
     """
+    end = ProcessEnd()
     http = settings.agent.http
     config = uvicorn.Config(
-        functools.partial(_worker_app, settings, prepare_process),
+        functools.partial(_worker_app, settings, prepare_process, end),
         factory=True,
         host=http.host,
         port=http.port,
@@ -143,7 +168,7 @@ def run_agent(settings: AgentSettings, workers: int = 1, *, prepare_process: Cal
     )
     log.info("agent starts", workers=workers, settings=settings.agent.model_dump(mode="json"))
     if workers == 1:
-        serve_until_signal(config)
+        serve_until_signal(config, end)
         return
     folder = Path(tempfile.mkdtemp(prefix="ferroflux-agent-metrics-"))
     # The library reads this variable as it is imported: the workers are new processes and find it set.
@@ -155,7 +180,7 @@ def run_agent(settings: AgentSettings, workers: int = 1, *, prepare_process: Cal
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _worker_app(settings: AgentSettings, prepare_process: Callable[[], None] | None) -> FastAPI:
+def _worker_app(settings: AgentSettings, prepare_process: Callable[[], None] | None, end: ProcessEnd) -> FastAPI:
     if prepare_process is not None:
         prepare_process()
-    return build_agent_app(settings)
+    return build_agent_app(settings, on_failure=end)

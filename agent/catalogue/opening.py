@@ -6,7 +6,6 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import httpx
-import structlog
 
 from agent.catalogue.local import LocalCatalogue
 from agent.catalogue.remote import RemoteCatalogue
@@ -21,13 +20,12 @@ from retrieval.text.port import TextIndexReader
 from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.settings import VectorStoreKind
-from schemas.errors import ConfigurationError
+from runtime.supervision import Supervisor
+from schemas.errors import ConfigurationError, RetryableError
 
-log = structlog.get_logger(__name__)
 
-
-async def open_catalogue(settings: AgentSettings, stack: AsyncExitStack) -> CatalogueSearch:
-    """The catalogue; what has to be closed is put on the stack.
+async def open_catalogue(settings: AgentSettings, stack: AsyncExitStack, supervisor: Supervisor) -> CatalogueSearch:
+    """The catalogue; what has to be closed is put on the stack, what runs for long is put under the supervisor.
 
     Raises:
         ConfigurationError: it is to be local, and the vector store belongs to another process.
@@ -39,10 +37,10 @@ async def open_catalogue(settings: AgentSettings, stack: AsyncExitStack) -> Cata
         remote = RemoteCatalogue(client, chosen.api_keys)
         stack.push_async_callback(remote.close)
         return remote
-    return await _open_local(settings, stack)
+    return await _open_local(settings, stack, supervisor)
 
 
-async def _open_local(settings: AgentSettings, stack: AsyncExitStack) -> LocalCatalogue:
+async def _open_local(settings: AgentSettings, stack: AsyncExitStack, supervisor: Supervisor) -> LocalCatalogue:
     if settings.vectors.kind is VectorStoreKind.EDGE:
         raise ConfigurationError(
             "Qdrant Edge belongs to one process, so an agent of its own cannot search it: set agent.catalogue.kind=http "
@@ -64,18 +62,26 @@ async def _open_local(settings: AgentSettings, stack: AsyncExitStack) -> LocalCa
         reranker=reranker,
     )
     stack.callback(searcher.close)
-    following = asyncio.create_task(_follow(reader, text.refresh_s), name="follow-replica")
-    stack.callback(following.cancel)
+    following = supervisor.start("follow-replica", lambda: _follow(reader, text.refresh_s), ready_without=True)
+    stack.push_async_callback(following.stop)
     return LocalCatalogue(lambda: searcher, lambda: reader)
 
 
+class ReplicaNotFollowedError(RetryableError):
+    """The text replica beside this process cannot be read, so the agent searches the commit that it loaded last. It is tried again; if it stays, look at the replica's folder and its log."""
+
+    code = "replica_not_followed"
+
+
 async def _follow(reader: TextIndexReader, pause_s: float) -> None:
-    """Look for newer commits of the replica for ever."""
+    """Look for newer commits of the replica for ever.
+
+    Raises:
+        ReplicaNotFollowedError: they cannot be read: the replica is being replaced, or its disk fails.
+    """
     while True:
         try:
             await asyncio.to_thread(reader.refresh)
-        except Exception:
-            # An older picture of the catalogue is still served; the next look may find what is wrong mended.
-            log.exception("replica not refreshed")
-            await asyncio.sleep(1.0)
+        except (OSError, ValueError) as error:  # Tantivy raises ValueError for a file that is not there, or not whole
+            raise ReplicaNotFollowedError from error
         await asyncio.sleep(pause_s)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 import uuid
 from typing import Final
@@ -13,16 +12,17 @@ import structlog
 from agent.orders.outbox import Outbox
 from agent.orders.publishing import OrderPublisher
 from agent.orders.settings import OrderSettings
+from runtime.backoff import BackoffPolicy
 from schemas.errors import RetryableError
 
 log = structlog.get_logger(__name__)
 
-_FIRST_PAUSE_S: Final = 0.2
-_LONGEST_PAUSE_S: Final = 15.0
+RELAY_BACKOFF: Final = BackoffPolicy(base_s=0.2, cap_s=15.0)
+"""How a relay that ended by an error is started again."""
 
 
 class OutboxRelay:
-    """One relay; several may run over one database, in one process or in many."""
+    """One relay; several may run over one database, in one process or in many. `run` is its whole life, for a supervisor."""
 
     def __init__(self, outbox: Outbox, publisher: OrderPublisher, settings: OrderSettings) -> None:
         self._outbox = outbox
@@ -30,18 +30,18 @@ class OutboxRelay:
         self._settings = settings
         self._owner = uuid.uuid4().hex
         self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin in the background of the running event loop."""
-        self._task = asyncio.create_task(self._run(), name="order-relay")
+    async def run(self) -> None:
+        """Empty the outbox until cancelled; a batch that is under way then is finished by whoever claims it next.
 
-    async def stop(self) -> None:
-        """End; a batch that is under way is finished by whoever claims it next."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self._publisher.close()
+        Raises:
+            LogUnavailableError, DatabaseUnavailableError: as `publish_once`. Whatever ended it, the orders are still in the
+                outbox and somebody waits for them: it is to be started again.
+        """
+        while True:
+            self._woken.clear()
+            if await self.publish_once() < self._settings.batch:
+                await self._rest()
 
     def wake(self) -> None:
         """Look at once: an order was just submitted here."""
@@ -67,25 +67,6 @@ class OutboxRelay:
         retried = sum(row.attempts > 1 for row in rows)
         log.info("orders published", orders=len(rows), retried=retried, oldest_ms=round(waited_ms, 1))
         return len(rows)
-
-    async def _run(self) -> None:
-        pause = _FIRST_PAUSE_S
-        while True:
-            self._woken.clear()
-            try:
-                published = await self.publish_once()
-            except Exception as error:
-                # Whatever it was, the orders are still in the outbox, and somebody waits for them.
-                if isinstance(error, RetryableError):
-                    log.warning("orders wait for the log", code=error.code, error=str(error), retry_s=round(pause, 1))
-                else:
-                    log.exception("order relay failed", retry_s=round(pause, 1))
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-                pause = min(_LONGEST_PAUSE_S, pause * 2)
-                continue
-            pause = _FIRST_PAUSE_S
-            if published < self._settings.batch:
-                await self._rest()
 
     async def _rest(self) -> None:
         try:

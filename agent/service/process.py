@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -15,12 +14,13 @@ from agent.checkpoints.port import Checkpoints
 from agent.orders.outbox import Backlog, Outbox
 from agent.service.chat import ChatService
 from agent.storage.database import Database
-from schemas.errors import FatalError, NotReadyError, RetryableError
+from runtime.backoff import BackoffPolicy
+from runtime.supervision import Supervisor
+from schemas.errors import NotReadyError, RetryableError
 
 log = structlog.get_logger(__name__)
 
-_RETRY_S: Final = 0.5
-_LONGEST_RETRY_S: Final = 5.0
+_OPENING_BACKOFF: Final = BackoffPolicy(base_s=0.5, cap_s=5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +37,25 @@ Opening = Callable[[AsyncExitStack], Awaitable[AgentParts]]
 
 
 class AgentProcess:
-    """Started and stopped by the application's lifespan. `open_parts` puts what it opens on the stack it is given."""
+    """Started and stopped by the application's lifespan. `open_parts` puts what it opens on the stack it is given.
 
-    def __init__(self, open_parts: Opening, *, backlog_s: float) -> None:
+    The background tasks that it starts run under `supervisor`, whose failure is to end the process.
+    """
+
+    def __init__(self, open_parts: Opening, *, backlog_s: float, supervisor: Supervisor) -> None:
         self._open_parts = open_parts
         self._backlog_s = backlog_s
         self._stack = AsyncExitStack()
         self._parts: AgentParts | None = None
-        self._waiting_for = "the stores have not answered yet"
-        self._opening: asyncio.Task[None] | None = None
+        self.supervisor = supervisor
 
     async def start(self) -> None:
         """Begin to open the parts; returns at once."""
-        self._opening = asyncio.create_task(self._open(), name="open-agent")
+        self.supervisor.start("open-agent", self._open, ends=True, backoff=_OPENING_BACKOFF)
 
     async def stop(self) -> None:
         """Stop what runs and close what is open."""
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
+        await self.supervisor.stop()
         await self._stack.aclose()
 
     @property
@@ -66,19 +66,24 @@ class AgentProcess:
             NotReadyError: the parts are not open.
         """
         if self._parts is None:
-            raise NotReadyError(f"the agent is not ready: {self._waiting_for}")
+            raise NotReadyError(f"the agent is not ready: {self._not_open()}")
         return self._parts.chat
 
     async def waiting_for(self) -> str:
         """What keeps the process from serving, as a sentence; empty where nothing does."""
         if self._parts is None:
-            return self._waiting_for
+            return self._not_open()
         try:
             await self._parts.database.ping()
             await self._parts.checkpoints.ping()
         except RetryableError as error:
             return str(error)
-        return ""
+        return "; ".join(self.supervisor.waiting.values())
+
+    @property
+    def degraded(self) -> dict[str, str]:
+        """What is wrong though turns are answered, by background task, as a sentence."""
+        return self.supervisor.degraded
 
     async def backlog(self) -> Backlog | None:
         """What the outbox holds; None while that cannot be told."""
@@ -95,27 +100,11 @@ class AgentProcess:
             backlog.oldest_us is not None and time.time_ns() // 1000 - backlog.oldest_us > self._backlog_s * 1_000_000
         )
 
+    def _not_open(self) -> str:
+        return "; ".join(self.supervisor.waiting.values()) or "the stores have not answered yet"
+
     async def _open(self) -> None:
-        pause = _RETRY_S
-        while True:
-            try:
-                async with AsyncExitStack() as stack:
-                    self._parts = await self._open_parts(stack)
-                    self._stack = stack.pop_all()
-            except RetryableError as error:
-                self._waiting_for = str(error)
-                log.warning("agent waits", code=error.code, error=str(error))
-            except FatalError as error:
-                # The process stays up and says what is wrong, where whoever looks at readiness finds it.
-                self._waiting_for = str(error)
-                log.error("agent cannot start", code=error.code, error=str(error))  # noqa: TRY400 - the sentence is the remedy
-                return
-            except Exception:
-                self._waiting_for = "a part failed that should not; the log has its traceback"
-                log.exception("agent cannot start")
-                return
-            else:
-                log.info("agent ready")
-                return
-            await asyncio.sleep(pause)
-            pause = min(_LONGEST_RETRY_S, pause * 1.5)
+        async with AsyncExitStack() as stack:
+            self._parts = await self._open_parts(stack)
+            self._stack = stack.pop_all()
+        log.info("agent ready")

@@ -1,7 +1,8 @@
 """One turn at a time in a thread, over all processes: a lease on the thread's row, renewed while the turn runs.
 
 A worker that dies in mid-turn leaves a lease that runs out within seconds; the next worker takes it and goes on from
-the thread's newest checkpoint. One that stalls so long that it lost its lease is stopped, not left to write on.
+the thread's newest checkpoint. One that stalls, or cannot renew, so long that its lease may be another's is stopped, not
+left to write on.
 """
 
 from __future__ import annotations
@@ -75,19 +76,41 @@ class ThreadLeases:
     async def _renewed(self, tenant: TenantId, thread: str, owner: str) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(None) as scope:
-                renewing = asyncio.create_task(self._renew(tenant, thread, owner, scope))
+                renewing = asyncio.create_task(self._renew_or_end(tenant, thread, owner, scope))
                 try:
                     yield
                 finally:
                     renewing.cancel()
+                    await asyncio.wait({renewing})
         except TimeoutError as error:
             if not scope.expired():
                 raise
-            raise ThreadBusyError("this worker stalled, and another one has taken the conversation over") from error
+            raise ThreadBusyError(
+                "this worker could not keep the conversation, and another one may have taken it over; send the message again"
+            ) from error
 
-    async def _renew(self, tenant: TenantId, thread: str, owner: str, scope: asyncio.Timeout) -> None:
+    async def _renew_or_end(self, tenant: TenantId, thread: str, owner: str, scope: asyncio.Timeout) -> None:
+        """Renew while the turn runs. However renewing ends, the turn ends with it: it must not write without its lease."""
+        try:
+            await self._renew(tenant, thread, owner)
+        except RetryableError as error:
+            log.error("thread lease ran out unrenewed", tenant=tenant, code=error.code)  # noqa: TRY400 - no defect of ours
+        except Exception:
+            log.exception("thread lease cannot be renewed", tenant=tenant)
+        else:
+            log.error("thread lease lost", tenant=tenant)
+        scope.reschedule(asyncio.get_running_loop().time())
+
+    async def _renew(self, tenant: TenantId, thread: str, owner: str) -> None:
+        """Renew until the lease is another's.
+
+        Raises:
+            RetryableError: the database did not answer for as long as the lease holds.
+        """
+        runs_out_at = time.monotonic() + self._lease_s
         while True:
             await asyncio.sleep(self._lease_s / 3)
+            asked_at = time.monotonic()
             try:
                 async with self._database.write(durable=False) as connection:
                     renewed = await connection.execute(
@@ -97,11 +120,12 @@ class ThreadLeases:
                     )
             except RetryableError as error:
                 log.warning("thread lease not renewed", tenant=tenant, code=error.code)
+                if time.monotonic() > runs_out_at - self._lease_s / 3:
+                    raise  # the next try would come when the lease has run out
                 continue
             if not renewed.rowcount:
-                log.error("thread lease lost", tenant=tenant)
-                scope.reschedule(asyncio.get_running_loop().time())
                 return
+            runs_out_at = asked_at + self._lease_s
 
     async def _take(self, tenant: TenantId, thread: str, owner: str) -> bool:
         now = _now_us()

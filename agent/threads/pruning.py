@@ -10,31 +10,34 @@ import structlog
 
 from agent.checkpoints.settings import CheckpointSettings
 from agent.threads.registry import ThreadRegistry
-from schemas.errors import RetryableError
+from runtime.backoff import BackoffPolicy
 
 log = structlog.get_logger(__name__)
 
+PRUNING_BACKOFF: Final = BackoffPolicy(base_s=1.0, cap_s=60.0)
+"""How a pruner that ended by an error is started again."""
 _BATCH: Final = 50
 _DAY_US: Final = 86_400_000_000
 
 
 class ThreadPruner:
-    """Runs beside the API. Several processes may prune at once: each thread is pruned under its lease."""
+    """Runs beside the API. Several processes may prune at once: each thread is pruned under its lease. `run` is its whole life."""
 
     def __init__(self, registry: ThreadRegistry, settings: CheckpointSettings) -> None:
         self._registry = registry
         self._settings = settings
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin in the background of the running event loop."""
-        self._task = asyncio.create_task(self._run(), name="thread-pruner")
+    async def run(self) -> None:
+        """Prune round after round until cancelled; a round that is under way then is finished by the next.
 
-    async def stop(self) -> None:
-        """End; a round that is under way is finished by the next."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        Raises:
+            RetryableError: as `prune_once`; it is to be started again.
+        """
+        while True:
+            deleted, trimmed = await self.prune_once()
+            if deleted or trimmed:
+                log.info("threads pruned", deleted=deleted, trimmed=trimmed)
+            await asyncio.sleep(self._settings.prune_every_s)
 
     async def prune_once(self) -> tuple[int, int]:
         """One round: how many threads were deleted, and how many trimmed.
@@ -51,14 +54,3 @@ class ThreadPruner:
             await self._registry.trim(untrimmed)
             trimmed += len(untrimmed)
         return deleted, trimmed
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                deleted, trimmed = await self.prune_once()
-            except RetryableError as error:
-                log.warning("threads not pruned", code=error.code)
-            else:
-                if deleted or trimmed:
-                    log.info("threads pruned", deleted=deleted, trimmed=trimmed)
-            await asyncio.sleep(self._settings.prune_every_s)

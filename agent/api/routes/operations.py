@@ -22,7 +22,8 @@ async def healthz() -> Readiness:
 async def readyz(context: Context) -> Readiness:
     """200 when the stores answer; else 503 with what is waited for.
 
-    Orders that wait for the log are named and do not count: they are safe, and the next ones would be too.
+    Orders that wait for the log, and background tasks that turns can do without, are named and do not count: orders are safe,
+    and the next ones would be too.
     """
     waiting = await context.process.waiting_for()
     if waiting:
@@ -30,8 +31,8 @@ async def readyz(context: Context) -> Readiness:
     backlog = await context.process.backlog()
     if backlog is not None and context.process.is_late(backlog):
         late = f"{backlog.pending} submitted orders wait for the log longer than they should"
-        return Readiness(ready=True, waiting_for={"orders": late})
-    return Readiness(ready=True)
+        return Readiness(ready=True, waiting_for={**context.process.degraded, "orders": late})
+    return Readiness(ready=True, waiting_for=context.process.degraded)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

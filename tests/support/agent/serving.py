@@ -23,6 +23,7 @@ from agent.storage.settings import DatabaseSettings
 from agent.threads.guard import ThreadLeases
 from agent.threads.log import TurnLog
 from agent.threads.registry import ThreadRegistry
+from runtime.supervision import Supervisor
 from tests.support.agent.runtime import FixedRuntime
 
 
@@ -39,7 +40,7 @@ class Serving:
         self.spans = TurnSpans(None)
 
     def app(self) -> FastAPI:
-        return create_app(AgentProcess(self._open, backlog_s=60), self._http, self.metrics)
+        return create_app(AgentProcess(self._open, backlog_s=60, supervisor=Supervisor()), self._http, self.metrics)
 
     async def _open(self, stack: AsyncExitStack) -> AgentParts:
         database = await Database.open(DatabaseSettings(directory=self._directory))

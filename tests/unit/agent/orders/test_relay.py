@@ -11,6 +11,8 @@ from agent.orders.settings import OrderSettings
 from agent.orders.store import OrderStore
 from agent.storage.database import Database
 from agent.storage.settings import DatabaseSettings
+from runtime.backoff import BackoffPolicy
+from runtime.supervision import Supervisor
 from schemas.errors import LogUnavailableError
 from tests.support.agent.orders import MemoryLog, order
 
@@ -61,7 +63,7 @@ async def test_two_relays_share_the_orders_without_doubling(database) -> None:
     assert sorted(row.order_id for row in log.records) == names
 
 
-async def test_the_background_relay_goes_on_after_a_failure_and_closes_the_log(database) -> None:
+async def test_a_supervised_relay_goes_on_after_a_failure(database) -> None:
     names = await submitted(database, 3)
     full = asyncio.Event()
 
@@ -73,8 +75,9 @@ async def test_the_background_relay_goes_on_after_a_failure_and_closes_the_log(d
 
     log = TellingLog(failures=1)
     relay = OutboxRelay(Outbox(database), log, SETTINGS)
-    relay.start()
-    await asyncio.wait_for(full.wait(), 5)
-    await relay.stop()
+    supervisor = Supervisor()
+    with capture_logs():
+        supervisor.start("order-relay", relay.run, backoff=BackoffPolicy(0.001, 0.001))
+        await asyncio.wait_for(full.wait(), 5)
+    await supervisor.stop()
     assert [row.order_id for row in log.records] == names
-    assert log.closed

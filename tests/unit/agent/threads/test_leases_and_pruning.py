@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from agent.checkpoints.memory import MemoryCheckpoints
 from agent.checkpoints.settings import CheckpointSettings
-from agent.storage.database import Database
+from agent.storage.database import Database, DatabaseUnavailableError
 from agent.storage.settings import DatabaseSettings
 from agent.storage.tables import threads
 from agent.threads.guard import ThreadBusyError, ThreadLeases
@@ -29,11 +29,37 @@ async def database(tmp_path):
 
 async def test_a_turn_whose_lease_another_took_is_stopped(database) -> None:
     leases = ThreadLeases(database, lease_s=0.15)
-    with pytest.raises(ThreadBusyError, match="taken the conversation over"):
+    with pytest.raises(ThreadBusyError, match="taken it over"):
         async with leases.hold(NORTE, "t1"):
             async with database.write() as connection:
                 await connection.execute(update(threads).values(lease_owner="another worker"))
             await asyncio.sleep(5)
+
+
+class Failing(Database):
+    """A database that fails when a lease is renewed, from the second write on."""
+
+    def __init__(self, real: Database, error: Exception) -> None:
+        self._real, self._error, self._writes = real, error, 0
+        self.insert = real.insert
+
+    def write(self, *, durable: bool = True):
+        self._writes += 1
+        if self._writes > 1:
+            raise self._error
+        return self._real.write(durable=durable)
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailableError("away"), ZeroDivisionError("a defect")])
+async def test_a_turn_whose_lease_cannot_be_renewed_is_stopped_before_the_lease_runs_out(database, error) -> None:
+    leases = ThreadLeases(Failing(database, error), lease_s=0.3)
+    began = asyncio.get_running_loop().time()
+    with capture_logs(), pytest.raises((ThreadBusyError, ZeroDivisionError)):
+        async with leases.hold(NORTE, "t1"):
+            try:
+                await asyncio.sleep(5)
+            finally:
+                assert asyncio.get_running_loop().time() - began < 1.0
 
 
 async def test_a_thread_that_stays_taken_is_busy(database) -> None:
