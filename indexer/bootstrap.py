@@ -28,7 +28,7 @@ from indexer.runner import BatchRunner
 from indexer.service.app import IndexerApp
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
-from indexer.service.http import HttpServer, http_app
+from indexer.service.http import http_app
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
 from indexer.service.readiness import ReadinessProbe
@@ -45,7 +45,10 @@ from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.backoff import BackoffPolicy
+from runtime.http_server import HttpServer
 from runtime.log_writer import LogWriter
+from runtime.supervision import Supervisor
+from runtime.task_metrics import TaskMetrics
 from schemas.building import build_document
 from schemas.errors import ConfigurationError
 from schemas.events.parser import EventParser
@@ -70,6 +73,7 @@ def build_indexer(
     pace: Callable[[DocumentPublisher], DocumentPublisher] | None = None,
     bury: Callable[[DeadLetterSink], DeadLetterSink] | None = None,
     verify: bool = True,
+    tasks: TaskMetrics | None = None,
     donor: VectorDonor | None = None,
     standing: Standing | None = None,
 ) -> IndexerApp:
@@ -150,6 +154,7 @@ def build_indexer(
         probe=ReadinessProbe(progress, index, clock),
         clock=clock,
         verifier=verifier if verify else None,
+        tasks=tasks,
     )
 
 
@@ -166,19 +171,24 @@ async def run_indexer(settings: IndexerSettings) -> None:
         )
     log.info("indexer starts", settings=settings.redacted())
     load_mapping(settings.mapping, settings.default_tenant)  # a mistake in it is told now, not with the first change
-    crew = GenerationCrew(KafkaGenerationStore(settings.kafka), MemberFactory(settings))
+    tasks = TaskMetrics(REGISTRY)
+    supervisor = Supervisor(tasks)
+    crew = GenerationCrew(KafkaGenerationStore(settings.kafka), MemberFactory(settings, tasks), supervisor)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
-    server = _http_server(settings, crew)
+    if settings.http.port:
+        server = HttpServer(host=settings.http.host, port=settings.http.port, remedy="choose another http.port")
+        server.listen()
+        metrics = process_registry(crew, REGISTRY)
+        app = http_app(readiness=crew.readiness, registry=metrics, refresh=crew.refresh_metrics)
+        supervisor.start("http", lambda: server.serve(app), ask_to_end=server.ask_to_end)
     try:
-        if server is not None:
-            await server.start()
-        await _run(crew, stopping)
+        crew.start()
+        await supervisor.run_until(stopping)
     finally:
-        if server is not None:
-            await server.stop()
+        await supervisor.stop()
 
 
 def main(settings: IndexerSettings) -> None:
@@ -189,8 +199,9 @@ def main(settings: IndexerSettings) -> None:
 class MemberFactory:
     """Puts the indexers of one process together, a generation each; those with the same encoder share it."""
 
-    def __init__(self, settings: IndexerSettings) -> None:
+    def __init__(self, settings: IndexerSettings, tasks: TaskMetrics | None = None) -> None:
         self._settings = settings
+        self._tasks = tasks
         self._encoders: WeakValueDictionary[EncoderSettings, TextEncoder] = WeakValueDictionary()
 
     async def __call__(self, manifest: Generation | None, standing: Standing) -> Member:
@@ -213,27 +224,6 @@ class MemberFactory:
             parser=EventParser(mapping, settings.default_tenant),
             compose=partial(build_document, policy=mapping.policy),
             standing=standing,
+            tasks=self._tasks,
         )
         return Member(app, index, settings.kafka)
-
-
-async def _run(crew: GenerationCrew, stopping: asyncio.Event) -> None:
-    """Wait for a signal, or for an error that needs the operator."""
-    stopped = asyncio.ensure_future(stopping.wait())
-    working = asyncio.ensure_future(crew.run())
-    try:
-        await asyncio.wait({stopped, working}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            raise working.result()
-    finally:
-        for task in (stopped, working):
-            task.cancel()
-        await asyncio.gather(stopped, working, return_exceptions=True)
-
-
-def _http_server(settings: IndexerSettings, crew: GenerationCrew) -> HttpServer | None:
-    if not settings.http.port:
-        return None
-    metrics = process_registry(crew, REGISTRY)
-    asgi = http_app(readiness=crew.readiness, registry=metrics, refresh=crew.refresh_metrics)
-    return HttpServer(asgi, host=settings.http.host, port=settings.http.port)

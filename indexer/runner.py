@@ -74,7 +74,6 @@ class BatchRunner:
         except FatalError as error:
             self._control.rewind(first_offsets(records))
             self._progress.batch_failed(self._clock.monotonic(), error.code, str(error), resting_s=0.0)
-            log.error("indexer cannot go on", code=error.code, error=str(error))  # noqa: TRY400 - the sentence is the remedy
             self._fatal = error
             self._failed.set()
             await self._stopping.wait()

@@ -115,11 +115,14 @@ class Supervisor:
         metrics: TaskMetrics | None = None,
         *,
         on_failure: Callable[[FatalError], None] | None = None,
+        tells: bool = True,
         endurance: Endurance | None = None,
         time: Time | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self.metrics = metrics
+        self.tells = tells
+        """Whether it logs what ends a task for good; not where its owner raises that under a supervisor of its own."""
         self.endurance = endurance or Endurance()
         self.time = time or Time()
         self.rng = rng or random.Random()  # noqa: S311 - jitter, no secret
@@ -291,7 +294,8 @@ class RunningTask:
             return self._rest("fatal", fatal)
         self._dead = True
         self._reason = str(fatal)
-        log.error("task cannot go on, so the process ends", task=self.task.title, code=fatal.code, error=str(fatal))
+        if self._supervisor.tells:
+            log.error("task cannot go on, so the process ends", task=self.task.title, code=fatal.code, error=str(fatal))
         self._supervisor.fail(fatal)
         return 0.0
 

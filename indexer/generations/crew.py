@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -28,13 +29,13 @@ from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.vectors.port import VectorIndex
 from runtime.backoff import BackoffPolicy
-from schemas.errors import FatalError, RetryableError
+from runtime.supervision import RunningTask, Supervisor
+from schemas.errors import RetryableError
 from schemas.generations import Generation
 from schemas.topics import KafkaSettings
 
 log = structlog.get_logger(__name__)
 
-_TRY_AGAIN_S: Final = 30.0
 _BACKOFF: Final = BackoffPolicy(base_s=0.5, cap_s=10.0)
 
 
@@ -54,51 +55,35 @@ OpenMember = Callable[[Generation | None, Standing], Awaitable[Member]]
 class GenerationCrew(Collector):
     """The indexers of one process. As a collector of metrics it gives those of the live one, and a line for each generation."""
 
-    def __init__(self, store: KafkaGenerationStore, open_member: OpenMember) -> None:
+    def __init__(self, store: KafkaGenerationStore, open_member: OpenMember, supervisor: Supervisor) -> None:
         self._store = store
         self._open_member = open_member
         self._view: GenerationView | None = None
         self._members: dict[str, Member] = {}
         self._standings: dict[str, Standing] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._troubles: dict[str, str] = {}
+        self._supervisor = supervisor
+        self._tasks: dict[str, RunningTask] = {}
         self._lag: dict[str, int] = {}
-        self._failed: asyncio.Future[FatalError] | None = None
 
-    async def run(self) -> FatalError:
-        """Follow the generations until the live one fails for good; its error."""
-        self._failed = asyncio.get_running_loop().create_future()
-        following = asyncio.ensure_future(self._store.follow(self._hear))
-        failing = asyncio.ensure_future(self._failure())
-        try:
-            await asyncio.wait({following, failing}, return_when=asyncio.FIRST_COMPLETED)
-            if following.done():
-                following.result()  # it ends only with a defect of ours
-            return await failing
-        finally:
-            for task in (following, failing):
-                task.cancel()
-            await asyncio.gather(following, failing, return_exceptions=True)
-            await self.stop()
-
-    async def stop(self) -> None:
-        """Let every indexer finish its batch and end."""
-        tasks = list(self._tasks.values())
-        self._tasks = {}
-        await _ended(tasks)
+    def start(self) -> None:
+        """Follow the generations. The supervisor ends all of it, each indexer after its batch; the live one's failure is its own."""
+        self._supervisor.start("follow-generations", lambda: self._store.follow(self._hear))
 
     async def readiness(self) -> Readiness:
         """Whether the live generation is indexed, and what stands against the others."""
         view = self._view
         if view is None:
-            return Readiness(("Kafka has not told yet which generations there are",))
-        troubles = {name: self._troubles.get(name, "") for name in view.prepared()}
+            reasons = tuple(self._supervisor.waiting.values())
+            return Readiness(reasons or ("Kafka has not told yet which generations there are",))
+        troubles = {name: self._trouble(name) for name in view.prepared()}
         member = self._members.get(view.live)
         if member is None:
-            answer = Readiness((self._troubles.get(view.live) or f"generation {view.live} is being opened",))
+            answer = Readiness((self._trouble(view.live) or f"generation {view.live} is being opened",))
         else:
             answer = await member.app.readiness()
-        return replace(answer, live=view.live, generations=troubles)
+            answer = replace(answer, reasons=(*answer.reasons, *self._supervisor.waiting.values()))
+        degraded = {**answer.degraded, **self._supervisor.degraded}
+        return replace(answer, live=view.live, generations=troubles, degraded=degraded)
 
     async def refresh_metrics(self) -> None:
         """Bring the gauges up to date."""
@@ -117,16 +102,20 @@ class GenerationCrew(Collector):
             "ferroflux_indexer_generation_up", "Whether this process follows the generation.", labels=["generation"]
         )
         for name in () if self._view is None else self._view.prepared():
-            up.add_metric([name], float(name in self._members and not self._troubles.get(name)))
+            up.add_metric([name], float(name in self._members and not self._trouble(name)))
             lag.add_metric([name], float(self._lag.get(name, 0)))
         yield from (lag, up)
         live = None if self._view is None else self._members.get(self._view.live)
         if live is not None:
             yield from live.app.metrics.registry.collect()
 
-    async def _failure(self) -> FatalError:
-        assert self._failed is not None
-        return await self._failed
+    def _trouble(self, name: str) -> str:
+        """Why a generation is not indexed, though it should be; empty where it is."""
+        task = self._tasks.get(name)
+        return "" if task is None else task.reason
+
+    def _is_live(self, name: str) -> bool:
+        return self._view is not None and self._view.live == name
 
     async def _hear(self, records: Records) -> None:
         view = self._view = view_of(records)
@@ -137,51 +126,31 @@ class GenerationCrew(Collector):
         for name in wanted:
             if name not in self._tasks:
                 log.info("generation is taken on", generation=name, live=view.live)
-                self._tasks[name] = asyncio.create_task(
-                    self._work(name, view.manifests.get(name)), name=f"index-{name}"
+                self._tasks[name] = self._supervisor.start(
+                    "index-generation",
+                    partial(self._index, name, view.manifests.get(name)),
+                    instance=name,
+                    backoff=_BACKOFF,
+                    decides=partial(self._is_live, name),
                 )
-        await _ended(gone)
+        await asyncio.gather(*(task.stop() for task in gone))
 
-    async def _work(self, name: str, manifest: Generation | None) -> None:
+    async def _index(self, name: str, manifest: Generation | None) -> None:
+        """Index one generation until cancelled, or until it cannot be indexed any more: raises what ended it."""
         standing = self._standings[name] = Standing(name, self._view)
         try:
-            while True:
-                error = await self._index(name, manifest, standing)
-                self._troubles[name] = f"{error.code}: {error}"
-                if self._view is not None and self._view.live == name:
-                    assert self._failed is not None
-                    if not self._failed.done():
-                        self._failed.set_result(error)
-                    return
-                log.error("generation is not indexed", generation=name, error=str(error), again_in_s=_TRY_AGAIN_S)
-                await asyncio.sleep(_TRY_AGAIN_S)
+            member = await self._open_member(manifest, standing)
+            self._members[name] = member
+            try:
+                await _start(member)
+                raise await member.app.failed()
+            finally:
+                self._members.pop(name, None)
+                await _whole(_close(member))
+                log.info("generation is let go", generation=name)
         finally:
             self._standings.pop(name, None)
-            self._troubles.pop(name, None)
             self._lag.pop(name, None)
-
-    async def _index(self, name: str, manifest: Generation | None, standing: Standing) -> FatalError:
-        try:
-            member = await self._open_member(manifest, standing)
-        except FatalError as error:
-            return error
-        self._members[name] = member
-        try:
-            await _start(member)
-            self._troubles.pop(name, None)
-            return await member.app.failed()
-        except FatalError as error:
-            return error
-        except Exception as error:
-            # A defect must not end one generation unseen while the process goes on.
-            log.exception("generation ended", generation=name)
-            return FatalError(
-                f"the indexer of generation {name} ended ({type(error).__name__}); the log has the details"
-            )
-        finally:
-            self._members.pop(name, None)
-            await _whole(_close(member))
-            log.info("generation is let go", generation=name)
 
 
 async def _start(member: Member) -> None:
@@ -216,12 +185,6 @@ async def _whole(ending: Awaitable[None]) -> None:
         with suppress(asyncio.CancelledError):
             await asyncio.shield(task)
     task.result()
-
-
-async def _ended(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def process_registry(crew: GenerationCrew, base: CollectorRegistry) -> Collector:

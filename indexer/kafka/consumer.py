@@ -41,7 +41,7 @@ from indexer.records import InboundRecord, TopicPartition, first_offsets, next_o
 from indexer.service.progress import Progress
 from indexer.settings import ConsumerSettings
 from runtime.kafka import bootstrap_servers
-from schemas.errors import LogUnavailableError
+from schemas.errors import FatalError, LogUnavailableError
 from schemas.topics import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -49,9 +49,17 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[Sequence[InboundRecord]], Awaitable[bool]]
 """Works a batch to its end; False where it was not done."""
 
+_WATCH_SECONDS: Final = 0.5
+"""How soon a consume loop that ended is noticed: the library tells nobody."""
 _COMMIT_SECONDS: Final = 10.0
 _POSITION_SECONDS: Final = 0.2
 _ENDS_SECONDS: Final = 1.0
+
+
+class ConsumerEndedError(FatalError):
+    """The consumer of the change topics ended by a defect. Nothing was committed that was not done: start again, and it reads on from there. The log has the traceback."""
+
+    code = "consumer_ended"
 
 
 class ChangeConsumer:
@@ -65,6 +73,8 @@ class ChangeConsumer:
         self._lock = lock
         self._bulk_topic = kafka.topics.bulk
         self._lanes: Lanes | None = None
+        self._fault: Exception | None = None
+        self._stopping = asyncio.Event()
         self._done: dict[TopicPartition, int] = {}
         self._taken: dict[TopicPartition, int] = {}
         """Next offsets after the records that were ever handed out: beyond them there is nothing in hand."""
@@ -116,7 +126,13 @@ class ChangeConsumer:
         )
 
         async def changes(message: KafkaMessage) -> None:
-            await lanes.take(self._taking([inbound(record) for record in message.raw_message]))
+            try:
+                await lanes.take(self._taking([inbound(record) for record in message.raw_message]))
+            except Exception as error:
+                # FastStream would swallow it and go on with the next batch, whose commit would skip this one.
+                log.exception("consumer failed")
+                self._fault = error
+                await self._stopping.wait()
 
         self._subscriber(changes)
 
@@ -132,8 +148,28 @@ class ChangeConsumer:
             await self.broker.stop()
             raise LogUnavailableError(f"Kafka did not let the consumer in: {error!r}") from error
 
+    async def watch(self) -> None:
+        """Wait for an end of the consume loop that nobody asked for.
+
+        Raises:
+            ConsumerEndedError: it ended, or a batch was given up by a defect.
+        """
+        while True:
+            tasks = self._subscriber.tasks
+            ended = next((task for task in tasks if task.done()), None)
+            if self._fault is not None or ended is not None or not tasks:
+                error = self._fault
+                if error is None and ended is not None and not ended.cancelled():
+                    failure = ended.exception()
+                    error = failure if isinstance(failure, Exception) else None
+                if error is not None and self._fault is None:
+                    log.error("consume loop ended", exc_info=error)
+                raise ConsumerEndedError from error
+            await asyncio.sleep(_WATCH_SECONDS)
+
     async def stop(self) -> None:
         """Finish the batch in progress, up to the settings' grace, then leave the group."""
+        self._stopping.set()
         if self._lanes is not None:
             self._lanes.stop()
         await self.broker.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 
 import structlog
 
@@ -21,6 +22,8 @@ from retrieval.encoders.port import ModelRevision
 from retrieval.serving.heap import freeze_heap
 from retrieval.vectors.port import VectorIndex
 from runtime.log_writer import LogWriter
+from runtime.supervision import Supervisor
+from runtime.task_metrics import TaskMetrics
 from schemas.errors import FatalError
 
 log = structlog.get_logger(__name__)
@@ -47,6 +50,7 @@ class IndexerApp:
         probe: ReadinessProbe,
         clock: Clock,
         verifier: DocumentVerifier | None = None,
+        tasks: TaskMetrics | None = None,
     ) -> None:
         self.pipeline = pipeline
         """For start-up reconciliation (`republish`) and replays (`apply`); safe beside the running consumer."""
@@ -61,7 +65,7 @@ class IndexerApp:
         self._probe = probe
         self._clock = clock
         self._verifier = verifier
-        self._verifying: asyncio.Task[None] | None = None
+        self._supervisor = Supervisor(tasks, tells=False)
         self._writing = False
 
     async def prepare(self) -> None:
@@ -87,17 +91,17 @@ class IndexerApp:
         await self.prepare()
         freeze_heap(collect=True)
         await self._consumer.start()
+        self._supervisor.start("change-consumer", self._consumer.watch)
+        self._supervisor.start("batch-runner", self._run_batches)
         if self._verifier is not None:
-            self._verifying = asyncio.create_task(self._verifier.run(), name="document-verifier")
+            self._supervisor.start("document-verifier", self._verifier.run, ready_without=True)
         log.info("indexer started", model=self._revision.id)
 
     async def stop(self) -> None:
         """Finish the batch in progress, commit it, leave the group, flush the producer."""
+        await self._supervisor.stop()
         self._runner.stop()
         await self._consumer.stop()
-        if self._verifying is not None:
-            self._verifying.cancel()
-            await asyncio.wait({self._verifying})
         await self._writer.stop()
         self._writing = False
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
@@ -106,7 +110,9 @@ class IndexerApp:
     async def readiness(self) -> Readiness:
         """Whether the indexer does its work, and if not, why."""
         silence = self._consumer.seconds_since_fetch(self._clock.now_us())
-        return await self._probe.check(await self._consumer.lag(), seconds_since_fetch=silence)
+        answer = await self._probe.check(await self._consumer.lag(), seconds_since_fetch=silence)
+        reasons = (*answer.reasons, *self._supervisor.waiting.values())
+        return replace(answer, reasons=reasons, degraded=self._supervisor.degraded)
 
     async def refresh_metrics(self) -> None:
         """Bring the lag gauges up to date."""
@@ -118,4 +124,8 @@ class IndexerApp:
 
     async def failed(self) -> FatalError:
         """Wait for an error that needs the operator; never returns while all is well."""
-        return await self._runner.failed()
+        return await self._supervisor.failed()
+
+    async def _run_batches(self) -> None:
+        """The batches run in the consumer's own task; what ends them is the end of this one."""
+        raise await self._runner.failed()

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
-import uvicorn
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
@@ -17,7 +13,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from indexer.service.readiness import Readiness
-from schemas.errors import ConfigurationError
 
 
 def http_app(
@@ -40,43 +35,3 @@ def http_app(
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
-
-
-class HttpServer:
-    """Serves the application on the running event loop until it is stopped; signals stay with the process's owner."""
-
-    def __init__(self, app: Starlette, *, host: str, port: int) -> None:
-        self._address = (host, port)
-        self._server = _QuietServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-        self._task: asyncio.Task[None] | None = None
-        self.port = port
-        """The port that is listened on; before `start`, the one that was asked for."""
-
-    async def start(self) -> None:
-        """Listen. Port 0 takes any free one.
-
-        Raises:
-            ConfigurationError: the address cannot be had.
-        """
-        try:
-            listener = socket.create_server(self._address, reuse_port=False)
-        except OSError as error:
-            host, port = self._address
-            raise ConfigurationError(
-                f"cannot listen on {host}:{port}: {error.strerror}; choose another http.port"
-            ) from error
-        self.port = listener.getsockname()[1]
-        self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
-
-    async def stop(self) -> None:
-        """Finish running requests and stop listening."""
-        self._server.should_exit = True
-        if self._task is not None:
-            await self._task
-
-
-class _QuietServer(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone: the composition root turns them into a graceful stop of everything."""
-        yield

@@ -35,6 +35,8 @@ class Readiness:
     seconds_since_fetch: float | None = None
     live: str = ""
     """The generation that answers queries."""
+    degraded: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong though changes are indexed, by background task."""
     generations: Mapping[str, str] = field(default_factory=dict)
     """Every generation that is to be indexed, and what is against it; empty text: nothing."""
 

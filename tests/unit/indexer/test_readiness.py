@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 
 import httpx
-import pytest
 from prometheus_client import CollectorRegistry
 
 from indexer.batch.report import BatchReport, Freshness
-from indexer.service.http import HttpServer, http_app
+from indexer.service.http import http_app
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
 from indexer.service.readiness import Readiness, ReadinessProbe
 from retrieval.vectors.memory import MemoryIndex
-from schemas.errors import ConfigurationError, StoreUnavailableError
+from schemas.errors import StoreUnavailableError
 from schemas.identity import SkuKey
 from tests.support.indexing.fakes import FakeClock
 
@@ -101,18 +100,3 @@ async def test_http_gives_health_readiness_and_metrics() -> None:
         'ferroflux_freshness_seconds_sum{stage="total"} 0.7',
     ):
         assert line in text
-
-
-async def test_a_port_in_use_is_a_sentence_and_a_free_one_serves() -> None:
-    app = http_app(readiness=lambda: ReadinessProbe(joined(), MemoryIndex(), FakeClock()).check({}), registry=CollectorRegistry(), refresh=_nothing)  # fmt: skip
-    server = HttpServer(app, host="127.0.0.1", port=0)
-    await server.start()
-    with pytest.raises(ConfigurationError, match=r"choose another http\.port"):
-        await HttpServer(app, host="127.0.0.1", port=server.port).start()
-    async with httpx.AsyncClient() as client:
-        assert (await client.get(f"http://127.0.0.1:{server.port}/readyz")).status_code == 200
-    await server.stop()
-
-
-async def _nothing() -> None:
-    return
