@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
@@ -57,13 +57,15 @@ def build_app(
     open_generation: Callable[[Generation], Stores] | None = None,
     tasks: TaskMetrics | None = None,
     on_failure: Callable[[FatalError], None] | None = None,
+    larger_bodies: Mapping[str, int] | None = None,
 ) -> FastAPI:
     """The application over the stores that the settings name, or over those that a launcher passes in.
 
     What is passed in stays the launcher's to close, and must be usable from the event loop that serves the application.
     `tailed` says that a tailer reports in `settings.text.directory`; the worker is ready only when that report says that
     the replica is whole. `open_generation` gives the stores of the generations beside `main`, where a launcher owns them.
-    `tasks` counts the background tasks where a launcher counts them with its own; `on_failure` hears of one that failed for good.
+    `tasks` counts the background tasks where a launcher counts them with its own; `on_failure` hears of one that failed for good;
+    `larger_bodies` are the paths of routes that the launcher adds and that take more bytes than searches do.
 
     Raises:
         ConfigurationError: the settings name Qdrant Edge, which this process cannot share with the indexer's.
@@ -134,7 +136,7 @@ def build_app(
         on_failure=on_failure,
         on_visible=metrics.visible,
     )
-    return create_app(worker, settings.http, metrics)
+    return create_app(worker, settings.http, metrics, larger_bodies=larger_bodies)
 
 
 def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callable[[], None] | None = None) -> None:

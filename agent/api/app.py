@@ -14,7 +14,7 @@ from agent.api.settings import AgentHttpSettings
 from agent.observation.metrics import AgentMetrics
 from agent.service.process import AgentProcess
 from retrieval.serving.access import Access
-from retrieval.serving.body_limit import BodyLimitMiddleware
+from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
 from retrieval.serving.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
 from retrieval.serving.problems import install_problem_handlers
 
@@ -49,7 +49,8 @@ def create_app(process: AgentProcess, http: AgentHttpSettings, metrics: AgentMet
         redirect_slashes=False,
     )
     in_flight = InFlight(http.max_in_flight, metrics.in_flight)
-    app.state.context = AgentContext(process, http, Access(http.api_keys), metrics, in_flight)
+    access = Access(http.api_keys)
+    app.state.context = AgentContext(process, http, access, metrics, in_flight)
     app.include_router(chat.router)
     app.include_router(orders.router)
     app.include_router(operations.router)
@@ -57,7 +58,8 @@ def create_app(process: AgentProcess, http: AgentHttpSettings, metrics: AgentMet
         app.include_router(page.router)
     install_problem_handlers(app)
     install_openapi(app)
-    if http.cors_origins:
+    app.add_middleware(BodyGateMiddleware, access=access, bounds=BodyBounds(http.max_body_bytes))
+    if http.cors_origins:  # outside the gate: a page may read why it was refused
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(http.cors_origins),
@@ -66,6 +68,5 @@ def create_app(process: AgentProcess, http: AgentHttpSettings, metrics: AgentMet
             expose_headers=[REQUEST_ID_HEADER],
             max_age=600,
         )
-    app.add_middleware(BodyLimitMiddleware, max_bytes=http.max_body_bytes)
     app.add_middleware(RequestContextMiddleware, metrics=metrics)  # added last: outermost
     return app

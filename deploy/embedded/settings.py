@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from deploy.embedded.broker import EmbeddedBroker
-from deploy.embedded.intake.http import MAX_BODY_BYTES
 from deploy.embedded.storage.layout import DataDirectory
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import TailSettings
@@ -68,13 +67,7 @@ class EmbeddedSettings:
                 "embed_chunk": _EMBED_CHUNK,
             }
         )
-        http = api.http.model_copy(
-            update={
-                "host": options.http_host,
-                "port": options.http_port,
-                "max_body_bytes": max(api.http.max_body_bytes, MAX_BODY_BYTES),
-            }
-        )
+        http = api.http.model_copy(update={"host": options.http_host, "port": options.http_port})
         return cls(
             indexer=indexer.model_copy(update={"kafka": kafka, "vectors": vectors, "consumer": consumer}),
             api=api.model_copy(

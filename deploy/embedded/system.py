@@ -27,7 +27,7 @@ from deploy.embedded.generations.http import generations_router
 from deploy.embedded.generations.member import Surroundings
 from deploy.embedded.generations.system import EmbeddedGenerations
 from deploy.embedded.intake.ends import LogEnds
-from deploy.embedded.intake.http import changes_router
+from deploy.embedded.intake.http import CHANGES_PATH, changes_router
 from deploy.embedded.intake.intake import ChangeIntake
 from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal, WatchedWriter
 from deploy.embedded.loop_thread import LoopThread
@@ -61,6 +61,7 @@ from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
 from runtime.backoff import Backoff
+from schemas.api.limits import MAX_CHANGES_BYTES
 from schemas.building import build_document
 from schemas.errors import FatalError, FerrofluxError
 from schemas.events.parser import EventParser
@@ -317,6 +318,7 @@ class EmbeddedSystem:
                 encoder=self.encoder,
                 reader=self.reader,
                 open_generation=self.generations.stores_of,
+                larger_bodies={CHANGES_PATH: MAX_CHANGES_BYTES},
             )
             self.generations.serve(app.state.context.worker)
             keys = self.settings.api.http.api_keys

@@ -1,6 +1,6 @@
 """The FastAPI application over a worker: routes, middleware, problem details and the worker's life."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -15,7 +15,7 @@ from query_api.http.search import InFlight, search_router
 from query_api.settings import HttpSettings
 from query_api.worker import Worker
 from retrieval.serving.access import Access
-from retrieval.serving.body_limit import BodyLimitMiddleware
+from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
 from retrieval.serving.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
 from retrieval.serving.problems import install_problem_handlers
 
@@ -25,8 +25,13 @@ _DESCRIPTION = (
 )
 
 
-def create_app(worker: Worker, http: HttpSettings, metrics: ApiMetrics) -> FastAPI:
-    """The application; it starts the worker when it starts and stops it when it ends."""
+def create_app(
+    worker: Worker, http: HttpSettings, metrics: ApiMetrics, *, larger_bodies: Mapping[str, int] | None = None
+) -> FastAPI:
+    """The application; it starts the worker when it starts and stops it when it ends.
+
+    `larger_bodies` are the paths of routes that a launcher adds and that take more bytes than searches do.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -45,7 +50,8 @@ def create_app(worker: Worker, http: HttpSettings, metrics: ApiMetrics) -> FastA
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.context = ApiContext(worker, http, Access(http.api_keys), metrics)
+    access = Access(http.api_keys)
+    app.state.context = ApiContext(worker, http, access, metrics)
     app.include_router(search_router(InFlight(http.max_in_flight)))
     app.include_router(language.router)
     app.include_router(items.router)
@@ -54,7 +60,8 @@ def create_app(worker: Worker, http: HttpSettings, metrics: ApiMetrics) -> FastA
         app.include_router(page.router)
     install_problem_handlers(app)
     install_openapi(app)
-    if http.cors_origins:
+    app.add_middleware(BodyGateMiddleware, access=access, bounds=BodyBounds(http.max_body_bytes, larger_bodies or {}))
+    if http.cors_origins:  # outside the gate: a page may read why it was refused
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(http.cors_origins),
@@ -63,6 +70,5 @@ def create_app(worker: Worker, http: HttpSettings, metrics: ApiMetrics) -> FastA
             expose_headers=[REQUEST_ID_HEADER],
             max_age=600,
         )
-    app.add_middleware(BodyLimitMiddleware, max_bytes=http.max_body_bytes)
     app.add_middleware(RequestContextMiddleware, metrics=metrics)  # added last: outermost
     return app

@@ -25,6 +25,16 @@ class Access:
         """Whether no key is asked for."""
         return not self._keys
 
+    def admit(self, headers: Headers) -> None:
+        """Let a caller pass whose key opens some tenant: all that can be asked before the body has said which.
+
+        Raises:
+            UnauthorizedError: there is no key in the request.
+            ForbiddenError: the key opens nothing.
+        """
+        if not self.is_open and not self._opened(_presented(headers)):
+            raise ForbiddenError("the key opens no tenant")
+
     def check(self, headers: Headers, tenant: TenantId) -> None:
         """Let the caller pass, or say why not.
 
@@ -44,12 +54,11 @@ class Access:
             UnauthorizedError: there is no key in the request.
             ForbiddenError: the key opens nothing.
         """
+        self.admit(headers)
         shown = [tenant for tenant in tenants if tenant != PROBE_TENANT]
         if self.is_open:
             return tuple(shown)
         opened = self._opened(_presented(headers))
-        if not opened:
-            raise ForbiddenError("the key opens no tenant")
         return tuple(tenant for tenant in shown if tenant in opened)
 
     def _opened(self, presented: bytes) -> frozenset[TenantId]:

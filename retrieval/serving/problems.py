@@ -9,9 +9,11 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
+from schemas.api.limits import MAX_REPORTED
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, InvalidField, Problem
 from schemas.errors import FerrofluxError, InvalidRequestError, NotFoundError, NotReadyError, RetryableError
 
@@ -70,6 +72,7 @@ TITLES: Final[Mapping[str, str]] = {
     "conflict": "The request does not fit the present state",
     "method_not_allowed": "The method is not allowed here",
     "content_too_large": "The body is too large",
+    "request_timeout": "The body came too slowly",
     "too_many_requests": "The worker is busy",
     "not_ready": "The worker is not ready",
     "search_unavailable": "No retriever could answer",
@@ -82,6 +85,7 @@ RETRY_AFTER_S: Final = "1"
 _HTTP_CODES: Final[Mapping[int, str]] = {
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "content_too_large",
 }
 
@@ -120,7 +124,8 @@ def install_problem_handlers(app: FastAPI) -> None:
     """Make problems of everything that a route raises."""
     app.add_exception_handler(FerrofluxError, of_ferroflux)
     app.add_exception_handler(RequestValidationError, _of_validation)
-    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(HTTPException, of_http)
+    app.add_exception_handler(ClientDisconnect, _of_disconnect)
 
 
 def internal_problem(request: Request) -> Response:
@@ -154,12 +159,15 @@ async def _of_validation(request: Request, error: Exception) -> Response:
     found = error.errors()
     if any(entry["type"] == "json_invalid" for entry in found):
         return await of_ferroflux(request, MalformedBodyError())
-    fields = [InvalidField(field=_place(entry["loc"]), detail=_sentence(entry)) for entry in found]
+    fields = [InvalidField(field=_place(entry["loc"]), detail=_sentence(entry)) for entry in found[:MAX_REPORTED]]
     detail = "; ".join(f"{field.field}: {field.detail}" if field.field else field.detail for field in fields[:5])
+    if len(found) > len(fields):
+        detail += f"; {len(found)} faults in all, the first {len(fields)} are named"
     return problem_response(request, status=422, code="invalid_request", detail=detail, errors=fields)
 
 
-async def _of_http(request: Request, error: Exception) -> Response:
+async def of_http(request: Request, error: Exception) -> Response:
+    """The problem of what the framework, or a layer before the routes, raised by its status."""
     assert isinstance(error, HTTPException)
     code = _HTTP_CODES.get(error.status_code)
     if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's answer to a body that it could not read as JSON
@@ -170,12 +178,18 @@ async def _of_http(request: Request, error: Exception) -> Response:
         "not_found": "there is nothing at this path; /openapi.json lists what there is",
         "method_not_allowed": "this path has other methods; the Allow header names them",
         "content_too_large": "the body is larger than this installation takes; send less",
+        "request_timeout": "the body came too slowly to be waited for; send it again, in smaller requests where the line is slow",
     }
     detail = details.get(code, HTTPStatus(error.status_code).phrase)
     headers = dict(error.headers or {})
     if code == "method_not_allowed":
         headers["Allow"] = ", ".join(_methods_at(request))
     return problem_response(request, status=error.status_code, code=code, detail=detail, headers=headers)
+
+
+async def _of_disconnect(request: Request, _: Exception) -> Response:
+    """Who went away in the middle of a body reads no answer: this one is for the metrics."""
+    return await of_ferroflux(request, MalformedBodyError("the body broke off"))
 
 
 def _methods_at(request: Request) -> list[str]:

@@ -28,6 +28,18 @@ TENANT_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 THREAD_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """What a conversation's name may be."""
 
+MAX_CHANGES: Final = 2_000
+"""Change events of one intake request."""
+
+MAX_CHANGES_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of one intake request. `ferroflux ingest` sizes its batches by it."""
+
+MAX_CHANGE_BYTES: Final = 900_000
+"""Bytes of one change event as it goes to the log; Kafka's own default limit for a request is 1 MiB."""
+
+MAX_REPORTED: Final = 20
+"""Faults of one request that are named; what follows them is not looked for."""
+
 KEY_PATTERN: Final = r"^[!-~]{1,128}$"
 """What an idempotency key may be."""
 

@@ -10,13 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from deploy.embedded.intake.intake import ChangeIntake, Lane
-from deploy.embedded.intake.parsing import MAX_EVENTS, InvalidChangesError, parse_changes
+from deploy.embedded.intake.parsing import ChangeReader, InvalidChangesError, ParsedChanges
 from retrieval.serving.access import Access
 from retrieval.serving.problems import problem_response
+from schemas.api.limits import MAX_CHANGES, MAX_CHANGES_BYTES
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
+from schemas.errors import InvalidRequestError
 from schemas.identity import TenantId
 
-MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+CHANGES_PATH: Final = "/v1/changes"
+
+_PIECE_BYTES: Final = 64 * 1024
+"""Read at a time: smaller pieces, which a slow line or a hostile caller sends, are gathered first."""
 
 _NDJSON: Final = frozenset({"application/x-ndjson", "application/jsonl", "application/x-jsonlines"})
 _JSON: Final = "application/json"
@@ -24,8 +29,8 @@ _JSON: Final = "application/json"
 _DESCRIPTION: Final = f"""Send change events: one JSON event a line (`Content-Type: application/x-ndjson`), a JSON list of them, or one.
 
 The answer comes when every event is in the journal on disk: from then on no crash loses it. With `wait=indexed` it
-comes when searches find the change. Sending the same events again changes nothing. At most {MAX_EVENTS} events a
-request; either all of them are taken or none.
+comes when searches find the change. Sending the same events again changes nothing. At most {MAX_CHANGES} events and
+{MAX_CHANGES_BYTES >> 20} MiB a request; either all of them are taken or none.
 """
 
 _EXAMPLE: Final = (
@@ -60,11 +65,11 @@ def changes_router(intake: ChangeIntake, access: Access, default_tenant: TenantI
     problem: dict[str, Any] = {"model": Problem, "content": {PROBLEM_MEDIA_TYPE: {}}}
 
     @router.post(
-        "/v1/changes",
+        CHANGES_PATH,
         summary="Send changes",
         description=_DESCRIPTION,
         response_model=ChangesAccepted,
-        responses=dict.fromkeys((401, 403, 413, 415, 422, 503), problem),
+        responses=dict.fromkeys((401, 403, 408, 413, 415, 422, 503), problem),
         openapi_extra={"requestBody": {"required": True, "content": content}},
     )
     async def post_changes(
@@ -80,12 +85,8 @@ def changes_router(intake: ChangeIntake, access: Access, default_tenant: TenantI
         if media_type != _JSON and media_type not in _NDJSON:
             detail = "send Content-Type: application/x-ndjson (one event a line) or application/json"
             return problem_response(request, status=415, code="unsupported_media_type", detail=detail)
-        body = await request.body()
         try:
-            # Two thousand events are tens of milliseconds of parsing: off the loop that answers searches.
-            parsed = await asyncio.to_thread(
-                parse_changes, body, lines=media_type in _NDJSON, default_tenant=default_tenant
-            )
+            parsed = await _read(request, ChangeReader(lines=media_type in _NDJSON, default_tenant=default_tenant))
         except InvalidChangesError as error:
             return problem_response(request, status=422, code="invalid_request", detail=str(error), errors=error.errors)
         for tenant in parsed.tenants:
@@ -97,3 +98,26 @@ def changes_router(intake: ChangeIntake, access: Access, default_tenant: TenantI
         return Response(answer.model_dump_json(), media_type=_JSON)
 
     return router
+
+
+async def _read(request: Request, reader: ChangeReader) -> ParsedChanges:
+    """Parse the body while it comes, off the loop that answers searches: two thousand events are tens of milliseconds.
+
+    Raises:
+        InvalidRequestError: the body is refused, once its sender has come to its end: an answer in the middle is lost on
+            clients that are still sending.
+    """
+    piece = bytearray()
+    chunks = request.stream()
+    try:
+        async for chunk in chunks:
+            piece += chunk
+            if len(piece) >= _PIECE_BYTES:
+                whole = bytes(piece)
+                piece.clear()
+                await asyncio.to_thread(reader.feed, whole)
+        return await asyncio.to_thread(reader.end, bytes(piece))
+    except InvalidRequestError:
+        async for _ in chunks:
+            pass
+        raise

@@ -20,9 +20,6 @@ from indexer.records import TopicPartition
 from schemas.errors import LogUnavailableError, NotReadyError
 from schemas.topics import TopicNames
 
-MAX_RECORD_BYTES: Final = 900_000
-"""The largest event that is taken; Kafka's own default limit for a request is 1 MiB."""
-
 _CHUNK_RECORDS: Final = 256
 _PARTITIONS: Final = list(range(PARTITIONS))
 _ANSWER_WITHIN_S: Final = 60.0

@@ -1,34 +1,43 @@
-"""The body of a request into change events: JSON lines, a JSON list, or one JSON object. Pure."""
+"""The body of a request into change events, as it comes: JSON lines, a JSON list, or one JSON object. Pure.
+
+Reading ends with the twentieth event that breaks the contract and with one event too many: a body of garbage costs no
+more than its beginning.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
-from deploy.embedded.intake.intake import MAX_RECORD_BYTES, OutboundChange
+from deploy.embedded.intake.intake import OutboundChange
+from deploy.embedded.intake.splitting import DocumentSplitter, LineSplitter, Member, Splitter, require_shape
+from schemas.api.limits import MAX_CHANGE_BYTES, MAX_CHANGES, MAX_REPORTED
 from schemas.api.problems import InvalidField
 from schemas.errors import InvalidRequestError, PoisonError
 from schemas.events.canonical import encode_event, parse_canonical
 from schemas.identity import TenantId
 
-MAX_EVENTS: Final = 2_000
-"""Events of one request."""
+MAX_MEMBER_BYTES: Final = 1024 * 1024
+"""Bytes of one event as it is sent, before it is decoded, which takes up to nine times as many (numbers of three digits).
 
-_MAX_REPORTED: Final = 20
+More than the log takes of it, for blanks between its members and letters written as `\\u00f1`.
+"""
+
+_LONGEST_DETAIL: Final = 500
 
 
 class InvalidChangesError(InvalidRequestError):
-    """Some events of the request break the contract, so none was taken. `errors` names them by their place, from 1."""
+    """Some events of the request break the contract, so none was taken. `errors` names the first of them by their place, from 1."""
 
-    def __init__(self, wrong: list[InvalidField], total: int) -> None:
+    def __init__(self, wrong: list[InvalidField], seen: int, place_name: str, *, whole: bool) -> None:
+        counted = f"{len(wrong)} of {seen} events" if whole else f"{len(wrong)} of the first {seen} events"
+        unread = "" if whole else ", what follows was not looked at"
         super().__init__(
-            f"{len(wrong)} of {total} events break the contract, none was taken; "
-            f"event {wrong[0].field}: {wrong[0].detail}"
+            f"{counted} break the contract, none was taken{unread}; {place_name} {wrong[0].field}: {wrong[0].detail}"
         )
-        self.errors = wrong[:_MAX_REPORTED]
+        self.errors = wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,61 +48,79 @@ class ParsedChanges:
     tenants: frozenset[TenantId]
 
 
-def parse_changes(body: bytes, *, lines: bool, default_tenant: TenantId) -> ParsedChanges:
-    """Read a body; all of its events or none.
+class ChangeReader:
+    """Reads one body, piece by piece: all of its events or none."""
 
-    Raises:
-        InvalidChangesError: an event breaks the contract.
-        InvalidRequestError: the body is no JSON, or holds no event or too many.
-    """
-    members = list(_lines(body) if lines else _members(body))
-    if not members or len(members) > MAX_EVENTS:
-        raise InvalidRequestError(f"the request holds {len(members)} events; it may hold 1 to {MAX_EVENTS}")
-    changes: list[OutboundChange] = []
-    tenants: set[TenantId] = set()
-    wrong: list[InvalidField] = []
-    for place, member in enumerate(members, start=1):
+    def __init__(self, *, lines: bool, default_tenant: TenantId) -> None:
+        self._splitter: Splitter = LineSplitter(MAX_MEMBER_BYTES) if lines else DocumentSplitter(MAX_MEMBER_BYTES)
+        self._default_tenant = default_tenant
+        self._changes: list[OutboundChange] = []
+        self._tenants: set[TenantId] = set()
+        self._wrong: list[InvalidField] = []
+        self._seen = 0
+
+    def feed(self, piece: bytes) -> None:
+        """Read on.
+
+        Raises:
+            InvalidChangesError: the most faults that are named were found.
+            InvalidRequestError: the body is no JSON, or holds too many events.
+        """
+        for member in self._splitter.feed(piece):
+            self._take(member)
+
+    def end(self, piece: bytes = b"") -> ParsedChanges:
+        """Read the last piece and give the events.
+
+        Raises:
+            InvalidChangesError: an event breaks the contract.
+            InvalidRequestError: the body is no JSON, or holds no event or too many.
+        """
+        self.feed(piece)
+        for member in self._splitter.end():
+            self._take(member)
+        if self._wrong:
+            raise InvalidChangesError(self._wrong, self._seen, self._splitter.place_name, whole=True)
+        if not self._seen:
+            raise InvalidRequestError(f"the request holds no event; it may hold 1 to {MAX_CHANGES}")
+        return ParsedChanges(tuple(self._changes), frozenset(self._tenants))
+
+    def _take(self, member: Member) -> None:
+        self._seen += 1
+        if self._seen > MAX_CHANGES:
+            raise InvalidRequestError(
+                f"the request holds more than {MAX_CHANGES} events; send them in several requests"
+            )
         try:
-            event = parse_canonical(_object(member), default_tenant)
+            event = parse_canonical(self._object(member), self._default_tenant)
             change = _sized(OutboundChange(event.key.kafka_key, encode_event(event)))
         except (PoisonError, InvalidRequestError) as error:
-            wrong.append(InvalidField(field=str(place), detail=str(error)))
-            continue
-        changes.append(change)
-        tenants.add(event.key.tenant)
-    if wrong:
-        raise InvalidChangesError(wrong, len(members))
-    return ParsedChanges(tuple(changes), frozenset(tenants))
+            self._wrong.append(InvalidField(field=str(member.place), detail=str(error)[:_LONGEST_DETAIL]))
+            if len(self._wrong) == MAX_REPORTED:
+                raise InvalidChangesError(self._wrong, self._seen, self._splitter.place_name, whole=False) from error
+            return
+        self._changes.append(change)
+        self._tenants.add(event.key.tenant)
 
+    def _object(self, member: Member) -> dict[str, Any]:
+        if member.raw is None:
+            raise self._unreadable(f"is longer than {MAX_MEMBER_BYTES} bytes")
+        require_shape(member.raw)
+        try:
+            decoded = orjson.loads(member.raw)
+        except orjson.JSONDecodeError as error:
+            raise self._unreadable(f"is not JSON: {error}") from error
+        if not isinstance(decoded, dict):
+            raise InvalidRequestError(f"is a JSON {type(decoded).__name__}, not an object")
+        return decoded
 
-def _lines(body: bytes) -> Iterator[Any]:
-    for line in body.splitlines():
-        if line.strip():
-            try:
-                yield orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                yield error
-
-
-def _members(body: bytes) -> list[Any]:
-    try:
-        decoded = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequestError(
-            f"the body is not JSON ({error}); for one event a line, send Content-Type: application/x-ndjson"
-        ) from error
-    return decoded if isinstance(decoded, list) else [decoded]
+    def _unreadable(self, reason: str) -> InvalidRequestError:
+        alone = isinstance(self._splitter, DocumentSplitter) and not self._splitter.is_list
+        hint = "; for one event a line, send Content-Type: application/x-ndjson" if alone else ""
+        return InvalidRequestError(f"{reason}{hint}")
 
 
 def _sized(change: OutboundChange) -> OutboundChange:
-    if change.size > MAX_RECORD_BYTES:
-        raise InvalidRequestError(f"has {change.size} bytes, more than {MAX_RECORD_BYTES}")
+    if change.size > MAX_CHANGE_BYTES:
+        raise InvalidRequestError(f"has {change.size} bytes, more than {MAX_CHANGE_BYTES}")
     return change
-
-
-def _object(member: Any) -> dict[str, Any]:
-    if isinstance(member, orjson.JSONDecodeError):
-        raise InvalidRequestError(f"is not JSON: {member}")
-    if not isinstance(member, dict):
-        raise InvalidRequestError(f"is a JSON {type(member).__name__}, not an object")
-    return member

@@ -1,4 +1,4 @@
-"""Changes are answered when they are safe, held back within the broker's room, and refused with a place and a reason."""
+"""Changes are answered when they are safe, and held back within the broker's room."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 
 from deploy.embedded.intake.budget import PartitionBudget
 from deploy.embedded.intake.intake import ChangeIntake, OutboundChange, within_bytes
-from deploy.embedded.intake.parsing import MAX_EVENTS, InvalidChangesError, parse_changes
 from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal
 from indexer.records import InboundRecord, LogId
-from schemas.errors import InvalidRequestError, NotReadyError, StoreUnavailableError
-from schemas.identity import TenantId
+from schemas.errors import NotReadyError, StoreUnavailableError
 from schemas.topics import TopicNames
 
 TOPIC = "warehouse.changes"
-GOOD = b'{"tenant":"t","sku":"A","version":1,"fields":{"title":"x"}}'
 
 
 class FakeProducer:
@@ -188,25 +185,3 @@ def test_groups_hold_their_bytes_and_their_order() -> None:
     groups = list(within_bytes(flood, 1000))
     assert [change for group in groups for change in group] == flood
     assert all(sum(change.size for change in group) <= 1000 for group in groups)
-
-
-@pytest.mark.parametrize(
-    ("body", "lines"), [(GOOD + b"\n\n" + GOOD, True), (b"[" + GOOD + b"," + GOOD + b"]", False), (GOOD, False)]
-)
-def test_a_body_is_lines_or_a_list_or_one_event(body, lines) -> None:
-    parsed = parse_changes(body, lines=lines, default_tenant=TenantId("default"))
-    assert {change.key for change in parsed.changes} == {b"t/A"}
-    assert parsed.tenants == {"t"}
-
-
-def test_one_bad_event_refuses_the_request_and_names_its_place() -> None:
-    body = b"\n".join([GOOD, b"{", b'{"sku":"A"}', b"[]", GOOD])
-    with pytest.raises(InvalidChangesError, match="3 of 5 events break the contract, none was taken") as refused:
-        parse_changes(body, lines=True, default_tenant=TenantId("default"))
-    assert [wrong.field for wrong in refused.value.errors] == ["2", "3", "4"]
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"\n".join([GOOD] * (MAX_EVENTS + 1))])
-def test_nothing_and_too_much_are_refused(body) -> None:
-    with pytest.raises(InvalidRequestError):
-        parse_changes(body, lines=body != b"[]", default_tenant=TenantId("default"))
