@@ -95,10 +95,10 @@ def number_rule(minimum: float, maximum: float) -> Normaliser:
                 return None
             value = decimal_text(value)
         elif type(value) is not float and type(value) is not int:
-            msg = f"is not a number but {_shown(value)}"
+            msg = f"is not a number but {shown(value)}"
             raise ValueError(msg)
         if not minimum <= value <= maximum:
-            msg = f"is {_shown(value)}, not between {minimum:g} and {maximum:g}"
+            msg = f"is {shown(value)}, not between {minimum:g} and {maximum:g}"
             raise ValueError(msg)
         return float(value) + 0.0  # adding zero turns -0.0 into 0.0, which has other bytes
 
@@ -113,11 +113,11 @@ def decimal_text(text: str) -> float:
     """
     stripped = text.strip()
     if len(stripped) > 400 or not _DECIMAL.fullmatch(stripped):
-        msg = f"is not a decimal number with a point: {_shown(text)}"
+        msg = f"is not a decimal number with a point: {shown(text)}"
         raise ValueError(msg)
     number = float(stripped)
     if math.isinf(number):
-        msg = f"is beyond every number: {_shown(text)}"
+        msg = f"is beyond every number: {shown(text)}"
         raise ValueError(msg)
     return number
 
@@ -174,7 +174,7 @@ def attribute_name(name: str) -> str:
 
 def _attributes(value: Any) -> dict[str, str | float | bool] | None:
     if not isinstance(value, dict):
-        msg = f"is not an object but {_shown(value)}"
+        msg = f"is not an object but {shown(value)}"
         raise ValueError(msg)  # noqa: TRY004  # every rule reports by ValueError; the caller names the field
     if len(value) > MAX_ATTRIBUTES:
         msg = f"has {len(value)} members, more than {MAX_ATTRIBUTES}"
@@ -320,7 +320,7 @@ def _written_out(value: Any) -> str:
         return str(value)
     if type(value) is float and math.isfinite(value):
         return str(int(value)) if value.is_integer() and abs(value) < _EXACT_INTEGERS else repr(value)
-    msg = f"is not text but {_shown(value)}"
+    msg = f"is not text but {shown(value)}"
     raise ValueError(msg)
 
 
@@ -332,7 +332,7 @@ def _require_unicode(text: str) -> None:
         raise ValueError(msg) from error
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value for a message, with its JSON type and at most 60 characters of it."""
     names = {dict: "an object", list: "a list", bool: "a boolean", type(None): "null"}
     name = names.get(type(value))

@@ -19,8 +19,13 @@ pytest_plugins = [
 
 @pytest.fixture(autouse=True)
 def _logging_ends_with_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A command under test configures the process's logging; no logger may keep that test's streams after it."""
+    """A command under test configures the process's logging; no logger may keep that test's streams after it.
+
+    Until it does, tracebacks are plain, as ours are: structlog's own show all local variables, which may be megabytes.
+    """
     configure = structlog.configure
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
     def uncached(**options: Any) -> None:
         configure(**{**options, "cache_logger_on_first_use": False})

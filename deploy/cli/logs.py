@@ -7,9 +7,13 @@ from typing import Final
 
 import structlog
 
-# Without local variables: settings with keys, and bodies of customers, pass through ours.
+# Without local variables: settings with keys, and bodies of customers, pass through ours. And a value of ours may be
+# megabytes, nested hundreds deep: to print one took minutes of the loop that met it.
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+_READABLE: Final = structlog.dev.ConsoleRenderer(
+    exception_formatter=structlog.dev.RichTracebackFormatter(show_locals=False)
 )
 LEVEL_VARIABLE: Final = "FERROFLUX_LOG_LEVEL"
 
@@ -34,7 +38,7 @@ def _configure(level: str, *, aiokafka: int) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     ending: list[structlog.types.Processor] = (
-        [structlog.dev.ConsoleRenderer()] if terminal else [_TRACEBACKS, structlog.processors.JSONRenderer()]
+        [_READABLE] if terminal else [_TRACEBACKS, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, structlog.processors.StackInfoRenderer(), *ending],

@@ -6,6 +6,7 @@ empty price or stock cell says nothing and changes nothing; every other cell is 
 
 from __future__ import annotations
 
+import reprlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import orjson
 from deploy.ingest import values
 from deploy.ingest.columns import ColumnMapping, ResolvedColumns
 from deploy.ingest.rows import Row, UnreadableRow
+from runtime.isolation import Batch, Isolation
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.errors import FerrofluxError
 from schemas.events.canonical import encode_event
@@ -27,6 +29,12 @@ T = TypeVar("T")
 
 PRICE_FACET: Final = FacetKey("price")
 STOCK_FACET: Final = FacetKey("stock")
+
+_ISOLATED_ROWS: Final = 1_000
+"""Of which one per cent may show a defect of ours; see `runtime.isolation`."""
+
+_MOST_DIGITS: Final = 40
+"""Of a version's number, which has at most 20 and may begin with zeros."""
 
 _ITEM_CELLS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "title": ("title", values.text),
@@ -66,10 +74,15 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """A row's events and its tenant."""
+    """A row's events, its tenant, and the row itself, which a target may refuse."""
 
+    row: Row
     tenant: str
     changes: tuple[EncodedEvent, ...]
+
+    def rejected(self, reason: str) -> Rejected:
+        """The row as one that the target does not take."""
+        return Rejected(self.row.line, _as_it_stands(self.row), reason)
 
 
 @dataclass(slots=True)
@@ -86,15 +99,32 @@ class RowConverter:
     decimal_comma: bool = False
     epoch: int = 0
     _resolved: dict[tuple[str, ...], ResolvedColumns] = field(default_factory=dict)
+    _isolation: Isolation[Row] = field(default_factory=lambda: Isolation("the conversion of rows"))
+    _isolated: Batch[Row] = field(init=False)
+    _rows: int = 0
 
     def convert(self, row: Row | UnreadableRow, number: int) -> Converted | Rejected:
-        """Convert the row with this number (0 is the first); never raises for what a row holds."""
+        """Convert the row with this number (0 is the first).
+
+        Raises:
+            DefectError: of many rows each showed a defect of ours.
+        """
         if isinstance(row, UnreadableRow):
             return Rejected(row.line, row.raw, row.reason)
-        try:
-            return self._convert(row.cells, number)
-        except (FerrofluxError, values.CellError) as error:
-            return Rejected(row.line, orjson.dumps(row.cells, default=str).decode(), str(error))
+        if self._rows % _ISOLATED_ROWS == 0:
+            self._isolated = self._isolation.batch(_ISOLATED_ROWS)
+        self._rows += 1
+        with self._isolated.one(row, name=f"line {row.line}"):
+            try:
+                return self._convert(row, number)
+            except (FerrofluxError, values.CellError) as error:
+                return Rejected(row.line, _as_it_stands(row), str(error))
+            except RecursionError:
+                return Rejected(
+                    row.line, _as_it_stands(row), "a cell holds lists within lists, deeper than any is read"
+                )
+        reason = self._isolated.set_apart[-1].reason
+        return Rejected(row.line, _as_it_stands(row), f"{reason.code}: {reason.detail}")
 
     def columns(self, names: tuple[str, ...]) -> ResolvedColumns:
         """How rows with these columns are read."""
@@ -106,7 +136,8 @@ class RowConverter:
             resolved = self._resolved[names] = self.mapping.resolve(names)
         return resolved
 
-    def _convert(self, cells: dict[str, Any], number: int) -> Converted:
+    def _convert(self, row: Row, number: int) -> Converted:
+        cells = row.cells
         resolved = self.columns(tuple(cells))
         given = {name: cells.get(column) for name, column in resolved.columns.items()}
         key = self._key(given)
@@ -119,7 +150,7 @@ class RowConverter:
         stock = _cell("stock", lambda: values.number(given.get("stock"), decimal_comma=self.decimal_comma))
         if stock is not None:
             events.append(self._event(key, STOCK_FACET, version, {"stock": stock}))
-        return Converted(key.tenant, tuple(map(EncodedEvent.of, events)))
+        return Converted(row, key.tenant, tuple(map(EncodedEvent.of, events)))
 
     def _key(self, given: Mapping[str, Any]) -> SkuKey:
         sku = values.text(given.get("sku"))
@@ -134,7 +165,7 @@ class RowConverter:
         if values.is_nothing(cell):
             return SourceVersion.of(self.first_sequence + number, self.epoch)
         given = values.text(cell)
-        if not given.isdecimal():
+        if not given.isdecimal() or len(given) > _MOST_DIGITS:
             raise values.CellError(f"sequence {given[:40]!r} is not a whole number")
         return SourceVersion.of(int(given), self.epoch)
 
@@ -157,6 +188,13 @@ class RowConverter:
     @staticmethod
     def _event(key: SkuKey, facet: FacetKey, version: SourceVersion, fields: Mapping[str, Any]) -> ChangeEvent:
         return ChangeEvent(key, facet, version, normalise_fields(facet, fields), changed_at_us=time.time_ns() // 1_000)
+
+
+def _as_it_stands(row: Row) -> str:
+    try:
+        return orjson.dumps(row.cells, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:  # nested too deep, or a number that JSON does not have
+        return reprlib.repr(row.cells)
 
 
 def _cell(name: str, read: Callable[[], T]) -> T:

@@ -1,14 +1,17 @@
 """Rows of a file, one at a time in constant memory, each with its line number; a row that cannot be read is one too.
 
 JSON lines and CSV are read line by line, since a broken line must cost itself only and be reported by its number, which
-a columnar reader cannot do. Parquet is read by polars in batches; its rows are numbered from 1.
+a columnar reader cannot do. Of a row that is too long only the beginning is held, be it one endless line or a quotation
+mark that is never closed. Parquet is read by polars in batches; its rows are numbered from 1.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +32,12 @@ _SUFFIXES: Final = {
 }
 _DELIMITERS: Final = ",;\t|"
 _PARQUET_BATCH: Final = 5_000
-_MAX_CELL: Final = 10_000_000
+
+MAX_ROW_BYTES: Final = 4 * 1024 * 1024
+"""Of a row in a file of text: more than four times what a change may have, for columns that are left out and for escapes."""
+
+_SHOWN_BYTES: Final = 2_000
+_SKIP_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,11 @@ class RowSource:
 
     def __post_init__(self) -> None:
         self._format = _format_of(self.path)
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError as error:
+            msg = f"there is no encoding {self.encoding!r}: give one such as utf-8, latin-1 or cp1252"
+            raise ConfigurationError(msg) from error
 
     @property
     def fraction(self) -> float:
@@ -87,38 +100,55 @@ class RowSource:
                 yield raw
 
     def _json_lines(self, binary: io.BufferedIOBase) -> Iterator[Row | UnreadableRow]:
-        for line, raw in enumerate(_lines(binary, self.path), start=1):
+        lines = _Lines(binary, self.path)
+        while True:
+            try:
+                raw = lines.first_of_row()
+            except _TooLongError as error:
+                yield UnreadableRow(lines.number, _printable(error.beginning), str(error))
+                continue
+            if not raw:
+                return
             if not raw.strip():
                 continue
             try:
                 cells = orjson.loads(raw)
             except orjson.JSONDecodeError as error:
-                yield UnreadableRow(line, _printable(raw), f"not valid JSON: {error}")
+                yield UnreadableRow(lines.number, _printable(raw), f"not valid JSON: {error}")
                 continue
             if isinstance(cells, dict):
-                yield Row(line, cells)
+                yield Row(lines.number, cells)
             else:
-                yield UnreadableRow(line, _printable(raw), f"a JSON {type(cells).__name__}, not an object")
+                yield UnreadableRow(lines.number, _printable(raw), f"a JSON {type(cells).__name__}, not an object")
 
     def _csv(self, binary: io.BufferedIOBase) -> Iterator[Row | UnreadableRow]:
-        lines = (raw.decode(self.encoding, errors="surrogateescape") for raw in _lines(binary, self.path))
-        first = next(lines, "").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+        lines = _Lines(binary, self.path)
+        try:
+            first = self._decoded(lines.first_of_row()).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+        except _TooLongError as error:
+            msg = f"{self.path}: the header line is {error}; is it a CSV file, and is --delimiter right?"
+            raise ConfigurationError(msg) from error
         delimiter = self.delimiter or ("\t" if ".tsv" in self.path.suffixes else _sniff(first))
-        csv.field_size_limit(_MAX_CELL)
+        csv.field_size_limit(MAX_ROW_BYTES)  # which the row's own bound comes to first
         header = next(csv.reader([first], delimiter=delimiter), [])
         if not any(name.strip() for name in header):
             msg = f"{self.path} has no header line: the first line must name the columns"
             raise ConfigurationError(msg)
-        reader = csv.reader(lines, delimiter=delimiter)
+        reader = csv.reader(map(self._decoded, lines), delimiter=delimiter)
         while True:
+            begins = lines.begin_row()
             try:
                 values = next(reader, None)
             except csv.Error as error:
-                yield UnreadableRow(reader.line_num + 1, "", f"not valid CSV: {error}")
+                yield UnreadableRow(lines.number, "", f"not valid CSV: {error}")
+                continue
+            except _TooLongError as error:
+                quoted = f"; is a quotation mark of line {begins} never closed?" if lines.number > begins else ""
+                yield UnreadableRow(lines.number, _printable(error.beginning), f"{error}{quoted}")
                 continue
             if values is None:
                 return
-            line = reader.line_num + 1
+            line = lines.number
             if not any(values):
                 continue
             raw = delimiter.join(values)
@@ -130,6 +160,9 @@ class RowSource:
                 )
             else:
                 yield Row(line, dict(zip(header, values, strict=True)))
+
+    def _decoded(self, raw: bytes) -> str:
+        return raw.decode(self.encoding, errors="surrogateescape")
 
     def _parquet(self) -> Iterator[Row]:
         import polars as pl  # noqa: PLC0415 - a quarter of a second that only Parquet files need
@@ -160,12 +193,59 @@ def _format_of(path: Path) -> str:
     return known
 
 
-def _lines(binary: io.BufferedIOBase, path: Path) -> Iterator[bytes]:
-    try:
-        yield from binary
-    except (OSError, EOFError) as error:
-        msg = f"{path} broke off while it was read ({error}); what came before is taken"
-        raise ConfigurationError(msg) from error
+class _TooLongError(Exception):
+    """A row has more bytes than any row may have; it was read over, and `beginning` is kept of it."""
+
+    def __init__(self, beginning: bytes) -> None:
+        super().__init__(f"longer than {MAX_ROW_BYTES} bytes, which is more than a row may have")
+        self.beginning = beginning[:_SHOWN_BYTES]
+
+
+class _Lines:
+    """The lines of a file, each with its line end, and a bound on how many bytes make one row."""
+
+    def __init__(self, binary: io.BufferedIOBase, path: Path) -> None:
+        self._binary = binary
+        self._path = path
+        self._left = MAX_ROW_BYTES
+        self.number = 0
+        """Of the line that was read last, from 1."""
+
+    def begin_row(self) -> int:
+        """Give the next row its bytes; the number of its first line."""
+        self._left = MAX_ROW_BYTES
+        return self.number + 1
+
+    def first_of_row(self) -> bytes:
+        """The next line as the beginning of a row; empty at the end of the file.
+
+        Raises:
+            _TooLongError: the line is too long. The next one is next.
+            ConfigurationError: the file broke off.
+        """
+        self.begin_row()
+        return next(self, b"")
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            line = self._binary.readline(self._left + 1)
+            too_long = len(line) > self._left
+            rest = line
+            while too_long and rest and not rest.endswith(b"\n"):
+                rest = self._binary.readline(_SKIP_BYTES)
+        except (OSError, EOFError, zlib.error) as error:
+            msg = f"{self._path} broke off while it was read ({error}); what came before is taken"
+            raise ConfigurationError(msg) from error
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if too_long:
+            raise _TooLongError(line)
+        self._left -= len(line)
+        return line
 
 
 def _sniff(header: str) -> str:

@@ -1,4 +1,8 @@
-"""One ingest run: rows to events to batches, a few batches on their way at once, progress noted in the file's order."""
+"""One ingest run: rows to events to batches, a few batches on their way at once, progress noted in the file's order.
+
+A batch is bounded by its rows and by its bytes. A row that the target does not take for what it holds, its size included,
+is a rejected row like one that cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,20 @@ import asyncio
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from deploy.ingest.convert import Rejected, RowConverter
+from deploy.ingest.convert import Converted, Rejected, RowConverter
 from deploy.ingest.resume import Checkpoint
 from deploy.ingest.rows import RowSource
-from deploy.ingest.targets import ChangeTarget, EncodedChange
+from deploy.ingest.targets import ChangeTarget
+from schemas.api.limits import MAX_CHANGES_BYTES
+from schemas.errors import PoisonError
 
 BATCH_ROWS: Final = 100
+BATCH_BYTES: Final = MAX_CHANGES_BYTES // 4
+"""A quarter of what a request may have: four in flight are then held in 8 MiB, here and by the server."""
 BATCHES_IN_FLIGHT: Final = 4
 
 
@@ -36,10 +44,7 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    rows: int
-    changes: tuple[EncodedChange, ...]
-    rejected: tuple[Rejected, ...]
-    tenants: tuple[str, ...]
+    rows: tuple[Converted | Rejected, ...]
     fraction: float
 
 
@@ -54,6 +59,7 @@ class IngestRun:
     on_progress: Callable[[IngestReport], None] = lambda _: None
     on_reject: Callable[[Rejected], None] = lambda _: None
     batch_rows: int = BATCH_ROWS
+    batch_bytes: int = BATCH_BYTES
     in_flight: int = BATCHES_IN_FLIGHT
 
     async def run(self, *, samples: int = 5) -> IngestReport:
@@ -67,7 +73,7 @@ class IngestRun:
         report = IngestReport(skipped=self.checkpoint.state.rows_done)
         rejected_before = self.checkpoint.state.rows_rejected
         batches = self._batches(report.skipped)
-        underway: deque[tuple[_Batch, asyncio.Task[None]]] = deque()
+        underway: deque[tuple[_Batch, asyncio.Task[list[Converted | Rejected]]]] = deque()
         try:
             while True:
                 # Reading and converting run in a thread: a slow disk or a wide row must not hold up acknowledgements.
@@ -76,8 +82,7 @@ class IngestRun:
                     underway.append((batch, asyncio.create_task(self._deliver(batch))))
                 while underway and (batch is None or len(underway) >= self.in_flight):
                     done, task = underway.popleft()
-                    await task
-                    self._count(report, done, samples)
+                    self._count(report, await task, done.fraction, samples)
                     self.checkpoint.advance(report.skipped + report.rows, rejected_before + report.rejected)
                     self.on_progress(report)
                 if batch is None:
@@ -88,38 +93,65 @@ class IngestRun:
         self.checkpoint.finish()
         return report
 
-    async def _deliver(self, batch: _Batch) -> None:
-        if batch.changes:
-            await self.target.send(batch.changes)
+    async def _deliver(self, batch: _Batch) -> list[Converted | Rejected]:
+        """Send a batch; its rows, and those that the target refuses as rejected ones."""
+        changes = [change for row in batch.rows if isinstance(row, Converted) for change in row.changes]
+        refusals = iter(await self.target.send_each(changes) if changes else ())
+        return [
+            row if isinstance(row, Rejected) else _judged(row, [next(refusals) for _ in row.changes])
+            for row in batch.rows
+        ]
 
-    def _count(self, report: IngestReport, batch: _Batch, samples: int) -> None:
-        report.rows += batch.rows
-        report.fraction = batch.fraction
-        report.changes += len(batch.changes)
-        report.rejected += len(batch.rejected)
-        for tenant in batch.tenants:
-            report.products_by_tenant[tenant] = report.products_by_tenant.get(tenant, 0) + 1
-        report.rejections.extend(batch.rejected[: max(0, samples - len(report.rejections))])
-        for rejected in batch.rejected:
-            self.on_reject(rejected)
+    def _count(self, report: IngestReport, rows: Sequence[Converted | Rejected], fraction: float, samples: int) -> None:
+        report.fraction = fraction
+        for row in rows:
+            report.rows += 1
+            if isinstance(row, Converted):
+                report.changes += len(row.changes)
+                report.products_by_tenant[row.tenant] = report.products_by_tenant.get(row.tenant, 0) + 1
+                continue
+            report.rejected += 1
+            if len(report.rejections) < samples:
+                report.rejections.append(row)
+            self.on_reject(row)
 
     def _batches(self, skip: int) -> Iterator[_Batch]:
-        numbered = itertools.islice(enumerate(self.source), skip, None)
-        while chunk := list(itertools.islice(numbered, self.batch_rows)):
-            changes: list[EncodedChange] = []
-            rejected: list[Rejected] = []
-            tenants: list[str] = []
-            for number, row in chunk:
-                converted = self.converter.convert(row, number)
-                if isinstance(converted, Rejected):
-                    rejected.append(converted)
-                else:
-                    changes.extend(converted.changes)
-                    tenants.append(converted.tenant)
-            yield _Batch(len(chunk), tuple(changes), tuple(rejected), tuple(tenants), self.source.fraction)
+        rows: list[Converted | Rejected] = []
+        size = 0
+        for number, row in itertools.islice(enumerate(self.source), skip, None):
+            converted = self._accepted(self.converter.convert(row, number))
+            more = _size(converted)
+            if rows and (len(rows) >= self.batch_rows or size + more > self.batch_bytes):
+                yield _Batch(tuple(rows), self.source.fraction)
+                rows, size = [], 0
+            rows.append(converted)
+            size += more
+        if rows:
+            yield _Batch(tuple(rows), self.source.fraction)
+
+    def _accepted(self, row: Converted | Rejected) -> Converted | Rejected:
+        """The row, unless the target takes no change that is so large: then none of the row's changes is sent."""
+        most = self.target.largest_change_bytes
+        largest = max((len(change.value) for change in row.changes), default=0) if isinstance(row, Converted) else 0
+        if isinstance(row, Rejected) or largest <= most:
+            return row
+        return row.rejected(
+            f"the product has {largest} bytes as a change, more than the {most} that are taken: shorten its texts, or leave "
+            "columns out with --map field="
+        )
 
 
-async def _abandon(tasks: list[asyncio.Task[None]]) -> None:
+def _judged(row: Converted, refusals: Sequence[PoisonError | None]) -> Converted | Rejected:
+    refused = [str(refusal) for refusal in refusals if refusal is not None]
+    return row.rejected("; ".join(dict.fromkeys(refused))) if refused else row
+
+
+def _size(row: Converted | Rejected) -> int:
+    """What a row holds of memory and, where it is sent, of a request."""
+    return len(row.raw) if isinstance(row, Rejected) else sum(len(change.value) + 1 for change in row.changes)
+
+
+async def _abandon(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     for task in tasks:

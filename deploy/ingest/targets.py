@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 import httpx
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from deploy.http_client import problem_sentence
-from runtime.kafka import client_options
-from schemas.errors import ConfigurationError, InvalidRequestError, LogUnavailableError
+from runtime.log_writer import LogWriter, OutboundRecord
+from schemas.api.limits import MAX_CHANGE_BYTES
+from schemas.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    LogUnavailableError,
+    PoisonError,
+    RecordRefusedError,
+    RecordTooLargeError,
+)
+from schemas.events.parser import MAX_EVENT_BYTES
 from schemas.topics import KafkaSettings
 
 _RETRY_FOR_S: Final = 120.0
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 _HTTP_TIMEOUT_S: Final = 90.0
+_TRY_AGAIN: Final = frozenset({408, 429, 502, 503, 504})
+_REFUSES_CONTENT: Final[Mapping[int, type[PoisonError]]] = {413: RecordTooLargeError, 422: RecordRefusedError}
+"""What the server says of the changes. Anything else that is no success, it says of us."""
+_REFUSED_IN_A_ROW: Final = 50
+"""Changes refused one after another, from which on it is no matter of theirs: a server of another release, say."""
 
 
 class EncodedChange(Protocol):
@@ -40,13 +52,24 @@ class ChangeTarget(Protocol):
     """Takes batches of changes; several batches may be on their way at once."""
 
     name: str
+    largest_change_bytes: int
+    """Of a change's JSON; a larger one is refused."""
 
     async def send(self, changes: Sequence[EncodedChange]) -> None:
         """Deliver a batch; durable when it returns. Sending a batch again is harmless.
 
         Raises:
             LogUnavailableError: the target did not take it for two minutes.
-            InvalidRequestError: the target refuses it for what it holds.
+            InvalidRequestError: the target refuses a change for what it holds, or us.
+        """
+        ...
+
+    async def send_each(self, changes: Sequence[EncodedChange]) -> Sequence[PoisonError | None]:
+        """Deliver what the target takes; for each change None where it is durable, or why it never will be.
+
+        Raises:
+            LogUnavailableError: the target did not answer for two minutes.
+            InvalidRequestError: the target refuses us, or one change after another.
         """
         ...
 
@@ -63,16 +86,48 @@ class HttpTarget:
     `lane` is "live", or "bulk" for a load of many, which is indexed when no live change waits.
     """
 
-    def __init__(self, url: str, *, api_key: str = "", lane: str = "live") -> None:
+    largest_change_bytes = MAX_CHANGE_BYTES
+
+    def __init__(
+        self, url: str, *, api_key: str = "", lane: str = "live", transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._parameters = {} if lane == "live" else {"lane": lane}
         self.name = url.rstrip("/")
         headers = {"content-type": "application/x-ndjson"}
         if api_key:
             headers["authorization"] = f"Bearer {api_key}"
-        self._client = httpx.AsyncClient(base_url=self.name, headers=headers, timeout=_HTTP_TIMEOUT_S)
+        self._client = httpx.AsyncClient(
+            base_url=self.name, headers=headers, timeout=_HTTP_TIMEOUT_S, transport=transport
+        )
+        self._refused_in_a_row = 0
 
     async def send(self, changes: Sequence[EncodedChange], *, until_indexed: bool = False) -> None:
         """Post one batch, with backoff while the server asks for it or is away."""
+        refusal = await self._post(changes, until_indexed=until_indexed)
+        if refusal is not None:
+            raise InvalidRequestError(str(refusal))
+
+    async def send_each(self, changes: Sequence[EncodedChange]) -> list[PoisonError | None]:
+        """Post a batch; where the server refuses it, its halves, until the changes are found that it refuses.
+
+        A request is taken as a whole or not at all. The server's limits need not be ours: a proxy before it has its own.
+        """
+        refusal = await self._post(changes)
+        if refusal is None:
+            self._refused_in_a_row = 0
+            return [None] * len(changes)
+        if len(changes) == 1:
+            self._refused_in_a_row += 1
+            if self._refused_in_a_row >= _REFUSED_IN_A_ROW:
+                raise InvalidRequestError(
+                    f"{self.name} refused {_REFUSED_IN_A_ROW} changes in a row, the last: {refusal}"
+                )
+            return [refusal]
+        half = len(changes) // 2
+        return [*await self.send_each(changes[:half]), *await self.send_each(changes[half:])]
+
+    async def _post(self, changes: Sequence[EncodedChange], *, until_indexed: bool = False) -> PoisonError | None:
+        """Post a batch once it is taken; why it is refused, where that is for what it holds."""
         body = b"\n".join(change.value for change in changes)
         parameters = self._parameters | ({"wait": "indexed"} if until_indexed else {})
         pause = _FIRST_PAUSE_S
@@ -84,9 +139,11 @@ class HttpTarget:
                 reason = f"{self.name} cannot be reached ({type(error).__name__})"
             else:
                 if response.is_success:
-                    return
+                    return None
                 reason = problem_sentence(response)
-                if response.status_code not in {429, 502, 503, 504}:
+                if response.status_code in _REFUSES_CONTENT:
+                    return _REFUSES_CONTENT[response.status_code](reason)
+                if response.status_code not in _TRY_AGAIN:
                     raise InvalidRequestError(reason)
             if asyncio.get_running_loop().time() + pause > deadline:
                 raise LogUnavailableError(f"{reason}; run the command again: it goes on where it stopped")
@@ -103,34 +160,37 @@ class HttpTarget:
 class KafkaTarget:
     """A topic of a Kafka cluster: acknowledged by all in-sync replicas, idempotent, with a bounded number in flight."""
 
+    largest_change_bytes = MAX_EVENT_BYTES
+
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
         self.name = f"kafka://{settings.bootstrap}/{topic}"
         self._settings = settings
         self._topic = topic
-        self._producer: AIOKafkaProducer | None = None
+        self._log = LogWriter(settings, timeout_s=_RETRY_FOR_S)
 
     async def send(self, changes: Sequence[EncodedChange]) -> None:
-        """Produce one batch and wait for every acknowledgement; aiokafka retries what is safe to retry."""
-        assert self._producer is not None, "the target is a context manager"
+        """Produce one batch and wait for every acknowledgement."""
+        refusals = await self.send_each(changes)
+        for refusal in filter(None, refusals):
+            raise InvalidRequestError(str(refusal))
+
+    async def send_each(self, changes: Sequence[EncodedChange]) -> list[PoisonError | None]:
+        """Produce what the topic takes; a batch that it refuses goes record by record."""
         try:
-            sent = [await self._producer.send(self._topic, change.value, key=change.key) for change in changes]
-            await asyncio.gather(*sent)
-        except KafkaError as error:
-            msg = f"{self.name} did not take the changes ({type(error).__name__}: {error}); run the command again: it goes on where it stopped"
+            return await self._log.append_each(
+                self._topic, [OutboundRecord(change.key, change.value, []) for change in changes]
+            )
+        except LogUnavailableError as error:
+            msg = f"{self.name} did not take the changes ({error}); run the command again: it goes on where it stopped"
             raise LogUnavailableError(msg) from error
 
     async def __aenter__(self) -> Self:
-        self._producer = AIOKafkaProducer(
-            **client_options(self._settings), acks="all", enable_idempotence=True, linger_ms=5, compression_type="gzip"
-        )
         try:
-            await self._producer.start()
-        except KafkaConnectionError as error:
-            await self._producer.stop()
+            await self._log.start()
+        except LogUnavailableError as error:
             msg = f"no Kafka broker answers at {self._settings.bootstrap}: check the address and that it runs"
             raise ConfigurationError(msg) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._producer is not None:
-            await self._producer.stop()
+        await self._log.stop()

@@ -121,7 +121,10 @@ def attribute(value: Any) -> str | float | bool:
         return float(value)
     if isinstance(value, list):
         return ", ".join(text(part) for part in value if not is_nothing(part))
-    return orjson.dumps(value, default=str).decode()
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except orjson.JSONEncodeError as error:
+        raise CellError(f"an attribute cannot be written out: {error}") from error
 
 
 def _finite(value: float, raw: Any) -> float:

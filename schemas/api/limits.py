@@ -35,7 +35,7 @@ MAX_CHANGES_BYTES: Final = 8 * 1024 * 1024
 """Bytes of one intake request. `ferroflux ingest` sizes its batches by it."""
 
 MAX_CHANGE_BYTES: Final = 900_000
-"""Bytes of one change event as it goes to the log; Kafka's own default limit for a request is 1 MiB."""
+"""Bytes of the JSON of one change event as it goes to the log; Kafka's own default limit for a request is 1 MiB."""
 
 MAX_REPORTED: Final = 20
 """Faults of one request that are named; what follows them is not looked for."""

@@ -14,7 +14,7 @@ import orjson
 
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, facet_key, facet_name
 from schemas.errors import InvalidEventError, MissingKeyError
-from schemas.fields import canonical_field_name, field_rule, normalise_fields
+from schemas.fields import canonical_field_name, field_rule, normalise_fields, shown
 from schemas.identity import SkuKey, TenantId, sku_id, tenant_id
 from schemas.version import SourceVersion
 
@@ -122,7 +122,7 @@ def _row(raw: Mapping[str, Any], facet: FacetKey) -> tuple[dict[str, Any] | None
         normalise_fields(name, {})
         return None, _NOTHING_UNAVAILABLE
     if op != "upsert":
-        msg = f"op {str(op)[:40]!r} is neither 'upsert' nor 'delete'"
+        msg = f"op {shown(op)} is neither 'upsert' nor 'delete'"
         raise InvalidEventError(msg)
     if type(fields) is not dict:
         msg = "an upsert needs 'fields', an object with the whole row of the facet"

@@ -17,6 +17,7 @@ from schemas.errors import InvalidEventError, MissingKeyError, UnmappedTableErro
 from schemas.events.connect_types import Decoder, row_decoders, struct_decoders
 from schemas.events.outcome import Changes, Ignored, ParsedRecord
 from schemas.events.positions import commit_time_us, is_snapshot_read, source_version
+from schemas.fields import shown
 from schemas.mapping.compiled import CompiledMapping, CompiledTable, RowIdentity
 from schemas.mapping.matching import TableName
 from schemas.version import SourceVersion
@@ -68,7 +69,7 @@ def parse_change(
         msg = f"table {name} was truncated, and the event names no SKU: delete its products, or raise the source's epoch and snapshot again"
         raise UnsupportedChangeError(msg)
     if type(op) is not str or op not in _ROW_OPERATIONS:
-        msg = f"op {str(op)[:40]!r} is none of Debezium's c, u, d, r, t, m"
+        msg = f"op {shown(op)} is none of Debezium's c, u, d, r, t, m"
         raise InvalidEventError(msg)
     if table is None:
         msg = f"table {name} ({name.connector or 'no connector'}) matches no entry of the mapping: add it, or list it under ignore"

@@ -58,6 +58,13 @@ class EventParser:
                 return TOMBSTONE
             msg = f"the event is {_kind(raw)}, not a JSON object"
             raise UnparsableEventError(msg)
+        try:
+            return self._event(raw, key)
+        except RecursionError as error:
+            msg = "the event is nested deeper than any row is"
+            raise UnparsableEventError(msg) from error
+
+    def _event(self, raw: Mapping[str, Any], key: bytes | None) -> ParsedRecord:
         if "sku" in raw and "source" not in raw and "__op" not in raw and "__deleted" not in raw:
             return Changes((parse_canonical(raw, self._canonical_tenant),))
         return self._other(raw, key)

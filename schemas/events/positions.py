@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from schemas.errors import InvalidEventError
+from schemas.fields import shown
 from schemas.version import MAX_SEQUENCE, SourceVersion
 
 VersionMode = Literal["auto", "position", "clock"]
@@ -67,7 +68,7 @@ def source_version(
         sequence = _binlog_sequence(source)
         fallback, missing = min(max(processed_ms, 0), FIRST_BINLOG_SEQUENCE - 1), "source.file and source.pos"
     elif rule.version == "position":
-        msg = f"the mapping asks for positions, but connector {str(connector)[:40]!r} has none; use version: clock"
+        msg = f"the mapping asks for positions, but connector {shown(connector)} has none; use version: clock"
         raise InvalidEventError(msg)
     else:
         sequence = commit_time_us(source) or None

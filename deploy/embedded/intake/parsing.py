@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from deploy.embedded.intake.intake import OutboundChange
 from deploy.embedded.intake.splitting import DocumentSplitter, LineSplitter, Member, Splitter, require_shape
@@ -18,6 +19,8 @@ from schemas.api.problems import InvalidField
 from schemas.errors import InvalidRequestError, PoisonError
 from schemas.events.canonical import encode_event, parse_canonical
 from schemas.identity import TenantId
+
+log = structlog.get_logger(__name__)
 
 MAX_MEMBER_BYTES: Final = 1024 * 1024
 """Bytes of one event as it is sent, before it is decoded, which takes up to nine times as many (numbers of three digits).
@@ -95,12 +98,20 @@ class ChangeReader:
             event = parse_canonical(self._object(member), self._default_tenant)
             change = _sized(OutboundChange(event.key.kafka_key, encode_event(event)))
         except (PoisonError, InvalidRequestError) as error:
-            self._wrong.append(InvalidField(field=str(member.place), detail=str(error)[:_LONGEST_DETAIL]))
-            if len(self._wrong) == MAX_REPORTED:
-                raise InvalidChangesError(self._wrong, self._seen, self._splitter.place_name, whole=False) from error
+            self._note(member, str(error), error)
+            return
+        except Exception as error:
+            # A defect of ours that this event shows: its sender is told which it is, and can send the others without it.
+            log.exception("change could not be parsed", place=member.place)
+            self._note(member, f"cannot be read, by a defect of ours ({type(error).__name__}); report it", error)
             return
         self._changes.append(change)
         self._tenants.add(event.key.tenant)
+
+    def _note(self, member: Member, detail: str, error: Exception) -> None:
+        self._wrong.append(InvalidField(field=str(member.place), detail=detail[:_LONGEST_DETAIL]))
+        if len(self._wrong) == MAX_REPORTED:
+            raise InvalidChangesError(self._wrong, self._seen, self._splitter.place_name, whole=False) from error
 
     def _object(self, member: Member) -> dict[str, Any]:
         if member.raw is None:
@@ -121,6 +132,6 @@ class ChangeReader:
 
 
 def _sized(change: OutboundChange) -> OutboundChange:
-    if change.size > MAX_CHANGE_BYTES:
-        raise InvalidRequestError(f"has {change.size} bytes, more than {MAX_CHANGE_BYTES}")
+    if len(change.value) > MAX_CHANGE_BYTES:
+        raise InvalidRequestError(f"has {len(change.value)} bytes, more than {MAX_CHANGE_BYTES}")
     return change

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 
 import polars as pl
 import pytest
 
-from deploy.ingest.rows import Row, RowSource, UnreadableRow
+from deploy.ingest import rows as rows_module
+from deploy.ingest.rows import MAX_ROW_BYTES, Row, RowSource, UnreadableRow
 from schemas.errors import ConfigurationError
 
 
@@ -94,3 +96,65 @@ def test_a_file_that_cannot_be_read_says_what_it_should_be(tmp_path, name, conte
 def test_a_missing_file_is_named(tmp_path) -> None:
     with pytest.raises(ConfigurationError, match=r"there is no file .*absent\.csv"):
         RowSource(tmp_path / "absent.csv")
+
+
+@pytest.fixture
+def most(monkeypatch) -> int:
+    """A bound on rows that a test can fill in no time."""
+    monkeypatch.setattr(rows_module, "MAX_ROW_BYTES", 20_000)
+    return 20_000
+
+
+def test_a_line_that_is_too_long_is_one_bad_row_of_which_the_beginning_is_kept(tmp_path, most) -> None:
+    long = b"x" * (most + 1)
+    file = write(tmp_path / "a.jsonl", b'{"sku": 1}\n' + long + b'\n{"sku": 2}\n' + long + long)
+    rows = list(RowSource(file))
+    assert [row for row in rows if isinstance(row, Row)] == [Row(1, {"sku": 1}), Row(3, {"sku": 2})]
+    bad = [row for row in rows if isinstance(row, UnreadableRow)]
+    assert [(row.line, len(row.raw)) for row in bad] == [(2, 2_000), (4, 2_000)]
+    assert f"longer than {most} bytes" in bad[0].reason
+
+
+def test_a_row_may_have_exactly_its_bytes(tmp_path, most) -> None:
+    line = b'{"sku": "' + b"x" * (most - 12) + b'"}\n'
+    assert len(line) == most
+    assert [type(row) for row in RowSource(write(tmp_path / "a.jsonl", line + line))] == [Row, Row]
+
+
+@pytest.mark.parametrize(
+    ("bad", "lines"),
+    [(b"x" * 20_000 + b"\n", 1), (b'"' + b"never closed\n" * 2_000, 1539), (b'"' + b'","\n' * 6_000, 5_000)],
+    ids=["one long line", "a quotation mark that is never closed", "a row of very many cells"],
+)
+def test_a_csv_row_that_is_too_long_costs_itself(tmp_path, most, bad, lines) -> None:
+    file = write(tmp_path / "a.csv", b"sku,titulo\nA,uno\nB," + bad + b"C,tres\n")
+    rows = list(RowSource(file))
+    assert rows[0] == Row(2, {"sku": "A", "titulo": "uno"})
+    assert isinstance(rows[1], UnreadableRow)
+    assert rows[1].line == 2 + lines
+    assert f"longer than {most} bytes" in rows[1].reason
+    assert ("of line 3 never closed?" in rows[1].reason) == (lines > 1)
+    if lines == 1:
+        assert rows[2:] == [Row(4, {"sku": "C", "titulo": "tres"})]
+
+
+def test_a_csv_file_without_line_ends_and_an_unknown_encoding_are_refused_with_a_remedy(tmp_path, most) -> None:
+    with pytest.raises(ConfigurationError, match="is it a CSV file"):
+        list(RowSource(write(tmp_path / "a.csv", b"x" * (most + 1))))
+    with pytest.raises(ConfigurationError, match="latin-1"):
+        RowSource(write(tmp_path / "b.csv", b"sku\n1\n"), encoding="ansi-1")
+
+
+def test_an_endless_line_is_read_in_bounded_memory(tmp_path) -> None:
+    with gzip.open(tmp_path / "a.jsonl.gz", "wb", compresslevel=1) as packed:
+        for _ in range(12):
+            packed.write(b"x" * MAX_ROW_BYTES)
+        packed.write(b'\n{"sku": 1}')
+    tracemalloc.start()
+    try:
+        rows = list(RowSource(tmp_path / "a.jsonl.gz"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows[1] == Row(2, {"sku": 1})
+    assert peak < 4 * MAX_ROW_BYTES

@@ -10,10 +10,12 @@ import textwrap
 import orjson
 import pytest
 
+from deploy.embedded.intake import parsing
 from deploy.embedded.intake.parsing import MAX_MEMBER_BYTES, ChangeReader, InvalidChangesError, ParsedChanges
 from deploy.embedded.intake.splitting import MAX_MARKS, DocumentSplitter, LineSplitter, Member
 from schemas.api.limits import MAX_CHANGE_BYTES, MAX_CHANGES, MAX_REPORTED
 from schemas.errors import InvalidRequestError
+from schemas.events.canonical import parse_canonical
 from schemas.identity import TenantId
 
 GOOD = b'{"tenant":"t","sku":"A","version":1,"fields":{"title":"x"}}'
@@ -126,6 +128,25 @@ def test_an_event_that_is_longer_than_the_log_takes_is_refused_by_its_bytes() ->
     fields["bullets"] = ["x" * 1_990 + str(n) for n in range(20)]
     with pytest.raises(InvalidChangesError, match="more than 900000"):
         read(orjson.dumps({"tenant": "t", "sku": "A", "version": 1, "fields": fields}), lines=True)
+
+
+@pytest.mark.parametrize("member", ["title", "attributes", "image", "attributes.x"])
+@pytest.mark.parametrize("deep", ["[" * 1000 + "]" * 1000, '{"a":' * 1000 + "1" + "}" * 1000])
+def test_an_event_that_is_nested_is_a_wrong_event_wherever_it_is(member, deep) -> None:
+    bodies = [f'{{"sku":"A","version":1,"fields":{{"title":"x","{member}":{deep}}}}}']
+    bodies += [f'{{"sku":"A","version":1,"fields":{{}},"{name}":{deep}}}' for name in ("op", "facet", "unavailable")]
+    with pytest.raises(InvalidChangesError, match="4 of 5 events") as refused:
+        read("\n".join([*bodies, GOOD.decode()]).encode(), lines=True)
+    assert not any("defect" in wrong.detail for wrong in refused.value.errors)
+
+
+def test_an_event_that_shows_a_defect_of_ours_is_named_and_the_others_are_still_looked_at(monkeypatch) -> None:
+    def defective(raw, tenant):
+        return parse_canonical(raw, tenant) if raw["sku"] == "A" else 1 / 0
+
+    monkeypatch.setattr(parsing, "parse_canonical", defective)
+    with pytest.raises(InvalidChangesError, match=r"1 of 3 events .* line 2: cannot be read, by a defect of ours"):
+        read(b"\n".join([GOOD, GOOD.replace(b'"A"', b'"B"'), GOOD]), lines=True)
 
 
 GARBAGE = {

@@ -253,3 +253,13 @@ def test_no_json_makes_the_parser_fail_in_another_way(raw):
 def test_no_bytes_make_the_parser_fail_in_another_way(value):
     with contextlib.suppress(PoisonError):
         PARSER.parse(value, value)
+
+
+@pytest.mark.parametrize("deep", ["[" * 1000 + "]" * 1000, '{"a":' * 1000 + "1" + "}" * 1000, "[" * 100_000])
+@pytest.mark.parametrize(
+    "where", ['"op":%s', '"sku":%s', '"fields":{"title":%s}', '"payload":{"op":"c","source":%s}', '"x":%s']
+)
+def test_what_is_nested_beyond_reason_breaks_a_stated_rule_wherever_it_is(where, deep):
+    event = '{"sku":"A","version":1,"op":"upsert","fields":{"title":"x"},' + where.replace("%s", deep) + "}"
+    with pytest.raises(PoisonError):
+        EventParser().parse(deep.encode(), event.encode())
