@@ -50,7 +50,6 @@ from retrieval.serving.exposition import MULTIPROCESS_FOLDER
 from retrieval.serving.until_signal import ProcessEnd, serve_until_signal
 from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
-from schemas.errors import FatalError
 
 log = structlog.get_logger(__name__)
 
@@ -60,22 +59,20 @@ def build_agent_app(
     *,
     catalogue: CatalogueSearch | None = None,
     registry: CollectorRegistry | None = None,
-    tasks: TaskMetrics | None = None,
-    on_failure: Callable[[FatalError], None] | None = None,
+    supervisor: Supervisor | None = None,
 ) -> FastAPI:
     """The application over what the settings name, or over a catalogue that a launcher passes in and keeps.
 
-    `tasks` counts the background tasks where a launcher counts them with its own; `on_failure` hears of one that failed for
-    good: the process is to end by it.
+    The background tasks run under `supervisor`, which the application stops; its failure is to end the process.
     """
     registry = registry or CollectorRegistry()
     metrics = AgentMetrics(registry)
-    supervisor = Supervisor(tasks or TaskMetrics(registry), on_failure=on_failure)
+    tasks = supervisor or Supervisor(TaskMetrics(registry))
 
     async def open_parts(stack: AsyncExitStack) -> AgentParts:
-        return await _open_parts(settings, catalogue, metrics, stack, supervisor)
+        return await _open_parts(settings, catalogue, metrics, stack, tasks)
 
-    process = AgentProcess(open_parts, backlog_s=settings.agent.orders.backlog_s, supervisor=supervisor)
+    process = AgentProcess(open_parts, backlog_s=settings.agent.orders.backlog_s, supervisor=tasks)
     return create_app(process, settings.agent.http, metrics)
 
 
@@ -183,4 +180,5 @@ def run_agent(settings: AgentSettings, workers: int = 1, *, prepare_process: Cal
 def _worker_app(settings: AgentSettings, prepare_process: Callable[[], None] | None, end: ProcessEnd) -> FastAPI:
     if prepare_process is not None:
         prepare_process()
-    return build_agent_app(settings, on_failure=end)
+    registry = CollectorRegistry()
+    return build_agent_app(settings, registry=registry, supervisor=Supervisor(TaskMetrics(registry), on_failure=end))

@@ -34,8 +34,9 @@ from retrieval.text.port import TextIndexReader
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
-from schemas.errors import ConfigurationError, FatalError
+from schemas.errors import ConfigurationError
 from schemas.generations import Generation
 
 log = structlog.get_logger(__name__)
@@ -55,17 +56,16 @@ def build_app(
     registry: CollectorRegistry | None = None,
     tailed: bool = True,
     open_generation: Callable[[Generation], Stores] | None = None,
-    tasks: TaskMetrics | None = None,
-    on_failure: Callable[[FatalError], None] | None = None,
     larger_bodies: Mapping[str, int] | None = None,
+    supervisor: Supervisor | None = None,
 ) -> FastAPI:
     """The application over the stores that the settings name, or over those that a launcher passes in.
 
     What is passed in stays the launcher's to close, and must be usable from the event loop that serves the application.
     `tailed` says that a tailer reports in `settings.text.directory`; the worker is ready only when that report says that
     the replica is whole. `open_generation` gives the stores of the generations beside `main`, where a launcher owns them.
-    `tasks` counts the background tasks where a launcher counts them with its own; `on_failure` hears of one that failed for good;
     `larger_bodies` are the paths of routes that the launcher adds and that take more bytes than searches do.
+    The background tasks run under `supervisor`, which the application stops; its failure is to end the process.
 
     Raises:
         ConfigurationError: the settings name Qdrant Edge, which this process cannot share with the indexer's.
@@ -132,8 +132,7 @@ def build_app(
         pace,
         folder=folder,
         reports=reports,
-        tasks=tasks or TaskMetrics(registry),
-        on_failure=on_failure,
+        supervisor=supervisor or Supervisor(TaskMetrics(registry)),
         on_visible=metrics.visible,
     )
     return create_app(worker, settings.http, metrics, larger_bodies=larger_bodies)
@@ -187,4 +186,5 @@ def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callabl
 def _worker_app(settings: ApiSettings, prepare_process: Callable[[], None] | None, end: ProcessEnd) -> FastAPI:
     if prepare_process is not None:
         prepare_process()
-    return build_app(settings, on_failure=end)
+    registry = CollectorRegistry()
+    return build_app(settings, registry=registry, supervisor=Supervisor(TaskMetrics(registry), on_failure=end))

@@ -35,9 +35,8 @@ from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from runtime.supervision import Supervisor
-from runtime.task_metrics import TaskMetrics
 from schemas.api.status import RerankerStatus
-from schemas.errors import FatalError, NotReadyError, RetryableError
+from schemas.errors import NotReadyError, RetryableError
 from schemas.generations import Generation, WorkerReport
 
 __all__ = ["Answering", "Pace", "Stores", "Worker", "now_us"]
@@ -73,7 +72,7 @@ class Worker:
     """The running state behind the HTTP face. Started and stopped by the application's lifespan.
 
     `folder` is where the file of generations lies, `reports` where workers report; None where there is one generation only,
-    and nobody to report to. `on_failure` hears of a background task that failed for good: the process is to end by it.
+    and nobody to report to. The background tasks run under `supervisor`, whose failure is to end the process.
     """
 
     def __init__(
@@ -84,8 +83,7 @@ class Worker:
         *,
         folder: Path | None = None,
         reports: Path | None = None,
-        tasks: TaskMetrics | None = None,
-        on_failure: Callable[[FatalError], None] | None = None,
+        supervisor: Supervisor | None = None,
         on_visible: Callable[[VisibleDocument], None] = lambda _: None,
     ) -> None:
         self._stores_of = stores_of
@@ -98,7 +96,7 @@ class Worker:
         self._view = GenerationView()
         self._loaded: dict[str, Serving] = {}
         self._current: Serving | None = None
-        self.supervisor = Supervisor(tasks, on_failure=on_failure)
+        self.supervisor = supervisor or Supervisor()
         self._closing: set[asyncio.Task[None]] = set()
         self._blocking = ThreadPoolExecutor(2, thread_name_prefix="worker")
         self.aliases = LiveAliases(shipped_aliases())

@@ -119,6 +119,7 @@ class Supervisor:
         endurance: Endurance | None = None,
         time: Time | None = None,
         rng: random.Random | None = None,
+        parent: Supervisor | None = None,
     ) -> None:
         self.metrics = metrics
         self.tells = tells
@@ -129,8 +130,21 @@ class Supervisor:
         self.failure: FatalError | None = None
         """What ended a task for good; None while all is well."""
         self._on_failure = on_failure
+        self._parent = parent
         self._running: dict[tuple[str, str], RunningTask] = {}
         self._failed = asyncio.Event()
+
+    def child(self) -> Supervisor:
+        """A supervisor of one part on the same loop, which may stop by itself: its failure is ours, our troubles are its own."""
+        return Supervisor(
+            self.metrics,
+            on_failure=self.fail,
+            tells=self.tells,
+            endurance=self.endurance,
+            time=self.time,
+            rng=self.rng,
+            parent=self,
+        )
 
     def start(self, name: str, work: Work, **options: Unpack[Options]) -> RunningTask:
         """Begin a task (`Task` says what the options are); returns at once. It is the caller's to stop, or `stop`'s."""
@@ -143,12 +157,14 @@ class Supervisor:
     @property
     def waiting(self) -> dict[str, str]:
         """What keeps the owner from being ready: the reason of each task that rests or has failed, by name."""
-        return {each.task.title: each.reason for each in self._in_trouble() if each.keeps_from_ready}
+        above = {} if self._parent is None else self._parent.waiting
+        return above | {each.task.title: each.reason for each in self._in_trouble() if each.keeps_from_ready}
 
     @property
     def degraded(self) -> dict[str, str]:
         """What rests and does not keep the owner from being ready, by name."""
-        return {each.task.title: each.reason for each in self._in_trouble() if not each.keeps_from_ready}
+        above = {} if self._parent is None else self._parent.degraded
+        return above | {each.task.title: each.reason for each in self._in_trouble() if not each.keeps_from_ready}
 
     async def failed(self) -> FatalError:
         """Wait for an error that ends the process; never returns while all is well."""
@@ -209,6 +225,8 @@ class RunningTask:
         self._rested_s = 0.0
         self._began: float | None = None
         """Since when the work runs; None while it rests or has ended."""
+        self.is_given_up = False
+        """Whether its last error was a fatal one: it has ended by it, or rests long before it is tried again."""
         self._dead = False
         self._stopping = False
         self._life = asyncio.create_task(self._live(), name=task.title)
@@ -292,7 +310,7 @@ class RunningTask:
             return self._rest("defect", error)
         if not self.task.decides():
             return self._rest("fatal", fatal)
-        self._dead = True
+        self._dead = self.is_given_up = True
         self._reason = str(fatal)
         if self._supervisor.tells:
             log.error("task cannot go on, so the process ends", task=self.task.title, code=fatal.code, error=str(fatal))
@@ -316,7 +334,8 @@ class RunningTask:
         )
 
     def _rest(self, cause: str, error: Exception) -> float:
-        seconds = self._supervisor.endurance.again_after_s if cause == "fatal" else self._backoff.next()
+        self.is_given_up = cause == "fatal"
+        seconds = self._supervisor.endurance.again_after_s if self.is_given_up else self._backoff.next()
         defect = f"it failed by a defect of ours ({type(error).__name__}) and is started again; the log has the details"
         self._reason = defect if cause == "defect" else str(error)
         if self._supervisor.metrics is not None:

@@ -12,10 +12,13 @@ from agent.settings import AgentSettings
 from deploy.embedded.storage.layout import DataDirectory
 from query_api.settings import ApiSettings
 from query_api.worker import Worker
+from runtime.supervision import Supervisor
 from schemas.topics import KafkaSettings
 
 
-def chat_beside(worker: Worker, api: ApiSettings, kafka: KafkaSettings, directory: DataDirectory) -> FastAPI:
+def chat_beside(
+    worker: Worker, api: ApiSettings, kafka: KafkaSettings, directory: DataDirectory, supervisor: Supervisor
+) -> FastAPI:
     """The agent's application over the searcher of the worker that serves search here.
 
     Orders and conversations lie in the data directory unless the environment names servers for them; the keys that open
@@ -30,7 +33,8 @@ def chat_beside(worker: Worker, api: ApiSettings, kafka: KafkaSettings, director
     )
     section = own.model_copy(update={"database": database, "http": http})
     catalogue = LocalCatalogue(lambda: worker.searcher, lambda: worker.reader)
-    return build_agent_app(settings.model_copy(update={"agent": section, "kafka": kafka}), catalogue=catalogue)
+    own_settings = settings.model_copy(update={"agent": section, "kafka": kafka})
+    return build_agent_app(own_settings, catalogue=catalogue, supervisor=supervisor)
 
 
 class SharedPort:

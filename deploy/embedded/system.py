@@ -15,10 +15,11 @@ import contextlib
 import os
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Final, Unpack
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from deploy.embedded.broker import EmbeddedBroker
@@ -29,7 +30,7 @@ from deploy.embedded.generations.system import EmbeddedGenerations
 from deploy.embedded.intake.ends import LogEnds
 from deploy.embedded.intake.http import CHANGES_PATH, changes_router
 from deploy.embedded.intake.intake import ChangeIntake
-from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal, WatchedWriter
+from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal
 from deploy.embedded.loop_thread import LoopThread
 from deploy.embedded.narrator import Narrator
 from deploy.embedded.operations.http import operations_router
@@ -38,7 +39,7 @@ from deploy.embedded.publishing import PacedPublisher
 from deploy.embedded.recovery.plan import Found
 from deploy.embedded.recovery.reconcile import reconcile
 from deploy.embedded.recovery.replay import replay
-from deploy.embedded.server import EmbeddedServer
+from deploy.embedded.replica import EmbeddedReplica
 from deploy.embedded.settings import EmbeddedOptions, EmbeddedSettings
 from deploy.embedded.storage.endpoint import Endpoint
 from deploy.embedded.storage.ownership import Ownership, PreviousStop
@@ -51,20 +52,21 @@ from indexer.service.http import http_app
 from query_api.aliases.tailer import AliasTailer
 from query_api.bootstrap import build_app
 from query_api.replica.log.kafka import KafkaDocumentLog
-from query_api.replica.tailer import ReplicaTailer
-from query_api.status_file import STATUS_FILE
 from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.serving.access import Access
-from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
 from runtime.backoff import Backoff
+from runtime.http_server import HttpServer
+from runtime.supervision import Options, Supervisor, Work
+from runtime.task_metrics import TaskMetrics
 from schemas.api.limits import MAX_CHANGES_BYTES
 from schemas.building import build_document
-from schemas.errors import FatalError, FerrofluxError
+from schemas.errors import FerrofluxError
 from schemas.events.parser import EventParser
+from schemas.generations import MAIN
 from schemas.identity import TenantId, tenant_id
 from schemas.mapping.loading import load_mapping
 
@@ -73,12 +75,6 @@ log = structlog.get_logger(__name__)
 _DRAIN_S: Final = 60.0
 _LOOK_AGAIN_S: Final = 0.01
 _MAX_REQUEST_BYTES: Final = 1_048_576
-
-
-class ReplicaEndedError(FatalError):
-    """The text replica ended while it was needed; the log has its reason. Start again: it goes on where it stopped."""
-
-    code = "replica_ended"
 
 
 @dataclass(slots=True)
@@ -90,25 +86,34 @@ class EmbeddedSystem:
     progress: LogProgress = field(default_factory=LogProgress)
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     _clean: bool = False
+    _registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     ownership: Ownership = field(init=False)
     settings: EmbeddedSettings = field(init=False)
     encoder: TextEncoder = field(init=False)
     journal: SqliteChangeJournal = field(init=False)
     dead_letters: DeadLetterFile = field(init=False)
     vectors: EdgeIndex = field(init=False)
-    reader: TextIndexReader = field(init=False)
     broker: EmbeddedBroker = field(init=False)
-    tailer: ReplicaTailer = field(init=False)
+    supervisor: Supervisor = field(init=False)
+    """Of every background task on the caller's loop; what the indexer's thread runs ends by it, too."""
+    replica: EmbeddedReplica = field(init=False)
     indexer: IndexerApp = field(init=False)
-    _tailing: asyncio.Task[None] = field(init=False)
     intake: ChangeIntake = field(init=False)
-    server: EmbeddedServer = field(init=False)
+    server: HttpServer = field(init=False)
     _parser: EventParser = field(init=False)
     _thread: LoopThread = field(init=False)
     _changes: LogEnds = field(init=False)
     _documents: LogEnds = field(init=False)
     _found: Found = field(init=False)
     generations: EmbeddedGenerations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.supervisor = Supervisor(TaskMetrics(self._registry), on_failure=self.progress.fail)
+
+    @property
+    def reader(self) -> TextIndexReader:
+        """The text replica of `main`."""
+        return self.replica.reader
 
     @property
     def url(self) -> str:
@@ -139,20 +144,8 @@ class EmbeddedSystem:
         except BaseException:
             # Nothing was taken yet: what a recovery had still to do, the next start does.
             await self._stack.aclose()
+            await self.supervisor.stop()
             raise
-
-    async def failed(self) -> FerrofluxError:
-        """Wait for the end of a part that should not end; never returns while all is well."""
-        indexer = asyncio.ensure_future(self._thread.call(self.indexer.failed))
-        tailer = asyncio.ensure_future(self._tailer_ended())
-        try:
-            done, _ = await asyncio.wait({indexer, tailer}, return_when=asyncio.FIRST_COMPLETED)
-            error: FerrofluxError = done.pop().result()
-        finally:
-            indexer.cancel()
-            tailer.cancel()
-        self.progress.fail(error)
-        return error
 
     async def stop(self) -> None:
         """Stop in order: everything that was taken goes through to both stores first."""
@@ -164,11 +157,17 @@ class EmbeddedSystem:
                 step.note("not all of it in time; the next start applies the rest from the journal")
         with self.narrator.step("closing the stores"):
             await self._stack.aclose()
+            await self.supervisor.stop()
 
     def _take_ownership(self) -> None:
         self.ownership = Ownership.take(self.options.directory)
         self._stack.callback(lambda: self.ownership.release(clean=self._clean))
-        self.server = EmbeddedServer(host=self.options.http_host, port=self.options.http_port)
+        self.server = HttpServer(
+            host=self.options.http_host,
+            port=self.options.http_port,
+            remedy="choose another with --port (0: any free one)",
+        )
+        self.server.listen()
         self._stack.callback(self.server.close)
 
     async def _open_stores(self) -> None:
@@ -204,19 +203,17 @@ class EmbeddedSystem:
         topic = self.settings.kafka.topics.documents
         self._documents = await self._ends([topic])
         self._changes = await self._ends(self.settings.kafka.topics.consumed)
-        writer = await asyncio.to_thread(open_writer, self.settings.text)
-        self._stack.push_async_callback(asyncio.to_thread, writer.close)
-        self._found = replace(self._found, replica_is_new=writer.checkpoint() is None)
-        self.reader = open_reader(self.settings.text)
-        self.tailer = ReplicaTailer(
-            WatchedWriter(writer, topic, self.progress),
+        self.replica = EmbeddedReplica(
+            self.settings.text,
+            topic,
+            self.progress,
             lambda: KafkaDocumentLog(self.settings.kafka, self.settings.tail, log_id=self.broker.log_id),
-            topic=topic,
-            report_to=self.options.directory.text,
-            backoff=Backoff(self.settings.tail.backoff),
+            self.settings.tail.backoff,
         )
-        self._tailing = asyncio.create_task(self.tailer.run(), name="replica-tailer")
-        self._stack.push_async_callback(self._stop_tailer)
+        await self.replica.open()
+        self._stack.push_async_callback(self.replica.close)
+        self._found = replace(self._found, replica_is_new=self.replica.is_new)
+        self._start("replica", self.replica.run, instance=MAIN, ask_to_end=self.replica.ask_to_end)
         aliases = AliasTailer(
             AliasFile(self.options.directory.text),
             lambda: KafkaDocumentLog(
@@ -227,13 +224,13 @@ class EmbeddedSystem:
             ),
             backoff=Backoff(self.settings.tail.backoff),
         )
-        aliases.start()
-        self._stack.push_async_callback(aliases.stop)
+        # What aliases were read before is in the file: searches do without newer ones.
+        self._start("alias-tailer", aliases.run, backoff=self.settings.tail.backoff, ready_without=True)
         # The search worker takes a replica for whole when it is reported as such: let the first report be there.
-        while self.tailer.not_ready or not (self.options.directory.text / STATUS_FILE).exists():
-            await asyncio.wait({self._tailing}, timeout=_LOOK_AGAIN_S)
-            if self._tailing.done():
-                raise await self._tailer_ended()
+        while not self.replica.is_reported:
+            if self.supervisor.failure is not None:
+                raise self.supervisor.failure
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _build_indexer(self) -> None:
         settings = self.settings.indexer
@@ -241,6 +238,7 @@ class EmbeddedSystem:
         self._parser = EventParser(mapping, settings.default_tenant)
         self._thread = LoopThread("indexer")
         self._stack.push_async_callback(self._thread.stop)
+        self._start("indexer-thread", self._thread.watch)
 
         async def build() -> tuple[IndexerApp, LogEnds]:
             ends = LogEnds(self.broker.address, [settings.kafka.topics.documents])
@@ -256,6 +254,7 @@ class EmbeddedSystem:
                 pace=lambda publisher: PacedPublisher(publisher, ends, self.progress),
                 bury=lambda sink: KeptDeadLetterSink(self.dead_letters, sink, clock=SystemClock()),
                 verify=False,
+                tasks=self.supervisor.metrics,
             )
             await app.prepare()
             return app, ends
@@ -292,6 +291,7 @@ class EmbeddedSystem:
             main=self.vectors,
             machine_went_down=self._found.previous is PreviousStop.MACHINE_DOWN,
             stores_may_differ=self._found.stores_may_differ,
+            supervisor=self.supervisor,
         )
         self.generations = EmbeddedGenerations(around, self.encoder, settled=self._until_applied)
         self._stack.push_async_callback(self.generations.close)
@@ -317,8 +317,10 @@ class EmbeddedSystem:
                 vectors=self.vectors,
                 encoder=self.encoder,
                 reader=self.reader,
+                registry=self._registry,
                 open_generation=self.generations.stores_of,
                 larger_bodies={CHANGES_PATH: MAX_CHANGES_BYTES},
+                supervisor=self.supervisor.child(),
             )
             self.generations.serve(app.state.context.worker)
             keys = self.settings.api.http.api_keys
@@ -327,14 +329,23 @@ class EmbeddedSystem:
             app.include_router(operations_router(self._operations(producer), access))
             app.include_router(generations_router(self.generations, access, tuple(keys), self.settings.indexer.encoder))
             app.mount("/indexer", self._indexer_face())
-            chat = chat_beside(app.state.context.worker, self.settings.api, self.settings.kafka, self.options.directory)
-            await self._stack.enter_async_context(chat.router.lifespan_context(chat))
-            self._stack.push_async_callback(self.server.stop)
-            # The group's first rebalance takes three seconds by librdkafka's own clock; searches need not wait for it.
-            await asyncio.gather(
-                self._thread.call(self.indexer.start),
-                self.server.start(SharedPort(app, chat), grace_s=self.settings.api.http.shutdown_s),
+            chat = chat_beside(
+                app.state.context.worker,
+                self.settings.api,
+                self.settings.kafka,
+                self.options.directory,
+                self.supervisor.child(),
             )
+            await self._stack.enter_async_context(chat.router.lifespan_context(chat))
+            shared, grace_s = SharedPort(app, chat), self.settings.api.http.shutdown_s
+            self._start(
+                "http",
+                lambda: self.server.serve(shared, lifespan=True, grace_s=grace_s),
+                ask_to_end=self.server.ask_to_end,
+            )
+            # The group's first rebalance takes three seconds by librdkafka's own clock; searches need not wait for it.
+            await asyncio.gather(self._thread.call(self.indexer.start), self.server.serving.wait())
+            self._start("indexer", self._run_indexer)
         Endpoint(pid=os.getpid(), url=self.server.url, kafka=self.broker.address).publish(self.options.directory)
 
     def _indexer_face(self) -> Starlette:
@@ -384,16 +395,10 @@ class EmbeddedSystem:
         self._stack.push_async_callback(ends.close)
         return ends
 
-    async def _stop_tailer(self) -> None:
-        self.tailer.request_stop()
-        # Why it ended, if it did before, was told by `failed`; here only its end counts.
-        await asyncio.wait({self._tailing})
+    async def _run_indexer(self) -> None:
+        """The indexer runs on its own thread; what ends it there is the end of this task."""
+        raise await self._thread.call(self.indexer.failed)
 
-    async def _tailer_ended(self) -> FerrofluxError:
-        try:
-            await asyncio.shield(self._tailing)
-        except FerrofluxError as error:
-            return error
-        except Exception:
-            log.exception("replica ended")
-        return ReplicaEndedError()
+    def _start(self, name: str, work: Work, **options: Unpack[Options]) -> None:
+        """Begin a background task that is ended at its place in the order of the stop."""
+        self._stack.push_async_callback(self.supervisor.start(name, work, **options).stop)

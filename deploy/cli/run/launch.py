@@ -57,28 +57,29 @@ async def run_embedded(options: EmbeddedOptions) -> None:
     starting = asyncio.create_task(system.start())
     stop_asked = asyncio.create_task(stopping.wait())
     await asyncio.wait({starting, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
+    stop_asked.cancel()
     if not starting.done():
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         return
     await starting
     await _tell_ready(console, system, time.monotonic() - started)
-    await _live(console, system, stop_asked)
+    await _live(console, system, stopping)
 
 
-async def _live(console: Console, system: EmbeddedSystem, stop_asked: asyncio.Task[bool]) -> None:
-    failing = asyncio.create_task(system.failed())
-    loading = asyncio.create_task(_load_sample(console, system))
-    await asyncio.wait({failing, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
-    failure = failing.result() if failing.done() else None
-    for task in (failing, loading):
-        task.cancel()
-    await asyncio.gather(failing, loading, return_exceptions=True)
-    if console.is_terminal and failure is None:
-        console.print("\nstopping (Ctrl-C again: at once, the next start mends it)")
-    await system.stop()
-    if failure is not None:
-        raise failure
+async def _live(console: Console, system: EmbeddedSystem, stopping: asyncio.Event) -> None:
+    supervisor = system.supervisor
+    # The system is whole without the sample: that it could not be loaded is told, and ends nothing.
+    loading = supervisor.start(
+        "load-sample", lambda: _load_sample(console, system), ends=True, ready_without=True, decides=lambda: False
+    )
+    try:
+        await supervisor.run_until(stopping)
+    finally:
+        await loading.stop()
+        if console.is_terminal and supervisor.failure is None:
+            console.print("\nstopping (Ctrl-C again: at once, the next start mends it)")
+        await system.stop()
 
 
 async def _load_sample(console: Console, system: EmbeddedSystem) -> None:

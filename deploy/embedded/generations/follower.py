@@ -20,13 +20,13 @@ import structlog
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.pipeline import Pipeline
 from indexer.records import DeadLetter
-from schemas.errors import RetryableError
+from runtime.backoff import BackoffPolicy
 
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 0.03
-_REST_S: Final = 0.2
-_LONGEST_REST_S: Final = 5.0
+FOLLOWER_BACKOFF: Final = BackoffPolicy(base_s=0.2, cap_s=5.0)
+"""How a follower that ended by an error is started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +55,29 @@ class PlaceFile:
 
 
 class JournalFollower:
-    """Feeds one pipeline from the journal. Runs on the pipeline's event loop; `after` may be read from any thread."""
+    """Feeds one pipeline from the journal. Runs on the pipeline's event loop; the rest may be used from any thread."""
 
     def __init__(self, journal: SqliteChangeJournal, pipeline: Pipeline, place: PlaceFile, *, after: int) -> None:
         self._journal = journal
         self._pipeline = pipeline
         self._place = place
+        self._asked = False
         self.after = after
         """The place of the newest record that is in the generation's stores."""
 
     async def run(self) -> None:
-        """Follow until cancelled. A store that does not answer is waited for."""
-        rest = _REST_S
-        while True:
-            try:
-                await self.turn()
-                rest = _REST_S
-                await asyncio.sleep(_LOOK_EVERY_S)
-            except RetryableError as error:
-                log.warning("a generation's batch failed and is read again", code=error.code, error=str(error))
-                await asyncio.sleep(rest)
-                rest = min(2 * rest, _LONGEST_REST_S)
+        """Follow until it is asked to end.
+
+        Raises:
+            RetryableError: a store did not answer. Nothing is lost: started again, it goes on from its place.
+        """
+        while not self._asked:
+            await self.turn()
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def ask_to_end(self) -> None:
+        """Let `run` return after the slice in hand."""
+        self._asked = True
 
     async def turn(self) -> None:
         """Take in what the journal holds beyond our place now."""
@@ -83,6 +85,8 @@ class JournalFollower:
             await self._pipeline.process(slice_.records)
             self.after = slice_.last
             self._place.write(slice_.last)
+            if self._asked:
+                return
 
 
 class LeftToMain:

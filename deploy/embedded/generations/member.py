@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Unpack
 
 import structlog
 
 from deploy.embedded.broker import EmbeddedBroker
-from deploy.embedded.generations.follower import JournalFollower, LeftToMain, PlaceFile
+from deploy.embedded.generations.follower import FOLLOWER_BACKOFF, JournalFollower, LeftToMain, PlaceFile
 from deploy.embedded.intake.ends import LogEnds
-from deploy.embedded.intake.progress import LogProgress, Stage, WatchedWriter
+from deploy.embedded.intake.progress import LogProgress, Stage
 from deploy.embedded.loop_thread import LoopThread
 from deploy.embedded.publishing import PacedPublisher
 from deploy.embedded.recovery.reconcile import reconcile
+from deploy.embedded.replica import EmbeddedReplica
 from deploy.embedded.settings import EmbeddedSettings
 from indexer.generations.build import OnProgress, seeding_progress
 from indexer.generations.seeding import Seeder
@@ -32,15 +33,13 @@ from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from query_api.generations.serving import Stores
 from query_api.replica.log.kafka import KafkaDocumentLog
-from query_api.replica.tailer import ReplicaTailer
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.port import TextEncoder
-from retrieval.text.factory import open_reader, open_writer
-from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
-from runtime.backoff import Backoff
 from runtime.log_writer import LogWriter
+from runtime.supervision import Options, RunningTask, Supervisor, Work
+from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser
 from schemas.generations import Generation, Origin
 from schemas.identity import SkuKey
@@ -65,24 +64,26 @@ class Surroundings:
     main: VectorIndex
     machine_went_down: bool
     stores_may_differ: bool
+    supervisor: Supervisor
 
 
 @dataclass(slots=True)
 class GenerationMember:
-    """A generation that is open. `open` builds it, `close` ends it in order."""
+    """A generation that is open. `open` builds it, `close` ends it in order. `is_live` says whether searches are answered from it."""
 
     manifest: Generation
     encoder: TextEncoder
     around: Surroundings
+    is_live: Callable[[], bool]
     donor: VectorDonor | None = None
     vectors: EdgeIndex = field(init=False)
-    reader: TextIndexReader = field(init=False)
-    tailer: ReplicaTailer = field(init=False)
+    replica: EmbeddedReplica = field(init=False)
     _pipeline: Pipeline = field(init=False)
     _publisher: DocumentPublisher = field(init=False)
     _encode: OffLoopEncoder = field(init=False)
     _documents: LogEnds = field(init=False)
     _follower: JournalFollower | None = None
+    _tasks: list[RunningTask] = field(default_factory=list)
     _seeded: bool = False
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -125,25 +126,46 @@ class GenerationMember:
         if around.stores_may_differ:
             await self._compare()
         follower = self._follower = JournalFollower(around.journal, self._pipeline, self._place, after=after)
-        started: list[asyncio.Task[None]] = []
+        self._start(
+            "follow-journal",
+            lambda: around.thread.call(follower.run),
+            ask_to_end=follower.ask_to_end,
+            backoff=FOLLOWER_BACKOFF,
+        )
 
-        async def start() -> None:
-            started.append(asyncio.create_task(follower.run(), name=f"follow-{self.manifest.name}"))
-
-        async def end() -> None:
-            for task in started:
-                task.cancel()
-            await asyncio.gather(*started, return_exceptions=True)
-
-        await around.thread.call(start)
-        self._stack.push_async_callback(around.thread.call, end)
+    @property
+    def trouble(self) -> str:
+        """Why it cannot take in changes, as a sentence, where only a person can mend that; else empty."""
+        return "; ".join(task.reason for task in self._tasks if task.is_given_up and task.reason)
 
     async def caught_up(self, until: int) -> None:
-        """Return once the journal is taken in up to this place and the replica has committed the documents of it."""
-        while self.after < until:  # noqa: ASYNC110 - another thread's loop moves it
+        """Return once the journal is taken in up to this place and the replica has committed the documents of it.
+
+        Raises:
+            NotReadyError: it cannot take them in.
+        """
+        while self.after < until:
+            self._require_working()
             await asyncio.sleep(_LOOK_AGAIN_S)
-        await self._documents.reached(self.around.progress, Stage.READABLE)
-        await asyncio.to_thread(self.reader.refresh)
+        reached = asyncio.create_task(self._documents.reached(self.around.progress, Stage.READABLE))
+        try:
+            while not reached.done():
+                self._require_working()
+                await asyncio.wait({reached}, timeout=_LOOK_AGAIN_S)
+            reached.result()
+        finally:
+            reached.cancel()
+        await asyncio.to_thread(self.replica.reader.refresh)
+
+    def _require_working(self) -> None:
+        if self.trouble:
+            raise NotReadyError(f"generation {self.manifest.name} does not take in changes: {self.trouble}")
+
+    def _start(self, name: str, work: Work, **options: Unpack[Options]) -> None:
+        options["instance"], options["decides"] = self.manifest.name, self.is_live
+        task = self.around.supervisor.start(name, work, **options)
+        self._tasks.append(task)
+        self._stack.push_async_callback(task.stop)
 
     async def close(self) -> None:
         """End everything in order; a second call does nothing."""
@@ -159,7 +181,7 @@ class GenerationMember:
             open_encoder=lambda: self.encoder,
             open_reranker=lambda: None,
             open_vectors=opened,
-            open_reader=lambda: self.reader,
+            open_reader=lambda: self.replica.reader,
             analyse=analyse,
             replica_folder=self.folder / "text",
             owned=False,
@@ -181,23 +203,17 @@ class GenerationMember:
         await self._documents.open()
         self._stack.push_async_callback(self._documents.close)
         text = around.settings.text.model_copy(update={"directory": self.folder / "text"})
-        writer = await asyncio.to_thread(open_writer, text)
-        self._stack.push_async_callback(asyncio.to_thread, writer.close)
-        self.reader = open_reader(text)
         tail = around.settings.tail
-        self.tailer = ReplicaTailer(
-            WatchedWriter(writer, topic, around.progress),
+        self.replica = EmbeddedReplica(
+            text,
+            topic,
+            around.progress,
             lambda: KafkaDocumentLog(around.settings.kafka, tail, log_id=around.broker.log_id, topic=topic),
-            topic=topic,
-            report_to=self.folder / "text",
-            backoff=Backoff(tail.backoff),
+            tail.backoff,
         )
-        self.tailer.start()
-        self._stack.push_async_callback(self._end_tailer)
-
-    async def _end_tailer(self) -> None:
-        with contextlib.suppress(Exception):  # why it ended was logged; here only its end counts
-            await self.tailer.stop()
+        await self.replica.open()
+        self._stack.push_async_callback(self.replica.close)
+        self._start("replica", self.replica.run, ask_to_end=self.replica.ask_to_end)
 
     async def _open_pipeline(self) -> None:
         around = self.around
@@ -233,10 +249,12 @@ class GenerationMember:
 
     async def _compare(self) -> None:
         """After a stop that was not in order: documents may be missing in the replica."""
-        while self.tailer.not_ready:  # noqa: ASYNC110 - it is a property of several parts, with no event
+        while self.replica.not_ready:
+            self._require_working()
             await asyncio.sleep(_LOOK_AGAIN_S)
-        await asyncio.to_thread(self.reader.refresh)
-        await self.around.thread.call(lambda: reconcile(self.vectors, self.reader, self._pipeline))
+        reader = self.replica.reader
+        await asyncio.to_thread(reader.refresh)
+        await self.around.thread.call(lambda: reconcile(self.vectors, reader, self._pipeline))
         await self._documents.reached(self.around.progress, Stage.READABLE)
 
     async def _seed(self, on_progress: OnProgress) -> None:

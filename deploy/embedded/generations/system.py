@@ -9,6 +9,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -69,6 +70,7 @@ class EmbeddedGenerations:
         self._members: dict[str, GenerationMember] = {}
         self._building = asyncio.Lock()
         self._worker: Worker | None = None
+        self._live = MAIN
         self._clock = SystemClock()
         self.desk = GenerationDesk(self, self, self._clock)
 
@@ -79,24 +81,28 @@ class EmbeddedGenerations:
             FatalError: the live generation does not fit this version or its model is gone; another one is only logged.
         """
         view = view_of(await self._file.records())
+        self._live = view.live
         for name in view.prepared():
             manifest = view.manifests.get(name)
             if manifest is None:
                 continue
             try:
                 member = await self._opened(manifest, encoder_settings(self._around.settings.indexer.encoder, manifest))
+                await member.follow(lambda _: None)
+                await member.caught_up(await self._around.journal.end())
             except Exception as error:
                 if name == view.live:
                     raise
                 log.exception("generation is not served", generation=name, error=str(error))
-                continue
-            await member.follow(lambda _: None)
-            await member.caught_up(await self._around.journal.end())
         await asyncio.to_thread(self._remove_leftovers, view)
 
     def serve(self, worker: Worker) -> None:
         """The worker that answers; what it has loaded is the system's report."""
         self._worker = worker
+
+    def is_live(self, name: str) -> bool:
+        """Whether searches are answered from this generation, or will be: without it, the system cannot go on."""
+        return name == (self._live if self._worker is None else self._worker.live)
 
     def stores_of(self, manifest: Generation) -> Stores:
         """For the worker.
@@ -297,7 +303,7 @@ class EmbeddedGenerations:
         require_text_fit(manifest)
         encoder = encoder or await self._encoder_of(chosen)
         require_revision(manifest, encoder.revision)
-        member = GenerationMember(manifest, encoder, self._around, donor)
+        member = GenerationMember(manifest, encoder, self._around, partial(self.is_live, manifest.name), donor)
         await member.open()
         self._members[manifest.name] = member
         return member
@@ -323,7 +329,9 @@ class EmbeddedGenerations:
         if name == MAIN:
             return ""
         member = self._members.get(name)
-        return "it is not open; the log says why" if member is None else member.tailer.not_ready or ""
+        if member is None:
+            return "it is not open; the log says why"
+        return member.trouble or member.replica.not_ready or ""
 
     def _remove_leftovers(self, view: GenerationView) -> None:
         kept = {manifest.identity for manifest in view.manifests.values()}
