@@ -46,10 +46,12 @@ from agent.threads.guard import ThreadLeases
 from agent.threads.log import TurnLog
 from agent.threads.pruning import PRUNING_BACKOFF, ThreadPruner
 from agent.threads.registry import ThreadRegistry
+from retrieval.serving.admission.middleware import Doors
 from retrieval.serving.exposition import MULTIPROCESS_FOLDER
 from retrieval.serving.until_signal import ProcessEnd, serve_until_signal
 from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
+from schemas.identity import TenantId
 
 log = structlog.get_logger(__name__)
 
@@ -60,20 +62,25 @@ def build_agent_app(
     catalogue: CatalogueSearch | None = None,
     registry: CollectorRegistry | None = None,
     supervisor: Supervisor | None = None,
+    doors: Doors | None = None,
+    has_tenant: Callable[[TenantId], bool] = lambda _: True,
 ) -> FastAPI:
     """The application over what the settings name, or over a catalogue that a launcher passes in and keeps.
 
-    The background tasks run under `supervisor`, which the application stops; its failure is to end the process.
+    The background tasks run under `supervisor`, which the application stops; its failure is to end the process. A launcher
+    that serves more than this passes its `doors`, too, so that what costs alike is bounded together, and `has_tenant`, which
+    an agent of its own cannot tell.
     """
     registry = registry or CollectorRegistry()
-    metrics = AgentMetrics(registry)
+    http = settings.agent.http
+    metrics = AgentMetrics(registry, http.api_keys)
     tasks = supervisor or Supervisor(TaskMetrics(registry))
 
     async def open_parts(stack: AsyncExitStack) -> AgentParts:
         return await _open_parts(settings, catalogue, metrics, stack, tasks)
 
     process = AgentProcess(open_parts, backlog_s=settings.agent.orders.backlog_s, supervisor=tasks)
-    return create_app(process, settings.agent.http, metrics)
+    return create_app(process, http, metrics, doors=doors, has_tenant=has_tenant)
 
 
 def build_planner(settings: PlannerSettings, database: Database) -> Planner:

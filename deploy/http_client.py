@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Self
@@ -12,12 +14,21 @@ import httpx
 
 from deploy.embedded.storage.endpoint import Endpoint
 from deploy.embedded.storage.layout import DataDirectory
-from schemas.errors import ConfigurationError, FerrofluxError, InvalidRequestError, NotFoundError, NotReadyError
+from runtime.retry_after import TRIES, rest_s
+from schemas.errors import (
+    ConfigurationError,
+    FerrofluxError,
+    InvalidRequestError,
+    NotFoundError,
+    NotReadyError,
+    OverloadedError,
+)
 
 URL_VARIABLE: Final = "FERROFLUX_URL"
 API_KEY_VARIABLE: Final = "FERROFLUX_API_KEY"
 
 _TIMEOUT_S: Final = 30.0
+_REST_S: Final = 0.5
 
 
 class UnreachableError(FerrofluxError):
@@ -60,6 +71,7 @@ class ApiClient:
     def __init__(self, url: str, *, key: str = "", timeout_s: float | None = _TIMEOUT_S) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         self.url = url
+        self._rng = random.Random()  # noqa: S311 - spreads clients in time, no secret
         self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout_s)
 
     def __enter__(self) -> Self:
@@ -97,17 +109,25 @@ class ApiClient:
             raise UnreachableError(f"{self.url} went away in the middle ({type(error).__name__}); try again") from error
 
     def _answer(self, method: str, path: str, **options: Any) -> Any:
+        """Ask; a server that is busy is asked again after as long as it says, a few times."""
+        for left in range(TRIES - 1, -1, -1):
+            response = self._asked(method, path, **options)
+            if response.is_success:
+                return response.json()
+            if response.status_code != httpx.codes.TOO_MANY_REQUESTS or not left:
+                break
+            time.sleep(rest_s(response.headers.get("Retry-After"), _REST_S, self._rng))
+        raise _problem(response)
+
+    def _asked(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            response = self._client.request(method, path, **options)
+            return self._client.request(method, path, **options)
         except httpx.TransportError as error:
             msg = (
                 f"no ferroflux answers at {self.url} ({type(error).__name__}): start one with `ferroflux up`, "
                 "or give the address of a running one with --url"
             )
             raise UnreachableError(msg) from error
-        if response.is_success:
-            return response.json()
-        raise _problem(response)
 
 
 def _problem(response: httpx.Response) -> FerrofluxError:
@@ -116,6 +136,8 @@ def _problem(response: httpx.Response) -> FerrofluxError:
         return NotFoundError(sentence)
     if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
         return NotReadyError(sentence)
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        return OverloadedError(sentence)
     return InvalidRequestError(sentence)
 
 

@@ -37,6 +37,7 @@ from indexer.ports import (
     Sleep,
 )
 from indexer.records import DeadLetter, InboundRecord
+from retrieval.encoders.sharing import Urgency, on_behalf_of, urgency
 from retrieval.vectors.port import NamedVectors, PointPayload, VectorIndex
 from schemas.errors import ContentionError
 from schemas.events.parser import EventParser
@@ -124,7 +125,8 @@ class Pipeline:
             records, self._parser, max_record_bytes=self._limits.max_record_bytes, bulk_topic=self._bulk_topic
         )
         report = BatchReport(records=len(records), ignored=first_look.ignored)
-        unplannable = await self._settle(fold(first_look.arrivals), report, lease, publish_stale=True)
+        with on_behalf_of(self._urgency(records)):
+            unplannable = await self._settle(fold(first_look.arrivals), report, lease, publish_stale=True)
         await self._bury([*first_look.letters, *unplannable], report, lease)
         report.total_seconds = self._clock.monotonic() - started
         return report
@@ -141,7 +143,8 @@ class Pipeline:
         started = self._clock.monotonic()
         report = BatchReport(records=len(arrivals))
         old = (Arrival(arrival.event, arrival.record, backfill=True) for arrival in arrivals)
-        unplannable = await self._settle(fold(old), report, lease, publish_stale=False)
+        with on_behalf_of(Urgency.BULK):
+            unplannable = await self._settle(fold(old), report, lease, publish_stale=False)
         await self._bury(unplannable, report, lease)
         report.total_seconds = self._clock.monotonic() - started
         return report
@@ -160,6 +163,10 @@ class Pipeline:
         report.republished = len(documents)
         report.total_seconds = self._clock.monotonic() - started
         return report
+
+    def _urgency(self, records: Sequence[InboundRecord]) -> Urgency:
+        """A load's records are urgent for nobody; others are as urgent as whoever calls has them."""
+        return Urgency.BULK if all(record.topic == self._bulk_topic for record in records) else urgency.get()
 
     async def _settle(
         self, groups: Mapping[SkuKey, list[Arrival]], report: BatchReport, lease: Lease, *, publish_stale: bool

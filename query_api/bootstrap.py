@@ -18,7 +18,7 @@ from uvicorn.supervisors import Multiprocess
 
 from query_api.http.app import create_app
 from query_api.http.metrics import ApiMetrics
-from query_api.settings import ApiSettings
+from query_api.settings import ApiSettings, HttpSettings
 from query_api.worker import Pace, Stores, Worker
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.factory import load_encoder
@@ -27,6 +27,8 @@ from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations.fitting import encoder_settings, text_folder
 from retrieval.rerank.factory import load_reranker
 from retrieval.rerank.port import Reranker
+from retrieval.serving.admission.middleware import Doors
+from retrieval.serving.admission.routes import RouteClass
 from retrieval.serving.exposition import MULTIPROCESS_FOLDER
 from retrieval.serving.until_signal import ProcessEnd, serve_until_signal
 from retrieval.text.factory import open_reader
@@ -34,6 +36,7 @@ from retrieval.text.port import TextIndexReader
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.admission import Bound
 from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
 from schemas.errors import ConfigurationError
@@ -135,7 +138,16 @@ def build_app(
         supervisor=supervisor or Supervisor(TaskMetrics(registry)),
         on_visible=metrics.visible,
     )
-    return create_app(worker, settings.http, metrics, larger_bodies=larger_bodies)
+    return create_app(worker, settings.http, metrics, _doors(settings.http, metrics), larger_bodies=larger_bodies)
+
+
+def _doors(http: HttpSettings, metrics: ApiMetrics) -> Doors:
+    """What a worker may hold, as its settings say."""
+    bounds = {
+        RouteClass.SEARCH: Bound(most=http.max_in_flight, within_s=http.answer_within_s),
+        RouteClass.LOOKUP: Bound(most=http.max_lookups, within_s=http.answer_within_s, least=16),
+    }
+    return Doors(bounds, metrics.admission)
 
 
 def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callable[[], None] | None = None) -> None:

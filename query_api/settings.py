@@ -50,7 +50,21 @@ class HttpSettings(BaseModel):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     max_body_bytes: int = Field(65_536, ge=1024, description="Largest request body.")
-    max_in_flight: int = Field(128, ge=1, description="Searches a worker holds at a time; more are answered 429.")
+    max_in_flight: int = Field(
+        128,
+        ge=1,
+        description="Searches a worker holds at a time at most, however quick they are; more are answered 429.",
+    )
+    answer_within_s: float = Field(
+        0.25,
+        gt=0,
+        le=60,
+        description="Seconds within which a search, or a lookup, is to be answered: one that would take longer, by what is in "
+        "hand and the measured pace, is answered 429 at once.",
+    )
+    max_lookups: int = Field(
+        256, ge=1, description="Lookups (items, suggestions, analyses, status) a worker holds at a time at most."
+    )
     cors_origins: tuple[str, ...] = Field(
         (), description="Origins of shops whose pages may call the API; none: same origin only."
     )

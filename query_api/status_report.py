@@ -40,16 +40,15 @@ def reranker_status(revision: RerankerRevision, settings: RerankSettings) -> Rer
     )
 
 
-def catalogue_status(counts: Mapping[TenantId, TextCounts], vectors: int | None) -> CatalogueStatus:
-    """Sums over the tenants given; `vectors` is the vector store's own count of living products."""
-    alive = sum(count.alive for count in counts.values())
+def catalogue_status(products: Mapping[TenantId, int], counts: TextCounts, vectors: int | None) -> CatalogueStatus:
+    """Living products by tenant, and the counts over all of them; `vectors` is the vector store's own count of them."""
     return CatalogueStatus(
-        documents=alive,
-        deleted=sum(count.dead for count in counts.values()),
-        embedding=_coverage(sum(count.with_text_vector for count in counts.values()), alive),
-        images=_coverage(sum(count.with_image for count in counts.values()), alive),
+        documents=counts.alive,
+        deleted=counts.dead,
+        embedding=_coverage(counts.with_text_vector, counts.alive),
+        images=_coverage(counts.with_image, counts.alive),
         vectors=vectors,
-        by_tenant={str(tenant): count.alive for tenant, count in sorted(counts.items())},
+        by_tenant={str(tenant): alive for tenant, alive in sorted(products.items())},
     )
 
 

@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 import structlog
 
 from query_api.aliases.watch import AliasWatch
+from query_api.catalogue_view import CatalogueView
 from query_api.freshness import FreshnessWindow, VisibleDocument
 from query_api.generations.reports import REPORT_EVERY_S, WorkerReports
 from query_api.generations.serving import Pace, Ready, Serving, Stores, now_us
@@ -101,6 +102,7 @@ class Worker:
         self._blocking = ThreadPoolExecutor(2, thread_name_prefix="worker")
         self.aliases = LiveAliases(shipped_aliases())
         self.complements = ComplementFinder(self.aliases)
+        self.catalogue = CatalogueView(self)
         self._alias_watch = AliasWatch(AliasFile(folder) if folder is not None else None, self.aliases)
 
     async def start(self) -> None:

@@ -27,6 +27,12 @@ class RetryableError(FerrofluxError):
     code = "retryable"
 
 
+class OverloadedError(RetryableError):
+    """More is being asked than can be answered in time, so this was refused at once. Try again after the seconds that Retry-After names."""
+
+    code = "too_many_requests"
+
+
 class PoisonError(FerrofluxError):
     """This one record can never be processed as it is. It goes to the dead letters; fix its producer, then redrive."""
 

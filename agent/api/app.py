@@ -1,22 +1,27 @@
 """The FastAPI application of the agent: routes, middleware, problem details and the process' life."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from agent.api.context import AgentContext, InFlight
+from agent.api.context import AgentContext
 from agent.api.openapi import install_openapi
 from agent.api.routes import chat, operations, orders, page
 from agent.api.settings import AgentHttpSettings
 from agent.observation.metrics import AgentMetrics
 from agent.service.process import AgentProcess
 from retrieval.serving.access import Access
+from retrieval.serving.admission.callers import Callers
+from retrieval.serving.admission.middleware import AdmissionMiddleware, Doors
+from retrieval.serving.admission.routes import RouteClass
 from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
 from retrieval.serving.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
 from retrieval.serving.problems import install_problem_handlers
+from runtime.admission import Bound
+from schemas.identity import TenantId
 
 _DESCRIPTION = (
     "Orders by chat over a live catalogue. Prices, stock and totals are the catalogue's; nothing is submitted before a "
@@ -27,8 +32,21 @@ PATHS = ("/v1/chat", "/v1/orders", "/chat")
 """What this application answers where it shares a port with search: these paths and all below them."""
 
 
-def create_app(process: AgentProcess, http: AgentHttpSettings, metrics: AgentMetrics) -> FastAPI:
-    """The application; it starts the process when it starts and stops it when it ends."""
+def create_app(
+    process: AgentProcess,
+    http: AgentHttpSettings,
+    metrics: AgentMetrics,
+    *,
+    doors: Doors | None = None,
+    has_tenant: Callable[[TenantId], bool] = lambda _: True,
+) -> FastAPI:
+    """The application; it starts the process when it starts and stops it when it ends.
+
+    `doors` bound what it holds, together with what else a launcher serves; by default they are its own. `has_tenant` tells
+    tenants that there are from made-up ones where no keys do.
+    """
+    doors = doors or Doors({}, metrics.admission)
+    doors.bound(RouteClass.CHAT, Bound(most=http.max_in_flight))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -48,9 +66,8 @@ def create_app(process: AgentProcess, http: AgentHttpSettings, metrics: AgentMet
         redoc_url=None,
         redirect_slashes=False,
     )
-    in_flight = InFlight(http.max_in_flight, metrics.in_flight)
     access = Access(http.api_keys)
-    app.state.context = AgentContext(process, http, access, metrics, in_flight)
+    app.state.context = AgentContext(process, http, access, metrics)
     app.include_router(chat.router)
     app.include_router(orders.router)
     app.include_router(operations.router)
@@ -58,6 +75,8 @@ def create_app(process: AgentProcess, http: AgentHttpSettings, metrics: AgentMet
         app.include_router(page.router)
     install_problem_handlers(app)
     install_openapi(app)
+    # From inside out: who has a place, then whose key is good and whose body is within its bounds.
+    app.add_middleware(AdmissionMiddleware, doors=doors, callers=Callers(access, has_tenant))
     app.add_middleware(BodyGateMiddleware, access=access, bounds=BodyBounds(http.max_body_bytes))
     if http.cors_origins:  # outside the gate: a page may read why it was refused
         app.add_middleware(
@@ -65,7 +84,7 @@ def create_app(process: AgentProcess, http: AgentHttpSettings, metrics: AgentMet
             allow_origins=list(http.cors_origins),
             allow_methods=["DELETE", "GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", REQUEST_ID_HEADER],
-            expose_headers=[REQUEST_ID_HEADER],
+            expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
             max_age=600,
         )
     app.add_middleware(RequestContextMiddleware, metrics=metrics)  # added last: outermost

@@ -15,7 +15,9 @@ class AgentHttpSettings(BaseModel):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8090, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     max_body_bytes: int = Field(65_536, ge=1024, description="Largest request body.")
-    max_in_flight: int = Field(64, ge=1, description="Turns that a process holds at a time; more are answered 429.")
+    max_in_flight: int = Field(
+        64, ge=1, description="Turns that a process holds at a time, streams included; more are answered 429."
+    )
     turn_s: float = Field(60.0, gt=0, le=600, description="Longest time of a turn.")
     cors_origins: tuple[str, ...] = Field(
         (), description="Origins whose pages may call the API; none: same origin only."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
@@ -14,12 +15,14 @@ from agent.ports import Found, FoundProduct, Product
 from retrieval.analysis.pipeline import surface_words
 from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.search.hybrid import HybridSearcher
-from retrieval.search.query import Hit, SearchQuery
+from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.text.port import TextIndexReader
+from runtime.retry_after import TRIES, rest_s
 from schemas.documents import SearchDocument
-from schemas.errors import InvalidEventError, NotReadyError, RetryableError
+from schemas.errors import InvalidEventError, NotReadyError, OverloadedError, RetryableError
 from schemas.identity import SkuKey, TenantId
 
+_REST_S: Final = 0.3
 _STEM_LETTERS: Final = 4
 _WORDS_LOOKED_UP: Final = 6
 
@@ -33,6 +36,7 @@ class LocalCatalogue:
     def __init__(self, searcher: Callable[[], HybridSearcher], reader: Callable[[], TextIndexReader]) -> None:
         self._searcher = searcher
         self._reader = reader
+        self._rng = random.Random()  # noqa: S311 - spreads turns in time, no secret
 
     async def find(
         self,
@@ -52,13 +56,24 @@ class LocalCatalogue:
             in_stock=in_stock,
         )
         try:
-            result = await self._searcher().search(SearchQuery(text, within, limit=limit, facets=False))
+            result = await self._found(SearchQuery(text, within, limit=limit, facets=False))
         except (NotReadyError, RetryableError) as error:
             raise CatalogueUnavailableError(str(error)) from error
         products = tuple(_found(hit) for hit in result.hits)
         doubt = result.low_confidence or ""
         confident = is_confident(text, products, doubted=bool(doubt))
         return Found(products, confident, result.total, tuple(map(str, result.degraded)), doubt)
+
+    async def _found(self, query: SearchQuery) -> SearchResult:
+        """Search; while the encoder is busy, again after a moment, a few times: a person waits, but for seconds."""
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                return await self._searcher().search(query)
+            except OverloadedError:
+                if not left:
+                    raise
+            await asyncio.sleep(rest_s(None, _REST_S, self._rng))
+        raise AssertionError("the last try returns or raises")
 
     async def items(self, tenant: TenantId, skus: Sequence[str]) -> Mapping[str, Product]:
         """Read from the text replica, which holds every living product whole."""

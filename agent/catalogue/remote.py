@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from agent.catalogue.local import exact, money
 from agent.errors import CatalogueUnavailableError
 from agent.ports import Found, FoundProduct, Product
 from retrieval.analysis.pipeline import surface_words
+from runtime.retry_after import TRIES, rest_s
 from schemas.api.items import Item
 from schemas.api.limits import MAX_TEXT
 from schemas.api.search import SearchHit, SearchResponse
@@ -27,15 +29,22 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T", bound=BaseModel)
 
+Sleep = Callable[[float], Awaitable[None]]
+
 _AT_A_TIME: Final = 8
+_REST_S: Final = 0.5
 _VOCABULARY_HITS: Final = 20
 
 
 class RemoteCatalogue:
     """`CatalogueSearch` over `/v1/search` and `/v1/items`. Close it at the end."""
 
-    def __init__(self, client: httpx.AsyncClient, keys: Mapping[str, SecretStr]) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, keys: Mapping[str, SecretStr], *, sleep: Sleep = asyncio.sleep
+    ) -> None:
         self._client = client
+        self._sleep = sleep
+        self._rng = random.Random()  # noqa: S311 - spreads clients in time, no secret
         self._keys = keys
         self._items_at_a_time = asyncio.Semaphore(_AT_A_TIME)
 
@@ -88,10 +97,7 @@ class RemoteCatalogue:
         """The answer's body; None for 404, and for a text that the API takes for no SKU."""
         key = self._keys.get(tenant)
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key is not None else {}
-        try:
-            response = await self._client.request(method, path, headers=headers, **options)
-        except httpx.TransportError as error:
-            raise CatalogueUnavailableError(f"the search API did not answer: {type(error).__name__}") from error
+        response = await self._asked(method, path, headers=headers, **options)
         missing = (
             {httpx.codes.NOT_FOUND, httpx.codes.UNPROCESSABLE_ENTITY} if method == "GET" else {httpx.codes.NOT_FOUND}
         )
@@ -101,6 +107,18 @@ class RemoteCatalogue:
             log.warning("search refused", status=response.status_code, path=path.partition("/items/")[0])
             raise CatalogueUnavailableError(f"the search API answered {response.status_code}")
         return response.content
+
+    async def _asked(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask; an API that is busy is asked again after as long as it says, a few times: a person waits, but for seconds."""
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                response = await self._client.request(method, path, **options)
+            except httpx.TransportError as error:
+                raise CatalogueUnavailableError(f"the search API did not answer: {type(error).__name__}") from error
+            if response.status_code != httpx.codes.TOO_MANY_REQUESTS or not left:
+                break
+            await self._sleep(rest_s(response.headers.get("Retry-After"), _REST_S, self._rng))
+        return response
 
 
 def _read(model: type[T], answer: bytes) -> T:

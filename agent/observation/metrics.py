@@ -1,22 +1,41 @@
-"""Prometheus metrics of the agent. No label holds a tenant, a thread, a SKU or a word of a message."""
+"""Prometheus metrics of the agent. No label holds a thread, a SKU or a word of a message; that of refusals holds tenants with keys."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from agent.orders.outbox import Backlog
+from retrieval.serving.admission.metrics import ShedMetrics
+from retrieval.serving.admission.routes import RouteClass
 from retrieval.serving.exposition import exposition
 from schemas.api.chat import TurnReply
 
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-class AgentMetrics:
-    """All metrics of one agent process."""
+class TurnAdmissionMetrics(ShedMetrics):
+    """With the gauge of turns, which is older than the classes."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, tenants: Collection[str]) -> None:
+        super().__init__(registry, may_name=frozenset(tenants).__contains__)
+        self._turns = Gauge(
+            "ferroflux_agent_turns_in_flight", "Turns being answered.", registry=registry, multiprocess_mode="livesum"
+        )
+
+    def inside(self, kind: RouteClass, inside: int, limit: float) -> None:
+        """How much a class holds, and may."""
+        super().inside(kind, inside, limit)
+        if kind is RouteClass.CHAT:
+            self._turns.set(inside)
+
+
+class AgentMetrics:
+    """All metrics of one agent process. `tenants` are those that have keys: the only ones that a label may name."""
+
+    def __init__(self, registry: CollectorRegistry, tenants: Collection[str] = ()) -> None:
         self._registry = registry
         self._requests = Counter(
             "ferroflux_agent_http_requests", "HTTP requests.", ["method", "route", "status"], registry=registry
@@ -45,9 +64,7 @@ class AgentMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
-        self._in_flight = Gauge(
-            "ferroflux_agent_turns_in_flight", "Turns being answered.", registry=registry, multiprocess_mode="livesum"
-        )
+        self.admission = TurnAdmissionMetrics(registry, tenants)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one HTTP answer; status 0 is a connection that ended without one."""
@@ -79,10 +96,6 @@ class AgentMetrics:
     def submitted(self) -> None:
         """Count one order, at its first submission."""
         self._submissions.inc()
-
-    def in_flight(self, turns: int) -> None:
-        """How many turns this process holds."""
-        self._in_flight.set(turns)
 
     def backlog(self, backlog: Backlog) -> None:
         """What the outbox holds."""

@@ -12,12 +12,18 @@ from agent.settings import AgentSettings
 from deploy.embedded.storage.layout import DataDirectory
 from query_api.settings import ApiSettings
 from query_api.worker import Worker
+from retrieval.serving.admission.middleware import Doors
 from runtime.supervision import Supervisor
 from schemas.topics import KafkaSettings
 
 
 def chat_beside(
-    worker: Worker, api: ApiSettings, kafka: KafkaSettings, directory: DataDirectory, supervisor: Supervisor
+    worker: Worker,
+    doors: Doors,
+    api: ApiSettings,
+    kafka: KafkaSettings,
+    directory: DataDirectory,
+    supervisor: Supervisor,
 ) -> FastAPI:
     """The agent's application over the searcher of the worker that serves search here.
 
@@ -34,7 +40,9 @@ def chat_beside(
     section = own.model_copy(update={"database": database, "http": http})
     catalogue = LocalCatalogue(lambda: worker.searcher, lambda: worker.reader)
     own_settings = settings.model_copy(update={"agent": section, "kafka": kafka})
-    return build_agent_app(own_settings, catalogue=catalogue, supervisor=supervisor)
+    return build_agent_app(
+        own_settings, catalogue=catalogue, supervisor=supervisor, doors=doors, has_tenant=worker.catalogue.has
+    )
 
 
 class SharedPort:

@@ -51,10 +51,13 @@ from indexer.service.clock import SystemClock
 from indexer.service.http import http_app
 from query_api.aliases.tailer import AliasTailer
 from query_api.bootstrap import build_app
+from query_api.http.context import ApiContext
 from query_api.replica.log.kafka import KafkaDocumentLog
 from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
+from retrieval.encoders.settings import EncoderSettings, available_cpus
+from retrieval.encoders.sharing import InferenceShares, SharedEncoder
 from retrieval.serving.access import Access
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
@@ -100,6 +103,7 @@ class EmbeddedSystem:
     indexer: IndexerApp = field(init=False)
     intake: ChangeIntake = field(init=False)
     server: HttpServer = field(init=False)
+    _shares: InferenceShares = field(init=False)
     _parser: EventParser = field(init=False)
     _thread: LoopThread = field(init=False)
     _changes: LogEnds = field(init=False)
@@ -178,7 +182,9 @@ class EmbeddedSystem:
             topics = self.settings.kafka.topics
             await self.broker.create_topics([*topics.consumed, topics.documents, topics.aliases, topics.dead_letters])
         with self.narrator.step("loading the text encoder") as step:
-            self.encoder = await asyncio.to_thread(load_encoder, self.settings.indexer.encoder)
+            own = self.settings.indexer.encoder
+            self._shares = InferenceShares(own.shares, at_once=available_cpus())
+            self.encoder = await asyncio.to_thread(self._load_encoder, own)
             revision = self.encoder.revision
             step.note(f"{revision.model}, {revision.dimension} dimensions")
         with self.narrator.step("opening the stores") as step:
@@ -293,9 +299,15 @@ class EmbeddedSystem:
             stores_may_differ=self._found.stores_may_differ,
             supervisor=self.supervisor,
         )
-        self.generations = EmbeddedGenerations(around, self.encoder, settled=self._until_applied)
+        self.generations = EmbeddedGenerations(
+            around, self.encoder, settled=self._until_applied, load=self._load_encoder
+        )
         self._stack.push_async_callback(self.generations.close)
         await self.generations.open()
+
+    def _load_encoder(self, settings: EncoderSettings) -> TextEncoder:
+        """An encoder that gives way to the others of this process by weight; blocking."""
+        return SharedEncoder(load_encoder(settings), self._shares)
 
     async def _until_applied(self) -> None:
         await self._changes.reached(self.progress, Stage.APPLIED)
@@ -329,8 +341,10 @@ class EmbeddedSystem:
             app.include_router(operations_router(self._operations(producer), access))
             app.include_router(generations_router(self.generations, access, tuple(keys), self.settings.indexer.encoder))
             app.mount("/indexer", self._indexer_face())
+            context: ApiContext = app.state.context
             chat = chat_beside(
-                app.state.context.worker,
+                context.worker,
+                context.doors,
                 self.settings.api,
                 self.settings.kafka,
                 self.options.directory,

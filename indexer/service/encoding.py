@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
@@ -23,7 +24,10 @@ class OffLoopEncoder:
 
     async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
         """The vectors of each catalogue text by the name of their space, in the order of the texts."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, encoded, self._encoder, list(texts))
+        context = contextvars.copy_context()  # with the urgency of the changes
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, context.run, encoded, self._encoder, list(texts)
+        )
 
     async def lengths(self, texts: Sequence[str]) -> Sequence[int]:
         """Tokens of each catalogue text, in the order of the texts."""

@@ -7,14 +7,15 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from query_api.http import items, language, operations, page
+from query_api.http import items, language, operations, page, search
 from query_api.http.context import ApiContext
 from query_api.http.metrics import ApiMetrics
 from query_api.http.openapi import install_openapi
-from query_api.http.search import InFlight, search_router
 from query_api.settings import HttpSettings
 from query_api.worker import Worker
 from retrieval.serving.access import Access
+from retrieval.serving.admission.callers import Callers
+from retrieval.serving.admission.middleware import AdmissionMiddleware, Doors
 from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
 from retrieval.serving.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
 from retrieval.serving.problems import install_problem_handlers
@@ -26,11 +27,17 @@ _DESCRIPTION = (
 
 
 def create_app(
-    worker: Worker, http: HttpSettings, metrics: ApiMetrics, *, larger_bodies: Mapping[str, int] | None = None
+    worker: Worker,
+    http: HttpSettings,
+    metrics: ApiMetrics,
+    doors: Doors,
+    *,
+    larger_bodies: Mapping[str, int] | None = None,
 ) -> FastAPI:
     """The application; it starts the worker when it starts and stops it when it ends.
 
-    `larger_bodies` are the paths of routes that a launcher adds and that take more bytes than searches do.
+    `doors` bound what it holds; `larger_bodies` are the paths of routes that a launcher adds and that take more bytes than
+    searches do.
     """
 
     @asynccontextmanager
@@ -51,8 +58,8 @@ def create_app(
         redirect_slashes=False,
     )
     access = Access(http.api_keys)
-    app.state.context = ApiContext(worker, http, access, metrics)
-    app.include_router(search_router(InFlight(http.max_in_flight)))
+    app.state.context = ApiContext(worker, http, access, metrics, doors)
+    app.include_router(search.router)
     app.include_router(language.router)
     app.include_router(items.router)
     app.include_router(operations.router)
@@ -60,6 +67,8 @@ def create_app(
         app.include_router(page.router)
     install_problem_handlers(app)
     install_openapi(app)
+    # From inside out: who has a place, then whose key is good and whose body is within its bounds.
+    app.add_middleware(AdmissionMiddleware, doors=doors, callers=Callers(access, worker.catalogue.has))
     app.add_middleware(BodyGateMiddleware, access=access, bounds=BodyBounds(http.max_body_bytes, larger_bodies or {}))
     if http.cors_origins:  # outside the gate: a page may read why it was refused
         app.add_middleware(
@@ -67,7 +76,7 @@ def create_app(
             allow_origins=list(http.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", REQUEST_ID_HEADER],
-            expose_headers=[REQUEST_ID_HEADER],
+            expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
             max_age=600,
         )
     app.add_middleware(RequestContextMiddleware, metrics=metrics)  # added last: outermost

@@ -9,6 +9,7 @@ from query_api.http.metrics import ApiMetrics
 from query_api.settings import HttpSettings
 from query_api.worker import Worker
 from retrieval.serving.access import Access
+from retrieval.serving.admission.middleware import Doors
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class ApiContext:
     http: HttpSettings
     access: Access
     metrics: ApiMetrics
+    doors: Doors
 
 
 def api_context(request: Request) -> ApiContext:

@@ -9,14 +9,45 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from query_api.freshness import VisibleDocument
 from retrieval.search.query import SearchResult
 from retrieval.search.ranking.reranking import Reranked
+from retrieval.serving.admission.metrics import ShedMetrics
+from retrieval.serving.admission.routes import RouteClass
 from retrieval.serving.exposition import exposition
+from runtime.admission import Reason
 
 _FRESHNESS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 2.5, 5.0, 15.0, 60.0, 600.0)
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
 
 
+class SearchShedMetrics(ShedMetrics):
+    """With the names of the release before, for dashboards that know no others."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self._searches_shed = Counter(
+            "ferroflux_search_shed", "Searches refused: now ferroflux_shed_total.", registry=registry
+        )
+        self._searches_inside = Gauge(
+            "ferroflux_search_in_flight",
+            "Searches being answered: now ferroflux_in_flight.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+
+    def shed(self, kind: RouteClass, reason: Reason, tenant: str) -> None:
+        """Count one request that was refused."""
+        super().shed(kind, reason, tenant)
+        if kind is RouteClass.SEARCH:
+            self._searches_shed.inc()
+
+    def inside(self, kind: RouteClass, inside: int, limit: float) -> None:
+        """How much a class holds, and may."""
+        super().inside(kind, inside, limit)
+        if kind is RouteClass.SEARCH:
+            self._searches_inside.set(inside)
+
+
 class ApiMetrics:
-    """All metrics of the API. No label holds a tenant, a SKU or a query: /metrics shows no shop to another."""
+    """All metrics of the API. No label holds a SKU or a query, and none but that of refused requests a tenant."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -52,10 +83,7 @@ class ApiMetrics:
             ["reason"],
             registry=registry,
         )
-        self._shed = Counter("ferroflux_search_shed", "Searches refused since the worker was full.", registry=registry)
-        self._in_flight = Gauge(
-            "ferroflux_search_in_flight", "Searches being answered.", registry=registry, multiprocess_mode="livesum"
-        )
+        self.admission = SearchShedMetrics(registry)
         self._ready = Gauge(
             "ferroflux_worker_ready", "Workers that are ready.", registry=registry, multiprocess_mode="livesum"
         )
@@ -106,14 +134,6 @@ class ApiMetrics:
         """Count one document that this worker can show from now on."""
         for stage, seconds in document.stage_seconds().items():
             self._stage_freshness.labels(stage).observe(seconds)
-
-    def shed(self) -> None:
-        """Count one search that was refused."""
-        self._shed.inc()
-
-    def in_flight(self, searches: int) -> None:
-        """How many searches this worker holds."""
-        self._in_flight.set(searches)
 
     def worker(self, *, ready: bool, lag: int | None, freshness_s: dict[tuple[str, str], float]) -> None:
         """The worker's own state; `freshness_s` is seconds by (stage, quantile)."""

@@ -1,6 +1,5 @@
 """`/v1/status`, `/healthz`, `/readyz`, `/metrics`: the worker as operators and the page see it."""
 
-import asyncio
 import os
 from importlib.metadata import version
 
@@ -10,12 +9,10 @@ from starlette.responses import Response
 
 from query_api.http.context import ApiContext, Context
 from query_api.http.openapi import PROBLEMS, TENANT_PROBLEMS
-from query_api.status_report import catalogue_status, encoder_status, freshness_gauges, replica_health
+from query_api.status_report import encoder_status, freshness_gauges, replica_health
 from query_api.worker import Worker, now_us
-from retrieval.text.port import TextCounts
 from schemas.api.status import CatalogueStatus, FreshnessStatus, GenerationStatus, Readiness, StatusResponse
-from schemas.errors import NotReadyError, StoreUnavailableError
-from schemas.identity import TenantId
+from schemas.errors import NotReadyError
 
 router = APIRouter(tags=["operations"])
 
@@ -24,7 +21,8 @@ router = APIRouter(tags=["operations"])
 async def get_status(request: Request, context: Context) -> StatusResponse:
     """Counts and coverage of the tenants that the caller may see, replica lag, model, and measured freshness.
 
-    Answers while the worker is not ready too, with what is known then. Each worker behind the port measures for itself.
+    Answers while the worker is not ready too, with what is known then. Each worker behind the port measures for itself. Counts
+    are taken once for all who ask within a second, or longer where there is much to count.
     """
     worker = context.worker
     waiting = worker.waiting_for
@@ -60,7 +58,7 @@ async def readyz(context: Context) -> Readiness:
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(context: Context) -> Response:
-    """Metrics of all workers behind this port. No tenant, SKU or query is in them."""
+    """Metrics of all workers behind this port. No SKU or query is in them, and tenants only where requests were refused."""
     worker = context.worker
     status = worker.replica_status
     context.metrics.worker(
@@ -72,29 +70,11 @@ async def metrics(context: Context) -> Response:
 
 
 async def _catalogue(request: Request, context: ApiContext) -> CatalogueStatus | None:
-    worker = context.worker
-    if not context.access.is_open:
-        context.access.visible(request.headers, ())  # refuse a caller without a key before anything is read
-    if "replica" in worker.waiting_for:
-        return None
-    reader = worker.reader
-
-    def count() -> dict[TenantId, TextCounts]:
-        return {tenant: reader.counts(tenant) for tenant in context.access.visible(request.headers, reader.tenants())}
-
-    counts = await worker.off_loop(count)
-    return catalogue_status(counts, await _vectors(worker, list(counts)))
-
-
-async def _vectors(worker: Worker, tenants: list[TenantId]) -> int | None:
-    vectors = worker.vectors
-    if vectors is None:
-        return None
-    try:
-        counts = await asyncio.gather(*(vectors.counts(tenant) for tenant in tenants))
-    except StoreUnavailableError:
-        return None
-    return sum(count.alive for count in counts)
+    access = context.access
+    if access.is_open:
+        return await context.worker.catalogue.status(None)
+    access.admit(request.headers)
+    return await context.worker.catalogue.status(access.opened(request.headers))
 
 
 def _freshness(worker: Worker) -> FreshnessStatus:

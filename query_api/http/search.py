@@ -12,7 +12,7 @@ from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.search.query import Facets, Hit, SearchQuery, SearchResult
 from retrieval.search.ranking.reranking import Reranked
 from retrieval.search.why_not import fate_of
-from retrieval.serving.problems import TooManyRequestsError, request_id
+from retrieval.serving.problems import request_id
 from retrieval.text.port import TextIndexReader
 from schemas.api.explain import WhyNot
 from schemas.api.items import Item
@@ -42,61 +42,29 @@ _DESCRIPTION = (
 )
 
 
-class InFlight:
-    """How many searches a worker holds, and the bound above which it refuses: a late answer helps nobody."""
-
-    def __init__(self, bound: int) -> None:
-        self._bound = bound
-        self._held = 0
-
-    def enter(self) -> int:
-        """Take a place and return how many are taken.
-
-        Raises:
-            TooManyRequestsError: there is none.
-        """
-        if self._held >= self._bound:
-            raise TooManyRequestsError
-        self._held += 1
-        return self._held
-
-    def leave(self) -> int:
-        """Give the place back and return how many are still taken."""
-        self._held -= 1
-        return self._held
+router = APIRouter(tags=["search"], responses=TENANT_PROBLEMS)
 
 
-def search_router(in_flight: InFlight) -> APIRouter:
-    """The two forms of the search route."""
-    router = APIRouter(tags=["search"], responses=TENANT_PROBLEMS)
-
-    @router.post("/v1/search", summary="Search", description=_DESCRIPTION)
-    async def search_by_body(request: Request, body: SearchRequest, context: Context) -> SearchResponse:
-        return await _search(request, body, context, in_flight)
-
-    @router.get("/v1/search", summary="Search by query string", description=_DESCRIPTION)
-    async def search_by_parameters(
-        request: Request, parameters: Annotated[SearchParameters, Query()], context: Context
-    ) -> SearchResponse:
-        return await _search(request, parameters.to_request(), context, in_flight)
-
-    return router
+@router.post("/v1/search", summary="Search", description=_DESCRIPTION)
+async def search_by_body(request: Request, body: SearchRequest, context: Context) -> SearchResponse:
+    """The request in the body."""
+    return await _search(request, body, context)
 
 
-async def _search(request: Request, asked: SearchRequest, context: ApiContext, in_flight: InFlight) -> SearchResponse:
+@router.get("/v1/search", summary="Search by query string", description=_DESCRIPTION)
+async def search_by_parameters(
+    request: Request, parameters: Annotated[SearchParameters, Query()], context: Context
+) -> SearchResponse:
+    """The request in the query string."""
+    return await _search(request, parameters.to_request(), context)
+
+
+async def _search(request: Request, asked: SearchRequest, context: ApiContext) -> SearchResponse:
     context.access.check(request.headers, TenantId(asked.tenant))
     # The whole answer comes from this one generation, wherever the pointer moves meanwhile.
     with context.worker.answering(asked.generation) as answering:
         searcher = answering.parts.searcher
-        try:
-            context.metrics.in_flight(in_flight.enter())
-        except TooManyRequestsError:
-            context.metrics.shed()
-            raise
-        try:
-            result = await searcher.search(to_query(asked))
-        finally:
-            context.metrics.in_flight(in_flight.leave())
+        result = await searcher.search(to_query(asked))
         context.metrics.searched(result)
         _log_search(asked, result, generation=answering.generation, with_text=context.http.log_query_text)
         why_not = await _why_not(asked, result, context, answering.parts.reader) if asked.why_not else None

@@ -50,6 +50,18 @@ class SparseSettings(BaseModel):
     )
 
 
+class EncoderShares(BaseModel):
+    """How queries, live changes and loads share the processors' inference where they are one process (`ferroflux up`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    queries: float = Field(
+        4.0, gt=0, description="Weight of queries in `ferroflux up`, where all want more than there is."
+    )
+    live: float = Field(2.0, gt=0, description="Weight of live changes; they seldom want as much as that gives them.")
+    bulk: float = Field(1.0, gt=0, description="Weight of loads, replays and rebuilds.")
+
+
 class EncoderSettings(BaseModel):
     """The model and its run-time settings. What changes the vectors is in the model's revision, the rest is free."""
 
@@ -87,6 +99,9 @@ class EncoderSettings(BaseModel):
     )
     providers: tuple[str, ...] = Field(
         ("CPUExecutionProvider",), min_length=1, description="onnxruntime's execution providers in order of preference."
+    )
+    shares: EncoderShares = Field(
+        default_factory=EncoderShares, description="Weights of those who share the encoder in one process."
     )
     sparse: SparseSettings = Field(
         default_factory=SparseSettings,

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
@@ -40,6 +40,9 @@ from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuKey, TenantId
 
 T = TypeVar("T")
+
+_ENCODED_WITHIN: Final = 0.7
+"""Part of a retriever's deadline in which its query has to be encoded; the store has the rest."""
 
 Analyse = Callable[[str], AnalysedText]
 """Text analysis of the query side; must be the analysis that the index was written with."""
@@ -98,7 +101,12 @@ class HybridSearcher:
         """
         reading = ThreadPoolExecutor(settings.reader_threads, thread_name_prefix="text-reader")
         encoding = ThreadPoolExecutor(settings.encoder_threads, thread_name_prefix="query-encoder")
-        queue = EncodingQueue(encoder.encode_queries, encoding, at_once=settings.encoder_threads)
+        queue = EncodingQueue(
+            encoder.encode_queries,
+            encoding,
+            at_once=settings.encoder_threads,
+            within_s=_ENCODED_WITHIN * settings.deadline_s,
+        )
         queries = QueryVectors(queue, capacity=settings.query_vector_cache)
         legs: list[Leg] = [
             RedirectLeg(reader, reading, depth=settings.code_depth),
@@ -123,6 +131,7 @@ class HybridSearcher:
 
         Raises:
             SearchUnavailableError: every retriever failed, or the query could not be planned or its hits read in time.
+            OverloadedError: more is being asked than the encoder can do in time.
         """
         watch = Stopwatch()
         plan = await self._read(lambda: self._planner.plan(normalise_query(query.text), query.within))

@@ -77,5 +77,6 @@ class RequestContextMiddleware:
                 await internal_problem(Request(scope))(scope, receive, send_with_headers)
             finally:
                 # The route's template, not the path: a path holds SKUs, and a label must have few values.
-                route = getattr(scope.get("route"), "path", "unmatched")
+                refused_at = scope["state"].get("route", "unmatched")
+                route = getattr(scope.get("route"), "path", refused_at)
                 self._metrics.answered(scope["method"], route, status, time.perf_counter() - started)

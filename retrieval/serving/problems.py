@@ -15,7 +15,14 @@ from starlette.routing import BaseRoute, Match
 
 from schemas.api.limits import MAX_REPORTED
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, InvalidField, Problem
-from schemas.errors import FerrofluxError, InvalidRequestError, NotFoundError, NotReadyError, RetryableError
+from schemas.errors import (
+    FerrofluxError,
+    InvalidRequestError,
+    NotFoundError,
+    NotReadyError,
+    OverloadedError,
+    RetryableError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +46,7 @@ class ForbiddenError(FerrofluxError):
 
 
 class TooManyRequestsError(FerrofluxError):
-    """This worker holds as many requests as it may. Try again after the seconds that Retry-After names."""
+    """This process holds as many requests as it may. Try again after the seconds that Retry-After names."""
 
     code = "too_many_requests"
 
@@ -58,6 +65,7 @@ STATUS_BY_ERROR: Final[tuple[tuple[type[FerrofluxError], HTTPStatus], ...]] = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (ConflictError, HTTPStatus.CONFLICT),
     (TooManyRequestsError, HTTPStatus.TOO_MANY_REQUESTS),
+    (OverloadedError, HTTPStatus.TOO_MANY_REQUESTS),
     (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
     (RetryableError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
@@ -81,6 +89,9 @@ TITLES: Final[Mapping[str, str]] = {
 }
 
 RETRY_AFTER_S: Final = "1"
+
+SHED: Final = "shed"
+"""In a request's state: it was let in and refused all the same, for the deadline could not be met any more."""
 
 _HTTP_CODES: Final[Mapping[int, str]] = {
     404: "not_found",
@@ -128,6 +139,17 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _of_disconnect)
 
 
+def too_many_requests(request: Request, error: FerrofluxError, retry_after_s: int) -> Response:
+    """The problem of a request that was not let in."""
+    return problem_response(
+        request,
+        status=HTTPStatus.TOO_MANY_REQUESTS,
+        code=TooManyRequestsError.code,
+        detail=str(error),
+        headers={"Retry-After": str(retry_after_s)},
+    )
+
+
 def internal_problem(request: Request) -> Response:
     """The problem of a defect: nothing about it but the request id, which the log has too."""
     detail = "something failed that should not; report it with the request id"
@@ -149,7 +171,9 @@ async def of_ferroflux(request: Request, error: Exception) -> Response:
     # A store's own message may name hosts and collections, which is the operator's business and in the log.
     hidden = isinstance(error, RetryableError)
     detail = " ".join((inspect.getdoc(type(error)) or "").split()) if hidden else str(error)
-    if hidden:
+    if isinstance(error, OverloadedError):
+        request.scope.setdefault("state", {})[SHED] = True
+    elif hidden:
         log.warning("request unavailable", code=error.code, error=str(error))
     return problem_response(request, status=status, code=error.code, detail=detail, headers=headers)
 

@@ -190,9 +190,9 @@ class MemoryTextReader:
             with_image=sum(bool(document.images) for document in living),
         )
 
-    def tenants(self) -> tuple[TenantId, ...]:
-        """Tenants that have living products, sorted."""
-        return tuple(sorted({key.tenant for key, _ in self._commit.living()}))
+    def products(self) -> dict[TenantId, int]:
+        """How many living products each tenant has that has any, tenants in order."""
+        return dict(sorted(Counter(key.tenant for key, _ in self._commit.living()).items()))
 
     def revisions(self) -> Iterator[tuple[SkuKey, int]]:
         """Every held product, tombstones included, with its revision."""

@@ -126,8 +126,8 @@ class TextIndexReader(Protocol):
         """Exact counts over one tenant, or over all."""
         ...
 
-    def tenants(self) -> tuple[TenantId, ...]:
-        """Tenants that have living products, sorted."""
+    def products(self) -> dict[TenantId, int]:
+        """How many living products each tenant has that has any, tenants in order."""
         ...
 
     def revisions(self) -> Iterator[tuple[SkuKey, int]]:

@@ -13,6 +13,7 @@ from tests.benchmarks.cases import (
     overload,
     payload,
     query,
+    shedding,
     stalls,
 )
 from tests.benchmarks.cases.context import Context
@@ -28,6 +29,7 @@ BENCHMARKS: Mapping[str, Callable[[Context], Outcome]] = {
     "nightly": nightly.run,
     "stalls": stalls.run,
     "overload": overload.run,
+    "shedding": shedding.run,
     "load": load.run,
     "generations": generations.run,
 }

@@ -53,7 +53,7 @@ class TextIndexContract(ABC):
     def test_a_new_index_has_no_checkpoint_and_no_documents(self, writer, reader):
         self.load(writer, reader)
         assert reader.counts() == TextCounts(0, 0, 0, 0)
-        assert reader.tenants() == ()
+        assert reader.products() == {}
         assert list(reader.revisions()) == []
         assert self.found(reader, "martillo") == []
 
@@ -126,12 +126,12 @@ class TextIndexContract(ABC):
         assert self.found(reader, "martillo", tenant=OTHER_TENANT) == ["1"]
         assert reader.matching([key("1", OTHER_TENANT)], CatalogueFilter(TENANT)) == frozenset()
         assert reader.counts(OTHER_TENANT).alive == 1
-        assert reader.tenants() == (TENANT, OTHER_TENANT)
+        assert list(reader.products()) == [TENANT, OTHER_TENANT]
 
     def test_a_tenant_without_living_products_is_not_listed(self, writer, reader):
         self.load(writer, reader, document("1"), document("9", tenant=OTHER_TENANT))
         self.load(writer, reader, document("9", "", 2, tenant=OTHER_TENANT, deleted=True))
-        assert reader.tenants() == (TENANT,)
+        assert list(reader.products()) == [TENANT]
 
     def test_who_covers_more_of_the_query_comes_first(self, writer, reader):
         self.load(

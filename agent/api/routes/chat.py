@@ -39,8 +39,7 @@ async def post_chat(request: Request, body: ChatRequest, context: Context, key: 
     context.access.check(request.headers, TenantId(body.tenant))
     turn = _turn(body, key or "")
     if EVENT_STREAM not in request.headers.get("Accept", ""):
-        with context.in_flight:
-            return await context.chat.turn(turn, request_id=request_id(request), headers=request.headers)
+        return await context.chat.turn(turn, request_id=request_id(request), headers=request.headers)
     events = event_stream(request, _stream(request, turn, context))
     # The first event is awaited before the answer begins: what is wrong with the request is still a proper problem.
     first = await anext(events)
@@ -100,9 +99,8 @@ def _turn(body: ChatRequest, key: str) -> TurnRequest:
 
 
 async def _stream(request: Request, turn: TurnRequest, context: AgentContext) -> AsyncIterator[tuple[str, str]]:
-    with context.in_flight:
-        async for event in context.chat.stream(turn, request_id=request_id(request), headers=request.headers):
-            yield "reply" if isinstance(event, TurnReply) else event.kind, event.model_dump_json()
+    async for event in context.chat.stream(turn, request_id=request_id(request), headers=request.headers):
+        yield "reply" if isinstance(event, TurnReply) else event.kind, event.model_dump_json()
 
 
 async def _from_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -60,10 +60,9 @@ async def confirm_order(
     Where a price or a line has changed since, 409 says so and nothing is submitted; the conversation shows the order anew.
     """
     context.access.check(request.headers, TenantId(body.tenant))
-    with context.in_flight:
-        confirmed, reply = await context.chat.confirm(
-            TenantId(body.tenant), order_id(order), body.digest, key=key or "", request_id=request_id(request)
-        )
+    confirmed, reply = await context.chat.confirm(
+        TenantId(body.tenant), order_id(order), body.digest, key=key or "", request_id=request_id(request)
+    )
     return Confirmed(order=order_view(confirmed), first=reply is not None, reply=reply)
 
 

@@ -110,9 +110,9 @@ def folder_option(directory: DataDirectory) -> str:
 
 async def _tell_ready(console: Console, system: EmbeddedSystem, seconds: float) -> None:
     reader = system.reader
-    tenants = await asyncio.to_thread(reader.tenants)
+    tenants = list(await asyncio.to_thread(reader.products))
     freeze_heap(collect=True)
-    log.info("ready", url=system.url, kafka=system.broker.address, tenants=list(tenants), seconds=round(seconds, 2))
+    log.info("ready", url=system.url, kafka=system.broker.address, tenants=tenants, seconds=round(seconds, 2))
     if not console.is_terminal:
         return
     sample = system.options.sample and not tenants

@@ -20,6 +20,7 @@ import structlog
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.pipeline import Pipeline
 from indexer.records import DeadLetter
+from retrieval.encoders.sharing import Urgency, on_behalf_of
 from runtime.backoff import BackoffPolicy
 
 log = structlog.get_logger(__name__)
@@ -81,8 +82,11 @@ class JournalFollower:
 
     async def turn(self) -> None:
         """Take in what the journal holds beyond our place now."""
+        kind = Urgency.LIVE
         async for slice_ in self._journal.read(after=self.after):
-            await self._pipeline.process(slice_.records)
+            with on_behalf_of(kind):
+                await self._pipeline.process(slice_.records)
+            kind = Urgency.BULK  # what has piled up is a backlog: live changes and queries go before it
             self.after = slice_.last
             self._place.write(slice_.last)
             if self._asked:

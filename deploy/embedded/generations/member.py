@@ -35,6 +35,7 @@ from query_api.generations.serving import Stores
 from query_api.replica.log.kafka import KafkaDocumentLog
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.port import TextEncoder
+from retrieval.encoders.sharing import Urgency, on_behalf_of
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
 from runtime.log_writer import LogWriter
@@ -269,9 +270,11 @@ class GenerationMember:
             clock=SystemClock(),
             embed_chunk=self.around.settings.indexer.consumer.embed_chunk,
         )
-        await seeder.run(
-            _listed(self.around.main), lambda so_far: on_progress(seeding_progress(so_far, counts.alive + counts.dead))
-        )
+        with on_behalf_of(Urgency.BULK):
+            await seeder.run(
+                _listed(self.around.main),
+                lambda so_far: on_progress(seeding_progress(so_far, counts.alive + counts.dead)),
+            )
 
 
 async def _listed(vectors: VectorIndex) -> AsyncIterator[Mapping[SkuKey, bool]]:

@@ -3,18 +3,28 @@
 A text never waits for company: where the encoder is free, it is encoded alone and at once. Where it is busy, all that
 came meanwhile go together, which costs less than one after the other. A text that nobody waits for any more (its search
 gave up at its deadline) is not encoded: under overload the encoder works only on answers that can still be given.
+
+A text that would wait for longer than it may, by what stands before it and what a text took of late, is refused at once: an
+answer that is late or lacks its vectors helps less than the word to ask again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Final
 
 from retrieval.encoders.port import Matrix
 from retrieval.vectors.port import Vector
+from schemas.errors import OverloadedError
+
+_REMEMBERED: Final = 0.7
+"""Share of the earlier batches in the seconds that a text takes; the newest batch has the rest."""
 
 
 @dataclass(slots=True, eq=False)
@@ -27,15 +37,27 @@ class _Waiting:
 class EncodingQueue:
     """Feeds `encode`, which blocks, on an executor: `at_once` calls side by side, each of at most `batch` texts.
 
-    Used from one event loop. Searches that ask for the same text at the same time share one inference.
+    `within_s` is the longest that a text may wait for its vector. Used from one event loop. Searches that ask for the same text at the same time share one inference.
     """
 
     def __init__(
-        self, encode: Callable[[Sequence[str]], Matrix], executor: Executor, *, at_once: int = 1, batch: int = 16
+        self,
+        encode: Callable[[Sequence[str]], Matrix],
+        executor: Executor,
+        *,
+        at_once: int = 1,
+        batch: int = 16,
+        within_s: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._encode = encode
         self._executor = executor
         self._batch = batch
+        self._at_once = at_once
+        self._within_s = within_s
+        self._clock = clock
+        self._text_s = 0.0
+        """What a text took of late, in a batch with others."""
         self._asked: dict[str, _Waiting] = {}
         """What is queued or being encoded, by text."""
         self._queue: deque[_Waiting] = deque()
@@ -43,14 +65,28 @@ class EncodingQueue:
         self._runs: set[asyncio.Task[None]] = set()
 
     async def vectors(self, texts: Sequence[str]) -> list[Vector]:
-        """The vectors of these texts, float32 [dimension], read-only; what the encoder raises is raised here."""
+        """The vectors of these texts, float32 [dimension], read-only; what the encoder raises is raised here.
+
+        Raises:
+            OverloadedError: they would not come in time, or did not.
+        """
+        if self.expected_s > self._within_s:
+            raise OverloadedError
         entries = [self._ask(text) for text in texts]
         try:
-            # Shielded: one search that gives up must not take the vector from another that waits for the same text.
-            return [await asyncio.shield(entry.vector) for entry in entries]
+            async with asyncio.timeout(None if self._within_s == math.inf else self._within_s):
+                # Shielded: one search that gives up must not take the vector from another that waits for the same text.
+                return [await asyncio.shield(entry.vector) for entry in entries]
+        except TimeoutError as error:
+            raise OverloadedError from error
         finally:
             for entry in entries:
                 entry.waiters -= 1
+
+    @property
+    def expected_s(self) -> float:
+        """How long the texts that wait for the encoder will take it; 0 where it is free."""
+        return 0.0 if self._free else len(self._queue) * self._text_s / self._at_once
 
     def _ask(self, text: str) -> _Waiting:
         entry = self._asked.get(text)
@@ -75,6 +111,7 @@ class EncodingQueue:
 
     async def _encode_batch(self, batch: Sequence[_Waiting]) -> None:
         texts = [entry.text for entry in batch]
+        began = self._clock()
         try:
             matrix = await asyncio.get_running_loop().run_in_executor(self._executor, self._encode, texts)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait
@@ -82,6 +119,8 @@ class EncodingQueue:
                 entry.vector.set_exception(error)
                 entry.vector.exception()  # seen, even where nobody waits any more
         else:
+            took = (self._clock() - began) / len(texts)
+            self._text_s = took if not self._text_s else _REMEMBERED * self._text_s + (1 - _REMEMBERED) * took
             for entry, row in zip(batch, matrix, strict=True):
                 # A copy of the row: a view would keep the encoder's whole output buffer alive and writable.
                 vector: Vector = row.copy()

@@ -14,7 +14,7 @@ from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.query import DegradedReason
 from retrieval.search.ranking.fusion import RankedHit
 from schemas.api.retrievers import RetrieverName
-from schemas.errors import RetryableError
+from schemas.errors import OverloadedError, RetryableError
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +44,16 @@ async def run_legs(legs: Sequence[Leg], query: QueryPlan, *, deadline_s: float, 
 
     Raises:
         SearchUnavailableError: there were legs to run and every one failed.
+        OverloadedError: one of them would have come too late, not for a store that is away but for the demand.
     """
-    applicable = [leg for leg in legs if leg.applies(query)]
-    outcomes = await asyncio.gather(*(_run(leg, query, deadline_s) for leg in applicable))
+    applicable = [asyncio.create_task(_run(leg, query, deadline_s)) for leg in legs if leg.applies(query)]
+    try:
+        outcomes = await asyncio.gather(*applicable)
+    except OverloadedError:
+        for running in applicable:
+            running.cancel()
+        await asyncio.gather(*applicable, return_exceptions=True)
+        raise
     if alone and outcomes and all(outcome.degraded for outcome in outcomes):
         reasons = ", ".join(f"{outcome.retriever}: {outcome.degraded}" for outcome in outcomes)
         raise SearchUnavailableError(f"no retriever could answer ({reasons}); try again in a moment")
@@ -63,6 +70,8 @@ async def _run(leg: Leg, query: QueryPlan, deadline_s: float) -> LegOutcome:
     except TimeoutError:
         degraded = DegradedReason.DEADLINE
         log.warning("retriever missed its deadline", retriever=str(leg.retriever), deadline_s=deadline_s)
+    except OverloadedError:
+        raise
     except RetryableError as error:
         degraded = DegradedReason.UNAVAILABLE
         log.warning("retriever unavailable", retriever=str(leg.retriever), code=error.code, error=str(error))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from retrieval.aliases.compiled import Phrase
 from retrieval.aliases.live import LiveAliases
@@ -61,6 +62,13 @@ class _Learned:
     source: object
 
 
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class _Turn:
+    """Kept while somebody learns the tenant's words or waits for them."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 class ReplicaKnowledge:
     """Knowledge out of the text replica and the live aliases. Thread-safe.
 
@@ -75,12 +83,17 @@ class ReplicaKnowledge:
         self._aliases = aliases
         self._clock = clock
         self._lock = threading.Lock()
+        self._learning: WeakValueDictionary[TenantId, _Turn] = WeakValueDictionary()
         self._learned: dict[TenantId, _Learned] = {}
 
     def of(self, tenant: TenantId) -> TenantKnowledge:
         """What is known of the tenant now; the first call for a tenant builds its dictionary."""
         aliases = self._aliases.of(tenant)
         with self._lock:
+            turn = self._learning.get(tenant)
+            if turn is None:
+                turn = self._learning[tenant] = _Turn()
+        with turn.lock:  # its own: no tenant waits while another's words are read
             learned = self._learned.get(tenant)
             if learned is None or self._clock() - learned.learned_at > _REFRESH_S:
                 words = {word: float(count) for word, count in self._reader.vocabulary(tenant)}

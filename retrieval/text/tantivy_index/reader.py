@@ -153,12 +153,13 @@ class TantivyReader:
             with_image=snapshot.count(alive, queries.flagged(Flag.IMAGE)),
         )
 
-    def tenants(self) -> tuple[TenantId, ...]:
-        """Tenants that have living products, sorted."""
+    def products(self) -> dict[TenantId, int]:
+        """How many living products each tenant has that has any, tenants in order."""
         snapshot = self._snapshot()
-        # The dictionary still names tenants whose last product is gone until its segments merge.
-        named = (TenantId(text) for text, _ in snapshot.searcher.terms_with_prefix(Field.LIVING, ""))
-        return tuple(sorted(tenant for tenant in named if snapshot.count(queries.living(tenant))))
+        # The dictionary still names tenants whose last product is gone, and counts what is deleted, until segments merge.
+        named = sorted(TenantId(text) for text, _ in snapshot.searcher.terms_with_prefix(Field.LIVING, ""))
+        counted = ((tenant, snapshot.count(queries.living(tenant))) for tenant in named)
+        return {tenant: count for tenant, count in counted if count}
 
     def revisions(self) -> Iterator[tuple[SkuKey, int]]:
         """Every held product, tombstones included, with its revision, all of one commit."""

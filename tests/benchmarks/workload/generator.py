@@ -29,7 +29,6 @@ from tests.benchmarks.workload.http import HttpPool
 from tests.benchmarks.workload.queries import Query, distinct_queries
 
 _FIRST_LOOK_S = 0.03
-_LOOK_EVERY_S = 0.015
 _LOOK_SHARE = 0.05
 _GIVE_UP_S = 60.0
 
@@ -49,6 +48,9 @@ class Load:
     queries_per_s: float
     followed_per_s: float
     health_per_s: float = 0.0
+    clients: int = 0
+    """Where there are any, queries are asked by so many, each again as soon as it is answered, instead of on a timetable."""
+    look_every_s: float = 0.015
 
 
 @dataclass(slots=True)
@@ -58,6 +60,11 @@ class Observed:
     visible: dict[str, list[float]] = field(default_factory=dict)
     """By kind of change."""
     queries: list[float] = field(default_factory=list)
+    """All of them, whatever was answered."""
+    good: list[float] = field(default_factory=list)
+    """Those that were answered whole."""
+    refused: list[float] = field(default_factory=list)
+    """Those that were answered 429."""
     health: list[float] = field(default_factory=list)
     acknowledged: list[float] = field(default_factory=list)
     """Until Kafka had the change."""
@@ -88,6 +95,7 @@ class Generator:
         timetable = [
             self._sender(load.changes_per_s, begin, self._change, changes(catalogue, load.seed)),
             self._sender(load.queries_per_s, begin, self._query, distinct_queries(catalogue, load.seed)),
+            self._clients(load.clients, begin, distinct_queries(catalogue, load.seed)),
             self._sender(load.health_per_s, begin, self._health, iter(lambda: None, 0)),
         ]
         watch = asyncio.create_task(self._watch_itself())
@@ -115,6 +123,17 @@ class Generator:
             task = asyncio.create_task(send(item, due))
             self._tasks.add(task)
             task.add_done_callback(self._done)
+
+    async def _clients(self, clients: int, begin: float, queries: Iterator[Query]) -> None:
+        """A closed loop: what the system can do when it is asked for no more than that."""
+        loop = asyncio.get_running_loop()
+
+        async def client() -> None:
+            await asyncio.sleep(max(0.0, begin - loop.time()))
+            while loop.time() < begin + self._load.seconds:
+                await self._query(next(queries), loop.time())
+
+        await asyncio.gather(*(client() for _ in range(clients)))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """A request that failed is no measurement, but it is told."""
@@ -149,7 +168,7 @@ class Generator:
             if change.visible_in(answer.status, answer.body):
                 self.observed.visible.setdefault(str(change.kind), []).append(1e3 * (seen - due))
                 return
-            look = seen + max(_LOOK_EVERY_S, _LOOK_SHARE * (seen - due))
+            look = seen + max(self._load.look_every_s, _LOOK_SHARE * (seen - due))
         self.observed.counts["never_seen"] += 1
 
     async def _query(self, query: Query, due: float) -> None:
@@ -157,10 +176,14 @@ class Generator:
         body = orjson.dumps({"tenant": query.tenant, "text": query.text})
         answer = await self._queries.post("/v1/search", body)
         self.observed.queries.append(1e3 * (loop.time() - due))
+        if answer.status == 429:
+            self.observed.refused.append(self.observed.queries[-1])
         if answer.status != 200:
             self.observed.counts[f"query_status_{answer.status}"] += 1
         elif b'"degraded":[]' not in answer.body:
             self.observed.counts["query_degraded"] += 1
+        else:
+            self.observed.good.append(self.observed.queries[-1])
 
     async def _health(self, _: None, due: float) -> None:
         loop = asyncio.get_running_loop()

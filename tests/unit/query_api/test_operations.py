@@ -1,7 +1,9 @@
 """Status, readiness, metrics, items, tenants, the page, and the OpenAPI document."""
 
+import asyncio
 import os
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from schemas.api.problems import Problem
 from schemas.api.search import SearchRequest
 from schemas.api.status import StatusResponse
 from schemas.errors import ConfigurationError
-from tests.unit.query_api.app_under_test import serving
+from tests.support.waiting import eventually
+from tests.unit.query_api.app_under_test import Stores, document, serving
 
 PAGE = Path(query_api.__file__).parent / "page"
 
@@ -31,6 +34,55 @@ async def test_status_counts_documents_coverage_and_tenants(client):
     assert (status.catalogue.images.products, status.catalogue.by_tenant) == (1, {"norte": 4, "sur": 1})
     assert status.encoder is not None
     assert status.encoder.model == "hashing"
+
+
+async def test_all_who_ask_for_the_state_within_a_second_share_one_count_of_thousands_of_tenants(monkeypatch):
+    stores = Stores([document(f"S{number}", tenant=f"shop-{number}") for number in range(2_000)])
+    asked, read = [], []
+    count, products = stores.vectors.counts, stores.reader.products
+
+    async def counted(tenant=None):
+        asked.append(tenant)
+        return await count(tenant)
+
+    monkeypatch.setattr(stores.vectors, "counts", counted)
+    monkeypatch.setattr(stores.reader, "products", lambda: read.append(1) or products())
+    async with serving(stores.app()) as client:
+        await eventually(lambda: read)
+        asked.clear()
+        answers = await asyncio.gather(*(client.get("/v1/status") for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert answers[0].json()["catalogue"]["documents"] == 2_000
+    assert len(asked) <= 2  # of all tenants, and of the one that is nobody's
+    assert len(read) <= 2
+
+
+async def test_counts_of_one_caller_are_never_anothers(stores):
+    keys = {"norte": ["north-key-0123456789"], "sur": ["south-key-0123456789"]}
+    async with serving(stores.app(http={"api_keys": keys})) as client:
+        bearers = [{"Authorization": f"Bearer {keys[tenant][0]}"} for tenant in ("norte", "sur") * 4]
+        answers = await asyncio.gather(*(client.get("/v1/status", headers=one) for one in bearers))
+    shown = [answer.json()["catalogue"]["by_tenant"] for answer in answers]
+    assert shown == [{"norte": 4}, {"sur": 1}] * 4
+
+
+async def test_a_worker_is_ready_before_it_has_learnt_its_tenants_and_learns_the_largest_first(stores, monkeypatch):
+    go, learnt = threading.Event(), []
+    vocabulary = stores.reader.vocabulary
+
+    def slowly(tenant, *args, **kwargs):
+        learnt.append(tenant)
+        assert go.wait(10)
+        return vocabulary(tenant, *args, **kwargs)
+
+    monkeypatch.setattr(stores.reader, "vocabulary", slowly)
+    async with serving(stores.app()) as client:  # returns when the worker is ready
+        assert (await client.get("/v1/items/TOR-M8", params={"tenant": "norte"})).status_code == 200
+        await eventually(lambda: learnt == ["norte"])
+        search = asyncio.create_task(client.get("/v1/search", params={"tenant": "sur", "q": "tornillo"}))
+        await eventually(lambda: learnt == ["norte", "sur"])  # who asks does not wait for the one before
+        go.set()
+        assert (await search).json()["total"] == 1
 
 
 def now_us():

@@ -30,6 +30,8 @@ class SearchApi:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, Any]] = []
         self.status = 200
+        self.busy = 0
+        self.rested: list[float] = []
         self.answer: dict[str, Any] = ANSWER
         self.app = FastAPI()
 
@@ -37,13 +39,20 @@ class SearchApi:
         async def everything(path: str, request: Request) -> Response:
             body = await request.json() if request.method == "POST" else dict(request.query_params)
             self.asked.append((path, request.headers.get("authorization", ""), body))
+            if self.busy:
+                self.busy -= 1
+                return Response(status_code=429, headers={"Retry-After": "2"})
             known = path == "v1/search" or path.endswith("MAR-1")
             content = self.answer if path == "v1/search" else ITEM
             return httpx_response(self.status if known else 404, content)
 
     def catalogue(self) -> RemoteCatalogue:
         client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://search")
-        return RemoteCatalogue(client, {"norte": SecretStr("key-1")})
+
+        async def rest(seconds: float) -> None:
+            self.rested.append(seconds)
+
+        return RemoteCatalogue(client, {"norte": SecretStr("key-1")}, sleep=rest)
 
 
 def httpx_response(status: int, content: dict[str, Any]) -> Response:
@@ -96,6 +105,21 @@ async def test_a_search_that_is_refused_is_said_to_be_unavailable(api, status: i
     api.status = status
     with pytest.raises(CatalogueUnavailableError):
         await api.catalogue().find(NORTE, "martillo", limit=5)
+
+
+async def test_a_search_api_that_is_busy_is_asked_again_after_as_long_as_it_says(api) -> None:
+    api.busy = 2
+    found = await api.catalogue().find(NORTE, "martillo", limit=5)
+    assert len(found.products) == 1
+    assert len(api.asked) == 3
+    assert all(2 <= rest <= 3 for rest in api.rested)
+
+
+async def test_one_that_stays_busy_is_asked_a_few_times_and_no_more(api) -> None:
+    api.busy = 99
+    with pytest.raises(CatalogueUnavailableError):
+        await api.catalogue().find(NORTE, "martillo", limit=5)
+    assert (len(api.asked), len(api.rested)) == (4, 3)
 
 
 async def test_an_answer_in_another_form_is_refused(api) -> None:

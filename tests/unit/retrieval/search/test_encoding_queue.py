@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from retrieval.search.legs.encoding_queue import EncodingQueue
+from schemas.errors import OverloadedError
 
 
 class SlowEncoder:
@@ -141,3 +142,44 @@ async def test_vectors_are_read_only_copies(encoder, executor):
     (vector,) = await queue.vectors(["a"])
     assert not vector.flags.writeable
     assert vector.base is None
+
+
+class Clock:
+    """Each look at it is so much later than the one before."""
+
+    def __init__(self, step_s):
+        self.now, self.step_s = 0.0, step_s
+
+    def __call__(self):
+        self.now += self.step_s
+        return self.now
+
+
+async def test_a_text_that_would_wait_too_long_is_refused_at_once(encoder, executor):
+    queue = EncodingQueue(encoder, executor, batch=1, within_s=60.0, clock=Clock(25.0))
+    encoder.let_go()
+    await queue.vectors(["a"])  # a text takes 25 seconds
+    waiting = [await ask(queue, encoder, "bb", calls=2)]
+    for text in ("c", "d", "e"):
+        waiting.append(asyncio.create_task(queue.vectors([text])))
+        await asyncio.sleep(0)
+    assert queue.expected_s == 75.0
+    with pytest.raises(OverloadedError):
+        await queue.vectors(["f"])
+    encoder.let_go(4)
+    await asyncio.gather(*waiting)
+    assert queue.expected_s == 0.0
+    encoder.let_go()
+    await queue.vectors(["f"])
+
+
+async def test_a_text_whose_time_runs_out_in_the_queue_is_refused_and_not_encoded(encoder, executor):
+    queue = EncodingQueue(encoder, executor, batch=1, within_s=0.05)
+    first = await ask(queue, encoder, "a", calls=1)
+    with pytest.raises(OverloadedError):
+        await queue.vectors(["bb"])
+    with pytest.raises(OverloadedError):
+        await first
+    encoder.let_go(2)
+    await queue.vectors(["ccc"])
+    assert ["bb"] not in encoder.calls

@@ -9,6 +9,7 @@ from retrieval.search.hybrid import normalise_query
 from retrieval.search.legs.fanout import SearchUnavailableError
 from retrieval.search.query import DegradedReason, SearchQuery
 from schemas.api.retrievers import RetrieverName
+from schemas.errors import OverloadedError
 from schemas.identity import SkuKey, TenantId
 from tests.unit.retrieval.search.doubles import (
     STORE_AWAY,
@@ -74,10 +75,16 @@ async def test_punctuation_alone_does_not_list_the_catalogue():
     ],
 )
 async def test_a_retriever_that_fails_is_reported_and_the_others_answer(vectors, reason):
-    search = searcher(ShelfReader(*SHELF), vectors=vectors, deadline_s=0.05)
+    search = searcher(ShelfReader(*SHELF), vectors=vectors, deadline_s=0.5)
     result = await search.search(SearchQuery("bolt", WITHIN))
     assert skus(result) == ["a", "b"]
     assert result.degraded == {RetrieverName.DENSE: reason}
+
+
+async def test_a_search_that_the_encoder_has_no_time_for_is_refused_and_not_answered_without_its_vectors():
+    legs = [ScriptedLeg(RetrieverName.TEXT, ["a"]), ScriptedLeg(RetrieverName.DENSE, error=OverloadedError())]
+    with pytest.raises(OverloadedError):
+        await scripted_searcher(ShelfReader(*SHELF), *legs).search(SearchQuery("bolt", WITHIN))
 
 
 async def test_when_every_retriever_fails_the_search_fails():

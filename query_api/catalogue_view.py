@@ -1,0 +1,121 @@
+"""What the catalogue holds, for `/v1/status` and `/v1/tenants`: counted once for all who ask within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from query_api.status_report import catalogue_status
+from retrieval.text.port import TextCounts, TextIndexReader
+from retrieval.vectors.port import VectorIndex
+from runtime.shared_answer import SharedAnswers
+from schemas.api.status import CatalogueStatus
+from schemas.errors import NotReadyError, StoreUnavailableError
+from schemas.identity import PROBE_TENANT, TenantId
+
+if TYPE_CHECKING:  # a worker has its view
+    from query_api.worker import Worker
+
+Visible = frozenset[TenantId] | None
+"""The tenants that a caller's key opens; None where nobody needs a key, and so for everybody."""
+
+_COUNTED_IN_THE_STORE: Final = 4
+"""Tenants of one key that the vector store is asked about, one by one; of a key for more, only the replica's counts are told."""
+
+_NAMES_EVERY_S: Final = 5.0
+_NONE: Final = TextCounts(0, 0, 0, 0)
+
+
+class CatalogueView:
+    """Counts by who may see them, each shared while it is fresh. Used from the worker's event loop."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._products = SharedAnswers(self._count_products, most=1)
+        self._status = SharedAnswers(self._count)
+        self._names: frozenset[TenantId] = frozenset()
+        self._named_at = -_NAMES_EVERY_S
+        self._naming: asyncio.Task[None] | None = None
+
+    async def status(self, visible: Visible) -> CatalogueStatus | None:
+        """The counts of all that the caller may see; None while the replica is not whole."""
+        if "replica" in self._worker.waiting_for:
+            return None
+        return await self._status.get(visible)
+
+    async def products(self) -> dict[TenantId, int]:
+        """Living products by tenant, of every tenant that has any.
+
+        Raises:
+            NotReadyError: the replica is not open or not whole.
+        """
+        return await self._products.get(None)
+
+    def has(self, tenant: TenantId) -> bool:
+        """Whether there is such a tenant, as of some seconds ago; told at once. Before the first count there is none."""
+        if time.monotonic() - self._named_at >= _NAMES_EVERY_S and self._naming is None:
+            self._naming = asyncio.get_running_loop().create_task(self._name(), name="tenants")
+        return tenant in self._names
+
+    async def _name(self) -> None:
+        try:
+            self._names = frozenset(await self.products())
+            self._named_at = time.monotonic()
+        except NotReadyError:
+            self._named_at = time.monotonic()  # nothing can be asked of a worker without a replica either
+        finally:
+            self._naming = None
+
+    async def _count_products(self, _: None) -> dict[TenantId, int]:
+        return await self._worker.off_loop(self._worker.reader.products)
+
+    async def _count(self, visible: Visible) -> CatalogueStatus:
+        products = await self.products()
+        shown = {tenant: alive for tenant, alive in products.items() if tenant != PROBE_TENANT}
+        if visible is not None:
+            shown = {tenant: alive for tenant, alive in shown.items() if tenant in visible}
+        reader, everything = self._worker.reader, visible is None
+        counts = await self._worker.off_loop(lambda: _everything(reader) if everything else _of(reader, shown))
+        return catalogue_status(shown, counts, await self._vectors(everything=everything, shown=shown))
+
+    async def _vectors(self, *, everything: bool, shown: dict[TenantId, int]) -> int | None:
+        """The vector store's own count: one question for all tenants together, or one for each of a caller's few."""
+        store = self._worker.vectors
+        if store is None or (not everything and len(shown) > _COUNTED_IN_THE_STORE):
+            return None
+        try:
+            if everything:
+                whole, probe = await asyncio.gather(_alive(store, None), _alive(store, PROBE_TENANT))
+                return whole - probe
+            return sum(await asyncio.gather(*(_alive(store, tenant) for tenant in shown)))
+        except StoreUnavailableError:
+            return None
+
+
+def _everything(reader: TextIndexReader) -> TextCounts:
+    """All tenants but the one of synthetic products, by two counts."""
+    whole, probe = reader.counts(), reader.counts(PROBE_TENANT)
+    return TextCounts(
+        alive=whole.alive - probe.alive,
+        dead=whole.dead - probe.dead,
+        with_text_vector=whole.with_text_vector - probe.with_text_vector,
+        with_image=whole.with_image - probe.with_image,
+    )
+
+
+def _of(reader: TextIndexReader, tenants: dict[TenantId, int]) -> TextCounts:
+    total = _NONE
+    for tenant in tenants:
+        one = reader.counts(tenant)
+        total = TextCounts(
+            alive=total.alive + one.alive,
+            dead=total.dead + one.dead,
+            with_text_vector=total.with_text_vector + one.with_text_vector,
+            with_image=total.with_image + one.with_image,
+        )
+    return total
+
+
+async def _alive(store: VectorIndex, tenant: TenantId | None) -> int:
+    return (await store.counts(tenant)).alive

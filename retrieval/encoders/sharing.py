@@ -1,0 +1,156 @@
+"""One processor, several who want inference: queries, live changes and loads share it by weight, in pieces.
+
+Where search and indexing are one process, their inferences would otherwise take what the operating system gives to threads:
+a load of a catalogue as much as all queries together. Each call waits for its turn here, on the thread that it was made on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import StrEnum
+from typing import Final, TypeVar
+
+import numpy as np
+
+from retrieval.encoders.port import Matrix, ModelRevision, SparseEncoder, SparseVector, TextEncoder
+from retrieval.encoders.settings import EncoderShares
+from runtime.fair_queue import FairQueue, Turn
+
+R = TypeVar("R")
+
+_PIECE: Final = 8
+"""Passages of one turn: who comes meanwhile waits for no more than that."""
+
+
+class Urgency(StrEnum):
+    """For whom an inference is made."""
+
+    QUERY = "query"
+    """Somebody waits for the answer."""
+    LIVE = "live"
+    """A change that just happened."""
+    BULK = "bulk"
+    """A load, a rebuild, a replay."""
+
+
+urgency: ContextVar[Urgency] = ContextVar("urgency", default=Urgency.LIVE)
+"""Of the passages that are encoded in this context; whoever works on a load says so."""
+
+
+@contextmanager
+def on_behalf_of(kind: Urgency) -> Iterator[None]:
+    """What is encoded in this block, and by tasks that are made in it, is of this urgency."""
+    before = urgency.set(kind)
+    try:
+        yield
+    finally:
+        urgency.reset(before)
+
+
+class InferenceShares:
+    """Hands out turns by weight. Thread-safe; a turn is waited for on the caller's own thread."""
+
+    def __init__(self, shares: EncoderShares, *, at_once: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        weights: dict[str, float] = {
+            Urgency.QUERY: shares.queries,
+            Urgency.LIVE: shares.live,
+            Urgency.BULK: shares.bulk,
+        }
+        self._queue: FairQueue[_Waiting] = FairQueue(weights, at_once=at_once)
+        self._lock = threading.Lock()
+        self._monotonic = monotonic
+
+    @contextmanager
+    def turn(self, kind: Urgency, units: int) -> Iterator[None]:
+        """Wait for the turn of so many texts, and hold it while the block lasts."""
+        waiting = _Waiting()
+        with self._lock:
+            self._queue.add(kind, waiting, units)
+            self._let_go()
+        waiting.called.wait()
+        turn, began = waiting.turn, self._monotonic()
+        assert turn is not None
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._queue.done(turn, self._monotonic() - began)
+                self._let_go()
+
+    def _let_go(self) -> None:
+        while (turn := self._queue.next()) is not None:
+            turn.work.turn = turn
+            turn.work.called.set()
+
+
+class _Waiting:
+    def __init__(self) -> None:
+        self.called = threading.Event()
+        self.turn: Turn[_Waiting] | None = None
+
+
+class SharedEncoder:
+    """The port `TextEncoder` over one that others use too."""
+
+    def __init__(self, encoder: TextEncoder, shares: InferenceShares) -> None:
+        self._encoder = encoder
+        self._shares = shares
+        self.sparse: SparseEncoder | None = None
+        if encoder.sparse is not None:
+            self.sparse = SharedSparseEncoder(encoder.sparse, shares)
+
+    @property
+    def revision(self) -> ModelRevision:
+        """Which space the vectors live in."""
+        return self._encoder.revision
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """Vectors of search queries, by their turn."""
+        with self._shares.turn(Urgency.QUERY, len(texts)):
+            return self._encoder.encode_queries(texts)
+
+    def encode_passages(self, texts: Sequence[str]) -> Matrix:
+        """Vectors of catalogue texts, by their turns, a few texts each."""
+        if not texts:
+            return self._encoder.encode_passages(texts)
+        return np.concatenate(_in_pieces(self._encoder.encode_passages, texts, self._shares))
+
+    def passage_lengths(self, texts: Sequence[str]) -> list[int]:
+        """As the encoder says; no inference."""
+        return self._encoder.passage_lengths(texts)
+
+
+class SharedSparseEncoder:
+    """The port `SparseEncoder` over one that others use too."""
+
+    def __init__(self, encoder: SparseEncoder, shares: InferenceShares) -> None:
+        self._encoder = encoder
+        self._shares = shares
+
+    @property
+    def revision(self) -> ModelRevision:
+        """Which space the vectors live in."""
+        return self._encoder.revision
+
+    def encode_queries(self, texts: Sequence[str]) -> list[SparseVector]:
+        """Weights of search queries, by their turn."""
+        with self._shares.turn(Urgency.QUERY, len(texts)):
+            return self._encoder.encode_queries(texts)
+
+    def encode_passages(self, texts: Sequence[str]) -> list[SparseVector]:
+        """Weights of catalogue texts, by their turns, a few texts each."""
+        return [one for piece in _in_pieces(self._encoder.encode_passages, texts, self._shares) for one in piece]
+
+
+def _in_pieces(encode: Callable[[Sequence[str]], R], texts: Sequence[str], shares: InferenceShares) -> list[R]:
+    """The texts' vectors piece by piece; texts of like length are to stand beside each other, as the pipeline has them."""
+    done = []
+    for start in range(0, len(texts), _PIECE):
+        piece = texts[start : start + _PIECE]
+        with shares.turn(urgency.get(), len(piece)):
+            done.append(encode(piece))
+    return done
