@@ -36,13 +36,15 @@ from indexer.settings import IndexerSettings
 from indexer.verification.kafka import KafkaDocumentFeed
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.factory import load_encoder
+from retrieval.encoders.layers import settle_layers
 from retrieval.encoders.port import TextEncoder
-from retrieval.encoders.settings import EncoderSettings
+from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.fitting import require_revision
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.serving import event_loop
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.backoff import BackoffPolicy
 from runtime.http_server import HttpServer
@@ -76,12 +78,14 @@ def build_indexer(
     tasks: TaskMetrics | None = None,
     donor: VectorDonor | None = None,
     standing: Standing | None = None,
+    self_check: bool = True,
 ) -> IndexerApp:
     """Put an indexer together from its parts; nothing connects before `start`.
 
     `journal` and `log_id` are for the embedded mode: every batch is kept there before it is worked on. `pace` may put a
     publisher around the one to Kafka, to hold documents back until a replica has read those before; `bury` a sink around
     the one for dead letters. `verify` off runs no verifier: where one process does all, there is no zombie (decision 0020).
+    `self_check` off leaves the collection's vectors unlooked at.
     `donor` gives vectors that another generation holds; `standing` says what of the common work is this generation's.
     """
     clock = clock or SystemClock()
@@ -146,7 +150,7 @@ def build_indexer(
         runner=runner,
         consumer=consumer,
         writer=writer,
-        index=index,
+        open_index=partial(open_collection, index, encoder) if self_check else partial(index.prepare, encoder.revision),
         revision=encoder.revision,
         executor=executor,
         metrics=metrics,
@@ -212,11 +216,13 @@ class MemberFactory:
         """
         settings = settings_for(self._settings, manifest)
         mapping = load_mapping(settings.mapping, settings.default_tenant)
-        encoder = self._encoders.get(settings.encoder)
-        if encoder is None:
-            encoder = self._encoders[settings.encoder] = await asyncio.to_thread(load_encoder, settings.encoder)
-        require_revision(manifest, encoder.revision)
         index = await open_vector_index(settings.vectors)
+        try:
+            encoder = await self._encoder(settings.encoder, index)
+            require_revision(manifest, encoder.revision)
+        except BaseException:
+            await index.close()
+            raise
         app = build_indexer(
             settings,
             index=index,
@@ -227,3 +233,12 @@ class MemberFactory:
             tasks=self._tasks,
         )
         return Member(app, index, settings.kafka)
+
+    async def _encoder(self, settings: EncoderSettings, index: VectorIndex) -> TextEncoder:
+        """The encoder that the collection asks for where the settings leave it open, shared by all that have the same."""
+        recorded = await index.recorded() if settings.layers is LayerChoice.AUTO else None
+        chosen = await asyncio.to_thread(settle_layers, settings, recorded)
+        encoder = self._encoders.get(chosen)
+        if encoder is None:
+            encoder = self._encoders[chosen] = await asyncio.to_thread(load_encoder, chosen)
+        return encoder

@@ -17,8 +17,10 @@ from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
 from retrieval.encoders.factory import load_encoder
+from retrieval.encoders.layers import settle_layers
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.log_writer import LogWriter
 from schemas.building import build_document
@@ -56,11 +58,12 @@ async def offline_indexer(settings: IndexerSettings) -> AsyncIterator[OfflineInd
     async with AsyncExitStack() as stack:
         mapping = load_mapping(settings.mapping, settings.default_tenant)
         parser = EventParser(mapping, settings.default_tenant)
-        encoder = await asyncio.to_thread(load_encoder, settings.encoder)
-        executor = stack.enter_context(ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode"))
         index = await open_vector_index(settings.vectors)
         stack.push_async_callback(index.close)
-        await index.prepare(encoder.revision)
+        chosen = await asyncio.to_thread(settle_layers, settings.encoder, await index.recorded())
+        encoder = await asyncio.to_thread(load_encoder, chosen)
+        executor = stack.enter_context(ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode"))
+        await open_collection(index, encoder)
         writer = LogWriter(settings.kafka)
         stack.push_async_callback(writer.stop)
         await writer.start()

@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import structlog
@@ -22,8 +22,9 @@ from query_api.settings import ApiSettings, HttpSettings
 from query_api.worker import Pace, Stores, Worker
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.factory import load_encoder
+from retrieval.encoders.layers import settle_layers
 from retrieval.encoders.port import TextEncoder
-from retrieval.encoders.settings import EncoderSettings
+from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.fitting import encoder_settings, text_folder
 from retrieval.rerank.factory import load_reranker
 from retrieval.rerank.port import Reranker
@@ -82,8 +83,9 @@ def build_app(
     encoders: WeakValueDictionary[EncoderSettings, TextEncoder] = WeakValueDictionary()
     loading = threading.Lock()
 
-    def encoder_of(chosen: EncoderSettings) -> TextEncoder:
+    def encoder_of(settings: EncoderSettings, recorded: Mapping[str, Any] | None) -> TextEncoder:
         """Generations with the same encoder share it; it goes with the last of them."""
+        chosen = settle_layers(settings, recorded)
         with loading:
             held = encoders.get(chosen)
             if held is None:
@@ -113,13 +115,14 @@ def build_app(
             return vectors if vectors is not None else await open_vector_index(vector_settings)
 
         return Stores(
-            open_encoder=(lambda: encoder) if encoder is not None else lambda: encoder_of(chosen),
+            open_encoder=lambda recorded: encoder if encoder is not None else encoder_of(chosen, recorded),
             open_reranker=the_reranker,
             open_vectors=open_vectors,
             open_reader=(lambda: reader) if reader is not None else lambda: open_reader(text.index),
             analyse=analyse,
             replica_folder=text.directory if tailed else None,
             owned=vectors is None,
+            follows_record=encoder is None and chosen.layers is LayerChoice.AUTO,
         )
 
     text = settings.text

@@ -13,12 +13,14 @@ from agent.ports import CatalogueSearch
 from agent.settings import AgentSettings, CatalogueKind
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.factory import load_encoder
+from retrieval.encoders.layers import settle_layers
 from retrieval.rerank.factory import load_reranker
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader
 from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.factory import open_vector_index
+from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.supervision import Supervisor
 from schemas.errors import ConfigurationError, RetryableError
@@ -46,10 +48,11 @@ async def _open_local(settings: AgentSettings, stack: AsyncExitStack, supervisor
             "Qdrant Edge belongs to one process, so an agent of its own cannot search it: set agent.catalogue.kind=http "
             "and the search API's address, or run everything in one with `ferroflux up`"
         )
-    encoder = await asyncio.to_thread(load_encoder, settings.encoder)
     vectors = await open_vector_index(settings.vectors)
     stack.push_async_callback(vectors.close)
-    await vectors.prepare(encoder.revision)
+    chosen = await asyncio.to_thread(settle_layers, settings.encoder, await vectors.recorded())
+    encoder = await asyncio.to_thread(load_encoder, chosen)
+    await open_collection(vectors, encoder)
     text = settings.text
     reader = open_reader(TextIndexSettings(directory=text.directory, heap_mb=text.heap_mb, weights=text.weights))
     reranker = await asyncio.to_thread(load_reranker, settings.search.rerank)

@@ -55,6 +55,7 @@ from query_api.http.context import ApiContext
 from query_api.replica.log.kafka import KafkaDocumentLog
 from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder
+from retrieval.encoders.layers import layers_of, settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, available_cpus
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder
@@ -184,9 +185,13 @@ class EmbeddedSystem:
         with self.narrator.step("loading the text encoder") as step:
             own = self.settings.indexer.encoder
             self._shares = InferenceShares(own.shares, at_once=available_cpus())
-            self.encoder = await asyncio.to_thread(self._load_encoder, own)
+            self.vectors = await EdgeIndex.open(self.settings.vectors)
+            self._stack.push_async_callback(self.vectors.close)
+            chosen = await asyncio.to_thread(settle_layers, own, await self.vectors.recorded())
+            self.encoder = await asyncio.to_thread(self._load_encoder, chosen)
             revision = self.encoder.revision
-            step.note(f"{revision.model}, {revision.dimension} dimensions")
+            layers = layers_of(revision.quantisation)
+            step.note(f"{revision.model}, {revision.dimension} dimensions, {layers} layers")
         with self.narrator.step("opening the stores") as step:
             self.journal = SqliteChangeJournal.open(self.options.directory.journal)
             self._stack.push_async_callback(self.journal.close)
@@ -194,8 +199,6 @@ class EmbeddedSystem:
                 self.options.directory.dead_letters, self.settings.kafka.topics.dead_letters, clock=SystemClock()
             )
             self._stack.push_async_callback(self.dead_letters.close)
-            self.vectors = await EdgeIndex.open(self.settings.vectors)
-            self._stack.push_async_callback(self.vectors.close)
             self._found = Found(self.ownership.previous, vectors_are_new=self.vectors.is_absent)
             if self._found.watermarks_are_void:
                 # Before there is a vector index: a start that is killed from here on leaves all of the journal pending.

@@ -37,8 +37,9 @@ from indexer.service.app import IndexerApp
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
+from retrieval.encoders.layers import settle_layers
 from retrieval.encoders.port import Matrix, TextEncoder
-from retrieval.encoders.settings import EncoderSettings
+from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations import transitions
 from retrieval.generations.fitting import choice_of, new_manifest, require_revision, require_text_fit
 from retrieval.generations.port import GenerationStore
@@ -111,10 +112,11 @@ class GenerationBuilder:
             FatalError, RetryableError: as the indexer's own start; the same command goes on where this one stopped.
         """
         began = time.monotonic()
-        encoder = CountingEncoder(await asyncio.to_thread(self._load, self._request.encoder))
         view = view_of(await self._store.records())
         source = view.manifests.get(view.live)
-        manifest = view.manifests.get(self._request.name) or await self._plan(encoder, source)
+        chosen = await self._chosen(source)
+        encoder = CountingEncoder(await asyncio.to_thread(self._load, chosen))
+        manifest = view.manifests.get(self._request.name) or await self._plan(chosen, encoder, source)
         require_text_fit(manifest)
         require_revision(manifest, encoder.revision)
         await self._store.commit(transitions.create(manifest, now_us=self._clock.now_us()))
@@ -132,7 +134,16 @@ class GenerationBuilder:
         log.info("generation prepared", live=view.live, **outcome.to_json())
         return outcome
 
-    async def _plan(self, encoder: TextEncoder, source: Generation | None) -> Generation:
+    async def _chosen(self, source: Generation | None) -> EncoderSettings:
+        """Where the layers are open, those of the generation that answers, whose vectors can then be taken over."""
+        chosen = self._request.encoder
+        if chosen.layers is not LayerChoice.AUTO:
+            return chosen
+        async with _opened(settings_for(self._request.settings, source)) as origin:
+            recorded = await origin.recorded()
+        return await asyncio.to_thread(settle_layers, chosen, recorded)
+
+    async def _plan(self, chosen: EncoderSettings, encoder: TextEncoder, source: Generation | None) -> Generation:
         request = self._request
         reach = await reach_of(request.settings, source)
         origin = origin_of(reach, request.origin)
@@ -140,7 +151,7 @@ class GenerationBuilder:
             request.name,
             collection=request.settings.vectors.collection,
             documents=request.settings.kafka.topics.documents,
-            encoder=choice_of(request.encoder),
+            encoder=choice_of(chosen),
             revision=encoder.revision,
             now_us=self._clock.now_us(),
             origin=origin,
@@ -190,6 +201,8 @@ class _Work:
             donor=self.donor,
             # Not live: it buries no dead letters and moves no snapshots, which the live generation did long ago.
             standing=Standing(self.outcome.manifest.name),
+            # The texts of the check would count as embedded; the live indexers make it when they take the generation on.
+            self_check=False,
         )
 
     async def _seed_once(self) -> None:

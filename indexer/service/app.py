@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 
@@ -20,7 +20,6 @@ from indexer.service.readiness import Readiness, ReadinessProbe
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.port import ModelRevision
 from retrieval.serving.heap import freeze_heap
-from retrieval.vectors.port import VectorIndex
 from runtime.log_writer import LogWriter
 from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
@@ -32,6 +31,8 @@ log = structlog.get_logger(__name__)
 class IndexerApp:
     """Owns the consumer, the producer and the encoder's executor; the vector index and the journal belong to the caller.
 
+    `open_index` prepares the collection for the encoder, and checks the one by the other.
+
     Everything runs on the event loop on which `start` is awaited.
     """
 
@@ -42,7 +43,7 @@ class IndexerApp:
         runner: BatchRunner,
         consumer: ChangeConsumer,
         writer: LogWriter,
-        index: VectorIndex,
+        open_index: Callable[[], Awaitable[None]],
         revision: ModelRevision,
         executor: Executor,
         metrics: IndexerMetrics,
@@ -59,7 +60,7 @@ class IndexerApp:
         self._runner = runner
         self._consumer = consumer
         self._writer = writer
-        self._index = index
+        self._open_index = open_index
         self._revision = revision
         self._executor = executor
         self._probe = probe
@@ -77,7 +78,7 @@ class IndexerApp:
         """
         if self._writing:
             return
-        await self._index.prepare(self._revision)
+        await self._open_index()
         await self._writer.start()
         self._writing = True
 

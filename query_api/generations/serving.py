@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -29,6 +29,7 @@ from retrieval.search.settings import SearchSettings
 from retrieval.serving.heap import freeze_heap
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.self_check import open_collection
 from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import FerrofluxError, NotReadyError, RetryableError
 from schemas.generations import Generation
@@ -54,17 +55,19 @@ class ReplicaUnreadableError(RetryableError):
 class Stores:
     """How to come by a generation's parts; each is called until it succeeds, what blocks off the event loop.
 
+    `open_encoder` is given the revision that the collection records where `follows_record` says that it decides.
     `replica_folder` is where the tailer's report lies; None where there is no tailer. `owned` says whether the worker
     closes the vector index (it does not where a launcher passed its own).
     """
 
-    open_encoder: Callable[[], TextEncoder]
+    open_encoder: Callable[[Mapping[str, Any] | None], TextEncoder]
     open_reranker: Callable[[], Reranker | None]
     open_vectors: Callable[[], Awaitable[VectorIndex]]
     open_reader: Callable[[], TextIndexReader]
     analyse: Analyse
     replica_folder: Path | None
     owned: bool
+    follows_record: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,14 +284,19 @@ class Serving:
 
     async def _load_encoder(self) -> TextEncoder:
         require_text_fit(self._manifest)
-        encoder = await self._off_loop(self._stores.open_encoder)
+        recorded = await (await self._store()).recorded() if self._stores.follows_record else None
+        encoder = await self._off_loop(lambda: self._stores.open_encoder(recorded))
         require_revision(self._manifest, encoder.revision)
         return encoder
 
     async def _open_vectors(self, encoder: TextEncoder) -> VectorIndex:
+        vectors = await self._store()
+        await open_collection(vectors, encoder)
+        return vectors
+
+    async def _store(self) -> VectorIndex:
         if self._vectors is None:
             self._vectors = await self._stores.open_vectors()
-        await self._vectors.prepare(encoder.revision)
         return self._vectors
 
     async def _open_replica(self) -> TextIndexReader:

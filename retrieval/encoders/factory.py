@@ -5,6 +5,7 @@ from time import perf_counter
 import structlog
 
 from retrieval.encoders.export.exporter import prepare
+from retrieval.encoders.layers import layers_of, precision_of, servable_precisions, settle_layers
 from retrieval.encoders.models.prepared import PreparedModel
 from retrieval.encoders.port import SparseEncoder, TextEncoder
 from retrieval.encoders.runtime.encoder import OnnxTextEncoder
@@ -22,7 +23,17 @@ def prepare_model(settings: EncoderSettings) -> PreparedModel:
         ModelNotFoundError: no such model, or its package is not installed here.
         ConfigurationError: the model cannot be exported, or the cache cannot be written.
     """
-    return prepare(settings.model, settings.cache_dir, settings.layers)
+    return prepare(settings.model, settings.cache_dir, precision_of(settings))
+
+
+def prepare_servable(settings: EncoderSettings) -> list[PreparedModel]:
+    """Prepare every form of the model that a process with these settings may load, for images whose cache is read-only.
+
+    Raises:
+        ModelNotFoundError: no such model, or its package is not installed here.
+        ConfigurationError: the model cannot be exported, or the cache cannot be written.
+    """
+    return [prepare(settings.model, settings.cache_dir, each) for each in servable_precisions(settings)]
 
 
 def load_sparse(settings: EncoderSettings) -> SparseEncoder | None:
@@ -51,17 +62,21 @@ def load_sparse(settings: EncoderSettings) -> SparseEncoder | None:
 def load_encoder(settings: EncoderSettings) -> TextEncoder:
     """The encoder that the settings name, ready to use; prepares the model first where that was not done.
 
+    Where there is a collection, `settle_layers` with its record comes first; without one, open layers are the default's.
+
     Raises:
         ModelNotFoundError: no such model, or its package is not installed here.
         ConfigurationError: the settings do not fit the model or this machine.
     """
     started = perf_counter()
+    settings = settle_layers(settings)
     encoder = OnnxTextEncoder(prepare_model(settings), settings, sparse=load_sparse(settings))
     log.info(
         "encoder loaded",
         model=encoder.revision.model,
         revision=encoder.revision.id,
         dimension=encoder.revision.dimension,
+        layers=str(layers_of(encoder.revision.quantisation)),
         seconds=round(perf_counter() - started, 2),
     )
     return encoder

@@ -11,7 +11,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from retrieval.encoders.factory import prepare_model
+from retrieval.encoders.factory import prepare_servable
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.encoders.sparse.export import prepare_sparse
 from retrieval.rerank.export import prepare_reranker
@@ -42,7 +42,7 @@ def main() -> int:
     """Prepare the models; returns 0, or 1 with the remedy logged."""
     settings = PrepareSettings()
     rerank = settings.search.rerank
-    ok = _prepared(settings.encoder.model, settings.encoder.cache_dir, lambda: prepare_model(settings.encoder))
+    ok = _prepared(settings.encoder.model, settings.encoder.cache_dir, lambda: prepare_servable(settings.encoder))
     sparse = settings.encoder.sparse
     if sparse.model:
         ok = _prepared(sparse.model, settings.encoder.cache_dir, lambda: prepare_sparse(settings.encoder)) and ok

@@ -30,6 +30,14 @@ class LayerPrecision(StrEnum):
     INT8 = "int8"
 
 
+class LayerChoice(StrEnum):
+    """The setting: a precision, or what fits the collection and the model."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    INT8 = "int8"
+
+
 class SparseSettings(BaseModel):
     """A learned sparse encoder (SPLADE) beside the dense one; none until a model is named."""
 
@@ -73,10 +81,11 @@ class EncoderSettings(BaseModel):
         description="A built-in model, a sentence-transformers folder, or an fsspec URL of such a folder.",
     )
     cache_dir: Path = Field(default_factory=default_cache_dir, description="Where prepared models are kept.")
-    layers: LayerPrecision = Field(
-        LayerPrecision.FLOAT32,
+    layers: LayerChoice = Field(
+        LayerChoice.AUTO,
         description="Arithmetic of the linear layers: float32 equals sentence-transformers to 1e-5; int8 takes less than "
-        "half the processor time, and its vectors are near those, not equal (BERT models; its revision is another one).",
+        "half the processor time, and its vectors are near those, not equal (BERT models; its revision is another one). "
+        "auto: as the collection was written; a new one gets int8 where the model allows it, else float32.",
     )
     query_prompt: str | None = Field(None, description="Put before every query; null takes the model's own.")
     passage_prompt: str | None = Field(None, description="Put before every passage; null takes the model's own.")

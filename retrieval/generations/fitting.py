@@ -6,7 +6,7 @@ from pathlib import Path
 
 from retrieval.aliases.shipped import shipped_aliases
 from retrieval.encoders.port import ModelRevision
-from retrieval.encoders.settings import EncoderSettings, LayerPrecision
+from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.errors import GenerationUnfitError
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from schemas.generations import MAIN, EncoderChoice, Generation, Origin
@@ -14,7 +14,13 @@ from schemas.version import canonical_digest
 
 
 def choice_of(settings: EncoderSettings) -> EncoderChoice:
-    """The part of the settings that decides where a text lands."""
+    """The part of the settings that decides where a text lands; open layers must have been settled.
+
+    Raises:
+        ValueError: they were not.
+    """
+    if settings.layers is LayerChoice.AUTO:
+        raise ValueError("a manifest records the layers that were chosen: settle_layers comes first")
     return EncoderChoice(
         model=settings.model,
         layers=str(settings.layers),
@@ -36,7 +42,7 @@ def encoder_settings(own: EncoderSettings, manifest: Generation | None) -> Encod
     return own.model_copy(
         update={
             "model": choice.model,
-            "layers": LayerPrecision(choice.layers),
+            "layers": LayerChoice(choice.layers),
             "query_prompt": choice.query_prompt,
             "passage_prompt": choice.passage_prompt,
             "max_length": choice.max_length,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from retrieval.encoders.export.exporter import prepared_once
+from retrieval.encoders.models.architecture import BertConfig
 from retrieval.encoders.models.cache import content_digest, content_files
 from retrieval.encoders.models.prepared import (
     GRAPH_FILE,
@@ -86,7 +87,7 @@ def _export(folder: CrossEncoderFolder, name: str, digest: str, target: Path) ->
 
 def _build_graph(folder: CrossEncoderFolder) -> onnx.ModelProto:
     from retrieval.encoders.export.adopt import adopt_output  # noqa: PLC0415 - see `_export`
-    from retrieval.encoders.export.bert import BertConfig, without_prefix  # noqa: PLC0415
+    from retrieval.encoders.export.bert import without_prefix  # noqa: PLC0415
     from retrieval.encoders.export.graph import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS  # noqa: PLC0415
     from retrieval.encoders.export.heads import build_cross_encoder, with_activation  # noqa: PLC0415
     from retrieval.encoders.export.routes import SHIPPED_GRAPH  # noqa: PLC0415

@@ -6,6 +6,7 @@ Search compares with every vector; a few thousand points are its measure.
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,10 @@ class MemoryIndex:
     def __init__(self) -> None:
         self._points: dict[SkuKey, StoredPoint] = {}
         self._revision: ModelRevision | None = None
+
+    async def recorded(self) -> Mapping[str, Any] | None:
+        """The recorded revision; None before the first `prepare`."""
+        return None if self._revision is None else revision_record(self._revision)
 
     async def prepare(self, revision: ModelRevision) -> None:
         """Record the encoder's revision, or check it against the recorded one."""

@@ -8,7 +8,9 @@ a later release is told from one that lacks it.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from retrieval.encoders.layers import INT8_MARK, layers_of
 from retrieval.encoders.port import ModelRevision
+from retrieval.encoders.settings import LayerPrecision
 from schemas.errors import ModelMismatchError
 from schemas.version import canonical_digest
 
@@ -37,6 +39,12 @@ def require_same_model(recorded: Mapping[str, Any] | None, revision: ModelRevisi
         return
     if _without_sparse(recorded) == _without_sparse(wanted):
         raise ModelMismatchError(_sparse_mismatch(recorded.get("sparse"), revision.sparse, where))
+    if _without_layers(recorded) == _without_layers(wanted):
+        raise ModelMismatchError(
+            f"{where} was written with {_layers(recorded)} layers, but this process has {_layers(wanted)} layers: unset "
+            "FERROFLUX_ENCODER__LAYERS to follow the collection, or change over by building a generation "
+            f"(`ferroflux generation build NAME --set layers={_layers(wanted)}`)"
+        )
     differing = ", ".join(
         f"{name}: {recorded.get(name)!r} there, {wanted.get(name)!r} here"
         for name in sorted(wanted.keys() | recorded.keys())
@@ -47,6 +55,20 @@ def require_same_model(recorded: Mapping[str, Any] | None, revision: ModelRevisi
         f"is {revision.model} (revision {revision.id}); they differ in {differing}. "
         "Start with the recorded model, or rebuild the collection."
     )
+
+
+def _without_layers(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with the mark of 8-bit layers taken out of the quantisation; without another mark that is `none`."""
+    kept = [each for each in _marks(record) if each != INT8_MARK]
+    return {**record, "quantisation": ", ".join(kept) or "none"}
+
+
+def _layers(record: Mapping[str, Any]) -> LayerPrecision:
+    return layers_of(str(record.get("quantisation")))
+
+
+def _marks(record: Mapping[str, Any]) -> list[str]:
+    return str(record.get("quantisation")).split(", ")
 
 
 def _without_sparse(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ in the adapters' one filter builder, nowhere else.
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +78,10 @@ class VectorCounts:
 
 class VectorIndex(Protocol):
     """Every method may raise StoreUnavailableError, after the adapter's own retries of what is safe to retry."""
+
+    async def recorded(self) -> Mapping[str, Any] | None:
+        """The revision that the collection records, as its fields; None where there is no collection, or it records none."""
+        ...
 
     async def prepare(self, revision: ModelRevision) -> None:
         """Create the collection for this encoder where it is absent, with its payload indexes; else check the recorded revision.

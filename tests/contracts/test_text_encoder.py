@@ -27,8 +27,8 @@ TEXTS = [
 
 
 @cache
-def _onnx(model: str) -> TextEncoder:
-    return load_encoder(EncoderSettings(model=model, threads=2))
+def _onnx(model: str, layers: str = "auto") -> TextEncoder:
+    return load_encoder(EncoderSettings(model=model, layers=layers, threads=2))
 
 
 class TextEncoderContract:
@@ -92,7 +92,7 @@ class TestMultilingualE5(TextEncoderContract):
         revision = encoder.revision
         assert (revision.model, revision.dimension, revision.pooling) == ("multilingual-e5-small", 384, "mean")
         assert (revision.query_prompt, revision.passage_prompt) == ("query: ", "passage: ")
-        assert (revision.backend, revision.quantisation) == ("onnxruntime", "embeddings-q4")
+        assert (revision.backend, revision.quantisation) == ("onnxruntime", "embeddings-q4, layers-int8")
 
     def test_it_reads_misspelt_spanish(self, encoder: TextEncoder) -> None:
         (query,) = encoder.encode_queries(["martilo de goma"])
@@ -104,6 +104,12 @@ class TestMiniLM(TextEncoderContract):
     @pytest.fixture
     def encoder(self) -> TextEncoder:
         return _onnx("all-MiniLM-L6-v2")
+
+
+class TestMiniLMInFloat32(TextEncoderContract):
+    @pytest.fixture
+    def encoder(self) -> TextEncoder:
+        return _onnx("all-MiniLM-L6-v2", "float32")
 
 
 class TestHashing(TextEncoderContract):

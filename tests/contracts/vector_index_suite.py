@@ -302,6 +302,16 @@ class VectorIndexContract:
         await asyncio.gather(index.prepare(REVISION), other.prepare(REVISION))
         assert await found(index, axis(0)) == ["a"]
 
+    async def test_the_recorded_revision_is_read_back_and_tells_what_to_open_it_with(self, index, other):
+        assert await index.recorded() == await other.recorded() == REVISION.record()
+
+    async def test_layers_of_another_precision_are_refused_with_both_remedies(self, index):
+        int8 = replace(REVISION, quantisation=f"{REVISION.quantisation}, layers-int8")
+        with pytest.raises(
+            ModelMismatchError, match=r"with float32 layers.*has int8 layers: unset .*LAYERS.*generation"
+        ):
+            await index.prepare(int8)
+
     async def test_sparse_vectors_cannot_be_turned_on_over_it(self, index):
         with pytest.raises(ModelMismatchError, match=r"encoder\.sparse\.model .* cannot be added .* generation"):
             await index.prepare(replace(REVISION, sparse=replace(REVISION, model="splade", normalised=False)))

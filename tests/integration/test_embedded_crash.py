@@ -8,6 +8,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ READY = '"event": "ready"'
 class Installation:
     """One data directory and the `ferroflux up` over it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: Mapping[str, str] | None = None) -> None:
+        self._more = more or {}
         self.data = folder / "data"
         self.port = free_port()
         self.process = ManagedProcess(
@@ -44,7 +46,7 @@ class Installation:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"FERROFLUX_DATA_DIR": str(self.data)}
+        return {"FERROFLUX_DATA_DIR": str(self.data), **self._more}
 
     def start(self) -> None:
         self.process.start()

@@ -118,3 +118,28 @@ def test_where_the_journal_was_pruned_a_build_takes_over_the_products_that_there
     assert (whole["origin"], whole["products"], whole["taken_over"], whole["embedded"]) == ("documents", 40, 40, 0)
     load(installation, 3, products=3)
     agree(installation, "main", "whole")
+
+
+def test_a_folder_of_the_release_before_keeps_its_float32_layers_until_a_generation_changes_them(tmp_path):
+    begun = Installation(tmp_path, {"FERROFLUX_ENCODER__LAYERS": "float32"})
+    begun.start()
+    load(begun, 1)
+    begun.process.stop(timeout=60)
+    begun.client.close()
+
+    later = Installation(tmp_path)
+    try:
+        later.start()
+        assert "as the collection was written" in later.process.log.read_text()
+        assert titles(later)
+        kept = built(later, "kept")
+        assert (kept["taken_over"], kept["embedded"]) == (40, 0)
+        changed = built(later, "changed --set layers=int8")
+        assert (changed["taken_over"], changed["embedded"]) == (0, 40)
+        agree(later, "main", "kept", "changed")
+        later.process.stop(timeout=60)
+        later.start()
+        agree(later, "main", "kept", "changed")
+    finally:
+        later.client.close()
+        later.process.kill()

@@ -38,6 +38,7 @@ from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.sharing import Urgency, on_behalf_of
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.self_check import open_collection
 from runtime.log_writer import LogWriter
 from runtime.supervision import Options, RunningTask, Supervisor, Work
 from schemas.errors import NotReadyError
@@ -179,7 +180,7 @@ class GenerationMember:
             return self.vectors
 
         return Stores(
-            open_encoder=lambda: self.encoder,
+            open_encoder=lambda _recorded: self.encoder,
             open_reranker=lambda: None,
             open_vectors=opened,
             open_reader=lambda: self.replica.reader,
@@ -195,7 +196,7 @@ class GenerationMember:
         if self.vectors.is_absent or self.around.machine_went_down:
             # The place may speak of writes that are not there; all of it is applied again.
             await asyncio.to_thread(self._place.forget)
-        await self.vectors.prepare(self.encoder.revision)
+        await open_collection(self.vectors, self.encoder)
 
     async def _open_replica(self) -> None:
         around, topic = self.around, self.manifest.documents

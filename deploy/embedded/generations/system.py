@@ -23,6 +23,7 @@ from indexer.service.clock import SystemClock
 from query_api.generations.serving import Stores
 from query_api.worker import Worker
 from retrieval.encoders.factory import load_encoder
+from retrieval.encoders.layers import settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations import transitions
@@ -220,6 +221,7 @@ class EmbeddedGenerations:
         self, name: str, chosen: EncoderSettings, *, origin: Origin | None, take_over: bool, on_progress: OnProgress
     ) -> BuildOutcome:
         began = time.monotonic()
+        chosen = await self._settled_layers(chosen)
         view = view_of(await self._file.records())
         manifest = view.manifests.get(name)
         encoder = CountingEncoder(await self._encoder_of(chosen))
@@ -310,9 +312,14 @@ class EmbeddedGenerations:
 
     async def _encoder_of(self, chosen: EncoderSettings) -> TextEncoder:
         """The system's own where it is the same: one model in memory."""
-        if choice_of(chosen) == choice_of(self._around.settings.indexer.encoder):
+        own = await self._settled_layers(self._around.settings.indexer.encoder)
+        if choice_of(chosen) == choice_of(own):
             return self._encoder
         return await asyncio.to_thread(self._load, chosen)
+
+    async def _settled_layers(self, chosen: EncoderSettings) -> EncoderSettings:
+        """Where the layers are open, those of `main`, whose vectors can then be taken over."""
+        return await asyncio.to_thread(settle_layers, chosen, await self._around.main.recorded())
 
     def _report(self, view: GenerationView) -> ReplicaReport:
         text = current_metadata()

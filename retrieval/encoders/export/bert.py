@@ -6,50 +6,19 @@ RoBERTa's layers are BERT's; its positions begin behind the padding id.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx
 
 from retrieval.encoders.export.graph import ATTENTION_MASK, INPUT_IDS, MICROSOFT, TOKEN_TYPE_IDS, GraphBuilder
 from retrieval.encoders.export.pooling import pool_and_normalise
+from retrieval.encoders.models.architecture import BertConfig
 from retrieval.encoders.models.tensors import Weight, dense
 from retrieval.encoders.port import Matrix
 from retrieval.encoders.settings import LayerPrecision
 
 _INT8_LARGEST: Final = 127
-
-_ROBERTA: Final = frozenset({"roberta", "xlm-roberta"})
-
-
-@dataclass(frozen=True, slots=True)
-class BertConfig:
-    """What the weights alone do not tell; `first_position` is the row of the position table that a text's first token takes."""
-
-    layers: int
-    heads: int
-    layer_norm_epsilon: float
-    first_position: int = 0
-
-    @classmethod
-    def from_transformers(cls, config: Mapping[str, Any]) -> "BertConfig | None":
-        """Read a `config.json`; None where the architecture is not a plain one that this module builds."""
-        family = config.get("model_type")
-        plain = (
-            (family == "bert" or family in _ROBERTA)
-            and config.get("hidden_act", "gelu") == "gelu"
-            and config.get("position_embedding_type", "absolute") == "absolute"
-            and not config.get("is_decoder", False)
-        )
-        if not plain:
-            return None
-        return cls(
-            layers=config["num_hidden_layers"],
-            heads=config["num_attention_heads"],
-            layer_norm_epsilon=config.get("layer_norm_eps", 1e-12),
-            first_position=int(config.get("pad_token_id", 1)) + 1 if family in _ROBERTA else 0,
-        )
 
 
 def without_prefix(weights: Mapping[str, Weight]) -> dict[str, Weight]:

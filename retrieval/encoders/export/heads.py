@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import onnx
 
-from retrieval.encoders.export.bert import BertConfig, BertLayers
+from retrieval.encoders.export.bert import BertLayers
 from retrieval.encoders.export.graph import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, GraphBuilder
+from retrieval.encoders.models.architecture import BertConfig
 from retrieval.encoders.models.tensors import Weight, dense
 
 

@@ -5,8 +5,7 @@ from typing import Final
 import numpy as np
 
 from retrieval.encoders.export.graph import ATTENTION_MASK, GraphBuilder
-
-POOLINGS: Final = ("mean", "cls", "max")
+from retrieval.encoders.models.architecture import POOLINGS
 
 _MASKED: Final = -1e30
 

@@ -7,9 +7,10 @@ from typing import Final
 import onnx
 
 from retrieval.encoders.export.adopt import adopt_graph
-from retrieval.encoders.export.bert import BertConfig, build_bert, without_prefix
-from retrieval.encoders.export.pooling import POOLINGS
+from retrieval.encoders.export.bert import build_bert, without_prefix
 from retrieval.encoders.export.torch_export import export_with_torch
+from retrieval.encoders.models.architecture import WEIGHTS_FILE as SAFETENSORS
+from retrieval.encoders.models.architecture import BertConfig, poolable
 from retrieval.encoders.models.folder import SentenceTransformerFolder
 from retrieval.encoders.models.prepared import GRAPH_FILE, WEIGHTS_FILE
 from retrieval.encoders.models.tensors import Weight, read_safetensors
@@ -35,10 +36,10 @@ def build_graph(
         ConfigurationError: the weights are incomplete, torch is needed and not installed, or another graph than one
             built from weights would have to be quantised.
     """
-    poolable = folder.plain and folder.pooling in POOLINGS
+    can_pool = poolable(folder)
     bert = BertConfig.from_transformers(folder.config)
-    weights_file = folder.transformer_path / "model.safetensors"
-    if poolable and bert is not None and (weights is not None or weights_file.is_file()):
+    weights_file = folder.transformer_path / SAFETENSORS
+    if can_pool and bert is not None and (weights is not None or weights_file.is_file()):
         found = weights if weights is not None else without_prefix(read_safetensors(weights_file))
         try:
             return build_bert(bert, found, folder.pooling, layers)
@@ -47,10 +48,10 @@ def build_graph(
     if layers is not LayerPrecision.FLOAT32:
         raise ConfigurationError(
             f"encoder.layers={layers} needs a BERT model with its weights in model.safetensors, which {folder.path} is not: "
-            "leave the setting at float32, or put a quantised onnx/model.onnx into the folder"
+            "leave the setting at auto, or put a quantised onnx/model.onnx into the folder"
         )
     for shipped in (folder.transformer_path / SHIPPED_GRAPH, folder.path / SHIPPED_GRAPH):
-        if poolable and shipped.is_file():
+        if can_pool and shipped.is_file():
             return adopt_graph(shipped, folder.pooling)
     return export_with_torch(folder.path)
 

@@ -5,12 +5,13 @@ from typing import Final
 
 import numpy as np
 
+from retrieval.encoders.layers import layers_of
 from retrieval.encoders.models.prepared import PreparedModel
 from retrieval.encoders.port import Matrix, ModelRevision, SparseEncoder
 from retrieval.encoders.runtime.batching import plan_batches
 from retrieval.encoders.runtime.session import LIBRARY, OnnxSession
 from retrieval.encoders.runtime.tokenization import open_tokenizer
-from retrieval.encoders.settings import EncoderSettings, available_cpus
+from retrieval.encoders.settings import EncoderSettings, LayerPrecision, available_cpus
 from schemas.errors import ConfigurationError
 
 _ALONE: Final = 1
@@ -42,7 +43,9 @@ class OnnxTextEncoder:
         max_length = min(settings.max_length or manifest.max_length, manifest.max_length)
         self._pad_id = manifest.pad_id
         # Eight-bit activations share one scale a call: computed alone, a text has one vector, whatever stands beside it.
-        self._token_budget = _ALONE if "layers-int8" in manifest.quantisation else settings.batch_tokens
+        self._token_budget = (
+            _ALONE if layers_of(manifest.quantisation) is LayerPrecision.INT8 else settings.batch_tokens
+        )
         self._tokenizer = open_tokenizer(model, max_length=max_length)
         self._session = OnnxSession(
             model.graph_file,

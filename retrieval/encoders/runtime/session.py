@@ -16,6 +16,10 @@ TokenIds = npt.NDArray[np.int64]
 LIBRARY: Final = "onnxruntime-" + ".".join(ort.__version__.split(".")[:2])
 """Name, major and minor: kernels may change their rounding between minor versions."""
 
+_EXACT_PRODUCTS: Final = "session.x64quantprecision"
+"""x86 processors without VNNI add pairs of 8-bit products in 16 bits, which overflow. With this option onnxruntime takes another
+kernel there for weights that could: the same integers as with VNNI, so that one collection serves processors of both kinds."""
+
 _OUTPUT: Final = "sentence_embedding"
 _WARNING: Final = 3
 
@@ -40,6 +44,7 @@ class OnnxSession:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = inter_op_threads
         options.log_severity_level = _WARNING
+        options.add_session_config_entry(_EXACT_PRODUCTS, "1")
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "1" if spin else "0")
         try:

@@ -87,6 +87,10 @@ class EdgeIndex:
         """Whether the directory holds no shard: `prepare` creates one."""
         return self._opened is None
 
+    async def recorded(self) -> Mapping[str, Any] | None:
+        """The revision in the file beside the shard."""
+        return None if self.is_absent else await self._run(self._files.recorded)
+
     async def prepare(self, revision: ModelRevision) -> None:
         """Create the shard for this encoder where it is absent, else check the recorded revision."""
         await self._run(self._prepare, revision)

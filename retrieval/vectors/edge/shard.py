@@ -43,7 +43,7 @@ class ShardFiles:
 
     def open(self) -> edge.EdgeShard:
         """Open the shard; what its write-ahead log holds beyond the last flush is applied again."""
-        recorded = self._recorded() or {}
+        recorded = self.recorded() or {}
         dimension = recorded.get("dimension")
         # With a configuration, Edge takes over today's thresholds and graph settings; what they change, `maintain` builds.
         return edge.EdgeShard.load(
@@ -56,12 +56,12 @@ class ShardFiles:
         Raises:
             ModelMismatchError: another encoder wrote the shard.
         """
-        require_same_model(self._recorded(), revision, where=f"the vector index in {self._settings.directory}")
+        require_same_model(self.recorded(), revision, where=f"the vector index in {self._settings.directory}")
 
     @cache  # noqa: B019 - one of these lives as long as its process
     def spaces(self) -> frozenset[str]:
         """The names of the vector spaces; asked of a shard that is there, and they never change."""
-        sparse = "sparse" in (self._recorded() or {})
+        sparse = "sparse" in (self.recorded() or {})
         return frozenset({TEXT_VECTOR, SPARSE_VECTOR} if sparse else {TEXT_VECTOR})
 
     def create(self, revision: ModelRevision) -> edge.EdgeShard:
@@ -79,7 +79,8 @@ class ShardFiles:
         unfinished.rename(self._shard)
         return self.open()
 
-    def _recorded(self) -> dict[str, Any] | None:
+    def recorded(self) -> dict[str, Any] | None:
+        """The revision's fields in the record; None where there is none."""
         if not self._model.exists():
             return None
         recorded: dict[str, Any] | None = orjson.loads(self._model.read_bytes()).get(RECORD_KEY)

@@ -4,7 +4,8 @@ Several processes may prepare the same collection at once. The model revision is
 so there is no moment at which it exists without one, and each later step is harmless to repeat.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import structlog
 from qdrant_client import AsyncQdrantClient, models
@@ -34,6 +35,15 @@ async def require_recent_server(client: AsyncQdrantClient, calls: StoreCalls) ->
     if (major, minor) < OLDEST_SERVER:
         oldest = ".".join(map(str, OLDEST_SERVER))
         raise ConfigurationError(f"the Qdrant server is {version}; guarded writes need {oldest} or later")
+
+
+async def recorded_revision(client: AsyncQdrantClient, calls: StoreCalls, name: str) -> Mapping[str, Any] | None:
+    """The revision's fields in the collection's metadata; None where there is no such collection, or it records none."""
+    if not await calls("look for the collection", lambda: client.collection_exists(name)):
+        return None
+    info = await calls("describe the collection", lambda: client.get_collection(name))
+    recorded: Mapping[str, Any] | None = (info.config.metadata or {}).get(RECORD_KEY)
+    return recorded
 
 
 async def ensure_collection(

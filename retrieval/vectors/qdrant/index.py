@@ -34,7 +34,7 @@ from retrieval.vectors.port import (
 from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import StoreCalls
 from retrieval.vectors.qdrant.client_wire import ClientWire
-from retrieval.vectors.qdrant.collection import ensure_collection, require_recent_server
+from retrieval.vectors.qdrant.collection import ensure_collection, recorded_revision, require_recent_server
 from retrieval.vectors.qdrant.grpc_wire import GrpcWire
 from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, PointWire, Selection, StoredPoint, StoredVector, Upsert
 from retrieval.vectors.record import from_record, key_of, require_distinct, to_record
@@ -61,6 +61,10 @@ class QdrantIndex:
         self._calls = StoreCalls(
             "in memory" if local else settings.url, timeout_s=settings.timeout_s, retry=settings.retry
         )
+
+    async def recorded(self) -> Mapping[str, Any] | None:
+        """The revision in the collection's metadata."""
+        return await recorded_revision(self._client, self._calls, self._collection)
 
     async def prepare(self, revision: ModelRevision) -> None:
         """Create the collection for this encoder where it is absent, else check the recorded revision."""

@@ -71,7 +71,7 @@ class Two:
             return vectors
 
         return GenerationStores(
-            open_encoder=lambda: self.other.encoder,
+            open_encoder=lambda _recorded: self.other.encoder,
             open_reranker=lambda: None,
             open_vectors=opened,
             open_reader=lambda: self.other.reader,

