@@ -31,7 +31,7 @@ from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
 from runtime.supervision import RunningTask, Supervisor
-from schemas.errors import FerrofluxError, NotReadyError, RetryableError
+from schemas.errors import FatalError, FerrofluxError, NotReadyError, RetryableError
 from schemas.generations import Generation
 
 log = structlog.get_logger(__name__)
@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _RETRY_S: Final = 0.25
+_RETRY_REFUSED_S: Final = 5.0
+"""What waits for an operator is not tried four times a second: a refused collection costs the encoding of a few texts each time."""
 _STATUS_EVERY_S: Final = 0.25
 _LOG_EVERY_FAILURES: Final = 120
 _LEARNT_AHEAD: Final = 200
@@ -315,9 +317,11 @@ class Serving:
         """Try one part until it works, and say meanwhile why it does not."""
         failures = 0
         while True:
+            pause = _RETRY_S
             try:
                 result = await attempt()
             except FerrofluxError as error:
+                pause = _RETRY_REFUSED_S if isinstance(error, FatalError) else _RETRY_S
                 # What callers read names no host or path; the log line has the whole.
                 self.waiting[part] = str(error) if isinstance(error, NotReadyError) else str(type(error)())
                 if failures % _LOG_EVERY_FAILURES == 0:
@@ -340,7 +344,7 @@ class Serving:
                 self.waiting.pop(part, None)
                 return result
             failures += 1
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(pause)
 
     async def _keep_fresh(self) -> None:
         """Load newer commits as they come, and read the tailer's report.

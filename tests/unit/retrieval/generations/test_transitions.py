@@ -100,12 +100,17 @@ def test_a_record_that_cannot_be_read_hides_no_other():
 
 
 def test_an_encoder_choice_gives_the_settings_back_and_leaves_the_machine_its_own():
-    chosen = EncoderSettings(model="m", query_prompt="q: ", truncate_dimension=32, threads=7)
+    chosen = EncoderSettings(model="m", layers="float32", query_prompt="q: ", truncate_dimension=32, threads=7)
     made = manifest("a", encoder=choice_of(chosen))
     here = encoder_settings(EncoderSettings(threads=1), made)
     assert choice_of(here) == made.encoder == EncoderChoice(model="m", query_prompt="q: ", truncate_dimension=32)
     assert here.threads == 1
     assert encoder_settings(chosen, None) is chosen
+
+
+def test_a_manifest_records_layers_that_were_chosen_and_not_an_open_setting():
+    with pytest.raises(ValueError, match="settle_layers comes first"):
+        choice_of(EncoderSettings())
 
 
 def test_a_process_refuses_what_it_cannot_serve(tmp_path):
