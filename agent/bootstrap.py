@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Final
 
 import structlog
 import uvicorn
@@ -21,6 +22,7 @@ from agent.api.app import create_app
 from agent.catalogue.opening import open_catalogue
 from agent.checkpoints.factory import open_checkpoints
 from agent.clock import SystemClock
+from agent.conversation.limits import OrderRoom
 from agent.graph import build_graph
 from agent.observation.metrics import AgentMetrics
 from agent.observation.spans import TurnSpans
@@ -45,15 +47,21 @@ from agent.storage.database import Database
 from agent.threads.guard import ThreadLeases
 from agent.threads.log import TurnLog
 from agent.threads.pruning import PRUNING_BACKOFF, ThreadPruner
+from agent.threads.recall import KeptThreads
 from agent.threads.registry import ThreadRegistry
 from retrieval.serving.admission.middleware import Doors
 from retrieval.serving.exposition import MULTIPROCESS_FOLDER
 from retrieval.serving.until_signal import ProcessEnd, serve_until_signal
 from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
+from schemas.errors import FerrofluxError
 from schemas.identity import TenantId
 
 log = structlog.get_logger(__name__)
+
+_TOPIC_S: Final = 5.0
+_RESUMED_SHARE: Final = 0.5
+"""Of a turn's time, what a turn that was cut off gets to its end: the rest is for the message that found it."""
 
 
 def build_agent_app(
@@ -110,16 +118,20 @@ async def _open_parts(
     stack.push_async_callback(database.close)
     checkpoints = await open_checkpoints(own.checkpoints, own.database)
     stack.push_async_callback(checkpoints.close)
-    search = catalogue if catalogue is not None else await open_catalogue(settings, stack, supervisor)
+    if catalogue is not None:
+        search = catalogue
+    else:
+        search = await open_catalogue(settings, stack, supervisor, counted=metrics.set_apart)
     # Importing a provider's package blocks for a second.
     planner = await asyncio.to_thread(build_planner, own.planner, database)
     spans = TurnSpans.of(own.observation)
     stack.push_async_callback(asyncio.to_thread, spans.close)
-    leases = ThreadLeases(database)
-    store, outbox = OrderStore(database), Outbox(database)
-    publisher = KafkaOrderPublisher(settings.kafka, own.orders.topic)
+    leases = ThreadLeases(database, most=own.limits.threads)
+    store, outbox, turns = OrderStore(database), Outbox(database), TurnLog(database)
+    room = OrderRoom(own.limits.order_bytes)
+    publisher = KafkaOrderPublisher(settings.kafka, own.orders.topic, room)
     stack.push_async_callback(publisher.close)
-    relay = OutboxRelay(outbox, publisher, own.orders)
+    relay = OutboxRelay(outbox, publisher, own.orders, room=room, counted=metrics.set_apart)
 
     def submitted(_order: object) -> None:
         metrics.submitted()
@@ -132,19 +144,33 @@ async def _open_parts(
         orders=OrderDesk(store, submitted),
         clock=clock,
         limits=own.limits,
+        room=room,
         checkpointer=checkpoints.saver,
     )
-    runtime = AgentRuntime(graph, clock=clock, limits=own.limits, guard=leases)
     threads = ThreadRegistry(database, checkpoints, leases)
-    pruner = ThreadPruner(threads, own.checkpoints)
+    kept = KeptThreads(turns, store, threads.apart, metrics.set_apart, kept_messages=own.limits.kept_messages)
+    runtime = AgentRuntime(
+        graph, clock=clock, limits=own.limits, guard=leases, record=kept, resume_s=own.http.turn_s * _RESUMED_SHARE
+    )
+    pruner = ThreadPruner(threads, own.checkpoints, counted=metrics.set_apart)
     # Turns are answered without either: orders are safe in the outbox, and expired threads go later.
     pruning = supervisor.start("thread-pruner", pruner.run, backoff=PRUNING_BACKOFF, ready_without=True)
     stack.push_async_callback(pruning.stop)
     if own.orders.publish:
+        await _check_topic(publisher)
         relaying = supervisor.start("order-relay", relay.run, backoff=RELAY_BACKOFF, ready_without=True)
         stack.push_async_callback(relaying.stop)
-    chat = ChatService(runtime, TurnLog(database), threads, store, metrics, spans, turn_s=own.http.turn_s)
-    return AgentParts(chat, database, checkpoints, outbox)
+    chat = ChatService(runtime, turns, threads, store, metrics, spans, turn_s=own.http.turn_s)
+    return AgentParts(chat, database, checkpoints, outbox, lambda: runtime.defect)
+
+
+async def _check_topic(publisher: KafkaOrderPublisher) -> None:
+    """Learn what the orders topic takes. A broker that is away stops nobody from ordering: it is asked again with the first order."""
+    try:
+        async with asyncio.timeout(_TOPIC_S):
+            await publisher.prepare()
+    except (FerrofluxError, TimeoutError) as error:
+        log.warning("orders topic not checked yet", error=str(error) or "no broker answered in time")
 
 
 def run_agent(settings: AgentSettings, workers: int = 1, *, prepare_process: Callable[[], None] | None = None) -> None:

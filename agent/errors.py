@@ -1,7 +1,7 @@
 """What can be wrong with a turn, each with the remedy."""
 
 from retrieval.serving.problems import ConflictError
-from schemas.errors import InvalidRequestError, NotFoundError, RetryableError
+from schemas.errors import InvalidRequestError, NotFoundError, PoisonError, RetryableError
 
 
 class MessageTooLongError(InvalidRequestError):
@@ -20,6 +20,18 @@ class ThreadFullError(ConflictError):
     """This conversation has reached its largest number of turns. Begin a new thread; submitted orders are kept."""
 
     code = "thread_full"
+
+
+class TooManyThreadsError(ConflictError):
+    """This shop has its largest number of conversations. Delete some, or wait until idle ones expire; those that there are go on."""
+
+    code = "too_many_threads"
+
+
+class UnfinishedTurnError(PoisonError):
+    """The turn was taken up again and did not come to its end in time. It is closed; the person may write again."""
+
+    code = "turn_unfinished"
 
 
 class ThreadNotFoundError(NotFoundError):

@@ -14,11 +14,12 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from agent.conversation.limits import AgentLimits
+from agent.conversation.limits import AgentLimits, OrderRoom
 from agent.conversation.state import ThreadState, ToolCall
 from agent.nodes.beginning import begin
 from agent.nodes.planning import PlanNode
 from agent.nodes.replying import ReplyNode
+from agent.outside import OutsideOrders, OutsideSearch
 from agent.ports import CatalogueSearch, Clock, OrderSink, Planner
 from agent.tools.toolbox import ToolBox
 
@@ -39,11 +40,16 @@ def build_graph(
     orders: OrderSink,
     clock: Clock,
     limits: AgentLimits | None = None,
+    room: OrderRoom | None = None,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
 ) -> TurnGraph:
-    """Compile the graph. Each invocation is one turn of the thread that the configuration names."""
+    """Compile the graph. Each invocation is one turn of the thread that the configuration names.
+
+    `room` says how large an order may become where that may change while the process runs.
+    """
     bounds = limits or AgentLimits()
-    toolbox = ToolBox(search, orders, clock, bounds)
+    search, orders = OutsideSearch(search), OutsideOrders(orders)
+    toolbox = ToolBox(search, orders, clock, bounds, room or OrderRoom(bounds.order_bytes))
     graph: StateGraph[ThreadState, None, ThreadState, ThreadState] = StateGraph(ThreadState)
     nodes: dict[str, Any] = {
         BEGIN: begin,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
-from agent.conversation.state import Card, DraftLine, JsonValue, Message, ShownCards, ToolResult
+from agent.conversation.state import Card, DraftLine, JsonValue, Message, ShownCards, ThreadState, ToolResult
 from agent.orders.model import Order
+from runtime.isolation import Reason
 from schemas.identity import TenantId
 
 
@@ -218,5 +219,25 @@ class ThreadGuard(Protocol):
 
         Raises:
             RetryableError: another turn of this thread took too long.
+        """
+        ...
+
+
+class ThreadRecord(Protocol):
+    """What is kept of a conversation beside its state, for the case that its state or a turn of it fails."""
+
+    async def set_apart(self, tenant: TenantId, thread: str, stage: str, reason: Reason) -> None:
+        """Keep, for the operator to see, what failed at this thread and why.
+
+        Raises:
+            RetryableError: it could not be kept.
+        """
+        ...
+
+    async def recall(self, tenant: TenantId, thread: str) -> ThreadState | None:
+        """A state made of what was said and ordered; None where nothing is known of the thread.
+
+        Raises:
+            RetryableError: the record did not answer.
         """
         ...

@@ -1,6 +1,13 @@
 """Turns of conversations, whole: bounds at the door, one turn at a time in a thread, and turns that a crash cut off.
 
 The state is the checkpointer's; this object holds none, so any number of processes serve one thread's turns in any order.
+
+No turn is tried for ever, and no state bricks its thread:
+
+    a turn fails ──┬─ a store or the search is away ──────▶ raised; the next message goes on from the newest checkpoint
+                   ├─ a dependency, in a way nobody knows ▶ raised, and tried once more by the next message, then closed
+                   └─ a step of ours ─────────────────────▶ closed: an apology, the open order kept, the reason set apart
+    a state cannot be read ───────────────────────────────▶ made anew from what was said and shown
 """
 
 from __future__ import annotations
@@ -8,25 +15,64 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import structlog
 from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START
 
-from agent.checkpoints.thread_key import thread_key
+from agent.checkpoints.errors import store_failures_as_ours
+from agent.checkpoints.thread_key import ThreadName, thread_key
+from agent.conversation.closing import Said, closed_turn, fresh_state, last_reply
 from agent.conversation.limits import AgentLimits
-from agent.conversation.state import ThreadState, TurnWork
+from agent.conversation.state import Language, ThreadState, TurnWork
 from agent.conversation.turn import TurnEvent, TurnRequest
-from agent.errors import EmptyMessageError, MessageTooLongError, ThreadFullError, ThreadNotFoundError
-from agent.graph import PLAN, REPLY, TOOLS, TurnGraph
-from agent.ports import Clock, ThreadGuard
+from agent.errors import (
+    EmptyMessageError,
+    MessageTooLongError,
+    ThreadFullError,
+    ThreadNotFoundError,
+    UnfinishedTurnError,
+)
+from agent.graph import BEGIN, PLAN, REPLY, TOOLS, TurnGraph
+from agent.language.detection import language_of
+from agent.outside import is_ours
+from agent.ports import Clock, ThreadGuard, ThreadRecord
+from retrieval.analysis.folding import fold
+from runtime.isolation import Batch, DefectError, Isolation, Reason, concerns_one
 from schemas.api.chat import ThreadView, TurnReply, TurnStep
+from schemas.errors import InvalidRequestError
 from schemas.identity import TenantId, tenant_id
 
 log = structlog.get_logger(__name__)
 
+TURN: Final = "turn"
+STATE: Final = "thread state"
+"""Stages at which something of a thread is set apart."""
+
 _STEPS_AROUND: Final = 6
 """Nodes of a turn beside planning and tools, with room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A thread as a turn finds it; `apology` is what the person has to hear first: a key of the phrases."""
+
+    state: ThreadState | None
+    apology: str = ""
+
+
+class NoRecord:
+    """`ThreadRecord` of a process that keeps none: what is set apart is in its log alone."""
+
+    async def set_apart(self, tenant: TenantId, thread: str, stage: str, reason: Reason) -> None:
+        """Nothing is kept."""
+
+    async def recall(self, tenant: TenantId, thread: str) -> ThreadState | None:
+        """Nothing is known."""
+        del tenant, thread
+        return None
 
 
 class LocalGuard:
@@ -56,12 +102,25 @@ class AgentRuntime:
     """Answers turns over a compiled graph."""
 
     def __init__(
-        self, graph: TurnGraph, *, clock: Clock, limits: AgentLimits | None = None, guard: ThreadGuard | None = None
+        self,
+        graph: TurnGraph,
+        *,
+        clock: Clock,
+        limits: AgentLimits | None = None,
+        guard: ThreadGuard | None = None,
+        record: ThreadRecord | None = None,
+        resume_s: float = 30.0,
     ) -> None:
+        """`resume_s`: how long a turn that was cut off may take to its end, before it is closed."""
         self._graph = graph
         self._clock = clock
         self._limits = limits or AgentLimits()
         self._guard = guard or LocalGuard()
+        self._record = record or NoRecord()
+        self._resume_s = resume_s
+        self._isolation = Isolation(TURN)
+        self.defect = ""
+        """Why turns are not closed any more: too many failed in a row. Empty again as soon as one passes."""
 
     async def turn(self, request: TurnRequest) -> TurnReply:
         """Answer one message.
@@ -73,6 +132,7 @@ class AgentRuntime:
             InvalidRequestError: the message is empty or too long.
             ThreadFullError: the thread has had all its turns.
             RetryableError: a store did not answer. The same request, sent again, goes on where this one stopped.
+            DefectError: too many turns failed in a row by a defect of ours.
         """
         reply = None
         async for event in self.stream(request):
@@ -82,20 +142,28 @@ class AgentRuntime:
 
     async def stream(self, request: TurnRequest) -> AsyncIterator[TurnEvent]:
         """Answer one message as events: each step as it ends, the reply at last. Errors are those of `turn`."""
-        tenant = tenant_id(request.tenant)
+        name = ThreadName(tenant_id(request.tenant), request.thread)
         self._check(request)
-        config = self._config(tenant, request.thread)
-        async with self._guard.hold(tenant, request.thread):
-            state = await self._finished(config)
-            last = state.get("last") if state else None
-            if last is not None and request.key and last["key"] == request.key:
-                yield TurnReply.model_validate(last["reply"])
+        async with self._guard.hold(name.tenant, name.thread):
+            found = await self._found(name)
+            last = last_reply(found.state) if found.state else None
+            if last is not None and request.key and last[0] == request.key:
+                yield last[1]
                 return
-            if state is not None and state.get("turn", 0) >= self._limits.turns:
+            if found.state is not None and found.state.get("turn", 0) >= self._limits.turns:
                 raise ThreadFullError
-            given = self._input(request)
-            async for event in self._steps(given, config):
-                yield event
+            events = self._steps(self._input(request, found.apology), self._config(name))
+            try:
+                with store_failures_as_ours():
+                    async for event in events:
+                        yield event
+            except Exception as error:
+                if not concerns_one(error) or not is_ours(error):
+                    raise
+                yield await self._closed(name, error, request)
+                return
+            self._isolation.passed()
+            self.defect = ""
 
     async def view(self, tenant: str, thread: str) -> ThreadView:
         """The conversation so far.
@@ -103,32 +171,36 @@ class AgentRuntime:
         Raises:
             ThreadNotFoundError: this tenant has no such thread.
         """
-        config = self._config(tenant_id(tenant), thread)
-        state = await self._state(config)
+        state = await self._readable(ThreadName(tenant_id(tenant), thread))
         if state is None:
             raise ThreadNotFoundError
-        last = state.get("last")
+        last = last_reply(state)
         return ThreadView(
             tenant=tenant,
             thread=thread,
             turn=state.get("turn", 0),
             messages=tuple(dict(message) for message in state.get("messages", [])),
-            last=TurnReply.model_validate(last["reply"]) if last else None,
+            last=last[1] if last else None,
         )
 
     def _check(self, request: TurnRequest) -> None:
-        if len(request.message) > self._limits.message_characters:
+        longest = self._limits.message_characters
+        # A character may stand for several words: what is read of a message is its folded text.
+        if len(request.message) > longest or len(fold(request.message)) > longest:
             raise MessageTooLongError
         if not request.message.strip() and request.confirm is None:
             raise EmptyMessageError
+        for text in (request.message, request.customer, request.key):
+            if not text.isascii() and text != text.encode("utf-8", "replace").decode():
+                raise InvalidRequestError("the message holds half a character, which no text has")
 
-    def _config(self, tenant: TenantId, thread: str) -> RunnableConfig:
+    def _config(self, name: ThreadName) -> RunnableConfig:
         return RunnableConfig(
-            configurable={"thread_id": thread_key(tenant, thread)},
+            configurable={"thread_id": name.key},
             recursion_limit=2 * self._limits.steps + _STEPS_AROUND,
         )
 
-    def _input(self, request: TurnRequest) -> dict[str, Any]:
+    def _input(self, request: TurnRequest, apology: str) -> dict[str, Any]:
         confirm = request.confirm
         work = TurnWork(
             message=request.message.strip(),
@@ -147,19 +219,117 @@ class AgentRuntime:
             reply="",
             started_us=self._clock.now_us(),
             stopped="",
+            apology=apology,
         )
         given: dict[str, Any] = {"tenant": request.tenant, "thread": request.thread, "work": work}
         if request.customer:
             given["customer"] = request.customer
         return given
 
-    async def _finished(self, config: RunnableConfig) -> ThreadState | None:
-        """The thread's state, after a turn that was cut off has been brought to its end."""
-        snapshot = await self._graph.aget_state(config)
-        if snapshot.next:
-            log.info("turn resumed", node=list(snapshot.next))
-            await self._graph.ainvoke(None, config, durability="sync")
-        return await self._state(config)
+    async def _found(self, name: ThreadName) -> Found:
+        """The thread's state, after a turn that was cut off has been brought to its end, or closed."""
+        config = self._config(name)
+        try:
+            with store_failures_as_ours():
+                snapshot = await self._graph.aget_state(config)
+        except Exception as error:
+            if not concerns_one(error):
+                raise
+            return Found(await self._made_anew(name, error), "state_lost")
+        if not snapshot.next:
+            return Found(cast("ThreadState", snapshot.values) if snapshot.values else None)
+        log.info("turn resumed", node=list(snapshot.next))
+        try:
+            await self._resume(config)
+        except Exception as error:
+            if not concerns_one(error):
+                raise
+            await self._closed(name, error)
+            return Found(await self._state(config), "turn_lost")
+        return Found(await self._state(config))
+
+    async def _resume(self, config: RunnableConfig) -> None:
+        """Bring a turn that was cut off to its end.
+
+        Raises:
+            UnfinishedTurnError: it took too long.
+        """
+        limit = asyncio.timeout(self._resume_s)
+        try:
+            with store_failures_as_ours():
+                async with limit:
+                    await self._graph.ainvoke(None, config, durability="sync")
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise UnfinishedTurnError from error
+
+    async def _closed(self, name: ThreadName, error: Exception, request: TurnRequest | None = None) -> TurnReply:
+        """End the turn in progress with an apology, and keep why; `request` is the one that began it, where it is at hand."""
+        await self._set_apart(name, TURN, error)
+        config = self._config(name)
+        try:
+            with store_failures_as_ours():
+                snapshot = await self._graph.aget_state(config)
+                # Before anything of this request was kept, what is there is the turn before.
+                begun = request is None or bool(snapshot.next)
+                said = _said(snapshot.values, request, counted=begun and not {START, BEGIN} & set(snapshot.next))
+                fresh = self._fresh(name, request)
+                ended = closed_turn(snapshot.values, said, fresh, kept_messages=self._limits.kept_messages)
+                await self._graph.aupdate_state(config, cast("dict[str, Any]", ended), as_node=REPLY)
+        except Exception as worse:
+            if not concerns_one(worse):
+                raise
+            ended = await self._made_anew(name, worse, said=_said({}, request, counted=False))
+        last = last_reply(ended)
+        assert last is not None, "a closed turn ends with its reply"
+        return last[1]
+
+    async def _made_anew(self, name: ThreadName, error: Exception, *, said: Said | None = None) -> ThreadState:
+        """Put a state that cannot be read away, and one in its name that is made of what was said and shown."""
+        await self._set_apart(name, STATE, error)
+        state = await self._recalled(name)
+        if said is not None:
+            state = closed_turn(state, said, self._fresh(name, None), kept_messages=self._limits.kept_messages)
+        config = self._config(name)
+        saver = self._graph.checkpointer
+        assert saver is not None
+        assert not isinstance(saver, bool)
+        with store_failures_as_ours():
+            await saver.adelete_thread(name.key)
+            await self._graph.aupdate_state(config, cast("dict[str, Any]", state), as_node=REPLY)
+        return state
+
+    async def _recalled(self, name: ThreadName) -> ThreadState:
+        return await self._record.recall(name.tenant, name.thread) or self._fresh(name, None)
+
+    async def _readable(self, name: ThreadName) -> ThreadState | None:
+        """The thread as it can be shown: its state, or what is kept beside one that cannot be read."""
+        try:
+            with store_failures_as_ours():
+                return await self._state(self._config(name))
+        except Exception as error:
+            if not concerns_one(error):
+                raise
+            log.warning("thread state cannot be read", tenant=name.tenant, error=type(error).__name__)
+            return await self._recalled(name)
+
+    async def _set_apart(self, name: ThreadName, stage: str, error: Exception) -> None:
+        """Keep why a thread was set apart.
+
+        Raises:
+            DefectError: too many turns failed in a row; nothing is kept, and the turn stays as it is.
+        """
+        batch: Batch[ThreadName] = self._isolation.batch(1)
+        try:
+            batch.note(name, error, name=f"{stage} of {name.key}")
+        except DefectError as defect:
+            self.defect = str(defect)
+            raise
+        await self._record.set_apart(name.tenant, name.thread, stage, batch.set_apart[0].reason)
+
+    def _fresh(self, name: ThreadName, request: TurnRequest | None) -> ThreadState:
+        return fresh_state(name.tenant, name.thread, serial=self._clock.now_us(), language=_language(request))
 
     async def _state(self, config: RunnableConfig) -> ThreadState | None:
         snapshot = await self._graph.aget_state(config)
@@ -167,6 +337,7 @@ class AgentRuntime:
 
     async def _steps(self, given: dict[str, Any], config: RunnableConfig) -> AsyncIterator[TurnEvent]:
         told = 0
+        reply: TurnReply | None = None
         async for update in self._graph.astream(cast("Any", given), config, stream_mode="updates", durability="sync"):
             for node, changed in cast("dict[str, dict[str, Any]]", update).items():
                 if node == PLAN:
@@ -180,4 +351,27 @@ class AgentRuntime:
                         )
                     told = len(results)
                 elif node == REPLY:
-                    yield TurnReply.model_validate(changed["last"]["reply"])
+                    reply = TurnReply.model_validate(changed["last"]["reply"])
+        if reply is not None:
+            # Not before the state that holds it is kept, or a failure there would be a second reply.
+            yield reply
+
+
+def _said(stored: dict[str, Any], request: TurnRequest | None, *, counted: bool) -> Said:
+    """What the turn that is closed was about: as its request says, or as the state does where that came before."""
+    if request is not None:
+        return Said(request.message.strip(), request.key, counted)
+    work = stored.get("work")
+    message, key = (work.get("message"), work.get("key")) if isinstance(work, dict) else ("", "")
+    return Said(message if isinstance(message, str) else "", key if isinstance(key, str) else "", counted)
+
+
+def _language(request: TurnRequest | None) -> Language:
+    """The language of a message where no state has one; telling it may be what failed."""
+    if request is None:
+        return "es"
+    try:
+        return language_of(request.message, locale=request.locale, before="es")
+    except Exception:
+        log.exception("language not told")
+        return "es"

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from schemas.api.chat import ChatRequest, Deleted, ThreadView, TurnReply, TurnStep
+from schemas.api.chat import ChatRequest, Deleted, ThreadsSetApart, ThreadView, TurnReply, TurnStep
 from schemas.api.items import Item
-from schemas.api.orders import Confirmed, ConfirmRequest, OrderList, OrderView
+from schemas.api.orders import Confirmed, ConfirmRequest, OrderList, OrderView, RetryRequest
 from schemas.api.problems import Problem
 from schemas.api.search import SearchRequest, SearchResponse
 from schemas.api.status import StatusResponse
@@ -47,10 +47,12 @@ CONTRACTS: Final[Mapping[str, type[BaseModel]]] = {
     "order-list": OrderList,
     "order-confirmation": ConfirmRequest,
     "confirmed-order": Confirmed,
+    "retry": RetryRequest,
     "chat-request": ChatRequest,
     "chat-reply": TurnReply,
     "chat-step": TurnStep,
     "conversation": ThreadView,
+    "conversations-set-apart": ThreadsSetApart,
     "deleted-conversations": Deleted,
 }
 """File name (without `.json`) to model."""

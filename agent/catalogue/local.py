@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 from agent.catalogue.confidence import is_confident
+from agent.catalogue.isolating import STAGE, Counted, Readings, uncounted
 from agent.errors import CatalogueUnavailableError
 from agent.ports import Found, FoundProduct, Product
+from agent.storage.tables import SCALE
 from retrieval.analysis.pipeline import surface_words
 from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.text.port import TextIndexReader
+from runtime.isolation import Isolation, concerns_one
 from runtime.retry_after import TRIES, rest_s
+from schemas.api.limits import MAX_PRICE
 from schemas.documents import SearchDocument
 from schemas.errors import InvalidEventError, NotReadyError, OverloadedError, RetryableError
 from schemas.identity import SkuKey, TenantId
 
 _REST_S: Final = 0.3
+_LARGEST_STOCK: Final = 1e15
 _STEM_LETTERS: Final = 4
 _WORDS_LOOKED_UP: Final = 6
 
@@ -33,10 +37,18 @@ class LocalCatalogue:
     Both are given as functions, so that a worker that is not ready yet refuses by itself.
     """
 
-    def __init__(self, searcher: Callable[[], HybridSearcher], reader: Callable[[], TextIndexReader]) -> None:
+    def __init__(
+        self,
+        searcher: Callable[[], HybridSearcher],
+        reader: Callable[[], TextIndexReader],
+        *,
+        counted: Counted = uncounted,
+    ) -> None:
         self._searcher = searcher
         self._reader = reader
         self._rng = random.Random()  # noqa: S311 - spreads turns in time, no secret
+        self._isolation = Isolation(STAGE)
+        self._counted = counted
 
     async def find(
         self,
@@ -59,7 +71,8 @@ class LocalCatalogue:
             result = await self._found(SearchQuery(text, within, limit=limit, facets=False))
         except (NotReadyError, RetryableError) as error:
             raise CatalogueUnavailableError(str(error)) from error
-        products = tuple(_found(hit) for hit in result.hits)
+        hits = Readings(self._isolation, result.hits, name=lambda hit: hit.document.sku, counted=self._counted)
+        products = tuple(hits.read(_found))
         doubt = result.low_confidence or ""
         confident = is_confident(text, products, doubted=bool(doubt))
         return Found(products, confident, result.total, tuple(map(str, result.degraded)), doubt)
@@ -86,10 +99,12 @@ class LocalCatalogue:
         if not keys:
             return {}
         try:
-            documents = await asyncio.to_thread(self._reader().fetch, keys)
+            documents = await asyncio.to_thread(self._fetch, keys)
         except (NotReadyError, RetryableError) as error:
             raise CatalogueUnavailableError(str(error)) from error
-        return {key.sku: product_of(document) for key, document in documents.items() if not document.deleted}
+        living = [document for document in documents if not document.deleted]
+        read = Readings(self._isolation, living, name=lambda document: document.sku, counted=self._counted)
+        return {product.sku: product for product in read.read(product_of)}
 
     async def vocabulary(self, tenant: TenantId, text: str, *, limit: int) -> list[str]:
         """Words of the catalogue that begin as the text's words do."""
@@ -97,6 +112,17 @@ class LocalCatalogue:
             return await asyncio.to_thread(self._words, tenant, text, limit)
         except (NotReadyError, RetryableError) as error:
             raise CatalogueUnavailableError(str(error)) from error
+
+    def _fetch(self, keys: Sequence[SkuKey]) -> list[SearchDocument]:
+        """All at once, or one by one where that fails, so that only what cannot be read is left out."""
+        reader = self._reader()
+        try:
+            return list(reader.fetch(keys).values())
+        except Exception as error:
+            if not concerns_one(error):
+                raise
+        each = Readings(self._isolation, keys, name=lambda key: key.sku, counted=self._counted)
+        return [document for found in each.read(lambda key: reader.fetch([key])) for document in found.values()]
 
     def _words(self, tenant: TenantId, text: str, limit: int) -> list[str]:
         reader = self._reader()
@@ -118,20 +144,32 @@ def product_of(document: SearchDocument) -> Product:
         unit=document.unit,
         price=money(document.price),
         currency=document.currency,
-        stock=None if document.stock is None else exact(document.stock),
+        stock=on_hand(document.stock),
         image=document.images[0] if document.images else "",
         attributes={name: str(value) for name, value in document.attributes.items()},
     )
 
 
 def money(price: float | None) -> Decimal | None:
-    """A price, exactly as the catalogue has it; None where there is none, or only a zero in its place."""
-    return None if price is None or price <= 0 or not math.isfinite(price) else exact(price)
+    """A price as the catalogue has it, to the millionth; None where there is none, only a zero in its place, or no amount of money."""
+    if price is None or not 0 < price <= MAX_PRICE:
+        return None
+    amount = exact(price)
+    return None if amount == 0 else amount
+
+
+def on_hand(stock: float | None) -> Decimal | None:
+    """How much there is; None where the shop does not say, or says what no store holds."""
+    if stock is None or not abs(stock) <= _LARGEST_STOCK:
+        return None
+    return exact(stock)
 
 
 def exact(number: float) -> Decimal:
-    """The shortest decimal that is this float."""
-    return Decimal(repr(number)).normalize() if number != int(number) else Decimal(int(number))
+    """The shortest decimal that is this float, to the millionth, as far as the orders' tables go."""
+    if number == int(number):
+        return Decimal(int(number))
+    return round(Decimal(repr(number)), SCALE).normalize()
 
 
 def _found(hit: Hit) -> FoundProduct:

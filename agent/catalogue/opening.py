@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import httpx
 
+from agent.catalogue.isolating import Counted
 from agent.catalogue.local import LocalCatalogue
 from agent.catalogue.remote import RemoteCatalogue
 from agent.ports import CatalogueSearch
@@ -26,8 +27,12 @@ from runtime.supervision import Supervisor
 from schemas.errors import ConfigurationError, RetryableError
 
 
-async def open_catalogue(settings: AgentSettings, stack: AsyncExitStack, supervisor: Supervisor) -> CatalogueSearch:
+async def open_catalogue(
+    settings: AgentSettings, stack: AsyncExitStack, supervisor: Supervisor, *, counted: Counted
+) -> CatalogueSearch:
     """The catalogue; what has to be closed is put on the stack, what runs for long is put under the supervisor.
+
+    `counted` is told of each product that cannot be read.
 
     Raises:
         ConfigurationError: it is to be local, and the vector store belongs to another process.
@@ -36,13 +41,15 @@ async def open_catalogue(settings: AgentSettings, stack: AsyncExitStack, supervi
     chosen = settings.agent.catalogue
     if chosen.kind is CatalogueKind.HTTP:
         client = httpx.AsyncClient(base_url=chosen.url, timeout=chosen.timeout_s)
-        remote = RemoteCatalogue(client, chosen.api_keys)
+        remote = RemoteCatalogue(client, chosen.api_keys, counted=counted)
         stack.push_async_callback(remote.close)
         return remote
-    return await _open_local(settings, stack, supervisor)
+    return await _open_local(settings, stack, supervisor, counted)
 
 
-async def _open_local(settings: AgentSettings, stack: AsyncExitStack, supervisor: Supervisor) -> LocalCatalogue:
+async def _open_local(
+    settings: AgentSettings, stack: AsyncExitStack, supervisor: Supervisor, counted: Counted
+) -> LocalCatalogue:
     if settings.vectors.kind is VectorStoreKind.EDGE:
         raise ConfigurationError(
             "Qdrant Edge belongs to one process, so an agent of its own cannot search it: set agent.catalogue.kind=http "
@@ -67,7 +74,7 @@ async def _open_local(settings: AgentSettings, stack: AsyncExitStack, supervisor
     stack.callback(searcher.close)
     following = supervisor.start("follow-replica", lambda: _follow(reader, text.refresh_s), ready_without=True)
     stack.push_async_callback(following.stop)
-    return LocalCatalogue(lambda: searcher, lambda: reader)
+    return LocalCatalogue(lambda: searcher, lambda: reader, counted=counted)
 
 
 class ReplicaNotFollowedError(RetryableError):

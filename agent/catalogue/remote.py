@@ -1,33 +1,39 @@
-"""The catalogue over HTTP: a search API by its address, with the tenant's key where it asks for one."""
+"""The catalogue over HTTP: a search API by its address, with the tenant's key where it asks for one.
+
+A product that the API cannot give, or that this version cannot read, is left out of its answer and no reason to lose the
+others: a conversation whose order holds it goes on.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 import structlog
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 
 from agent.catalogue.confidence import is_confident
-from agent.catalogue.local import exact, money
+from agent.catalogue.isolating import STAGE, Counted, Readings, uncounted
+from agent.catalogue.local import money, on_hand
 from agent.errors import CatalogueUnavailableError
 from agent.ports import Found, FoundProduct, Product
 from retrieval.analysis.pipeline import surface_words
+from runtime.isolation import Isolation
 from runtime.retry_after import TRIES, rest_s
 from schemas.api.items import Item
 from schemas.api.limits import MAX_TEXT
 from schemas.api.search import SearchHit, SearchResponse
+from schemas.errors import PoisonError
 from schemas.identity import TenantId
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T", bound=BaseModel)
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -36,16 +42,29 @@ _REST_S: Final = 0.5
 _VOCABULARY_HITS: Final = 20
 
 
+class UnreadableProductError(PoisonError):
+    """The search API cannot give this product, or gives it in another form than this version knows. The others are there; see the API's log for the product."""
+
+    code = "unreadable_product"
+
+
 class RemoteCatalogue:
     """`CatalogueSearch` over `/v1/search` and `/v1/items`. Close it at the end."""
 
     def __init__(
-        self, client: httpx.AsyncClient, keys: Mapping[str, SecretStr], *, sleep: Sleep = asyncio.sleep
+        self,
+        client: httpx.AsyncClient,
+        keys: Mapping[str, SecretStr],
+        *,
+        sleep: Sleep = asyncio.sleep,
+        counted: Counted = uncounted,
     ) -> None:
         self._client = client
         self._sleep = sleep
         self._rng = random.Random()  # noqa: S311 - spreads clients in time, no secret
         self._keys = keys
+        self._isolation = Isolation(STAGE)
+        self._counted = counted
         self._items_at_a_time = asyncio.Semaphore(_AT_A_TIME)
 
     async def find(
@@ -66,8 +85,7 @@ class RemoteCatalogue:
         answer = await self._call("POST", "/v1/search", tenant, json=body)
         if answer is None:
             raise CatalogueUnavailableError("the search API has no /v1/search: check agent.catalogue.url")
-        found = _read(SearchResponse, answer)
-        products = tuple(_found(hit) for hit in found.hits)
+        found, products = self._answer(answer)
         degraded = tuple(str(one.retriever) for one in found.degraded)
         doubt = found.low_confidence or ""
         return Found(products, is_confident(text, products, doubted=bool(doubt)), found.total, degraded, doubt)
@@ -75,8 +93,10 @@ class RemoteCatalogue:
     async def items(self, tenant: TenantId, skus: Sequence[str]) -> Mapping[str, Product]:
         """Ask for each product; those that the shop does not have are left out."""
         wanted = list(dict.fromkeys(skus))
-        products = await asyncio.gather(*(self._item(tenant, sku) for sku in wanted))
-        return {product.sku: product for product in products if product is not None}
+        answers = await asyncio.gather(*(self._item(tenant, sku) for sku in wanted))
+        given = [(sku, answer) for sku, answer in zip(wanted, answers, strict=True) if answer is not None]
+        read = Readings(self._isolation, given, name=lambda each: each[0], counted=self._counted)
+        return {product.sku: product for product in read.read(lambda each: _item_product(each[1]))}
 
     async def vocabulary(self, tenant: TenantId, text: str, *, limit: int) -> list[str]:
         """The words of the titles that a search for the text finds, most frequent first."""
@@ -88,13 +108,26 @@ class RemoteCatalogue:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _item(self, tenant: TenantId, sku: str) -> Product | None:
+    def _answer(self, answer: bytes) -> tuple[SearchResponse, tuple[FoundProduct, ...]]:
+        """The answer, and its products: read as a whole, or hit by hit where that fails."""
+        try:
+            found = SearchResponse.model_validate_json(answer)
+            hits: Sequence[object] = found.hits
+        except ValidationError:
+            found, hits = _hit_by_hit(answer)
+        read = Readings(self._isolation, hits, name=_hit_name, counted=self._counted)
+        return found, tuple(read.read(lambda hit: _found(SearchHit.model_validate(hit))))
+
+    async def _item(self, tenant: TenantId, sku: str) -> bytes | None:
+        """The answer about one product; empty where the API failed at it."""
         async with self._items_at_a_time:
-            answer = await self._call("GET", f"/v1/items/{quote(sku, safe='')}", tenant, params={"tenant": tenant})
-        return None if answer is None else _product(_read(Item, answer))
+            return await self._call("GET", f"/v1/items/{quote(sku, safe='')}", tenant, params={"tenant": tenant})
 
     async def _call(self, method: str, path: str, tenant: TenantId, **options: Any) -> bytes | None:
-        """The answer's body; None for 404, and for a text that the API takes for no SKU."""
+        """The answer's body; None for 404, and for a text that the API takes for no SKU.
+
+        Empty where the API failed by a defect at one product: it may be well with all others.
+        """
         key = self._keys.get(tenant)
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key is not None else {}
         response = await self._asked(method, path, headers=headers, **options)
@@ -103,6 +136,8 @@ class RemoteCatalogue:
         )
         if response.status_code in missing:
             return None
+        if method == "GET" and response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
+            return b""
         if not response.is_success:
             log.warning("search refused", status=response.status_code, path=path.partition("/items/")[0])
             raise CatalogueUnavailableError(f"the search API answered {response.status_code}")
@@ -121,11 +156,32 @@ class RemoteCatalogue:
         return response
 
 
-def _read(model: type[T], answer: bytes) -> T:
+def _hit_by_hit(answer: bytes) -> tuple[SearchResponse, list[object]]:
+    """The answer without its hits, and these as they came."""
     try:
-        return model.model_validate_json(answer)
-    except ValidationError as error:
+        document = json.loads(answer)
+        hits = document.pop("hits")
+        found = SearchResponse.model_validate({**document, "hits": ()})
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise CatalogueUnavailableError("the search API answers in another form than this version knows") from error
+    if not isinstance(hits, list):
+        raise CatalogueUnavailableError("the search API answers in another form than this version knows")
+    return found, hits
+
+
+def _hit_name(hit: object) -> str:
+    """Which product a hit is, as far as it can be told."""
+    if isinstance(hit, SearchHit):
+        return hit.item.sku
+    item = hit.get("item") if isinstance(hit, dict) else None
+    return str(item.get("sku", ""))[:80] if isinstance(item, dict) else ""
+
+
+def _item_product(answer: bytes) -> Product:
+    try:
+        return _product(Item.model_validate_json(answer))
+    except ValidationError as error:
+        raise UnreadableProductError from error
 
 
 def _found(hit: SearchHit) -> FoundProduct:
@@ -143,7 +199,7 @@ def _product(item: Item) -> Product:
         unit=item.unit,
         price=money(item.price),
         currency=item.currency,
-        stock=None if item.stock is None else exact(item.stock),
+        stock=on_hand(item.stock),
         image=item.images[0] if item.images else "",
         attributes={name: str(value) for name, value in item.attributes.items()},
     )

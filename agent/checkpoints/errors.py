@@ -12,7 +12,7 @@ import psycopg_pool
 from redis.exceptions import RedisError
 from redisvl.exceptions import RedisVLError  # type: ignore[import-untyped]  # the library ships no types
 
-from schemas.errors import FatalError, RetryableError
+from schemas.errors import PoisonError, RetryableError
 
 
 class CheckpointsUnavailableError(RetryableError):
@@ -21,8 +21,8 @@ class CheckpointsUnavailableError(RetryableError):
     code = "checkpoints_unavailable"
 
 
-class UnknownStateTypeError(FatalError):
-    """A thread's state holds a type that is not on the allow-list, and loading it could run its code. Keep the state plain JSON, or delete the thread."""
+class UnknownStateTypeError(PoisonError):
+    """A thread's state holds a type that is not on the allow-list, and loading it could run its code. The thread goes on without that state; keep the state plain JSON."""
 
     code = "unknown_state_type"
 

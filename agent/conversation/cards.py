@@ -7,6 +7,14 @@ from decimal import Decimal
 from typing import Final
 
 from agent.conversation.state import Card
+from agent.conversation.texts import (
+    LONGEST_BRAND,
+    LONGEST_CURRENCY,
+    LONGEST_IMAGE,
+    LONGEST_TITLE,
+    LONGEST_UNIT,
+    bounded,
+)
 from agent.ports import FoundProduct, Product
 from agent.resolve.matching import held, slots, terms
 
@@ -17,13 +25,14 @@ def card_of(product: Product, *, matched: Iterable[str] = (), weak: bool = False
     """A product as a card."""
     return Card(
         sku=product.sku,
-        title=product.title,
-        brand=product.brand,
-        unit=product.unit,
+        title=bounded(product.title, LONGEST_TITLE),
+        brand=bounded(product.brand, LONGEST_BRAND),
+        unit=bounded(product.unit, LONGEST_UNIT),
         price=None if product.price is None else plain(product.price),
-        currency=product.currency,
+        currency=bounded(product.currency, LONGEST_CURRENCY),
         stock=None if product.stock is None else plain(product.stock),
-        image=product.image,
+        # The beginning of an address leads nowhere.
+        image=product.image if len(product.image) <= LONGEST_IMAGE else "",
         matched=list(matched),
         weak=weak,
     )

@@ -1,7 +1,11 @@
-"""The open order as a value: every change gives a new draft. Pure; prices and limits come in as arguments."""
+"""The open order as a value: every change gives a new draft. Pure; prices and limits come in as arguments.
+
+Whatever a line holds is bounded here, when it is added, so that an order that was taken can always be submitted.
+"""
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
@@ -9,11 +13,24 @@ from typing import Final
 
 from agent.conversation.cards import plain
 from agent.conversation.state import Draft, DraftLine
+from agent.conversation.texts import (
+    LONGEST_CURRENCY,
+    LONGEST_PACK,
+    LONGEST_TITLE,
+    LONGEST_UNIT,
+    bounded,
+)
 from agent.orders.model import Order, OrderLine
 from agent.ports import Product
 from schemas.identity import TenantId
 
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:ferroflux:order")
+
+_ORDER_FRAME: Final = 2_048
+"""Bytes of an order's record beside its lines: names, ids, the customer, times, the total, the record's header."""
+
+_LINE_FRAME: Final = 192
+"""Bytes of a line beside its texts: the fields' names, and its numbers at their longest."""
 
 
 def empty_draft(tenant: str, thread: str, serial: int) -> Draft:
@@ -31,12 +48,12 @@ def with_quantity(draft: Draft, product: Product, quantity: Decimal, *, pack: st
     before = line_of(draft, product.sku)
     line = DraftLine(
         sku=product.sku,
-        title=product.title,
+        title=bounded(product.title, LONGEST_TITLE),
         quantity=plain(quantity),
-        unit=product.unit,
-        pack=pack,
+        unit=bounded(product.unit, LONGEST_UNIT),
+        pack=bounded(pack, LONGEST_PACK),
         price_shown=None if product.price is None else plain(product.price),
-        currency=product.currency,
+        currency=bounded(product.currency, LONGEST_CURRENCY),
     )
     lines = [line if each["sku"] == product.sku else each for each in draft["lines"]]
     return Draft(order_id=draft["order_id"], serial=draft["serial"], lines=lines if before else [*lines, line])
@@ -46,6 +63,16 @@ def without(draft: Draft, sku: str) -> Draft:
     """The draft without a SKU's line."""
     lines = [line for line in draft["lines"] if line["sku"] != sku]
     return Draft(order_id=draft["order_id"], serial=draft["serial"], lines=lines)
+
+
+def draft_bytes(draft: Draft) -> int:
+    """How many bytes the record of this order has at most when it is submitted."""
+    return _ORDER_FRAME + sum(map(_line_bytes, draft["lines"]))
+
+
+def _line_bytes(line: DraftLine) -> int:
+    texts = [line["sku"], line["title"], line["unit"], line["pack"]]
+    return _LINE_FRAME + len(json.dumps(texts, ensure_ascii=False).encode())
 
 
 def order_of(draft: Draft, tenant: TenantId, thread: str, customer: str, items: Mapping[str, Product]) -> Order:

@@ -140,6 +140,8 @@ class TurnWork(TypedDict):
     started_us: int
     stopped: str
     """Which bound ended the turn early; empty where none did."""
+    apology: NotRequired[str]
+    """What the person has to hear about the turn before this one: a key of `agent.replies.phrases`."""
 
 
 class ReplyState(TypedDict):
@@ -147,6 +149,8 @@ class ReplyState(TypedDict):
 
     key: str
     reply: dict[str, JsonValue]
+    closed: NotRequired[int]
+    """How many turns up to this one, without a gap, were closed because they could not be ended."""
 
 
 class ThreadState(TypedDict):

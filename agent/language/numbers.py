@@ -65,8 +65,9 @@ MULTIPLES: Final[dict[str, int]] = {
 """Words that count in lots."""
 
 _HALVES: Final = frozenset({"media", "medio", "half", "meia"})
-_DIGITS: Final = re.compile(r"\d{1,3}(?:[.,]\d{3})+(?![\d.,])|\d{1,12}(?:[.,]\d{1,2})?")
-_THOUSANDS: Final = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
+_DIGITS: Final = re.compile(r"[1-9]\d{0,2}(?:[.,]\d{3})+(?![\d.,])|0[.,]\d{1,9}|\d{1,12}(?:[.,]\d{1,2})?")
+_THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:[.,]\d{3})+")
+"""A thousand begins with no 0: `0.001` is a thousandth."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,18 @@ class AgentMetrics:
             multiprocess_mode="livemax",
         )
         self.admission = TurnAdmissionMetrics(registry, tenants)
+        self._orders_apart = Gauge(
+            "ferroflux_agent_orders_set_apart",
+            "Submitted orders that the log will never take as they are.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._set_apart = Counter(
+            "ferroflux_set_apart",
+            "Things that were set apart so that the rest goes on.",
+            ["stage", "reason"],
+            registry=registry,
+        )
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one HTTP answer; status 0 is a connection that ended without one."""
@@ -100,6 +112,11 @@ class AgentMetrics:
     def backlog(self, backlog: Backlog) -> None:
         """What the outbox holds."""
         self._backlog.set(backlog.pending)
+        self._orders_apart.set(backlog.set_apart)
+
+    def set_apart(self, stage: str, reason: str) -> None:
+        """Count one thing that was set apart."""
+        self._set_apart.labels(stage, reason).inc()
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""

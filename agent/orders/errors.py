@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from retrieval.serving.problems import ConflictError
-from schemas.errors import InvalidRequestError, NotFoundError
+from schemas.errors import InvalidRequestError, NotFoundError, PoisonError
 
 
 class OrderNotFoundError(NotFoundError):
@@ -28,3 +28,15 @@ class EmptyOrderError(InvalidRequestError):
     """An order without lines cannot be submitted. Add a product first."""
 
     code = "empty_order"
+
+
+class StillUnpublishableError(ConflictError):
+    """This version can make no record for the log of the order, either: it stays set apart. Install a version with the fix, then try it again."""
+
+    code = "order_unpublishable"
+
+
+class OrderUnpublishableError(PoisonError):
+    """No record for the log can be made of this order: a line of it is not one that can be ordered. Take the line out and add it again."""
+
+    code = "order_unpublishable"

@@ -80,6 +80,15 @@ class OrderLine:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderApart:
+    """Why the log will never take a submitted order as it is, and since when that is known (microseconds)."""
+
+    reason: str
+    detail: str
+    since_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One order of one tenant's customer. Times are microseconds since 1970; 0 while the store has not seen it."""
 
@@ -94,6 +103,7 @@ class Order:
     updated_us: int = 0
     submitted_us: int | None = None
     published_us: int | None = None
+    apart: OrderApart | None = None
 
     @property
     def total(self) -> Decimal:

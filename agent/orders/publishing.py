@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from agent.conversation.limits import LARGEST_ORDER_BYTES, RECORD_ROOM, OrderRoom
 from agent.orders.event import event_id
 from agent.orders.outbox import OutboxRow
 from runtime.kafka import client_options
-from schemas.errors import ConfigurationError, LogUnavailableError
+from runtime.log_writer import LogWriter, OutboundRecord
+from schemas.errors import ConfigurationError, FerrofluxError, LogUnavailableError, PoisonError
 from schemas.topics import KafkaSettings
 
 log = structlog.get_logger(__name__)
 
 EVENT_ID_HEADER: Final = "ferroflux.event_id"
 _PUBLISH_S: Final = 20.0
-_STOP_S: Final = 5.0
+_SIZE: Final = "max.message.bytes"
 _TOPIC_CONFIG: Final = {
     "cleanup.policy": "delete",
     # An order's record is its only copy for consumers that come later: it is kept for a quarter of a year.
     "retention.ms": "7776000000",
+    # Whatever the setting for orders is raised to, the topic has room for it.
+    _SIZE: str(LARGEST_ORDER_BYTES + RECORD_ROOM),
 }
+
+
+class OrdersRefusedError(FerrofluxError):
+    """The log will never take some of these orders as they are; it has all the others. They are set apart with the reason: see `ferroflux orders list --set-apart`."""
+
+    code = "orders_refused"
+
+    def __init__(self, refusals: Mapping[OutboxRow, PoisonError]) -> None:
+        super().__init__()
+        self.refusals = dict(refusals)
 
 
 class OrderPublisher(Protocol):
@@ -37,6 +49,7 @@ class OrderPublisher(Protocol):
         """Append the records; when it returns, the log has all of them for good.
 
         Raises:
+            OrdersRefusedError: it will never take some of them; it has all others for good.
             LogUnavailableError: not all were confirmed; some may be in the log.
         """
         ...
@@ -47,68 +60,72 @@ class OrderPublisher(Protocol):
 
 
 class KafkaOrderPublisher:
-    """An idempotent producer; every in-sync replica confirms.
+    """The shared idempotent producer on the orders topic, which is made where it is absent and asked what it takes.
 
-    It connects at the first order, so that a broker that is away stops nobody from ordering, and is replaced after a
-    failure, since one that lost a batch has a gap in its sequence for good.
+    It connects at the first order or at `prepare`, so that a broker that is away stops nobody from ordering.
     """
 
-    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+    def __init__(self, kafka: KafkaSettings, topic: str, room: OrderRoom | None = None) -> None:
         self._kafka = kafka
         self._topic = topic
-        self._producer: Any = None
+        self._room = room or OrderRoom(LARGEST_ORDER_BYTES)
+        self._writer = LogWriter(kafka, timeout_s=_PUBLISH_S)
+        self._prepared = False
 
-    async def publish(self, rows: Sequence[OutboxRow]) -> None:
-        """Append the records in order; each carries its `ferroflux.event_id`, by which consumers deduplicate."""
-        try:
-            async with asyncio.timeout(_PUBLISH_S):
-                producer = await self._open()
-                pending = [
-                    await producer.send(
-                        self._topic,
-                        key=row.order_id.encode(),
-                        value=row.payload,
-                        headers=[(EVENT_ID_HEADER, event_id(row.tenant, row.order_id).encode())],
-                    )
-                    for row in rows
-                ]
-                await asyncio.gather(*pending)
-        except (KafkaError, OSError, TimeoutError) as error:
-            await self.close()
-            raise LogUnavailableError(f"Kafka did not confirm {len(rows)} orders: {type(error).__name__}") from error
+    async def prepare(self) -> None:
+        """Make the topic where it is absent, and learn how large a record it takes.
 
-    async def close(self) -> None:
-        """Flush and disconnect."""
-        producer, self._producer = self._producer, None
-        if producer is None:
+        Raises:
+            LogUnavailableError: no broker answered.
+            ConfigurationError: the settings name no broker.
+        """
+        if self._prepared:
             return
-        with suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(_STOP_S):
-                await producer.stop()
-
-    async def _open(self) -> Any:
-        if self._producer is None:
-            if self._kafka.create_topics:
-                await self._ensure_topic()
-            producer = AIOKafkaProducer(**_connection(self._kafka), acks="all", enable_idempotence=True)
-            try:
-                await producer.start()
-            except BaseException:
-                await producer.stop()
-                raise
-            self._producer = producer
-        return self._producer
-
-    async def _ensure_topic(self) -> None:
         admin = AIOKafkaAdminClient(**_connection(self._kafka))
         try:
             await admin.start()
-            if self._topic in await admin.list_topics():
-                return
-            topic = NewTopic(self._topic, self._kafka.partitions, self._kafka.replication, topic_configs=_TOPIC_CONFIG)
-            response = await admin.create_topics([topic])
+            if self._kafka.create_topics:
+                await self._ensure_topic(admin)
+            largest = await self._largest(admin)
+        except (KafkaError, OSError) as error:
+            raise LogUnavailableError(f"Kafka did not answer about {self._topic}: {type(error).__name__}") from error
         finally:
             await admin.close()
+        if largest is not None:
+            self._follow(largest)
+        self._prepared = True
+
+    async def publish(self, rows: Sequence[OutboxRow]) -> None:
+        """Append the records in order; each carries its `ferroflux.event_id`, by which consumers deduplicate."""
+        await self.prepare()
+        records = [
+            OutboundRecord(
+                row.order_id.encode(),
+                row.payload,
+                [(EVENT_ID_HEADER, event_id(row.tenant, row.order_id).encode())],
+            )
+            for row in rows
+        ]
+        try:
+            outcomes = await self._writer.append_each(self._topic, records)
+        except LogUnavailableError:
+            # The topic may have been made anew, with another limit.
+            self._prepared = False
+            raise
+        refusals = {row: refusal for row, refusal in zip(rows, outcomes, strict=True) if refusal is not None}
+        if refusals:
+            self._prepared = False
+            raise OrdersRefusedError(refusals)
+
+    async def close(self) -> None:
+        """Flush and disconnect."""
+        await self._writer.stop()
+
+    async def _ensure_topic(self, admin: Any) -> None:
+        if self._topic in await admin.list_topics():
+            return
+        topic = NewTopic(self._topic, self._kafka.partitions, self._kafka.replication, topic_configs=_TOPIC_CONFIG)
+        response = await admin.create_topics([topic])
         outcome = response.to_object()["topic_errors"][0]
         error = for_code(outcome["error_code"])
         # Another process that starts at the same moment may have been faster.
@@ -116,6 +133,38 @@ class KafkaOrderPublisher:
             log.info("topic created", topic=self._topic)
             return
         raise error(outcome.get("error_message") or error.__name__)
+
+    async def _largest(self, admin: Any) -> int | None:
+        """The topic's `max.message.bytes`; None where the broker does not tell."""
+        resource = ConfigResource(ConfigResourceType.TOPIC, self._topic, configs={_SIZE: ""})
+        try:
+            answers = await admin.describe_configs([resource])
+        except KafkaError as error:
+            # The embedded broker has no such request, and no such limit.
+            log.debug("the broker does not tell a topic's limit", topic=self._topic, error=repr(error))
+            return None
+        entries = [
+            entry
+            for answer in answers
+            for described in answer.to_object()["resources"]
+            for entry in described["config_entries"]
+        ]
+        values = [entry["config_value"] for entry in entries if entry["config_names"] == _SIZE]
+        return int(values[0]) if values and values[0] else None
+
+    def _follow(self, largest: int) -> None:
+        self._writer.carries({self._topic: largest})
+        if self._room.follow(largest):
+            return
+        wanted = self._room.wanted + RECORD_ROOM
+        log.warning(
+            "the orders topic takes smaller records than the agent would: orders are bounded by the topic",
+            topic=self._topic,
+            takes=largest,
+            wanted=wanted,
+            remedy=f"kafka-configs.sh --alter --entity-type topics --entity-name {self._topic} "
+            f"--add-config {_SIZE}={wanted}, or lower FERROFLUX_AGENT__LIMITS__ORDER_BYTES to {self._room.bytes}",
+        )
 
 
 def _connection(kafka: KafkaSettings) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from agent.orders.errors import EmptyOrderError, OrderClosedError, OrderNotFoundError
+from agent.orders.errors import EmptyOrderError, OrderClosedError, OrderNotFoundError, OrderUnpublishableError
 from agent.orders.event import submitted_event
-from agent.orders.model import Order, OrderLine, OrderStatus
+from agent.orders.model import Order, OrderApart, OrderLine, OrderStatus
 from agent.storage.database import Database
 from agent.storage.tables import order_lines, orders, outbox
 from schemas.identity import TenantId
@@ -66,6 +66,7 @@ class OrderStore:
 
         Raises:
             EmptyOrderError: it has no lines.
+            OrderUnpublishableError: no record for the log can be made of it; nothing was changed.
             OrderClosedError: it was withdrawn, or was submitted with other lines than these.
             DatabaseUnavailableError: whether it was submitted is not known; call again with the same order.
         """
@@ -87,7 +88,7 @@ class OrderStore:
                 outbox.insert().values(
                     tenant=order.tenant,
                     order_id=order.order_id,
-                    payload=submitted_event(submitted).model_dump_json(),
+                    payload=_record(submitted),
                     created_us=submitted.submitted_us,
                     lease_owner="",
                     lease_until_us=0,
@@ -124,10 +125,13 @@ class OrderStore:
         thread: str | None = None,
         customer: str | None = None,
         status: OrderStatus | None = None,
+        set_apart: bool = False,
         after: str = "",
         limit: int = 50,
     ) -> OrderPage:
         """The tenant's orders, newest first; `after` is the cursor of the page before.
+
+        `set_apart`: only those that the log will never take as they are.
 
         Raises:
             OrderNotFoundError: the cursor names no order of this tenant.
@@ -136,6 +140,8 @@ class OrderStore:
         for column, value in ((orders.c.thread, thread), (orders.c.customer, customer), (orders.c.status, status)):
             if value is not None:
                 wanted.append(column == value)
+        if set_apart:
+            wanted += [outbox.c.set_apart_us.is_not(None), outbox.c.published_us.is_(None)]
         async with self._database.read() as connection:
             if after:
                 last = (await connection.execute(select(orders.c.created_us).where(_is(tenant, after)))).scalar()
@@ -146,6 +152,30 @@ class OrderStore:
             found = await _select(connection, and_(*wanted), limit=limit + 1)
         page = found[:limit]
         return OrderPage(tuple(page), page[-1].order_id if len(found) > limit else "")
+
+    async def retry(self, tenant: TenantId, order_id: str) -> Order:
+        """Have an order that was set apart published after all: its record is made anew from the order.
+
+        One that was not set apart stays as it is.
+
+        Raises:
+            OrderNotFoundError: this tenant has none of that id.
+            OrderUnpublishableError: no record can be made of it by this version, either; it stays set apart.
+        """
+        ours = and_(outbox.c.tenant == tenant, outbox.c.order_id == order_id)
+        async with self._database.write() as connection:
+            found = await _select(connection, _is(tenant, order_id), limit=1)
+            if not found:
+                raise OrderNotFoundError
+            (order,) = found
+            if order.apart is None:
+                return order
+            await connection.execute(
+                update(outbox)
+                .where(ours, outbox.c.published_us.is_(None))
+                .values(payload=_record(order), set_apart_us=None, reason="", detail="", lease_until_us=0, attempts=0)
+            )
+        return replace(order, apart=None)
 
     async def _locked(self, connection: AsyncConnection, order: Order) -> Order:
         """The stored order, its row locked until the end of the transaction; made where it was not there yet."""
@@ -198,6 +228,14 @@ class OrderStore:
         return made
 
 
+def _record(order: Order) -> str:
+    """What the log gets of an order; made before anything is stored of it, so that a submitted order always has one."""
+    try:
+        return submitted_event(order).model_dump_json()
+    except (ValueError, ArithmeticError, AssertionError) as error:
+        raise OrderUnpublishableError from error
+
+
 def _wanted(order: Order) -> list[tuple[str, Decimal, str]]:
     """What the person ordered, without prices: a repeated confirmation may meet a price that has changed since."""
     return [(line.sku, line.quantity, line.unit) for line in order.lines]
@@ -230,7 +268,7 @@ async def _select(connection: AsyncConnection, wanted: ColumnElement[bool], *, l
     published = and_(outbox.c.tenant == orders.c.tenant, outbox.c.order_id == orders.c.order_id)
     rows = (
         await connection.execute(
-            select(orders, outbox.c.published_us)
+            select(orders, outbox.c.published_us, outbox.c.set_apart_us, outbox.c.reason, outbox.c.detail)
             .select_from(orders.outerjoin(outbox, published))
             .where(wanted)
             .order_by(orders.c.created_us.desc(), orders.c.order_id.desc())
@@ -265,7 +303,14 @@ def _order(row: Row[Any], lines: Sequence[OrderLine]) -> Order:
         updated_us=row.updated_us,
         submitted_us=row.submitted_us,
         published_us=row.published_us,
+        apart=_apart(row),
     )
+
+
+def _apart(row: Row[Any]) -> OrderApart | None:
+    if row.set_apart_us is None or row.published_us is not None:
+        return None
+    return OrderApart(row.reason, row.detail, row.set_apart_us)
 
 
 def _line(row: Row[Any]) -> OrderLine:

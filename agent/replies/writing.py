@@ -23,8 +23,10 @@ _REFUSALS: Final = {
     "changed": "confirm_changed",
     "order_closed": "confirm_changed",
     "invalid_quantity": "quantity_invalid",
+    "quantity_too_small": "quantity_too_small",
     "quantity_too_large": "quantity_too_large",
     "too_many_lines": "too_many_lines",
+    "order_too_large": "order_too_large",
     "unknown_sku": "not_found",
 }
 
@@ -57,6 +59,8 @@ def write_reply(state: ThreadState, order: Order, cards: Sequence[Card]) -> Writ
     submitted = any(result["ok"] and result["name"] == "order_submit" for result in results)
     changed = any(result["name"] in _CHANGING for result in results) and not submitted
     parts = []
+    if apology := work.get("apology"):
+        parts.append(say(apology))
     if work["stopped"]:
         parts.append(say("stopped"))
     if work["note"]:
@@ -97,7 +101,7 @@ def _outcome(result: ToolResult, say: Say) -> list[str]:  # noqa: PLR0911 - one 
     data: dict[str, Any] = cast("dict[str, Any]", result["data"])
     if not result["ok"]:
         key = _REFUSALS.get(result["reason"], "failed")
-        return [say(key, largest=data.get("largest", ""))]
+        return [say(key, largest=data.get("largest", ""), smallest=data.get("smallest", ""))]
     match result["name"]:
         case "order_add":
             unit = unit_for(Decimal(data["added"]), data["unit"])

@@ -10,26 +10,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
 from agent.checkpoints.errors import store_failures_as_ours
+from agent.checkpoints.thread_key import ThreadName
 from agent.conversation.turn import TurnEvent, TurnRequest, request_digest
 from agent.errors import ThreadNotFoundError
 from agent.observation.metrics import AgentMetrics
 from agent.observation.spans import TurnSpans
 from agent.observation.trace import log_fields, trace_of
-from agent.orders.errors import OrderChangedError
+from agent.orders.errors import OrderChangedError, OrderUnpublishableError, StillUnpublishableError
 from agent.orders.model import Order, OrderStatus
 from agent.orders.store import OrderPage, OrderStore
+from agent.threads.apart import ThreadApart
 from agent.threads.log import LoggedTurn, TurnLog
-from agent.threads.registry import ThreadName, ThreadRegistry
+from agent.threads.registry import ThreadRegistry
+from runtime.isolation import Reason, concerns_one
 from schemas.api.chat import OrderConfirmation, ThreadView, TurnReply
 from schemas.errors import FerrofluxError, InvalidRequestError, RetryableError
 from schemas.identity import TenantId
 
 log = structlog.get_logger(__name__)
+
+RECORD: Final = "turn record"
+"""The stage after the answer: what fails there costs the record of the turn, not the answer."""
 
 
 class ReusedKeyError(InvalidRequestError):
@@ -182,13 +188,41 @@ class ChatService:
         thread: str | None,
         customer: str | None,
         status: OrderStatus | None,
+        set_apart: bool,
         after: str,
         limit: int,
     ) -> OrderPage:
         """Orders, newest first."""
         return await self._orders.page(
-            tenant, thread=thread, customer=customer, status=status, after=after, limit=limit
+            tenant, thread=thread, customer=customer, status=status, set_apart=set_apart, after=after, limit=limit
         )
+
+    async def retry_order(self, tenant: TenantId, order_id: str) -> Order:
+        """Have an order that was set apart published after all.
+
+        Raises:
+            OrderNotFoundError: the tenant has none of that id.
+            StillUnpublishableError: it cannot be, with this version.
+        """
+        try:
+            order = await self._orders.retry(tenant, order_id)
+        except OrderUnpublishableError as error:
+            raise StillUnpublishableError from error
+        log.info("order tried again", tenant=tenant, order_id=order_id)
+        return order
+
+    async def set_apart(self, tenant: TenantId, *, limit: int) -> list[ThreadApart]:
+        """The conversations at which something failed, the newest failure first."""
+        return await self._threads.apart.of_tenant(tenant, limit=limit)
+
+    async def retry_thread(self, tenant: TenantId, thread: str) -> None:
+        """Have a conversation that was set apart tried again: what failed is forgotten, and its next turn or pruning tells.
+
+        Raises:
+            ThreadNotFoundError: nothing of such a conversation is set apart.
+        """
+        if not await self._threads.apart.forget(ThreadName(tenant, thread)):
+            raise ThreadNotFoundError("nothing of this conversation is set apart")
 
     async def confirm(
         self, tenant: TenantId, order_id: str, digest: str, *, key: str = "", request_id: str = ""
@@ -228,9 +262,26 @@ class ChatService:
     async def _record(
         self, request: TurnRequest, reply: TurnReply, started_ns: int, request_id: str, headers: Mapping[str, str]
     ) -> None:
+        """Keep the turn and count it. It has happened, and its state is in the checkpoint: the person gets the answer, whatever fails here."""
+        try:
+            await self._keep(request, reply, started_ns, request_id, headers)
+        except RetryableError as error:
+            log.error("turn not recorded", tenant=request.tenant, code=error.code)  # noqa: TRY400 - no defect of ours
+        except Exception as error:
+            if not concerns_one(error):
+                raise
+            log.exception("turn not recorded", tenant=request.tenant, turn=reply.turn)
+            self._metrics.set_apart(RECORD, Reason.of(error).code)
+
+    async def _keep(
+        self, request: TurnRequest, reply: TurnReply, started_ns: int, request_id: str, headers: Mapping[str, str]
+    ) -> None:
         finished_ns = time.time_ns()
         seconds = (finished_ns - started_ns) / 1e9
+        self._metrics.turned(reply, seconds)
+        self._spans.record(reply, started_ns=started_ns, finished_ns=finished_ns, headers=headers)
         trace = trace_of(reply, request_id=request_id, seconds=seconds)
+        log.info("turn answered", tenant=request.tenant, characters=len(request.message), **log_fields(trace))
         turn = LoggedTurn(
             number=reply.turn,
             idempotency_key=request.key,
@@ -241,11 +292,4 @@ class ChatService:
             started_us=started_ns // 1000,
             finished_us=finished_ns // 1000,
         )
-        try:
-            await self._turns.record(TenantId(request.tenant), request.thread, request.customer, turn)
-        except RetryableError as error:
-            # The turn has happened and the person gets the answer; its state is in the checkpoint.
-            log.error("turn not recorded", tenant=request.tenant, code=error.code)  # noqa: TRY400 - no defect of ours
-        self._metrics.turned(reply, seconds)
-        self._spans.record(reply, started_ns=started_ns, finished_ns=finished_ns, headers=headers)
-        log.info("turn answered", tenant=request.tenant, characters=len(request.message), **log_fields(trace))
+        await self._turns.record(TenantId(request.tenant), request.thread, request.customer, turn)

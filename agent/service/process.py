@@ -14,6 +14,7 @@ from agent.checkpoints.port import Checkpoints
 from agent.orders.outbox import Backlog, Outbox
 from agent.service.chat import ChatService
 from agent.storage.database import Database
+from agent.threads.apart import ThreadsApart
 from runtime.backoff import BackoffPolicy
 from runtime.supervision import Supervisor
 from schemas.errors import NotReadyError, RetryableError
@@ -31,6 +32,8 @@ class AgentParts:
     database: Database
     checkpoints: Checkpoints
     outbox: Outbox
+    defect: Callable[[], str] = str
+    """Why no turn is answered any more, as a sentence; empty while turns are."""
 
 
 Opening = Callable[[AsyncExitStack], Awaitable[AgentParts]]
@@ -78,12 +81,21 @@ class AgentProcess:
             await self._parts.checkpoints.ping()
         except RetryableError as error:
             return str(error)
-        return "; ".join(self.supervisor.waiting.values())
+        return "; ".join(filter(None, [self._parts.defect(), *self.supervisor.waiting.values()]))
 
     @property
     def degraded(self) -> dict[str, str]:
         """What is wrong though turns are answered, by background task, as a sentence."""
         return self.supervisor.degraded
+
+    async def threads_apart(self) -> int | None:
+        """How many conversations are set apart; None while that cannot be told."""
+        if self._parts is None:
+            return None
+        try:
+            return await ThreadsApart(self._parts.database).count()
+        except RetryableError:
+            return None
 
     async def backlog(self) -> Backlog | None:
         """What the outbox holds; None while that cannot be told."""

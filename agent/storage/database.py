@@ -6,25 +6,34 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Self
 
+import asyncpg  # type: ignore[import-untyped]  # the library ships no types
 from sqlalchemy import Insert, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from agent.storage.migrate import migrate, migrations_are_skipped
 from agent.storage.settings import DatabaseSettings
-from schemas.errors import ConfigurationError, RetryableError
+from schemas.errors import ConfigurationError, PoisonError, RetryableError
 
 _READ_ONLY: Final = "ferroflux_read_only"
 _SYNCHRONOUS: Final = "ferroflux_synchronous"
+_DATA_EXCEPTIONS: Final = "22"
+"""The class of PostgreSQL's states that a value is at fault for."""
 
 
 class DatabaseUnavailableError(RetryableError):
     """The agent's database did not answer in time. Nothing was changed; the same request can be sent again."""
 
     code = "database_unavailable"
+
+
+class ValueRefusedError(PoisonError):
+    """The agent's database has no room for a value of this thing, and never will: it is too long, or beyond the range of numbers. Nothing was changed; what was to be stored is at fault, and is set apart."""
+
+    code = "value_refused"
 
 
 class Database:
@@ -78,6 +87,7 @@ class Database:
 
         Raises:
             DatabaseUnavailableError: the database did not answer, or SQLite's writer stayed taken.
+            ValueRefusedError: a value is none that can be stored.
         """
         with _failures_as_ours():
             async with self._engine.connect() as connection:
@@ -149,12 +159,25 @@ def _failures_as_ours() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
+        if _is_about_a_value(error):
+            raise ValueRefusedError from None
         # The driver's words may hold the statement's values: only their kind goes on.
         raise DatabaseUnavailableError(f"the agent's database did not answer: {_kind(error)}") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailableError(f"the agent's database closed the connection: {_kind(error)}") from error
+        if _is_about_a_value(error):
+            raise ValueRefusedError from None
         raise
+
+
+def _is_about_a_value(error: Exception) -> bool:
+    """Whether the driver or the server refused a value: the statement would fail in the same way for ever."""
+    driver = getattr(error, "orig", None)
+    # asyncpg counts what it cannot encode among the failures of its interface.
+    if isinstance(error, DataError) or isinstance(getattr(driver, "__cause__", None), asyncpg.DataError):
+        return True
+    return str(getattr(driver, "sqlstate", None) or "").startswith(_DATA_EXCEPTIONS)
 
 
 def _kind(error: BaseException) -> str:

@@ -67,6 +67,11 @@ def plain(value: Decimal) -> Decimal:
     return whole if value == whole else value.normalize()
 
 
+def storable(text: str) -> str:
+    """A text without the characters that no database takes; for sentences whose source is not ours."""
+    return text.replace("\x00", " ").encode("utf-8", "replace").decode()
+
+
 orders = Table(
     "orders",
     metadata,
@@ -112,6 +117,9 @@ outbox = Table(
     Column("lease_until_us", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("published_us", BigInteger, nullable=True),
+    Column("set_apart_us", BigInteger, nullable=True),
+    Column("reason", String(64), nullable=False, server_default=""),
+    Column("detail", Text, nullable=False, server_default=""),
     Index("ix_outbox_pending", "published_us", "created_us"),
 )
 
@@ -129,6 +137,22 @@ threads = Table(
     Column("lease_until_us", BigInteger, nullable=False),
     Index("ix_threads_last_turn", "last_turn_us"),
     Index("ix_threads_customer", "tenant", "customer"),
+)
+
+threads_apart = Table(
+    "threads_apart",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("thread", String(64), primary_key=True),
+    Column("stage", String(32), primary_key=True),
+    Column("reason", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("first_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    Column("again_us", BigInteger, nullable=False),
+    ForeignKeyConstraint(["tenant", "thread"], ["threads.tenant", "threads.thread"], ondelete="CASCADE"),
+    Index("ix_threads_apart_last", "last_us"),
 )
 
 turns = Table(

@@ -16,8 +16,10 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
-from sqlalchemy import ColumnElement, and_, update
+from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from agent.errors import TooManyThreadsError
 from agent.storage.database import Database
 from agent.storage.tables import threads
 from schemas.errors import RetryableError
@@ -37,7 +39,11 @@ class ThreadBusyError(RetryableError):
 class ThreadLeases:
     """The port `ThreadGuard`."""
 
-    def __init__(self, database: Database, *, lease_s: float = 5.0, wait_s: float = 20.0) -> None:
+    def __init__(
+        self, database: Database, *, lease_s: float = 5.0, wait_s: float = 20.0, most: int | None = None
+    ) -> None:
+        """`most`: how many threads a tenant may have, beyond which none is begun."""
+        self._most = most
         self._database = database
         self._lease_s = lease_s
         self._wait_s = wait_s
@@ -50,6 +56,7 @@ class ThreadLeases:
 
         Raises:
             ThreadBusyError: it stayed taken, or this process stalled so long that another took it.
+            TooManyThreadsError: it would be a new one, and the tenant has as many as it may.
         """
         lock = self._here.setdefault((tenant, thread), asyncio.Lock())
         deadline = time.monotonic() + self._wait_s
@@ -130,7 +137,7 @@ class ThreadLeases:
     async def _take(self, tenant: TenantId, thread: str, owner: str) -> bool:
         now = _now_us()
         async with self._database.write(durable=False) as connection:
-            await connection.execute(
+            made = await connection.execute(
                 self._database.insert(threads)
                 .values(
                     tenant=tenant,
@@ -145,12 +152,20 @@ class ThreadLeases:
                 )
                 .on_conflict_do_nothing()
             )
+            if made.rowcount > 0 and self._most is not None:
+                await self._require_room(connection, tenant)
             taken = await connection.execute(
                 update(threads)
                 .where(_is(tenant, thread), threads.c.lease_until_us <= now)
                 .values(lease_owner=owner, lease_until_us=self._until_us())
             )
         return bool(taken.rowcount)
+
+    async def _require_room(self, connection: AsyncConnection, tenant: TenantId) -> None:
+        """Take the new thread back with the transaction where it is one too many."""
+        held = select(func.count()).select_from(threads).where(threads.c.tenant == tenant)
+        if (await connection.execute(held)).scalar_one() > (self._most or 0):
+            raise TooManyThreadsError
 
     async def _give_back(self, tenant: TenantId, thread: str, owner: str) -> None:
         try:

@@ -11,12 +11,17 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+from pydantic import ValidationError
 from sqlalchemy import Row, select, update
 
+from agent.replies.phrases import phrase
 from agent.storage.database import Database
 from agent.storage.tables import threads, turns
-from schemas.api.chat import TurnReply
+from schemas.api.chat import TurnMetadata, TurnReply
 from schemas.identity import TenantId
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +51,13 @@ class TurnLog:
             row = (await connection.execute(select(turns).where(*wanted))).one_or_none()
         return None if row is None else _turn(row)
 
-    async def of_thread(self, tenant: TenantId, thread: str) -> list[LoggedTurn]:
-        """All turns of a thread, oldest first."""
+    async def of_thread(self, tenant: TenantId, thread: str, *, newest: int | None = None) -> list[LoggedTurn]:
+        """The turns of a thread, oldest first: all of them, or so many of the newest."""
         wanted = turns.c.tenant == tenant, turns.c.thread == thread
+        backwards = select(turns).where(*wanted).order_by(turns.c.number.desc()).limit(newest)
         async with self._database.read() as connection:
-            rows = (await connection.execute(select(turns).where(*wanted).order_by(turns.c.number))).all()
-        return [_turn(row) for row in rows]
+            rows = (await connection.execute(backwards)).all()
+        return [_turn(row) for row in reversed(rows)]
 
     async def record(self, tenant: TenantId, thread: str, customer: str, turn: LoggedTurn) -> None:
         """Keep a turn, and say that the thread is alive; a turn that is kept already stays as it is."""
@@ -88,8 +94,32 @@ def _turn(row: Row[Any]) -> LoggedTurn:
         idempotency_key=row.idempotency_key or "",
         request_digest=row.request_digest,
         message=row.message,
-        reply=TurnReply.model_validate_json(row.reply),
-        trace=json.loads(row.trace),
+        reply=_reply(row),
+        trace=_trace(row),
         started_us=row.started_us,
         finished_us=row.finished_us,
     )
+
+
+def _reply(row: Row[Any]) -> TurnReply:
+    """The reply as it was; one that this version cannot read is still an answer, so that nothing is done a second time."""
+    try:
+        return TurnReply.model_validate_json(row.reply)
+    except ValidationError as error:
+        # Without the library's own words, which hold what was said.
+        log.error("reply of the log cannot be read", tenant=row.tenant, turn=row.number, faults=error.error_count())  # noqa: TRY400
+        return TurnReply(
+            tenant=row.tenant,
+            thread=row.thread,
+            turn=row.number,
+            text=phrase("es", "answered_before"),
+            metadata=TurnMetadata(planner="none", stopped="unreadable"),
+        )
+
+
+def _trace(row: Row[Any]) -> dict[str, Any]:
+    try:
+        trace = json.loads(row.trace)
+    except ValueError:
+        return {}
+    return trace if isinstance(trace, dict) else {}

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, select, update
 
 from agent.checkpoints.port import Checkpoints
-from agent.checkpoints.thread_key import thread_key
+from agent.checkpoints.thread_key import ThreadName
 from agent.orders.model import OrderStatus
 from agent.storage.database import Database
-from agent.storage.tables import orders, threads
+from agent.storage.tables import orders, threads, threads_apart
+from agent.threads.apart import PRUNING, ThreadsApart, forgotten
 from agent.threads.guard import ThreadLeases
 from schemas.identity import TenantId
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadName:
-    """One thread of one tenant."""
-
-    tenant: TenantId
-    thread: str
-
-    @property
-    def key(self) -> str:
-        """Its key in the checkpoints."""
-        return thread_key(self.tenant, self.thread)
 
 
 class ThreadRegistry:
@@ -37,6 +24,7 @@ class ThreadRegistry:
         self._database = database
         self._checkpoints = checkpoints
         self._leases = leases
+        self.apart = ThreadsApart(database)
 
     async def exists(self, name: ThreadName) -> bool:
         """Whether the tenant has this thread."""
@@ -53,26 +41,38 @@ class ThreadRegistry:
             rows = await connection.execute(select(threads.c.tenant, threads.c.thread).where(wanted))
             return [ThreadName(TenantId(row.tenant), row.thread) for row in rows]
 
-    async def idle_since(self, before_us: int, *, limit: int) -> list[ThreadName]:
-        """Threads of any tenant whose last turn was before that time, longest idle first."""
+    async def idle_since(
+        self, before_us: int, *, limit: int, passed_over: Collection[ThreadName] = ()
+    ) -> list[ThreadName]:
+        """Threads of any tenant whose last turn was before that time, longest idle first.
+
+        Not those in which somebody is at work, those that are set apart for now, and those that are `passed_over`.
+        """
+        return await self._free(threads.c.last_turn_us < before_us, limit, passed_over)
+
+    async def untrimmed(self, *, limit: int, passed_over: Collection[ThreadName] = ()) -> list[ThreadName]:
+        """Threads that had turns since they were last trimmed; the others as in `idle_since`."""
+        return await self._free(threads.c.trimmed_us < threads.c.last_turn_us, limit, passed_over)
+
+    async def _free(
+        self, wanted: ColumnElement[bool], limit: int, passed_over: Collection[ThreadName]
+    ) -> list[ThreadName]:
+        now = time.time_ns() // 1000
+        apart = exists().where(
+            threads_apart.c.tenant == threads.c.tenant,
+            threads_apart.c.thread == threads.c.thread,
+            threads_apart.c.again_us > now,
+        )
         async with self._database.read() as connection:
             rows = await connection.execute(
                 select(threads.c.tenant, threads.c.thread)
-                .where(threads.c.last_turn_us < before_us)
+                .where(wanted, threads.c.lease_until_us <= now, ~apart)
                 .order_by(threads.c.last_turn_us)
-                .limit(limit)
+                # Those that are passed over are few, and may all be among the first.
+                .limit(limit + len(passed_over))
             )
-            return [ThreadName(TenantId(row.tenant), row.thread) for row in rows]
-
-    async def untrimmed(self, *, limit: int) -> list[ThreadName]:
-        """Threads that had turns since they were last trimmed, and in which nobody is at work."""
-        now = time.time_ns() // 1000
-        wanted = and_(threads.c.trimmed_us < threads.c.last_turn_us, threads.c.lease_until_us <= now)
-        async with self._database.read() as connection:
-            rows = await connection.execute(
-                select(threads.c.tenant, threads.c.thread).where(wanted).order_by(threads.c.last_turn_us).limit(limit)
-            )
-            return [ThreadName(TenantId(row.tenant), row.thread) for row in rows]
+            found = [ThreadName(TenantId(row.tenant), row.thread) for row in rows]
+        return [name for name in found if name not in passed_over][:limit]
 
     async def trim(self, names: Sequence[ThreadName]) -> None:
         """Keep only the newest checkpoint of these threads."""
@@ -85,6 +85,7 @@ class ThreadRegistry:
                         .where(threads.c.tenant == name.tenant, threads.c.thread == name.thread)
                         .values(trimmed_us=time.time_ns() // 1000)
                     )
+                    await connection.execute(forgotten(name, PRUNING))
 
     async def delete(self, names: Sequence[ThreadName]) -> None:
         """Delete threads: state, turns and messages. Orders that were shown and not confirmed are withdrawn with them.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from agent.conversation.quantity import SMALLEST, QuantityError, quantity_of
 from agent.conversation.state import Draft, JsonValue, Offer, ShownCards
 from schemas.errors import FerrofluxError
 
@@ -48,20 +49,24 @@ def text_argument(args: Mapping[str, Any], name: str, *, longest: int = 500) -> 
 
 
 def quantity_argument(args: Mapping[str, Any], name: str, *, largest: int) -> Decimal:
-    """A quantity above 0, with at most three decimals.
+    """A quantity, as `agent.conversation.quantity` reads it.
 
     Raises:
-        ToolRefusedError: it is not a number, not above 0, or beyond the limit.
+        ToolRefusedError: it is none; the reason is the fault's own word.
     """
     value = args.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ToolRefusedError("invalid_argument", {"argument": name})
+    return checked_quantity(value, largest=largest)
+
+
+def checked_quantity(value: float | str | Decimal, *, largest: int) -> Decimal:
+    """A quantity.
+
+    Raises:
+        ToolRefusedError: it is none, or beyond the limit.
+    """
     try:
-        quantity = Decimal(str(value))
-    except InvalidOperation as error:
-        raise ToolRefusedError("invalid_argument", {"argument": name}) from error
-    if not quantity.is_finite() or quantity <= 0:
-        raise ToolRefusedError("invalid_quantity", {"quantity": str(value)})
-    if quantity > largest:
-        raise ToolRefusedError("quantity_too_large", {"quantity": str(value), "largest": largest})
-    return quantity.quantize(Decimal("0.001")).normalize()
+        return quantity_of(value, largest=largest)
+    except QuantityError as error:
+        raise ToolRefusedError(str(error.fault), {"largest": largest, "smallest": str(SMALLEST)}) from error

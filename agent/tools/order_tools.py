@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, cast
 
 from agent.conversation.cards import plain
-from agent.conversation.draft import empty_draft, line_of, order_of, with_quantity, without
-from agent.conversation.limits import AgentLimits
+from agent.conversation.draft import draft_bytes, empty_draft, line_of, order_of, with_quantity, without
+from agent.conversation.limits import AgentLimits, OrderRoom
+from agent.conversation.mending import sound_draft
+from agent.conversation.quantity import is_nothing
 from agent.conversation.state import Draft, JsonValue, ThreadState
 from agent.language.confirmation import is_assent, is_explicit_confirmation
 from agent.ports import CatalogueSearch, OrderSink, Product
-from agent.tools.effect import Effect, ToolRefusedError, quantity_argument, text_argument
+from agent.tools.effect import Effect, ToolRefusedError, checked_quantity, quantity_argument, text_argument
 from agent.tools.packs import SellingQuantity, selling_quantity
 from schemas.identity import TenantId
 
 
 def draft_of(state: ThreadState) -> Draft:
-    """The open order; the first one of a thread is empty."""
-    return state.get("draft") or empty_draft(state["tenant"], state["thread"], 1)
+    """The open order, as far as what is stored of it is one; the first one of a thread is empty."""
+    return sound_draft(state.get("draft")) or empty_draft(state["tenant"], state["thread"], 1)
 
 
 async def order_add(
-    state: ThreadState, args: Mapping[str, Any], search: CatalogueSearch, limits: AgentLimits
+    state: ThreadState, args: Mapping[str, Any], search: CatalogueSearch, limits: AgentLimits, room: OrderRoom
 ) -> Effect:
     """Add `quantity` of `sku` to what the order has of it; `package` says what was counted (`caja`, `metro`).
 
@@ -36,10 +39,10 @@ async def order_add(
     before = _quantity(draft, product.sku)
     if before == 0 and len(draft["lines"]) >= limits.order_lines:
         raise ToolRefusedError("too_many_lines", {"largest": limits.order_lines})
-    total = before + counted.quantity
-    if total > limits.line_quantity:
-        raise ToolRefusedError("quantity_too_large", {"quantity": plain(total), "largest": limits.line_quantity})
+    total = checked_quantity(before + counted.quantity, largest=limits.line_quantity)
     changed = with_quantity(draft, product, total, pack=counted.pack)
+    if draft_bytes(changed) > room.bytes:
+        raise ToolRefusedError("order_too_large", {"lines": len(draft["lines"])})
     data = {**_line_data(product, total, before), **_count_data(counted), "added": plain(counted.quantity)}
     return Effect(data, draft=changed, focus=_focus(state, product.sku))
 
@@ -52,7 +55,7 @@ async def order_update(
     Raises:
         ToolRefusedError: an argument is not valid, or the order has no such line.
     """
-    if str(args.get("quantity")) in {"0", "0.0"}:
+    if is_nothing(args.get("quantity")):
         return order_remove(state, {"sku": args.get("sku")})
     draft = draft_of(state)
     sku = text_argument(args, "sku")
@@ -98,7 +101,7 @@ async def order_clear(state: ThreadState, orders: OrderSink) -> Effect:
     return Effect({"lines": len(draft["lines"])}, draft=fresh, focus=())
 
 
-async def order_submit(state: ThreadState, search: CatalogueSearch, orders: OrderSink) -> Effect:
+async def order_submit(state: ThreadState, search: CatalogueSearch, orders: OrderSink, room: OrderRoom) -> Effect:
     """Submit the order, where the person has confirmed in so many words the very order that was shown.
 
     The gate stands here and not in a planner: no model, product or message can go around it. The order's id comes from
@@ -122,6 +125,9 @@ async def order_submit(state: ThreadState, search: CatalogueSearch, orders: Orde
         raise ToolRefusedError("not_shown")
     if order.digest != (wanted or offer["digest"]):
         raise ToolRefusedError("changed")
+    if draft_bytes(draft) > room.bytes:
+        # The topic takes less than when its lines were added.
+        raise ToolRefusedError("order_too_large", {"lines": len(draft["lines"])})
     receipt = await orders.submit(order)
     fresh = empty_draft(state["tenant"], state["thread"], draft["serial"] + 1)
     data: dict[str, JsonValue] = {
@@ -160,7 +166,9 @@ async def _product(state: ThreadState, args: Mapping[str, Any], search: Catalogu
 def _counted(product: Product, args: Mapping[str, Any], limits: AgentLimits) -> SellingQuantity:
     asked = quantity_argument(args, "quantity", largest=limits.line_quantity)
     package, lot = str(args.get("package") or ""), str(args.get("lot") or "")
-    return selling_quantity(product, asked, package=package, lot=lot)
+    counted = selling_quantity(product, asked, package=package, lot=lot)
+    # A conversion may come to less than the smallest quantity, or to more than a line holds.
+    return replace(counted, quantity=checked_quantity(counted.quantity, largest=limits.line_quantity))
 
 
 def _quantity(draft: Draft, sku: str) -> Decimal:

@@ -34,6 +34,8 @@ LOT_UNITS: Final = {
 """Selling unit to the lot that it is."""
 
 _LONGEST: Final = 128
+_LONGEST_NUMBER: Final = 7
+"""Digits of a number of pieces; a longer one is none, and Python refuses to read it from 4,300 on."""
 _PACKING: Final = frozenset({"caja", "bolsa", "paquete"})
 _PIECES: Final = r"(?:unidades|unidad|unids?|unds?|uds?|piezas?|pzas?|pzs?|pcs?|pieces?|units?|pecas?)"
 _NO_SIZE: Final = rf"(?!\d|[.,/\"'%]\d|\s*(?:[\"'%]|(?:{'|'.join(sorted(map(re.escape, UNITS), key=len, reverse=True))})(?![a-z])|x\s*\d))"
@@ -86,7 +88,9 @@ def _sold_as(unit: str, title: str) -> tuple[str, int, bool]:
 def _containers(attributes: Mapping[str, str]) -> dict[str, int]:
     packages = ((PACKAGES.get(fold(name), ""), value.strip()) for name, value in attributes.items())
     return {
-        package: int(value)
-        for package, value in packages
-        if package and package not in MEASURED and value.isdecimal() and 1 < int(value) <= 1_000_000
+        package: int(value) for package, value in packages if package and package not in MEASURED and _is_size(value)
     }
+
+
+def _is_size(value: str) -> bool:
+    return value.isdecimal() and len(value) <= _LONGEST_NUMBER and 1 < int(value) <= 1_000_000

@@ -31,6 +31,8 @@ _MEASURES: Final[dict[str, tuple[str, Fraction]]] = {
     "galon": ("volume", Fraction("3.785411784")),
 }
 _PIECE: Final = "unidad"
+_LONGEST_NUMBER: Final = 7
+"""Digits of a number of pieces."""
 _UNIT_SPELLINGS: Final = {
     "rll": "rollo",
     "rol": "rollo",
@@ -87,7 +89,7 @@ def selling_quantity(product: Product, count: Decimal, *, package: str = "", lot
         return SellingQuantity(
             quantity.to_integral_value(rounding=ROUND_CEILING), packing.text or product.unit, converted=True
         )
-    pieces = int(lot) if lot.isdecimal() else 0
+    pieces = int(lot) if lot.isdecimal() and len(lot) <= _LONGEST_NUMBER else 0
     return SellingQuantity(count, packing.text, mismatch=_mismatch(packing, unit, measure, pieces))
 
 

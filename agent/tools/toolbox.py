@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
 from agent.catalogue.remembered import RememberedSearch
-from agent.conversation.limits import AgentLimits
+from agent.conversation.limits import LARGEST_ORDER_BYTES, AgentLimits, OrderRoom
 from agent.conversation.state import ShownCards, ThreadState, ToolCall, ToolName, ToolResult
 from agent.orders.errors import OrderClosedError
 from agent.ports import CatalogueSearch, Clock, OrderSink
@@ -38,6 +38,7 @@ class ToolBox:
     orders: OrderSink
     clock: Clock
     limits: AgentLimits
+    room: OrderRoom = field(default_factory=lambda: OrderRoom(LARGEST_ORDER_BYTES))
 
     async def run(self, state: ThreadState, calls: Sequence[ToolCall]) -> tuple[ThreadState, list[ToolResult]]:
         """Run calls one after the other, each on the state that the one before left. A refused call changes nothing.
@@ -74,7 +75,7 @@ class ToolBox:
             case "follow_up_resolve":
                 return await catalogue_tools.follow_up_resolve(state, args, search, self.limits)
             case "order_add":
-                return await order_tools.order_add(state, args, search, self.limits)
+                return await order_tools.order_add(state, args, search, self.limits, self.room)
             case "order_update":
                 return await order_tools.order_update(state, args, search, self.limits)
             case "order_remove":
@@ -84,7 +85,7 @@ class ToolBox:
             case "order_clear":
                 return await order_tools.order_clear(state, self.orders)
             case "order_submit":
-                return await order_tools.order_submit(state, search, self.orders)
+                return await order_tools.order_submit(state, search, self.orders, self.room)
             case _:
                 raise ToolRefusedError("unknown_tool")
 

@@ -5,7 +5,7 @@ import uuid
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.api.limits import MAX_MESSAGE, TENANT_PATTERN, THREAD_PATTERN
 
@@ -171,6 +171,28 @@ class ThreadView(BaseModel):
     turn: int
     messages: tuple[dict[str, object], ...] = ()
     last: TurnReply | None = None
+
+
+class ThreadSetApart(BaseModel):
+    """A conversation at which something failed by a fault of ours: the person was told, and the conversation goes on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    thread: str
+    stage: str = Field(description="What failed: `turn`, `thread state` or `pruning`.")
+    reason: str = Field(description="A stable code; `unexpected` is a defect of ours, and the log has its traceback.")
+    detail: str = Field("", description="A sentence for the operator. It goes with the conversation.")
+    times: int = Field(1, ge=1, description="How often it failed.")
+    first_at: AwareDatetime | None = None
+    last_at: AwareDatetime | None = None
+
+
+class ThreadsSetApart(BaseModel):
+    """The conversations of a shop that were set apart, the newest failure first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    threads: tuple[ThreadSetApart, ...] = ()
 
 
 class Deleted(BaseModel):

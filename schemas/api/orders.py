@@ -26,6 +26,16 @@ class OrderLineView(BaseModel):
     notices: tuple[str, ...] = Field((), description="price_up, price_down, price_unknown, short_stock, out_of_stock.")
 
 
+class OrderSetApart(BaseModel):
+    """Why the log will never take a submitted order as it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: str = Field(description="A stable code.")
+    detail: str = Field("", description="A sentence for the operator.")
+    since: AwareDatetime | None = None
+
+
 class OrderView(BaseModel):
     """One order."""
 
@@ -44,6 +54,9 @@ class OrderView(BaseModel):
     created_at: AwareDatetime | None = None
     submitted_at: AwareDatetime | None = None
     published_at: AwareDatetime | None = Field(None, description="When the log had it.")
+    set_apart: OrderSetApart | None = Field(
+        None, description="Of a submitted order that was not published and waits for an operator; null for all others."
+    )
 
 
 class OrderList(BaseModel):
@@ -53,6 +66,14 @@ class OrderList(BaseModel):
 
     orders: tuple[OrderView, ...] = ()
     next: str = Field("", description="Give it as `after` for the orders after these; empty at the end.")
+
+
+class RetryRequest(BaseModel):
+    """What was set apart is to be tried again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenant: Tenant
 
 
 class ConfirmRequest(BaseModel):

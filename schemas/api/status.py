@@ -172,3 +172,7 @@ class Readiness(BaseModel):
     ready: bool
     waiting_for: dict[str, str] = Field(default_factory=dict)
     generation: str = Field("", description="Of /readyz: the generation of the indexes that this worker answers from.")
+    degraded: dict[str, str] = Field(
+        default_factory=dict,
+        description="Of /readyz: what is amiss although the worker answers, by part, as a sentence; empty when all is well.",
+    )

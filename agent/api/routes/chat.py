@@ -1,6 +1,6 @@
 """`/v1/chat`: a message and its answer, as one document or as a stream of events; a conversation, and its deletion."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -10,12 +10,16 @@ from agent.api.context import AgentContext, Context
 from agent.api.openapi import PROBLEMS
 from agent.api.routes.event_stream import event_stream
 from agent.conversation.turn import TurnRequest
+from agent.threads.apart import ThreadApart
 from retrieval.serving.problems import request_id
-from schemas.api.chat import ChatRequest, Deleted, Tenant, ThreadView, TurnReply
+from schemas.api.chat import ChatRequest, Deleted, Tenant, ThreadSetApart, ThreadsSetApart, ThreadView, TurnReply
 from schemas.api.limits import KEY_PATTERN, THREAD_PATTERN
+from schemas.api.orders import RetryRequest
+from schemas.api.times import instant
 from schemas.identity import TenantId
 
 EVENT_STREAM: Final = "text/event-stream"
+_PAGE: Final = 50
 
 _DESCRIPTION: Final = (
     "Answers one message of a conversation. With `Accept: text/event-stream` the same comes as server-sent events: "
@@ -44,6 +48,29 @@ async def post_chat(request: Request, body: ChatRequest, context: Context, key: 
     # The first event is awaited before the answer begins: what is wrong with the request is still a proper problem.
     first = await anext(events)
     return StreamingResponse(_from_first(first, events), media_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
+
+
+@router.get("/v1/chat", summary="Conversations that were set apart")
+async def get_set_apart(
+    request: Request,
+    tenant: Annotated[Tenant, Query()],
+    context: Context,
+    limit: Annotated[int, Query(ge=1, le=200)] = _PAGE,
+) -> ThreadsSetApart:
+    """Those of the shop's conversations at which something failed by a fault of ours, the newest failure first."""
+    context.access.check(request.headers, TenantId(tenant))
+    return _view(await context.chat.set_apart(TenantId(tenant), limit=limit))
+
+
+@router.post("/v1/chat/{thread}/retry", summary="Try a conversation again that was set apart")
+async def retry_thread(request: Request, thread: ThreadPath, body: RetryRequest, context: Context) -> ThreadsSetApart:
+    """What failed is forgotten: the conversation's next message, or the next pruning, tells whether it is mended.
+
+    The answer is what is set apart after it.
+    """
+    context.access.check(request.headers, TenantId(body.tenant))
+    await context.chat.retry_thread(TenantId(body.tenant), thread)
+    return _view(await context.chat.set_apart(TenantId(body.tenant), limit=_PAGE))
 
 
 @router.get("/v1/chat/{thread}", summary="One conversation")
@@ -84,6 +111,22 @@ async def delete_customer(
     """All conversations that named this customer."""
     context.access.check(request.headers, TenantId(tenant))
     return Deleted(threads=await context.chat.delete_customer(TenantId(tenant), customer))
+
+
+def _view(found: Sequence[ThreadApart]) -> ThreadsSetApart:
+    return ThreadsSetApart(threads=tuple(map(_set_apart, found)))
+
+
+def _set_apart(apart: ThreadApart) -> ThreadSetApart:
+    return ThreadSetApart(
+        thread=apart.thread,
+        stage=apart.stage,
+        reason=apart.reason,
+        detail=apart.detail,
+        times=apart.times,
+        first_at=instant(apart.first_us),
+        last_at=instant(apart.last_us),
+    )
 
 
 def _turn(body: ChatRequest, key: str) -> TurnRequest:

@@ -4,8 +4,9 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from agent.api.context import Context
+from agent.api.context import AgentContext, Context
 from agent.api.openapi import PROBLEMS
+from agent.orders.outbox import Backlog
 from schemas.api.status import Readiness
 from schemas.errors import NotReadyError
 
@@ -23,16 +24,28 @@ async def readyz(context: Context) -> Readiness:
     """200 when the stores answer; else 503 with what is waited for.
 
     Orders that wait for the log, and background tasks that turns can do without, are named and do not count: orders are safe,
-    and the next ones would be too.
+    and the next ones would be too. Nor do those orders and conversations that were set apart: they are told as `degraded`,
+    with their count.
     """
     waiting = await context.process.waiting_for()
     if waiting:
         raise NotReadyError(f"waiting for {waiting}")
     backlog = await context.process.backlog()
+    waits = context.process.degraded
     if backlog is not None and context.process.is_late(backlog):
-        late = f"{backlog.pending} submitted orders wait for the log longer than they should"
-        return Readiness(ready=True, waiting_for={**context.process.degraded, "orders": late})
-    return Readiness(ready=True, waiting_for=context.process.degraded)
+        waits["orders"] = f"{backlog.pending} submitted orders wait for the log longer than they should"
+    return Readiness(ready=True, waiting_for=waits, degraded=await _degraded(context, backlog))
+
+
+async def _degraded(context: AgentContext, backlog: Backlog | None) -> dict[str, str]:
+    """What was set apart, in sentences that say where to look."""
+    told: dict[str, str] = {}
+    if backlog is not None and backlog.set_apart:
+        told["orders"] = f"{backlog.set_apart} submitted orders are set apart: ferroflux orders list --set-apart"
+    conversations = await context.process.threads_apart()
+    if conversations:
+        told["conversations"] = f"{conversations} conversations are set apart: ferroflux chat set-apart"
+    return told
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

@@ -10,7 +10,15 @@ from agent.orders.model import Order, OrderStatus, order_id
 from retrieval.serving.problems import request_id
 from schemas.api.chat import Tenant
 from schemas.api.limits import KEY_PATTERN
-from schemas.api.orders import Confirmed, ConfirmRequest, OrderLineView, OrderList, OrderView
+from schemas.api.orders import (
+    Confirmed,
+    ConfirmRequest,
+    OrderLineView,
+    OrderList,
+    OrderSetApart,
+    OrderView,
+    RetryRequest,
+)
 from schemas.api.times import instant
 from schemas.identity import TenantId
 
@@ -27,13 +35,20 @@ async def get_orders(
     thread: Annotated[str | None, Query(max_length=64)] = None,
     customer: Annotated[str | None, Query(max_length=128)] = None,
     status: OrderStatus | None = None,
+    set_apart: Annotated[bool, Query(description="Only those that the log will never take as they are.")] = False,
     after: Annotated[str, Query(max_length=64)] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> OrderList:
     """The tenant's orders, of one conversation, customer or status where asked for."""
     context.access.check(request.headers, TenantId(tenant))
     page = await context.chat.orders(
-        TenantId(tenant), thread=thread, customer=customer, status=status, after=after, limit=limit
+        TenantId(tenant),
+        thread=thread,
+        customer=customer,
+        status=status,
+        set_apart=set_apart,
+        after=after,
+        limit=limit,
     )
     return OrderList(orders=tuple(order_view(order) for order in page.orders), next=page.cursor)
 
@@ -64,6 +79,13 @@ async def confirm_order(
         TenantId(body.tenant), order_id(order), body.digest, key=key or "", request_id=request_id(request)
     )
     return Confirmed(order=order_view(confirmed), first=reply is not None, reply=reply)
+
+
+@router.post("/v1/orders/{order}/retry", summary="Try an order again that was set apart")
+async def retry_order(request: Request, order: OrderPath, body: RetryRequest, context: Context) -> OrderView:
+    """Have the log get it after all: its record is made anew. Any other order stays as it is."""
+    context.access.check(request.headers, TenantId(body.tenant))
+    return order_view(await context.chat.retry_order(TenantId(body.tenant), order_id(order)))
 
 
 def order_view(order: Order) -> OrderView:
@@ -97,4 +119,7 @@ def order_view(order: Order) -> OrderView:
         created_at=instant(order.created_us),
         submitted_at=instant(order.submitted_us or 0),
         published_at=instant(order.published_us or 0),
+        set_apart=None
+        if order.apart is None
+        else OrderSetApart(reason=order.apart.reason, detail=order.apart.detail, since=instant(order.apart.since_us)),
     )

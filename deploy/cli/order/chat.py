@@ -1,4 +1,4 @@
-"""`ferroflux chat`: ordering in the terminal; `ferroflux chat trace`: how each turn of a conversation went."""
+"""`ferroflux chat`: ordering in the terminal; how each turn of a conversation went; conversations that were set apart."""
 
 import secrets
 import sys
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from deploy.cli.use.search import only_tenant
+from deploy.cli.wording import page_console
 from deploy.http_client import ApiClient, api_key, locate
 from schemas.errors import FerrofluxError
 
@@ -70,6 +71,51 @@ def trace(
     console = Console(highlight=False)
     for turn in turns:
         _show_turn(console, turn)
+
+
+@app.command(name="set-apart")
+def set_apart(
+    *,
+    tenant: TenantOption = "",
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Conversations to show.")] = 50,
+    url: UrlOption = "",
+    data_dir: DataDirOption = None,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List the conversations at which something failed by a fault of ours, the newest failure first."""
+    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+        shop = tenant or only_tenant(client)
+        found = client.get("/v1/chat", tenant=shop, limit=limit)
+    if as_json:
+        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        return
+    console = page_console(highlight=False)
+    if not found["threads"]:
+        console.print(f"{shop} has no conversations set apart")
+        return
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for heading in ("conversation", "stage", "times", "last", "reason"):
+        table.add_column(heading, overflow="fold")
+    for one in found["threads"]:
+        last = (one["last_at"] or "")[:16].replace("T", " ")
+        table.add_row(one["thread"], one["stage"], str(one["times"]), last, escape(f"{one['reason']}: {one['detail']}"))
+    console.print(table)
+
+
+@app.command()
+def retry(
+    thread: Annotated[str, typer.Argument(help="The conversation.")],
+    *,
+    tenant: TenantOption = "",
+    url: UrlOption = "",
+    data_dir: DataDirOption = None,
+    key: KeyOption = "",
+) -> None:
+    """Have a conversation that was set apart tried again: after a new version, or when its failure has been looked at."""
+    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+        client.post(f"/v1/chat/{thread}/retry", {"tenant": tenant or only_tenant(client)})
+    page_console(highlight=False).print(f"conversation {thread} is tried again", markup=False)
 
 
 def show_reply(console: Console, reply: dict[str, Any]) -> None:

@@ -49,10 +49,12 @@ class Serving:
         self.orders = OrderStore(database)
         self.runtime = FixedRuntime(OrderDesk(self.orders, lambda _order: self.metrics.submitted()), leases)
         checkpoints = MemoryCheckpoints()
+        threads = ThreadRegistry(database, checkpoints, leases)
+        self.apart = threads.apart
         chat = ChatService(
             self.runtime,
             TurnLog(database),
-            ThreadRegistry(database, checkpoints, leases),
+            threads,
             self.orders,
             self.metrics,
             self.spans,
