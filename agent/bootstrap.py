@@ -154,7 +154,10 @@ async def _open_parts(
     )
     pruner = ThreadPruner(threads, own.checkpoints, counted=metrics.set_apart)
     # Turns are answered without either: orders are safe in the outbox, and expired threads go later.
-    pruning = supervisor.start("thread-pruner", pruner.run, backoff=PRUNING_BACKOFF, ready_without=True)
+    # A pruner that fails at too many threads rests and is told in readiness; conversations need not end for that.
+    pruning = supervisor.start(
+        "thread-pruner", pruner.run, backoff=PRUNING_BACKOFF, ready_without=True, decides=lambda: False
+    )
     stack.push_async_callback(pruning.stop)
     if own.orders.publish:
         await _check_topic(publisher)

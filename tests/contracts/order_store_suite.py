@@ -7,12 +7,13 @@ from decimal import Decimal
 
 import pytest
 
-from agent.orders.errors import EmptyOrderError, OrderClosedError, OrderNotFoundError
+from agent.orders.errors import EmptyOrderError, OrderClosedError, OrderNotFoundError, OrderUnpublishableError
 from agent.orders.model import OrderStatus
 from agent.orders.outbox import Outbox
 from agent.orders.store import OrderStore
 from agent.storage.database import Database
 from agent.storage.settings import DatabaseSettings
+from runtime.isolation import Reason
 from schemas.identity import TenantId
 from schemas.orders import SubmittedOrder
 from tests.support.agent.orders import line, order
@@ -203,3 +204,48 @@ class OrderStoreContract:
         assert [row.order_id for row in rows] == ["order-0000", "order-0001"]
         backlog = await outbox.backlog()
         assert (backlog.pending, backlog.oldest_us) == (5, rows[0].created_us)
+
+    async def test_what_is_set_apart_is_never_claimed_until_it_is_tried_again(self, store, outbox, clock) -> None:
+        for number in range(3):
+            await store.submit(order(f"order-{number:04}"))
+        rows = await outbox.claim("relay", limit=10, lease_s=60)
+        assert await outbox.set_apart("relay", rows[1], Reason("record_too_large", "too\x00 large"))
+        await outbox.mark_published("relay", [rows[0], rows[2]])
+        clock.pass_seconds(3600)
+        assert await outbox.claim("next", limit=10, lease_s=60) == []
+        backlog = await outbox.backlog()
+        assert (backlog.pending, backlog.set_apart) == (0, 1)
+        (found,) = (await store.page(NORTE, set_apart=True)).orders
+        assert (found.order_id, found.apart.reason, found.apart.detail) == (
+            "order-0001",
+            "record_too_large",
+            "too  large",
+        )
+        assert (await store.page(SUR, set_apart=True)).orders == ()
+        assert (await store.retry(NORTE, "order-0001")).apart is None
+        (row,) = await outbox.claim("next", limit=10, lease_s=60)
+        assert (row.order_id, row.attempts) == ("order-0001", 1)
+        assert (await store.page(NORTE, set_apart=True)).orders == ()
+
+    async def test_only_who_holds_a_row_sets_it_apart_and_never_a_published_one(self, store, outbox) -> None:
+        await store.submit(order())
+        (row,) = await outbox.claim("relay", limit=10, lease_s=60)
+        assert not await outbox.set_apart("another", row, Reason("x", "y"))
+        await outbox.mark_published("relay", [row])
+        assert not await outbox.set_apart("relay", row, Reason("x", "y"))
+        assert (await store.get(NORTE, "order-0001")).apart is None
+
+    async def test_trying_an_order_again_that_is_not_set_apart_changes_nothing(self, store, outbox) -> None:
+        await store.submit(order())
+        await outbox.mark_published("relay", await outbox.claim("relay", limit=10, lease_s=60))
+        await store.retry(NORTE, "order-0001")
+        assert (await outbox.backlog()).pending == 0
+        with pytest.raises(OrderNotFoundError):
+            await store.retry(SUR, "order-0001")
+
+    async def test_an_order_of_which_no_record_can_be_made_is_not_submitted(self, store, outbox) -> None:
+        await store.offer(order("order-0001", line("A", "0")))
+        with pytest.raises(OrderUnpublishableError):
+            await store.submit(order("order-0001", line("A", "0")))
+        assert (await store.get(NORTE, "order-0001")).status is OrderStatus.OFFERED
+        assert (await outbox.backlog()).pending == 0

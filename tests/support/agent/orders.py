@@ -1,11 +1,12 @@
 """Orders as the tests make them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 from agent.orders.model import Order, OrderLine
 from agent.orders.outbox import OutboxRow
-from schemas.errors import LogUnavailableError
+from agent.orders.publishing import OrdersRefusedError
+from schemas.errors import LogUnavailableError, RecordRefusedError
 from schemas.identity import TenantId
 
 
@@ -21,18 +22,22 @@ def order(order_id: str = "order-0001", *lines: OrderLine, tenant: str = "norte"
 
 
 class MemoryLog:
-    """An `OrderPublisher` that keeps what it gets; `failures` says how often it refuses first."""
+    """An `OrderPublisher` that keeps what it gets; `failures` says how often it is away first, `refuses` what it never takes."""
 
-    def __init__(self, *, failures: int = 0) -> None:
+    def __init__(self, *, failures: int = 0, refuses: Collection[str] = ()) -> None:
         self.records: list[OutboxRow] = []
         self.failures = failures
+        self.refuses = refuses
         self.closed = False
 
     async def publish(self, rows: Sequence[OutboxRow]) -> None:
         if self.failures:
             self.failures -= 1
             raise LogUnavailableError
-        self.records.extend(rows)
+        self.records.extend(row for row in rows if row.order_id not in self.refuses)
+        refusals = {row: RecordRefusedError() for row in rows if row.order_id in self.refuses}
+        if refusals:
+            raise OrdersRefusedError(refusals)
 
     async def close(self) -> None:
         self.closed = True

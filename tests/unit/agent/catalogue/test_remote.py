@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from agent.catalogue.local import money, on_hand
 from agent.catalogue.remote import RemoteCatalogue
 from agent.errors import CatalogueUnavailableError
 from schemas.identity import TenantId
@@ -135,3 +136,57 @@ async def test_a_search_api_that_is_away_is_unavailable() -> None:
     client = httpx.AsyncClient(transport=httpx.MockTransport(away), base_url="http://search")
     with pytest.raises(CatalogueUnavailableError, match="ConnectError"):
         await RemoteCatalogue(client, {}).find(NORTE, "martillo", limit=5)
+
+
+class TestOneBadProduct:
+    def hit(self, sku: str, **changes: Any) -> dict[str, Any]:
+        return {"item": {**ITEM, "sku": sku, **changes}, "score": 0.5, "signals": []}
+
+    async def test_of_an_answer_is_left_out_and_the_others_are_there(self, api) -> None:
+        bad = [self.hit("BAD-1", stock="many"), {"item": 3}, "a hit"]
+        api.answer = {**ANSWER, "hits": [self.hit("A-1"), *bad, self.hit("A-2")]}
+        counted = []
+        catalogue = api.catalogue()
+        catalogue._counted = lambda *labels: counted.append(labels)
+        found = await catalogue.find(NORTE, "martillo", limit=5)
+        assert [hit.product.sku for hit in found.products] == ["A-1", "A-2"]
+        assert counted == [("catalogue answer", "unexpected")] * 3
+
+    async def test_an_answer_of_which_no_hit_can_be_read_is_of_another_form(self, api) -> None:
+        api.answer = {**ANSWER, "hits": [{"item": number} for number in range(8)]}
+        with pytest.raises(CatalogueUnavailableError, match="another form"):
+            await api.catalogue().find(NORTE, "martillo", limit=8)
+
+    @pytest.mark.parametrize("answer", [(500, b"{}"), (200, b"not json"), (200, b'{"sku": 3}')])
+    async def test_that_the_api_cannot_give_is_left_out_and_the_others_are_there(self, answer) -> None:
+        def respond(request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("BAD-1"):
+                return httpx.Response(answer[0], content=answer[1])
+            return httpx.Response(200, json={**ITEM, "sku": request.url.path.rpartition("/")[2]})
+
+        client = httpx.AsyncClient(transport=httpx.MockTransport(respond), base_url="http://search")
+        items = await RemoteCatalogue(client, {}).items(NORTE, ["A-1", "BAD-1", "A-2"])
+        assert list(items) == ["A-1", "A-2"]
+
+    async def test_an_api_that_is_overloaded_at_one_product_is_unavailable(self) -> None:
+        client = httpx.AsyncClient(
+            transport=httpx.MockTransport(lambda _request: httpx.Response(503)), base_url="http://search"
+        )
+        with pytest.raises(CatalogueUnavailableError):
+            await RemoteCatalogue(client, {}).items(NORTE, ["A-1"])
+
+
+@pytest.mark.parametrize(
+    ("price", "expected"),
+    [(104.9, "104.9"), (0.0, None), (-3.0, None), (1e300, None), (float("inf"), None), (float("nan"), None), (None, None),
+     (1e-9, None), (0.1234567, "0.123457"), (100.0, "100")],
+)  # fmt: skip
+def test_a_price_is_an_amount_of_money_or_none(price: float | None, expected: str | None) -> None:
+    assert money(price) == (None if expected is None else Decimal(expected))
+
+
+def test_a_stock_that_no_store_holds_is_not_said() -> None:
+    assert on_hand(float("inf")) is None
+    assert on_hand(1e300) is None
+    assert on_hand(-3.0) == -3
+    assert on_hand(None) is None
