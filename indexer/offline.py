@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
+from indexer.kafka.topics import TopicAdmin
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import Clock
 from indexer.service.clock import SystemClock
@@ -67,6 +68,8 @@ async def offline_indexer(settings: IndexerSettings) -> AsyncIterator[OfflineInd
         writer = LogWriter(settings.kafka)
         stack.push_async_callback(writer.stop)
         await writer.start()
+        async with TopicAdmin(settings.kafka) as admin:
+            writer.carries(await admin.limits())
         documents = KafkaDocumentPublisher(writer, topics.documents)
         pipeline = Pipeline(
             parser=parser,

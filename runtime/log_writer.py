@@ -276,6 +276,11 @@ async def _close(producer: Any) -> None:
             await producer.stop()
 
 
+def is_refusal(error: Exception) -> bool:
+    """Whether an error of aiokafka's says that a record will never be taken, whenever it is sent again."""
+    return isinstance(error, _REFUSED)
+
+
 def _refusal(topic: str, size: int, error: Exception) -> PoisonError:
     if isinstance(error, _TOO_LARGE):
         return RecordTooLargeError(f"topic {topic} does not take a record of {size} bytes: raise its max.message.bytes")

@@ -10,7 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 DEFAULT_PARTITIONS: Final = 12
 
 LARGEST_RECORD_BYTES: Final = 8 * 1024 * 1024
-"""Room in our own topics for a document of many facets, and for a dead letter, which is its record plus headers."""
+"""What a topic that we create takes: more than an accepted change or a document of it has, with room for headers of ours."""
+
+SMALLEST_RECORD_BYTES: Final = 64 * 1024
+"""What every topic of ours must take: a shortened document and the smallest form of a letter are below it."""
 
 
 class TopicNames(BaseModel):

@@ -16,6 +16,9 @@ from deploy.embedded.intake.progress import LogProgress, Stage
 from indexer.ports import DocumentPublisher
 from schemas.documents import SearchDocument
 
+LARGEST_BYTES: Final = PARTITION_CAP_BYTES // 4
+"""The largest document or dead letter that goes through the broker: it must not push out what stands before it."""
+
 WAIT_EVERY_BYTES: Final = PARTITION_CAP_BYTES // 2
 """Even if every document went to one partition, half of its room is left for the next call."""
 

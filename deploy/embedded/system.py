@@ -35,7 +35,7 @@ from deploy.embedded.loop_thread import LoopThread
 from deploy.embedded.narrator import Narrator
 from deploy.embedded.operations.http import operations_router
 from deploy.embedded.operations.operations import EmbeddedOperations
-from deploy.embedded.publishing import PacedPublisher
+from deploy.embedded.publishing import LARGEST_BYTES, PacedPublisher
 from deploy.embedded.recovery.plan import Found
 from deploy.embedded.recovery.reconcile import reconcile
 from deploy.embedded.recovery.replay import replay
@@ -265,6 +265,8 @@ class EmbeddedSystem:
                 verify=False,
                 tasks=self.supervisor.metrics,
             )
+            topics = settings.kafka.topics
+            app.topics_take(dict.fromkeys((topics.documents, topics.dead_letters), LARGEST_BYTES))
             await app.prepare()
             return app, ends
 

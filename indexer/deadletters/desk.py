@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 
 from indexer.deadletters.letter import Letter, LetterId, Marker, Settlement, copies, read_record
 from indexer.deadletters.store import DeadLetterStore
-from schemas.errors import NotFoundError
+from schemas.errors import NotFoundError, PoisonError
 
 log = structlog.get_logger(__name__)
 
@@ -41,10 +41,16 @@ class LetterFilter:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a redrive or a discard did: letters `settled`, and those left since they were tried too often."""
+    """What a redrive or a discard did: letters `settled`, and those left open, with the reason.
+
+    `at_ceiling` were tried too often. Of `gone`, the letter holds the beginning only, and the topic no longer holds the
+    original. What is `refused`, its topic does not take.
+    """
 
     settled: int
     at_ceiling: int = 0
+    gone: tuple[LetterId, ...] = ()
+    refused: tuple[LetterId, ...] = ()
 
 
 class DeadLetterDesk:
@@ -74,13 +80,26 @@ class DeadLetterDesk:
     async def redrive(self, which: LetterFilter, *, ceiling: int = DEFAULT_CEILING) -> Settled:
         """Send the records of open letters to their topics again, each once, with its attempt count.
 
-        A record that fails again becomes a new letter with a higher count; one tried `ceiling` times is left alone.
+        A record that fails again becomes a new letter with a higher count; one tried `ceiling` times is left alone. Of a
+        truncated letter the original is read where it stood, and left where it is not there any more.
         """
         async with self._store.alone():
             found = await self._open(which)
             due = [together for together in found if together[0].attempt < ceiling]
-            await self._settle(due, Settlement.REDRIVEN)
-        return Settled(len(due), len(found) - len(due))
+            whole = [together for together in due if together[0].truncated is None]
+            refused = await self._settle(whole, Settlement.REDRIVEN)
+            gone: list[LetterId] = []
+            for together in due:
+                if together[0].truncated is None:
+                    continue
+                restored = await self._restored(together[0])
+                if restored is None:
+                    gone.append(together[0].id)
+                else:
+                    # One at a time: each of them may be as large as a record can be.
+                    refused += await self._settle([[restored, *together[1:]]], Settlement.REDRIVEN)
+        settled = len(due) - len(gone) - len(refused)
+        return Settled(settled, len(found) - len(due), tuple(gone), tuple(refused))
 
     async def discard(self, which: LetterFilter) -> Settled:
         """Mark open letters as done with; their records stay in the topic until its retention ends."""
@@ -104,7 +123,26 @@ class DeadLetterDesk:
         meant = [group for group in together if any(which.matches(letter) for letter in group)]
         return sorted(meant, key=lambda group: (group[0].time_us, group[0].id))
 
-    async def _settle(self, letters: Sequence[Sequence[Letter]], settlement: Settlement) -> None:
+    async def _restored(self, letter: Letter) -> Letter | None:
+        """A truncated letter with its original whole; None where that is gone, or something else stands in its place."""
+        original = await self._store.original(letter)
+        if original is None or letter.truncated is None or not letter.truncated.fits(original):
+            return None
+        return replace(letter, original=original)
+
+    async def _settle(self, letters: Sequence[Sequence[Letter]], settlement: Settlement) -> list[LetterId]:
+        """Settle letters with their copies; those that their topics refuse are left open and returned."""
+        refused: list[LetterId] = []
         for start in range(0, len(letters), _AT_ONCE):
-            await self._store.settle(letters[start : start + _AT_ONCE], settlement)
-        log.info("dead letters settled", settlement=settlement.value, letters=len(letters))
+            part = letters[start : start + _AT_ONCE]
+            try:
+                await self._store.settle(part, settlement)
+            except PoisonError as error:
+                if len(part) == 1:
+                    log.warning("dead letter cannot be sent again", letter=str(part[0][0].id), reason=str(error))
+                    refused.append(part[0][0].id)
+                    continue
+                for together in part:
+                    refused += await self._settle([together], settlement)
+        log.info("dead letters settled", settlement=settlement.value, letters=len(letters) - len(refused))
+        return refused

@@ -15,14 +15,34 @@ from typing import Final, Self
 
 from indexer.deadletters.letter import Letter, Marker, Settlement
 from indexer.journal.sqlite import SqliteChangeJournal
-from indexer.kafka.publisher import dead_letter_headers
+from indexer.kafka.publisher import letter_record
 from indexer.ports import Clock, DeadLetterSink
 from indexer.records import DeadLetter, InboundRecord, LogId
+from schemas.topics import LARGEST_RECORD_BYTES
 
 _LOG: Final = LogId("dead-letters")
 
 SendAgain = Callable[[Sequence[Letter]], Awaitable[None]]
 """Sends the originals to their topics; durable when it returns."""
+
+FindOriginal = Callable[[Letter], Awaitable[InboundRecord | None]]
+"""The whole record that a truncated letter is of, from the change journal; None where it was pruned."""
+
+
+async def find_in_journal(journal: SqliteChangeJournal, letter: Letter) -> InboundRecord | None:
+    """The record of the letter's place that is its original: the embedded broker counts anew with every start."""
+    record = letter.original
+    async for slice_ in journal.read(topic=record.topic, partition=record.partition, since_ms=record.timestamp_ms):
+        for found in slice_.records:
+            same_place = (found.offset, found.timestamp_ms) == (record.offset, record.timestamp_ms)
+            if same_place and letter.truncated is not None and letter.truncated.fits(found):
+                return found
+    return None
+
+
+async def _nothing_kept(letter: Letter) -> InboundRecord | None:
+    del letter
+    return None
 
 
 class DeadLetterFile:
@@ -76,9 +96,7 @@ class KeptDeadLetterSink:
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         """Keep and pass on; durable when it returns."""
         now_us = self._clock.now_us()
-        await self._file.append(
-            [(one.record.key, one.record.value, dead_letter_headers(one, now_us=now_us)) for one in letters]
-        )
+        await self._file.append([letter_record(one, now_us=now_us, most=LARGEST_RECORD_BYTES) for one in letters])
         await self._onward.send(letters)
 
 
@@ -89,9 +107,17 @@ class FileDeadLetterStore:
     open whose records were taken in. Redriving those again changes nothing, for their events carry versions.
     """
 
-    def __init__(self, file: DeadLetterFile, send_again: SendAgain, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        file: DeadLetterFile,
+        send_again: SendAgain,
+        *,
+        clock: Clock,
+        find_original: FindOriginal = _nothing_kept,
+    ) -> None:
         self._file = file
         self._send_again = send_again
+        self._find_original = find_original
         self._clock = clock
         self._held = asyncio.Lock()
 
@@ -117,3 +143,7 @@ class FileDeadLetterStore:
                 for letter in together
             ]
         )
+
+    async def original(self, letter: Letter) -> InboundRecord | None:
+        """From wherever the whole records are kept."""
+        return await self._find_original(letter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -15,8 +15,12 @@ from indexer.kafka.reader import KafkaReader
 from indexer.ports import Clock
 from indexer.records import InboundRecord
 from runtime.kafka import client_options
-from schemas.errors import LogUnavailableError
-from schemas.topics import LARGEST_RECORD_BYTES, KafkaSettings
+from runtime.log_writer import is_refusal
+from schemas.errors import ConfigurationError, LogUnavailableError, RecordTooLargeError
+from schemas.topics import KafkaSettings
+
+_LARGEST_ORIGINAL: Final = 256 * 1024 * 1024
+"""A record that came in a compressed batch may be far larger than what its topic takes."""
 
 
 class KafkaDeadLetterStore:
@@ -43,27 +47,16 @@ class KafkaDeadLetterStore:
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
         """Hold the transactional id of this topic's desk."""
-        producer = AIOKafkaProducer(
-            **client_options(self._settings),
-            transactional_id=f"ferroflux-dlq-{self._topic}",
-            acks="all",
-            max_request_size=LARGEST_RECORD_BYTES,
-        )
-        try:
-            await producer.start()
-        except (KafkaError, OSError) as error:
-            await producer.stop()
-            raise LogUnavailableError(f"Kafka at {self._settings.bootstrap} did not answer: {error!r}") from error
-        self._producer = producer
+        await self._open()
         try:
             yield
         finally:
-            self._producer = None
-            with suppress(KafkaError):
-                await producer.stop()
+            await self._close()
 
     async def settle(self, letters: Sequence[Sequence[Letter]], settlement: Settlement) -> None:
         """One transaction: the records to their topics (where redriven) and a marker for each letter and copy."""
+        if self._producer is None:
+            await self._open()
         now_us = self._clock.now_us()
         sent: list[Any] = []
         try:
@@ -88,7 +81,14 @@ class KafkaDeadLetterStore:
                     await delivery
         except KafkaError as error:
             # A fenced producer fails every delivery; who awaits none of them is told so by asyncio, at length.
-            await asyncio.gather(*sent, return_exceptions=True)
+            outcomes = await asyncio.gather(*sent, return_exceptions=True)
+            refusal = next((one for one in (error, *outcomes) if isinstance(one, Exception) and is_refusal(one)), None)
+            if refusal is not None:
+                # It lost a batch, so it has a gap in its sequence.
+                await self._close()
+                raise RecordTooLargeError(
+                    f"a topic does not take a record that is to be sent again: {refusal!r}; raise its max.message.bytes"
+                ) from error
             raise LogUnavailableError(
                 f"the transaction was not committed, so nothing was settled by it: {error!r}; another operator may be at it"
             ) from error
@@ -99,3 +99,43 @@ class KafkaDeadLetterStore:
         return await self._producer.send(
             record.topic, value, key=record.key, headers=letter.redriven_headers(), partition=record.partition
         )
+
+    async def original(self, letter: Letter) -> InboundRecord | None:
+        """Read the one record at the letter's coordinates."""
+        record = letter.original
+        place = (record.topic, record.partition)
+        try:
+            async with KafkaReader(self._settings) as reader:
+                if place not in await reader.partitions([record.topic]):
+                    return None
+                begins, ends = await reader.begins([place]), await reader.ends([place])
+                if not begins[place] <= record.offset < ends[place]:
+                    return None
+                async for records in reader.read({place: record.offset}, {place: record.offset + 1}, page=1):
+                    return next((one for one in records if one.offset == record.offset), None)
+        except ConfigurationError:
+            # The topic itself is gone.
+            return None
+        return None
+
+    async def _open(self) -> None:
+        producer = AIOKafkaProducer(
+            **client_options(self._settings),
+            transactional_id=f"ferroflux-dlq-{self._topic}",
+            acks="all",
+            # What came in a compressed batch must fit its topic again, so it goes compressed.
+            compression_type="gzip",
+            max_request_size=_LARGEST_ORIGINAL,
+        )
+        try:
+            await producer.start()
+        except (KafkaError, OSError) as error:
+            await producer.stop()
+            raise LogUnavailableError(f"Kafka at {self._settings.bootstrap} did not answer: {error!r}") from error
+        self._producer = producer
+
+    async def _close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(KafkaError):
+                await producer.stop()

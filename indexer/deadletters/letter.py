@@ -10,12 +10,14 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any, Final
 
 from indexer.records import ATTEMPT_HEADER, InboundRecord
 from schemas.errors import InvalidRequestError
+from schemas.events.dead_letters import DIGEST_HEADER, OWN_HEADERS, TRUNCATED_HEADER
 
-_PREFIX: Final = "ferroflux."
+_PREFIX: Final = OWN_HEADERS
 SETTLES_HEADER: Final = "ferroflux.settles"
 SETTLEMENT_HEADER: Final = "ferroflux.settlement"
 TIME_HEADER: Final = "ferroflux.time"
@@ -53,8 +55,25 @@ class LetterId:
 
 
 @dataclass(frozen=True, slots=True)
+class Truncation:
+    """What of an original is not in its letter, and how the original is known again."""
+
+    parts: tuple[str, ...]
+    digest: str
+    size: int
+
+    def fits(self, record: InboundRecord) -> bool:
+        """Whether a record is the original."""
+        value = record.value or b""
+        return len(value) == self.size and sha256(value).hexdigest() == self.digest
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter: why and when, how often tried, and the original record with its own headers."""
+    """One dead letter: why and when, how often tried, and the original record with its own headers.
+
+    Where the original was too large for the topic, `truncated` says so and `original` holds its beginning.
+    """
 
     id: LetterId
     reason: str
@@ -63,6 +82,7 @@ class Letter:
     attempt: int
     time_us: int
     original: InboundRecord
+    truncated: Truncation | None = None
 
     @property
     def origin(self) -> tuple[str, int, int, int, int]:
@@ -87,6 +107,12 @@ class Letter:
             "record": record.coordinates,
             "key": _text(record.key),
         }
+        if self.truncated is not None:
+            summary["truncated"] = {
+                "parts": list(self.truncated.parts),
+                "size": self.truncated.size,
+                "sha256": self.truncated.digest,
+            }
         if not whole:
             return summary
         headers = [{"name": name, "value": _text(value)} for name, value in record.headers]
@@ -139,7 +165,15 @@ def read_record(record: InboundRecord) -> Letter | Marker | None:
         attempt=max(1, _number(ours, "attempt")),
         time_us=_number(ours, "time"),
         original=original,
+        truncated=_truncation(ours),
     )
+
+
+def _truncation(ours: Mapping[str, str]) -> Truncation | None:
+    parts = ours.get(TRUNCATED_HEADER)
+    if parts is None:
+        return None
+    return Truncation(tuple(parts.split(",")), ours.get(DIGEST_HEADER, ""), _number(ours, "size"))
 
 
 def _number(ours: Mapping[str, str], name: str) -> int:

@@ -25,5 +25,12 @@ class DeadLetterStore(Protocol):
         """Mark letters, each with its copies, as settled; REDRIVEN also sends the first of each to its topic again.
 
         Both happen or neither does, as far as the store can promise it. Only within `alone`.
+
+        Raises:
+            RecordTooLargeError, RecordRefusedError: a topic will never take one of the records; nothing was settled.
         """
+        ...
+
+    async def original(self, letter: Letter) -> InboundRecord | None:
+        """The record that a truncated letter is of, whole, as its topic or the journal still holds it; None where it is gone."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -177,11 +177,13 @@ class _Work:
         """Seed where that is due, follow the change log until it is caught up, and count."""
         async with TopicAdmin(self.settings.kafka) as admin:
             await admin.ensure()
+            limits = await admin.limits()
         app = self._indexer()
+        app.topics_take(limits)
         try:
             await _patiently(app.prepare)
             if self.outcome.manifest.origin is Origin.DOCUMENTS:
-                await self._seed_once()
+                await self._seed_once(limits)
             await _patiently(app.start)
             await self._until_caught_up(app)
         finally:
@@ -205,20 +207,21 @@ class _Work:
             self_check=False,
         )
 
-    async def _seed_once(self) -> None:
+    async def _seed_once(self, limits: Mapping[str, int]) -> None:
         """Seed, then set where the group begins: a group with offsets says that its seeding was done."""
         group = self.settings.consumer.group_id
         async with GroupAdmin(self.settings.kafka) as admin:
             if await admin.committed(group):
                 return
-            await self._seed()
+            await self._seed(limits)
             await admin.begin_at(group, starts_of(self.outcome.manifest))
 
-    async def _seed(self) -> None:
+    async def _seed(self, limits: Mapping[str, int]) -> None:
         mapping = load_mapping(self.settings.mapping, self.settings.default_tenant)
         counts = await self.origin.counts()
         expected = counts.alive + counts.dead
         writer = LogWriter(self.settings.kafka)
+        writer.carries(limits)
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
         try:
             async with KafkaReader(self.settings.kafka) as reader:

@@ -160,6 +160,7 @@ async def _start(member: Member) -> None:
         try:
             async with TopicAdmin(member.kafka) as admin:
                 await admin.ensure()
+                app.topics_take(await admin.limits())
             await app.start()
         except RetryableError as error:
             failures += 1

@@ -15,8 +15,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import structlog
+
 from indexer.records import InboundRecord
 from runtime.log_writer import LogWriter, OutboundRecord
+
+log = structlog.get_logger(__name__)
 
 DIVERTED_HEADER: Final = "ferroflux.diverted"
 """On a moved record: `topic/partition@offset` from where."""
@@ -41,13 +45,15 @@ class SnapshotDiversion:
     async def __call__(self, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
         """Copy the snapshot reads among `records`; durable when it returns, so that the batch may be committed.
 
+        One that the bulk topic never takes (it is too large for it) is worked on where it is, late as it may be.
+
         Raises:
             LogUnavailableError: the log did not take them all; moving them again is safe.
         """
         moved = [record for record in records if self._belongs_elsewhere(record)]
         if not moved or not self._due():
             return records
-        await self._writer.append(
+        refusals = await self._writer.append_each(
             self._bulk_topic,
             [
                 OutboundRecord(
@@ -56,7 +62,11 @@ class SnapshotDiversion:
                 for record in moved
             ],
         )
-        return [record for record in records if not self._belongs_elsewhere(record)]
+        gone = {record.coordinates for record, refusal in zip(moved, refusals, strict=True) if refusal is None}
+        if len(gone) < len(moved):
+            reason = next(str(refusal) for refusal in refusals if refusal is not None)
+            log.warning("snapshot reads stay in the live topic", records=len(moved) - len(gone), reason=reason)
+        return [record for record in records if record.coordinates not in gone]
 
     def _belongs_elsewhere(self, record: InboundRecord) -> bool:
         return record.topic != self._bulk_topic and is_snapshot_read(record.value)

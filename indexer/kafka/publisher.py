@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Final
 
 from indexer.ports import Clock
 from indexer.records import ATTEMPT_HEADER, DeadLetter
-from runtime.log_writer import LogWriter, OutboundRecord
+from runtime.log_writer import LogWriter, OutboundRecord, record_bytes
 from schemas.documents import SearchDocument
+from schemas.errors import ConfigurationError
+from schemas.events.dead_letters import LetterRecord, fitting_letter
 from schemas.identity import SkuKey
-
-_OWN_HEADERS: Final = "ferroflux."
+from schemas.topics import SMALLEST_RECORD_BYTES
 
 
 class KafkaDocumentPublisher:
@@ -42,20 +43,49 @@ class KafkaDeadLetterSink:
         self._clock = clock
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
-        """Append dead letters; durable when it returns."""
+        """Append dead letters, each in a form that the topic takes; durable when it returns.
+
+        Raises:
+            ConfigurationError: the topic takes not even the smallest form of a letter.
+        """
         now_us = self._clock.now_us()
-        records = [
-            OutboundRecord(letter.record.key, _value(letter), dead_letter_headers(letter, now_us=now_us))
-            for letter in letters
-        ]
-        await self._writer.append(self._topic, records)
+        pending, most = list(letters), self._writer.limit(self._topic)
+        while pending:
+            records = [OutboundRecord(*letter_record(letter, now_us=now_us, most=most)) for letter in pending]
+            refusals = await self._writer.append_each(self._topic, records)
+            refused = [number for number, refusal in enumerate(refusals) if refusal is not None]
+            if refused and most <= SMALLEST_RECORD_BYTES:
+                raise ConfigurationError(
+                    f"topic {self._topic} takes no dead letter: {refusals[refused[0]]}; correct the topic's configuration"
+                )
+            pending = [pending[number] for number in refused]
+            # The topic takes less than it said, or said nothing: what is largest of them shows how much less.
+            most = (
+                max(SMALLEST_RECORD_BYTES, min(most, *(record_bytes(records[n]) for n in refused)) // 2)
+                if refused
+                else most
+            )
+
+
+def letter_record(letter: DeadLetter, *, now_us: int, most: int) -> LetterRecord:
+    """A dead letter as a record of at most `most` bytes. aiokafka sends none without key and value: such a one becomes empty."""
+    record = letter.record
+    value = b"" if record.value is None and record.key is None else record.value
+    return fitting_letter(record.key, value, record.headers, _own_headers(letter, now_us), most=most)
 
 
 def dead_letter_headers(letter: DeadLetter, *, now_us: int) -> list[tuple[str, bytes | None]]:
-    """The record's own headers, then `ferroflux.*`: reason, detail, coordinates, attempt, tenant, time (microseconds).
+    """The headers of a whole letter: the record's own, then `ferroflux.*`.
+
+    Headers of ours that a redriven record brings along are replaced.
+    """
+    return letter_record(letter, now_us=now_us, most=sys.maxsize).headers
+
+
+def _own_headers(letter: DeadLetter, now_us: int) -> dict[str, str]:
+    """Reason, detail, coordinates, attempt, tenant, time (microseconds).
 
     `ferroflux.null` names the parts (`value`) of the original that were null, where Kafka itself cannot keep them so.
-    Headers of ours that a redriven record brings along are replaced.
     """
     record = letter.record
     ours = {
@@ -69,16 +99,6 @@ def dead_letter_headers(letter: DeadLetter, *, now_us: int) -> list[tuple[str, b
         "ferroflux.tenant": letter.tenant,
         "ferroflux.time": str(now_us),
     }
-    if _value_is_lost(letter):
+    if record.value is None and record.key is None:
         ours["ferroflux.null"] = "value"
-    kept = [(name, value) for name, value in record.headers if not name.startswith(_OWN_HEADERS)]
-    return [*kept, *((name, text.encode("utf-8", errors="replace")) for name, text in ours.items())]
-
-
-def _value_is_lost(letter: DeadLetter) -> bool:
-    return letter.record.value is None and letter.record.key is None
-
-
-def _value(letter: DeadLetter) -> bytes | None:
-    """The original bytes. aiokafka sends no record without key and value: such a one becomes empty, and a header says so."""
-    return b"" if _value_is_lost(letter) else letter.record.value
+    return ours

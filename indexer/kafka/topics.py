@@ -2,10 +2,14 @@
 
 The documents topic must be compacted: it is what replicas are built from, and one that deletes by age would lose
 products that nobody changed for a week.
+
+What a topic takes (`max.message.bytes`) is read, too: nothing larger is sent to it, so nothing has to wait for it. Where
+it is less than what we create topics with, the start says what is done instead, and the command that mends it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Self
 
 import structlog
@@ -16,7 +20,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from indexer.records import LogId
 from runtime.kafka import client_options
 from schemas.errors import ConfigurationError, LogUnavailableError
-from schemas.topics import LARGEST_RECORD_BYTES, KafkaSettings
+from schemas.topics import LARGEST_RECORD_BYTES, SMALLEST_RECORD_BYTES, KafkaSettings
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +44,11 @@ _CHANGES_CONFIG: Final = {
     "cleanup.policy": "delete",
     # Two weeks of replay.
     "retention.ms": "1209600000",
+    "max.message.bytes": str(LARGEST_RECORD_BYTES),
 }
+
+
+_SIZE: Final = "max.message.bytes"
 
 
 class TopicAdmin:
@@ -79,8 +87,8 @@ class TopicAdmin:
         """Create what is absent and check what is there; returns the names of topics that were created.
 
         Raises:
-            ConfigurationError: a topic is absent and `create_topics` is off, the cluster refuses to create one, or the
-                documents topic is not compacted.
+            ConfigurationError: a topic is absent and `create_topics` is off, the cluster refuses to create one, the
+                documents topic is not compacted, or a topic takes hardly anything.
             LogUnavailableError: the cluster did not answer.
         """
         names = self._settings.topics
@@ -97,9 +105,50 @@ class TopicAdmin:
             created = await self._create([(name, wanted[name]) for name in absent])
             if names.documents not in created:
                 await self._require_compaction(names.documents)
+            self._check_sizes(await self.limits(), created)
         except KafkaError as error:
             raise LogUnavailableError(f"Kafka did not answer about its topics: {error}") from error
         return created
+
+    async def limits(self) -> dict[str, int]:
+        """What each topic that we write to takes, in bytes; one whose configuration we may not read is left out.
+
+        Raises:
+            LogUnavailableError: the cluster did not answer.
+        """
+        names = self._settings.topics
+        written = (names.bulk, names.documents, names.aliases, names.dead_letters)
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs={_SIZE: ""}) for name in written]
+        try:
+            responses = await self._client.describe_configs(resources)
+        except KafkaError as error:
+            raise LogUnavailableError(f"Kafka did not describe its topics: {error}") from error
+        return {
+            described["resource_name"]: int(entry["config_value"])
+            for response in responses
+            for described in response.to_object()["resources"]
+            for entry in described["config_entries"]
+            if entry["config_names"] == _SIZE and entry["config_value"]
+        }
+
+    def _check_sizes(self, limits: Mapping[str, int], created: Collection[str]) -> None:
+        for name, limit in limits.items():
+            if name in created or limit >= LARGEST_RECORD_BYTES:
+                continue
+            command = (
+                f"kafka-configs.sh --bootstrap-server {self._settings.bootstrap} --alter --entity-type topics "
+                f"--entity-name {name} --add-config {_SIZE}={LARGEST_RECORD_BYTES}"
+            )
+            if limit < SMALLEST_RECORD_BYTES:
+                raise ConfigurationError(
+                    f"topic {name} takes records of {limit} bytes at most, and at least {SMALLEST_RECORD_BYTES} are needed: {command}"
+                )
+            log.warning(
+                "topic takes less than a topic of ours; what is larger is shortened, or stays where it is",
+                topic=name,
+                takes_bytes=limit,
+                remedy=command,
+            )
 
     async def _create(self, topics: list[tuple[str, dict[str, str]]]) -> list[str]:
         """Create topics; returns those that were really absent: a broker's list may lag behind a creation."""

@@ -69,6 +69,10 @@ class IndexerApp:
         self._supervisor = Supervisor(tasks, tells=False)
         self._writing = False
 
+    def topics_take(self, limits: Mapping[str, int]) -> None:
+        """Note the largest record of each topic that is written to; nothing larger is sent there."""
+        self._writer.carries(limits)
+
     async def prepare(self) -> None:
         """Make ready to publish without consuming yet: the collection and the producer. `start` does it where it was not done.
 

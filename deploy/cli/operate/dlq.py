@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -121,10 +122,20 @@ def redrive(
     which = _chosen(ids, reason, tenant, since, until, every=every)
     settled = _settle("redrive", which, max_attempts, kafka, url, data_dir, key)
     print(f"{settled.settled} redriven")
-    if not settled.settled and not settled.at_ceiling:
+    if settled == Settled(0):
         print("no open letter is meant; `ferroflux dlq list` shows those that are open, with their reasons")
     if settled.at_ceiling:
         print(f"{settled.at_ceiling} left: tried {max_attempts} times or more (--max-attempts raises the ceiling)")
+    if settled.gone:
+        print(
+            f"{len(settled.gone)} left: the letter holds only the beginning, and the original is not in its topic any more "
+            f"({_ids(settled.gone)}): let the source send these rows again, then discard the letters"
+        )
+    if settled.refused:
+        print(
+            f"{len(settled.refused)} left: the topic does not take the record ({_ids(settled.refused)}): "
+            "raise its max.message.bytes, or discard the letters"
+        )
 
 
 @app.command()
@@ -164,7 +175,8 @@ def _settle(
     }  # fmt: skip
     with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
         answer = client.post(f"/v1/dead-letters/{action}", body)
-    return Settled(answer["settled"], answer["at_ceiling"])
+    gone, refused = (tuple(map(LetterId.parse, answer.get(name, ()))) for name in ("gone", "refused"))
+    return Settled(answer["settled"], answer["at_ceiling"], gone, refused)
 
 
 def _chosen(ids: list[str] | None, reason: str, tenant: str, since: str, until: str, *, every: bool) -> LetterFilter:
@@ -183,6 +195,11 @@ def _filter(reason: str, tenant: str, since: str, until: str, ids: list[str]) ->
     )
 
 
+def _ids(letters: Sequence[LetterId]) -> str:
+    shown = ", ".join(str(one) for one in letters[:10])
+    return shown if len(letters) <= 10 else f"{shown}, …"
+
+
 def _desk(kafka: str) -> DeadLetterDesk:
     return DeadLetterDesk(KafkaDeadLetterStore(indexer_settings(kafka).kafka, clock=SystemClock()))
 
@@ -197,5 +214,12 @@ def _listing(answer: dict[str, Any]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     head, letters = lines[0], lines[1:]
-    detailed = [f"{line}\n    {one['detail']}" for line, one in zip(letters, answer["letters"], strict=True)]
+    detailed = [
+        f"{line}\n    {one['detail']}{_truncated(one)}" for line, one in zip(letters, answer["letters"], strict=True)
+    ]
     return [head, *detailed, f"{answer['open']} open, {len(letters)} shown"]
+
+
+def _truncated(letter: dict[str, Any]) -> str:
+    cut = letter.get("truncated")
+    return f"\n    holds only the beginning of a record of {cut['size']:,} bytes" if cut else ""

@@ -18,7 +18,7 @@ from deploy.embedded.generations.follower import FOLLOWER_BACKOFF, JournalFollow
 from deploy.embedded.intake.ends import LogEnds
 from deploy.embedded.intake.progress import LogProgress, Stage
 from deploy.embedded.loop_thread import LoopThread
-from deploy.embedded.publishing import PacedPublisher
+from deploy.embedded.publishing import LARGEST_BYTES, PacedPublisher
 from deploy.embedded.recovery.reconcile import reconcile
 from deploy.embedded.replica import EmbeddedReplica
 from deploy.embedded.settings import EmbeddedSettings
@@ -223,6 +223,7 @@ class GenerationMember:
         self._stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         self._encode = OffLoopEncoder(self.encoder, executor)
         writer = LogWriter(around.settings.kafka)
+        writer.carries({self.manifest.documents: LARGEST_BYTES})
         ends = LogEnds(around.broker.address, [self.manifest.documents])
 
         async def build() -> None:

@@ -106,7 +106,8 @@ def operations_router(operations: EmbeddedOperations, access: Access) -> APIRout
     async def redrive(request: Request, letters: Letters) -> Response:
         allow(request, letters.tenant)
         done = await operations.desk.redrive(letters.to_filter(), ceiling=letters.max_attempts)
-        return _json({"settled": done.settled, "at_ceiling": done.at_ceiling})
+        left = {"gone": [*map(str, done.gone)], "refused": [*map(str, done.refused)]}
+        return _json({"settled": done.settled, "at_ceiling": done.at_ceiling, **left})
 
     @router.post("/v1/dead-letters/discard", summary="Mark open dead letters as done with")
     async def discard(request: Request, letters: Letters) -> Response:

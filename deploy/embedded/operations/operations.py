@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -16,7 +17,7 @@ from deploy.embedded.storage.layout import DataDirectory
 from indexer.collection.collector import Collected, TombstoneCollector
 from indexer.collection.tombstones import Tombstone
 from indexer.deadletters.desk import DeadLetterDesk
-from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore
+from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, find_in_journal
 from indexer.deadletters.letter import Letter
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.pipeline import Pipeline
@@ -28,7 +29,8 @@ from indexer.replay.sources import JournalReplaySource
 from indexer.service.clock import SystemClock
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
-from schemas.errors import LogUnavailableError, NotReadyError
+from runtime.log_writer import is_refusal
+from schemas.errors import LogUnavailableError, NotReadyError, RecordTooLargeError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey, TenantId
 from schemas.topics import TopicNames
@@ -71,7 +73,14 @@ class EmbeddedOperations:
         self._journal_is_read = journal_is_read
         self._clock = SystemClock()
         self._busy = asyncio.Lock()
-        self.desk = DeadLetterDesk(FileDeadLetterStore(dead_letters, self._send_again, clock=self._clock))
+        self.desk = DeadLetterDesk(
+            FileDeadLetterStore(
+                dead_letters,
+                self._send_again,
+                clock=self._clock,
+                find_original=partial(find_in_journal, journal),
+            )
+        )
 
     async def replay(
         self,
@@ -155,6 +164,8 @@ class EmbeddedOperations:
                 )
                 ends[record.topic, record.partition] = sent.offset + 1
         except KafkaError as error:
+            if is_refusal(error):
+                raise RecordTooLargeError(f"the embedded broker takes no record of this size: {error!r}") from error
             raise LogUnavailableError(f"the embedded broker did not take a record: {error!r}") from error
         await self._progress.reached(Stage.JOURNALLED, ends)
 

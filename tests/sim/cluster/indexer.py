@@ -25,7 +25,7 @@ from runtime.backoff import BackoffPolicy
 from runtime.log_writer import OutboundRecord
 from schemas.building import build_document
 from schemas.documents import SearchDocument
-from schemas.errors import LogUnavailableError
+from schemas.errors import LogUnavailableError, PoisonError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
 from tests.sim.cluster.removed import ByArrival, NoLock, nothing_moved
@@ -83,12 +83,13 @@ class SimTopics:
             DEAD_LETTERS, [(b"", letter.record.coordinates.encode(), "letter") for letter in letters]
         )
 
-    async def append(self, topic: str, records: Sequence[OutboundRecord]) -> None:
+    async def append_each(self, topic: str, records: Sequence[OutboundRecord]) -> list[PoisonError | None]:
         rows = [(record.key, record.value, "diverted") for record in records]
         if self._process.world.guards.diverted_first:
             await self._sender.send(topic, rows)
         else:
             self._process.spawn(self._unheard(topic, rows))
+        return [None] * len(records)
 
     async def _unheard(self, topic: str, rows: Sequence[tuple[bytes | None, bytes | None, str]]) -> None:
         """A send whose end nobody waits for, out of a producer's buffer that goes down with its process."""

@@ -1,15 +1,18 @@
 """The desk over dead letters: listing, redriving once, the ceiling, discarding; on the embedded system's file."""
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from indexer.deadletters.desk import DeadLetterDesk, LetterFilter, Settled
-from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, KeptDeadLetterSink
+from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, KeptDeadLetterSink, find_in_journal
 from indexer.deadletters.letter import Letter, LetterId, Marker, Settlement, read_record
-from indexer.records import ATTEMPT_HEADER, DeadLetter, InboundRecord
-from schemas.errors import InvalidRequestError, LogUnavailableError, NotFoundError
+from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.records import ATTEMPT_HEADER, DeadLetter, InboundRecord, LogId
+from schemas.errors import InvalidRequestError, LogUnavailableError, NotFoundError, RecordTooLargeError
+from schemas.topics import LARGEST_RECORD_BYTES
 from tests.support.indexing.fakes import DeadLetterLog, FakeClock
 
 BAD = InboundRecord("changes", 2, 7, 1_700_000_000_000, b"acme/A1", b"\xff\x00", (("trace", b"\xfe"), ("none", None)))
@@ -20,24 +23,31 @@ def letter_of(record: InboundRecord, reason: str = "unparsable", tenant: str = "
     return DeadLetter(record, reason, "a sentence", tenant, attempt)
 
 
-def at(offset: int, **fields: object) -> InboundRecord:
-    return InboundRecord("changes", 0, offset, 1_700_000_000_000 + offset, b"acme/A1", b"bad", (), **fields)  # type: ignore[arg-type] # none in use
+def at(offset: int) -> InboundRecord:
+    return InboundRecord("changes", 0, offset, 1_700_000_000_000 + offset, b"acme/A1", b"bad")
 
 
 class Setting:
     """A file, the sink that fills it, and the desk; what is sent again lands in `again`."""
 
-    def __init__(self, file: DeadLetterFile, clock: FakeClock) -> None:
+    def __init__(self, file: DeadLetterFile, clock: FakeClock, journal: SqliteChangeJournal) -> None:
         self.clock = clock
         self.again: list[Letter] = []
         self.fail = False
         self.onward = DeadLetterLog()
         self.sink = KeptDeadLetterSink(file, self.onward, clock=clock)
-        self.desk = DeadLetterDesk(FileDeadLetterStore(file, self._send_again, clock=clock))
+        self.journal = journal
+        self.refused: set[bytes | None] = set()
+        store = FileDeadLetterStore(
+            file, self._send_again, clock=clock, find_original=partial(find_in_journal, journal)
+        )
+        self.desk = DeadLetterDesk(store)
 
     async def _send_again(self, letters: Sequence[Letter]) -> None:
         if self.fail:
             raise LogUnavailableError
+        if any(letter.original.value in self.refused for letter in letters):
+            raise RecordTooLargeError
         self.again += letters
 
     async def ids(self, which: LetterFilter = EVERY) -> list[str]:
@@ -48,7 +58,9 @@ class Setting:
 async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
     clock = FakeClock()
     file = await DeadLetterFile.open(tmp_path / "dead.db", "dlq", clock=clock)
-    yield Setting(file, clock)
+    journal = SqliteChangeJournal.open(tmp_path / "journal.db")
+    yield Setting(file, clock, journal)
+    await journal.close()
     await file.close()
 
 
@@ -114,14 +126,15 @@ async def test_filters_choose_by_reason_tenant_time_and_id(setting: Setting) -> 
 
 
 async def test_letters_and_what_became_of_them_survive_a_restart(tmp_path: Path) -> None:
-    clock = FakeClock()
+    clock, journal = FakeClock(), SqliteChangeJournal.open(tmp_path / "journal.db")
     for round_ in range(3):
         file = await DeadLetterFile.open(tmp_path / "dead.db", "dlq", clock=clock)
-        setting = Setting(file, clock)
+        setting = Setting(file, clock, journal)
         assert len(await setting.ids()) == min(round_, 1)
         await setting.desk.redrive(EVERY)
         await setting.sink.send([letter_of(at(round_))])
         await file.close()
+    await journal.close()
 
 
 async def test_a_letter_that_is_not_there_is_told(setting: Setting) -> None:
@@ -142,3 +155,30 @@ def test_a_marker_reads_back_and_foreign_records_are_passed() -> None:
     assert read_record(InboundRecord("dlq", 0, 1, 0, b"k", b"v", (("other", b"x"),))) is None
     torn = (("ferroflux.settles", b"3-42"), ("ferroflux.settlement", b"eaten"))
     assert read_record(InboundRecord("dlq", 0, 1, 0, b"k", None, torn)) is None
+
+
+async def test_a_truncated_letter_is_redriven_with_its_original_or_said_to_be_gone(setting: Setting) -> None:
+    kept, pruned = (
+        InboundRecord("changes", 0, offset, 1_700_000_000_000, b"acme/L", bytes([offset]) * LARGEST_RECORD_BYTES)
+        for offset in (1, 2)
+    )
+    # The embedded broker counts anew with every start: another record stood at the same offset before.
+    before = InboundRecord("changes", 0, 1, 1_600_000_000_000, b"acme/L", b"{}")
+    await setting.journal.append(LogId("a"), [before])
+    await setting.journal.append(LogId("b"), [kept])
+    await setting.sink.send([letter_of(kept), letter_of(pruned)])
+    first, second = await setting.desk.open_letters(EVERY)
+    assert first.truncated is not None
+    assert first.to_json(whole=False)["truncated"]["size"] == LARGEST_RECORD_BYTES
+    assert await setting.desk.redrive(EVERY) == Settled(1, gone=(second.id,))
+    assert [one.original for one in setting.again] == [kept]
+    assert await setting.ids() == [str(second.id)]
+
+
+async def test_a_record_that_its_topic_refuses_leaves_its_letter_open_and_stops_no_other(setting: Setting) -> None:
+    setting.refused = {b"large"}
+    large = InboundRecord("changes", 0, 8, 1_700_000_000_008, b"acme/A1", b"large")
+    await setting.sink.send([letter_of(at(7)), letter_of(large), letter_of(at(9))])
+    assert await setting.desk.redrive(EVERY) == Settled(2, refused=(LetterId(0, 1),))
+    assert [one.original.offset for one in setting.again] == [7, 9]
+    assert await setting.ids() == ["0-1"]

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from indexer.kafka.diversion import DIVERTED_HEADER, SnapshotDiversion, is_snapshot_read
 from indexer.lanes import Lanes, SliceLength
 from indexer.records import InboundRecord, TopicPartition
+from runtime.log_writer import OutboundRecord
+from schemas.errors import PoisonError, RecordTooLargeError
 
 LIVE, BULK = "warehouse.changes", "warehouse.changes.bulk"
 
@@ -161,24 +163,38 @@ def test_a_snapshot_read_is_known_by_its_bytes(value: bytes | None, expected: bo
 
 
 class Appended:
-    def __init__(self) -> None:
-        self.records: list[tuple[str, object]] = []
+    """A writer to a topic that takes values of at most `most` bytes."""
 
-    async def append(self, topic: str, records: Sequence[object]) -> None:
-        self.records.extend((topic, each) for each in records)
+    def __init__(self, most: int = 1000) -> None:
+        self.records: list[tuple[str, OutboundRecord]] = []
+        self._most = most
+
+    async def append_each(self, topic: str, records: Sequence[OutboundRecord]) -> list[PoisonError | None]:
+        refusals = [RecordTooLargeError() if len(each.value or b"") > self._most else None for each in records]
+        self.records += [(topic, each) for each, refused in zip(records, refusals, strict=True) if refused is None]
+        return list(refusals)
 
 
 async def test_reads_move_to_the_bulk_topic_as_they_are_and_stay_once_there() -> None:
     writer = Appended()
-    divert = SnapshotDiversion(writer, BULK)  # type: ignore[arg-type] # only `append` is called
+    divert = SnapshotDiversion(writer, BULK)  # type: ignore[arg-type] # only `append_each` is called
     read, change = record(LIVE, 5, value=b'{"op":"r"}'), record(LIVE, 6, value=b'{"op":"u"}')
     assert await divert([read, change]) == [change]
     ((topic, moved),) = writer.records
     assert topic == BULK
-    assert (moved.key, moved.value) == (read.key, read.value)  # type: ignore[attr-defined] # an OutboundRecord
-    assert moved.headers == [("kept", b"\xff"), (DIVERTED_HEADER, b"warehouse.changes/0@5")]  # type: ignore[attr-defined]
+    assert (moved.key, moved.value) == (read.key, read.value)
+    assert moved.headers == [("kept", b"\xff"), (DIVERTED_HEADER, b"warehouse.changes/0@5")]
     there = [record(BULK, 1, value=b'{"op":"r"}')]
     assert await divert(there) == there
+
+
+async def test_a_read_that_the_bulk_topic_never_takes_is_worked_on_where_it_is() -> None:
+    writer = Appended(most=100)
+    divert = SnapshotDiversion(writer, BULK)  # type: ignore[arg-type] # only `append_each` is called
+    reads = [record(LIVE, at, value=b'{"op":"r"}' + b" " * (200 if at == 6 else 0)) for at in (5, 6, 7)]
+    change = record(LIVE, 8, value=b'{"op":"u"}')
+    assert [one.offset for one in await divert([*reads, change])] == [6, 8]
+    assert [one.value for _, one in writer.records] == [reads[0].value, reads[2].value]
 
 
 def sliced(log: Log, *, records: int = 4, stopping: bool = False) -> Lanes:
