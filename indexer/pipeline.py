@@ -13,20 +13,22 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import structlog
 
+from indexer.batch.apart import ENCODE, PLAN, READ, WRITE, Apart, Stages
 from indexer.batch.plan import Arrival, Stale, fold, merge, plan
 from indexer.batch.planned import PlannedWork, count_events
 from indexer.batch.publishing import FencedPublisher
 from indexer.batch.report import BatchReport
 from indexer.batch.side_by_side import SideBySide
 from indexer.batch.triage import dead_letter, triage
-from indexer.generations.takeover import VectorDonor, vectors_for
+from indexer.generations.takeover import VectorDonor, with_vectors
 from indexer.ports import (
     Clock,
     DeadLetterSink,
@@ -38,8 +40,9 @@ from indexer.ports import (
 )
 from indexer.records import DeadLetter, InboundRecord
 from retrieval.encoders.sharing import Urgency, on_behalf_of, urgency
-from retrieval.vectors.port import NamedVectors, PointPayload, VectorIndex
-from schemas.errors import ContentionError
+from retrieval.vectors.port import PointPayload, VectorIndex
+from runtime.isolation import UNEXPECTED, concerns_one
+from schemas.errors import ContentionError, RetryableError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
 
@@ -111,6 +114,7 @@ class Pipeline:
         self._sleep = sleep
         self._limits = limits or PipelineLimits()
         self._bulk_topic = bulk_topic
+        self._stages = Stages()
         self._documents = FencedPublisher(index, publisher, compose=compose, clock=clock)
 
     async def process(self, records: Sequence[InboundRecord], lease: Lease = _PERMANENT) -> BatchReport:
@@ -119,15 +123,21 @@ class Pipeline:
         Raises:
             RetryableError: a dependency failed; processing the same records again is safe and completes them.
             LeaseLostError: the batch's partitions were taken away; their new owner gets the records again.
+            DefectError: too many records or products showed a defect of ours; nothing may be committed.
         """
         started = self._clock.monotonic()
-        first_look = triage(
-            records, self._parser, max_record_bytes=self._limits.max_record_bytes, bulk_topic=self._bulk_topic
-        )
-        report = BatchReport(records=len(records), ignored=first_look.ignored)
-        with on_behalf_of(self._urgency(records)):
-            unplannable = await self._settle(fold(first_look.arrivals), report, lease, publish_stale=True)
-        await self._bury([*first_look.letters, *unplannable], report, lease)
+        with self._stages_of_a_try(), on_behalf_of(self._urgency(records)):
+            first_look = triage(
+                records,
+                self._parser,
+                max_record_bytes=self._limits.max_record_bytes,
+                isolation=self._stages.parse,
+                bulk_topic=self._bulk_topic,
+            )
+            report = BatchReport(records=len(records), ignored=first_look.ignored)
+            report.defects = sum(letter.reason == UNEXPECTED for letter in first_look.letters)
+            letters = await self._settle(fold(first_look.arrivals), report, lease, publish_stale=True)
+            await self._bury([*first_look.letters, *letters], report, lease)
         report.total_seconds = self._clock.monotonic() - started
         return report
 
@@ -139,28 +149,35 @@ class Pipeline:
 
         Raises:
             RetryableError: a dependency failed; applying the same changes again is safe and completes them.
+            DefectError: too many products showed a defect of ours.
         """
         started = self._clock.monotonic()
         report = BatchReport(records=len(arrivals))
         old = (Arrival(arrival.event, arrival.record, backfill=True) for arrival in arrivals)
-        with on_behalf_of(Urgency.BULK):
-            unplannable = await self._settle(fold(old), report, lease, publish_stale=False)
-        await self._bury(unplannable, report, lease)
+        with self._stages_of_a_try(), on_behalf_of(Urgency.BULK):
+            letters = await self._settle(fold(old), report, lease, publish_stale=False)
+            await self._bury(letters, report, lease)
         report.total_seconds = self._clock.monotonic() - started
         return report
 
     async def republish(self, keys: Sequence[SkuKey], lease: Lease = _PERMANENT) -> BatchReport:
         """Publish the documents of products as the vector store holds them; products that it does not hold are left out.
 
+        One that cannot be published stops no other: the report's `apart` names it.
+
         Raises:
             RetryableError: a dependency failed; publishing them again is safe.
+            DefectError: too many products showed a defect of ours.
         """
         started = self._clock.monotonic()
         report = BatchReport()
-        read_at = self._clock.monotonic()
-        documents = await self._documents.stored_documents(list(dict.fromkeys(keys)))
-        await self._documents.publish(documents, written_at=read_at, lease=lease, report=report)
-        report.republished = len(documents)
+        once = list(dict.fromkeys(keys))
+        apart = Apart(self._stages, len(once))
+        with self._stages_of_a_try():
+            documents = await self._documents.stored_documents(once, apart)
+            await self._documents.publish(documents, written_at=started, lease=lease, report=report, apart=apart)
+        report.apart |= apart.faults
+        report.republished = sum(document.key not in report.apart for document in documents)
         report.total_seconds = self._clock.monotonic() - started
         return report
 
@@ -168,65 +185,65 @@ class Pipeline:
         """A load's records are urgent for nobody; others are as urgent as whoever calls has them."""
         return Urgency.BULK if all(record.topic == self._bulk_topic for record in records) else urgency.get()
 
+    @contextmanager
+    def _stages_of_a_try(self) -> Iterator[None]:
+        """A batch that comes again shows the same products: they are not in a row with themselves."""
+        try:
+            yield
+        except RetryableError:
+            self._stages.again()
+            raise
+
     async def _settle(
         self, groups: Mapping[SkuKey, list[Arrival]], report: BatchReport, lease: Lease, *, publish_stale: bool
     ) -> list[DeadLetter]:
-        """Merge and write until no guarded write is refused; returns what could not be planned at all."""
-        letters: list[DeadLetter] = []
-        pending = dict(groups)
+        """Merge and write until no guarded write is refused; returns the records of the products that were set apart."""
+        work = _Work(groups, report, lease, Apart(self._stages, len(groups)), publish_stale=publish_stale)
+        pending = frozenset(groups)
         for attempt in range(self._limits.contention_attempts):
             if not pending:
-                return letters
+                break
             if attempt:
                 await self._sleep(self._rng.uniform(0, self._limits.contention_pause_s * 2**attempt))
-            refused = await self._round(pending, report, lease, letters, publish_stale=publish_stale)
-            report.contended += len(refused)
-            pending = {key: pending[key] for key in pending if key in refused}
+            pending = await self._round([key for key in groups if key in pending], work)
+            report.contended += len(pending)
         if pending:
             raise ContentionError(
                 f"{len(pending)} products were changed by others in all of {self._limits.contention_attempts} attempts"
             )
-        return letters
+        report.apart |= work.apart.faults
+        return [
+            dead_letter(arrival.record, fault.reason, key, stage=fault.stage)
+            for key, fault in work.apart.faults.items()
+            for arrival in groups[key]
+        ]
 
-    async def _round(
-        self,
-        pending: Mapping[SkuKey, list[Arrival]],
-        report: BatchReport,
-        lease: Lease,
-        letters: list[DeadLetter],
-        *,
-        publish_stale: bool,
-    ) -> frozenset[SkuKey]:
+    async def _round(self, keys: Sequence[SkuKey], work: _Work) -> frozenset[SkuKey]:
         """Read, plan, write and publish every product once; returns the keys whose guarded writes were refused."""
-        keys, size = list(pending), self._limits.slice_products
+        size = self._limits.slice_products
         heavy: list[PlannedWork] = []
         async with SideBySide(self._limits.slices_in_flight) as commits:
             for start in range(0, len(keys), size):
-                part = {key: pending[key] for key in keys[start : start + size]}
                 read_at = self._clock.monotonic()
-                stored = await self._index.read(list(part))
-                report.read_seconds += self._clock.monotonic() - read_at
-                planned = await self._plan(part, stored, report, letters, publish_stale=publish_stale)
-                light = [work for work in planned if work.text is None]
-                heavy += [work for work in planned if work.text is not None]
+                stored = dict(await work.apart.together(READ, keys[start : start + size], _itself, self._read))
+                work.report.read_seconds += self._clock.monotonic() - read_at
+                planned = await self._plan(stored, work)
+                light = [one for one in planned if one.text is None]
+                heavy += [one for one in planned if one.text is not None]
                 if light:
-                    await commits.begin(partial(self._commit, light, read_at, report, lease))
-            await self._encode_and_commit(heavy, commits, report, lease)
+                    await commits.begin(partial(self._commit, light, read_at, work))
+            await self._encode_and_commit(heavy, commits, work)
         return commits.refused
 
-    async def _plan(
-        self,
-        pending: Mapping[SkuKey, list[Arrival]],
-        stored: Mapping[SkuKey, PointPayload],
-        report: BatchReport,
-        letters: list[DeadLetter],
-        *,
-        publish_stale: bool,
-    ) -> list[PlannedWork]:
+    async def _read(self, keys: Sequence[SkuKey]) -> list[tuple[SkuKey, PointPayload | None]]:
+        held = await self._index.read(keys)
+        return [(key, held.get(key)) for key in keys]
+
+    async def _plan(self, stored: Mapping[SkuKey, PointPayload | None], work: _Work) -> list[PlannedWork]:
         planned: list[PlannedWork] = []
-        for number, (key, arrivals) in enumerate(pending.items(), start=1):
-            point = stored.get(key)
-            try:
+        for number, (key, point) in enumerate(stored.items(), start=1):
+            with work.apart.one(PLAN, key):
+                arrivals = work.groups[key]
                 merged = merge(point, arrivals)
                 decision = plan(
                     key,
@@ -237,22 +254,15 @@ class Pipeline:
                     model=self._encoder.model,
                     first_rev=self._clock.now_us(),
                 )
-            except Exception as error:
-                # A product whose document cannot be built must not stop the others: its records are kept, with the reason.
-                log.exception("product could not be planned", key=str(key))
-                letters.extend(dead_letter(arrival.record, error, key) for arrival in arrivals)
-                continue
-            if isinstance(decision, Stale) and not publish_stale:
-                count_events(merged, report)
-            else:
-                planned.append(PlannedWork(key, decision, merged))
+                if isinstance(decision, Stale) and not work.publish_stale:
+                    count_events(merged, work.report)
+                else:
+                    planned.append(PlannedWork(key, decision, merged))
             if number % self._limits.plan_slice == 0:
                 await asyncio.sleep(0)
         return planned
 
-    async def _encode_and_commit(
-        self, heavy: Sequence[PlannedWork], commits: SideBySide, report: BatchReport, lease: Lease
-    ) -> None:
+    async def _encode_and_commit(self, heavy: Sequence[PlannedWork], commits: SideBySide, work: _Work) -> None:
         """The lane with inference: chunks are encoded ahead of those that are being written.
 
         Two are handed over at a time, so that the encoder goes on with the next one before this loop has heard of the last.
@@ -260,15 +270,15 @@ class Pipeline:
         size = self._limits.embed_chunk
         by_length = heavy if len(heavy) <= size else await self._by_length(heavy)
         chunks = [by_length[start : start + size] for start in range(0, len(by_length), size)]
-        ahead = deque(self._start_encoding(chunk, report) for chunk in chunks[:_ENCODED_AHEAD])
+        ahead = deque(self._start_encoding(chunk, work) for chunk in chunks[:_ENCODED_AHEAD])
         try:
-            for number, chunk in enumerate(chunks, start=_ENCODED_AHEAD):
-                vectors = await ahead[0]
+            for number in range(_ENCODED_AHEAD, len(chunks) + _ENCODED_AHEAD):
+                ready = await ahead[0]
                 ahead.popleft()
                 if number < len(chunks):
-                    ahead.append(self._start_encoding(chunks[number], report))
-                ready = [work.with_vectors(vectors[row]) for row, work in enumerate(chunk)]
-                await commits.begin(partial(self._commit, ready, self._clock.monotonic(), report, lease))
+                    ahead.append(self._start_encoding(chunks[number], work))
+                if ready:
+                    await commits.begin(partial(self._commit, ready, self._clock.monotonic(), work))
         finally:
             for task in ahead:
                 task.cancel()
@@ -276,44 +286,59 @@ class Pipeline:
 
     async def _by_length(self, heavy: Sequence[PlannedWork]) -> list[PlannedWork]:
         """Texts of like length beside one another: a chunk is padded to its longest, and characters say little of tokens."""
-        lengths = await self._encoder.lengths([work.text or "" for work in heavy])
+        texts = [one.text or "" for one in heavy]
+        try:
+            lengths = list(await self._encoder.lengths(texts))
+        except Exception as error:
+            if not concerns_one(error):
+                raise
+            # The encoder will show which text it was; for the order, characters do.
+            lengths = [len(text) for text in texts]
         return [heavy[row] for row in sorted(range(len(heavy)), key=lengths.__getitem__)]
 
-    def _start_encoding(
-        self, chunk: Sequence[PlannedWork], report: BatchReport
-    ) -> asyncio.Task[Sequence[NamedVectors]]:
+    def _start_encoding(self, chunk: Sequence[PlannedWork], work: _Work) -> asyncio.Task[list[PlannedWork]]:
         asked = self._clock.monotonic()
 
-        async def encode() -> Sequence[NamedVectors]:
-            texts = [(work.key, work.text) for work in chunk if work.text is not None]
-            vectors = await vectors_for(texts, self._encoder, self._donor)
-            report.encoded(since=asked, until=self._clock.monotonic())
-            return vectors
+        async def encode() -> list[PlannedWork]:
+            encoding = partial(with_vectors, encoder=self._encoder, donor=self._donor)
+            ready = await work.apart.together(ENCODE, chunk, _key, encoding)
+            work.report.encoded(since=asked, until=self._clock.monotonic())
+            return ready
 
         return asyncio.create_task(encode())
 
-    async def _commit(
-        self, planned: Sequence[PlannedWork], read_at: float, report: BatchReport, lease: Lease
-    ) -> frozenset[SkuKey]:
+    async def _commit(self, planned: Sequence[PlannedWork], read_at: float, work: _Work) -> frozenset[SkuKey]:
         """One guarded write and one fenced publication; returns the keys that the guard refused."""
-        writes = [work.write for work in planned if work.write is not None]
-        refused: frozenset[SkuKey] = frozenset()
+        report = work.report
+        writing = [one for one in planned if one.write is not None]
         # What is only published again was true when it was read; what is written is true from the write on.
-        written_at = read_at if len(writes) < len(planned) else self._clock.monotonic()
-        if writes:
-            lease.check()
+        written_at = read_at if len(writing) < len(planned) else self._clock.monotonic()
+        accepted = list(planned)
+        refused: set[SkuKey] = set()
+        if writing:
+            work.lease.check()
             started = self._clock.monotonic()
-            refused = await self._index.write(writes)
+            tried = await work.apart.together(WRITE, writing, _key, partial(self._write, refused=refused))
             report.write_seconds += self._clock.monotonic() - started
-        accepted = [work for work in planned if work.key not in refused]
+            held_back = refused | ({one.key for one in writing} - {one.key for one in tried})
+            accepted = [one for one in planned if one.key not in held_back]
         started = self._clock.monotonic()
         await self._documents.publish(
-            [work.document for work in accepted], written_at=written_at, lease=lease, report=report
+            [one.document for one in accepted],
+            written_at=written_at,
+            lease=work.lease,
+            report=report,
+            apart=work.apart,
         )
         report.publish_seconds += self._clock.monotonic() - started
-        for work in accepted:
-            work.count(report)
-        return refused
+        for one in accepted:
+            one.count(report)
+        return frozenset(refused)
+
+    async def _write(self, planned: Sequence[PlannedWork], refused: set[SkuKey]) -> Sequence[PlannedWork]:
+        """The guarded write; keys that its guard refused are noted in `refused`."""
+        refused |= await self._index.write([one.write for one in planned if one.write is not None])
+        return planned
 
     async def _bury(self, letters: Sequence[DeadLetter], report: BatchReport, lease: Lease) -> None:
         if not letters:
@@ -323,3 +348,22 @@ class Pipeline:
         lease.check()
         await self._dead_letters.send(once)
         report.dead_letters.update(letter.reason for letter in once)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One batch on its way: its arrivals by product, what it counts, its lease, and what it sets apart."""
+
+    groups: Mapping[SkuKey, list[Arrival]]
+    report: BatchReport
+    lease: Lease
+    apart: Apart
+    publish_stale: bool
+
+
+def _itself(key: SkuKey) -> SkuKey:
+    return key
+
+
+def _key(work: PlannedWork) -> SkuKey:
+    return work.key

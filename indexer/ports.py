@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from indexer.records import DeadLetter, InboundRecord, LogId, TopicPartition
 from retrieval.vectors.port import NamedVectors
 from schemas.documents import DocumentTimes, SearchDocument
-from schemas.errors import RetryableError
+from schemas.errors import PoisonError, RetryableError
 from schemas.identity import SkuKey
 from schemas.merge import ItemState
 
@@ -19,11 +20,21 @@ class LeaseLostError(RetryableError):
     code = "lease_lost"
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of documents: why the log will never take some, by product, and how many went that lack something."""
+
+    refused: Mapping[SkuKey, PoisonError] = field(default_factory=dict)
+    incomplete: int = 0
+
+
 class DocumentPublisher(Protocol):
     """The way to `catalog.documents`."""
 
-    async def publish(self, documents: Sequence[SearchDocument]) -> None:
+    async def publish(self, documents: Sequence[SearchDocument]) -> Published:
         """Append documents in order; when it returns they are durable in the log.
+
+        One that is larger than the log takes goes shortened (`schemas.shortening`), and says what it lacks.
 
         Raises:
             LogUnavailableError: the log did not take them all; publishing them again is safe.

@@ -42,6 +42,8 @@ class DeadLetter:
     detail: str
     tenant: str = ""
     attempt: int = 1
+    stage: str = "parse"
+    """Where it was set apart. What the parse finds is in the record; what a later stage finds may be one generation's own."""
 
 
 def next_offsets(records: Iterable[InboundRecord]) -> dict[TopicPartition, int]:

@@ -82,6 +82,9 @@ class BatchRunner:
         else:
             self._progress.batch_ended(self._clock.monotonic())
             self._metrics.batch(report)
+            self._progress.set_apart.update(fault.stage for fault in report.apart.values())
+            if report.defects:
+                self._progress.set_apart["parse"] += report.defects
             log.info("batch indexed", **report.log_fields())
             return True
         return False

@@ -4,6 +4,7 @@ A thing is a record, a document, an order, a conversation, an alias entry. Every
 analyse, build, render) runs within `Batch.one`, which decides by the exception's class:
 
 - `PoisonError`: the thing breaks a rule that we state. It is set apart; any number of them is the sender's matter.
+- `RefusedError`: a dependency refuses it for what it is. Set apart, and counted as a defect: it may as well be ours.
 - `RetryableError`, `FatalError`, `OSError`, `MemoryError`: the thing is not the cause. They pass, and their owner retries or ends.
 - anything else: a defect of ours that this thing shows. It is set apart, too; but where many things show one, to set them all apart
   would empty the catalogue in silence, so too many of them end the work with `DefectError`, before anything is committed.
@@ -19,7 +20,7 @@ from typing import Final, Generic, Self, TypeVar
 
 import structlog
 
-from schemas.errors import FatalError, FerrofluxError, PoisonError
+from schemas.errors import FatalError, FerrofluxError, PoisonError, RefusedError
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +48,8 @@ class Reason:
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """A stated rule's own code and sentence; of a defect, its representation."""
-        if isinstance(error, PoisonError):
+        """A stated rule's or a refusal's own code and sentence; of a defect, its representation."""
+        if isinstance(error, PoisonError | RefusedError):
             return cls(error.code, str(error)[:LONGEST_DETAIL])
         return cls(UNEXPECTED, repr(error)[:LONGEST_DETAIL])
 
@@ -171,6 +172,6 @@ class _One(Generic[T]):
 
 def concerns_one(error: Exception) -> bool:
     """Whether an exception says something of the thing at hand, not of a dependency, the configuration or the machine."""
-    if isinstance(error, PoisonError):
+    if isinstance(error, PoisonError | RefusedError):
         return True
     return not isinstance(error, (FerrofluxError, OSError, MemoryError))

@@ -40,6 +40,14 @@ def state_digest(state: ItemState) -> str:
     return blake2b(state.to_bytes(), digest_size=8).hexdigest()
 
 
+def stored_digest(raw: bytes) -> str:
+    """The digest of a state as it is stored; of bytes that are no state, which no document can have come from, their own."""
+    try:
+        return state_digest(ItemState.from_bytes(raw))
+    except Exception:  # noqa: BLE001 - whatever is wrong with them, they differ from every document
+        return blake2b(raw, digest_size=8).hexdigest()
+
+
 def build_document(
     key: SkuKey,
     state: ItemState,
@@ -54,12 +62,14 @@ def build_document(
 
     A price row goes before the item's own price, a stock row before its own stock. The price in force is the unnamed
     list's, else the policy's, else that of the lowest name; the stock is the sum over the places that count. A product
-    that is not alive becomes a tombstone document: identity, revision and state digest only.
+    that is not alive becomes a tombstone document: identity, revision and state digest only. Of a product with more places
+    or lists than it may hold, those of the least names count, and `omitted` says so.
     """
     if not state.alive:
         return SearchDocument.trusted(tenant=key.tenant, sku=key.sku, rev=rev, state=state_digest(state), deleted=True)
     item = state.facets[ITEM_FACET].values()
-    prices, currencies, stocks = _overlays(state.facets)
+    omitted = tuple(f"more_{name}s" for name in ("price", "stock") if state.overfull(name))
+    prices, currencies, stocks = _overlays(state.held() if omitted else state.facets)
     in_force = _list_in_force(prices, policy)
     price = _number(item.get("price")) if in_force is None else prices[in_force]
     currency = (currencies.get(in_force, "") if in_force is not None else "") or _text(item.get("currency"))
@@ -92,6 +102,7 @@ def build_document(
         text_hash=text_hash,
         model=model,
         times=times if times is not None else NO_TIMES,
+        omitted=omitted,
     )
 
 

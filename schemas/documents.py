@@ -60,6 +60,10 @@ class SearchDocument(BaseModel):
     text_hash: str = Field("", description="Digest of the text that the vector was computed from; empty without one.")
     model: str = Field("", description="Revision of the encoder that computed the vector; empty without one.")
     times: DocumentTimes = Field(default_factory=DocumentTimes)
+    omitted: tuple[str, ...] = Field(
+        (),
+        description="What the product has and this document lacks: parts that made it larger than its topic takes (stocks, prices, images, description, bullets, attributes, ean, names), and more_stocks or more_prices where it has more places or lists than a product may hold.",
+    )
 
     @property
     def key(self) -> SkuKey:

@@ -75,6 +75,12 @@ class UnmappedTableError(PoisonError):
     code = "unmapped_table"
 
 
+class RowTooLargeError(PoisonError):
+    """The row has more text than a product may have in one facet. Send long texts shortened; images and documents belong behind a URL."""
+
+    code = "row_too_large"
+
+
 class RecordTooLargeError(PoisonError):
     """A record is larger than its topic takes, so it can never be appended as it is. Raise the topic's max.message.bytes, or send less in one record."""
 
@@ -127,6 +133,18 @@ class StorageFullError(FatalError):
     """A file system has no room left for an index. Nothing is lost: give it room, or name another folder, and start again."""
 
     code = "storage_full"
+
+
+class RefusedError(FerrofluxError):
+    """A dependency refuses this one thing for what it is, now and later. It is set apart with what the dependency said; where it refuses many, the fault is ours or in the configuration."""
+
+    code = "refused"
+
+
+class StoreRefusedError(RefusedError):
+    """The vector store refuses a point for what it holds. The detail has its words; mend the product, or the collection's configuration, then redrive."""
+
+    code = "store_refused"
 
 
 class StoreUnavailableError(RetryableError):

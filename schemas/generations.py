@@ -85,6 +85,7 @@ class StageRecord(BaseModel):
 
     stage: Stage
     at_us: int = 0
+    set_apart: int = Field(0, description="Products that could not be taken in while it was built; the rest was.")
 
 
 class Pointer(BaseModel):

@@ -4,7 +4,13 @@ An item is a map from facet to a last-writer-wins register. The register orders 
 is commutative, associative and idempotent (a join semilattice, as in Shapiro et al., *Conflict-free Replicated Data
 Types*, 2011): any permutation, duplication or interleaving of the same events ends in the same state.
 
-One addition: a row may lack fields that its source could not give. The register then remembers, per such field, the
+Two additions. A product holds a bounded number of instances of each facet (`stock:<place>`, `price:<list>`): those of the
+least names. To keep the K least keys of a map of joins is a join again, since a key among the K least of all is among the
+K least of whatever part it is met in, so it is never dropped on any route. One more than K are kept, as the witness that
+some were dropped: the document says so, and it, too, is the same on every route. Tombstones count, or a deletion would
+bring back what had been dropped.
+
+And: a row may lack fields that its source could not give. The register then remembers, per such field, the
 newest older event that gave one (`carried`), with that event's stamp: a deletion and a full row without the field give
 "absent", which is a value too.
 """
@@ -18,8 +24,12 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, FieldValue
-from schemas.version import Stamp
+from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, FieldValue, facet_name
+from schemas.version import SourceVersion, Stamp
+
+MAX_INSTANCES: Final = 1_000
+"""Instances of one facet (places with stock, price lists) that a product holds. With the longest names that is less than a
+megabyte of its state; a merge, a write and a document each cost as much as the state, for every later change."""
 
 
 class Absent(Enum):
@@ -40,6 +50,8 @@ class MergeOutcome(Enum):
     """The very same event was merged before."""
     STALE = "stale"
     """A newer event of the same facet was merged before; this one changes nothing."""
+    BEYOND = "beyond"
+    """The product holds as many instances of the facet as it may, all of lesser names; this one is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,18 @@ class ItemState:
         item = self.facets.get(ITEM_FACET)
         return item is not None and not item.is_tombstone
 
+    def overfull(self, name: str) -> bool:
+        """Whether the product has more instances of a facet than it may hold, so that some were dropped."""
+        return len(self.facets) > MAX_INSTANCES and sum(facet_name(key) == name for key in self.facets) > MAX_INSTANCES
+
+    def admits(self, facet: FacetKey) -> bool:
+        """Whether a row of a facet would be kept: it is held, or there is room for it before those that are."""
+        return facet in self.facets or facet in _bounded({**self.facets, facet: _ANY})
+
+    def held(self) -> dict[FacetKey, FacetState]:
+        """The facets without the witnesses that there are more."""
+        return _least(self.facets, MAX_INSTANCES)
+
     @property
     def changed_at_us(self) -> int:
         """Commit time of the latest merged change, microseconds since 1970; 0 where no source said."""
@@ -131,7 +155,8 @@ class ItemState:
         """Merge one event and say what it did."""
         held = self.facets.get(event.facet)
         if held is None:
-            return ItemState({**self.facets, event.facet: FacetState.of(event)}), MergeOutcome.APPLIED
+            kept = _bounded({**self.facets, event.facet: FacetState.of(event)})
+            return (ItemState(kept), MergeOutcome.APPLIED) if event.facet in kept else (self, MergeOutcome.BEYOND)
         joined = join(held, FacetState.of(event))
         if held.stamp == event.stamp:
             return self if joined is held else ItemState({**self.facets, event.facet: joined}), MergeOutcome.DUPLICATE
@@ -144,7 +169,7 @@ class ItemState:
         facets = dict(self.facets)
         for name, facet in other.facets.items():
             facets[name] = join(facets[name], facet) if name in facets else facet
-        return ItemState(facets)
+        return ItemState(_bounded(facets))
 
     def conflicts_with(self, event: ChangeEvent) -> bool:
         """Whether a different row of the same facet already carries the event's version."""
@@ -169,6 +194,23 @@ def merge_all(events: Iterable[ChangeEvent], state: ItemState | None = None) -> 
     for event in events:
         merged, _ = merged.merge(event)
     return merged
+
+
+def _bounded(facets: dict[FacetKey, FacetState]) -> dict[FacetKey, FacetState]:
+    """Of each facet the instances of the least names, and one more that shows that there are more."""
+    return facets if len(facets) <= MAX_INSTANCES else _least(facets, MAX_INSTANCES + 1)
+
+
+def _least(facets: Mapping[FacetKey, FacetState], most: int) -> dict[FacetKey, FacetState]:
+    """At most so many instances of each facet, those of the least names."""
+    by_name: dict[str, list[FacetKey]] = {}
+    for key in facets:
+        by_name.setdefault(facet_name(key), []).append(key)
+    dropped = {key for keys in by_name.values() if len(keys) > most for key in sorted(keys)[most:]}
+    return {key: facet for key, facet in facets.items() if key not in dropped}
+
+
+_ANY: Final = FacetState(Stamp(SourceVersion(0, 0), ""), None)
 
 
 def _facet_to_json(facet: FacetState) -> dict[str, Any]:

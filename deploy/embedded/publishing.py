@@ -13,8 +13,10 @@ from typing import Final
 from deploy.embedded.broker import PARTITION_CAP_BYTES
 from deploy.embedded.intake.ends import LogEnds
 from deploy.embedded.intake.progress import LogProgress, Stage
-from indexer.ports import DocumentPublisher
+from indexer.ports import DocumentPublisher, Published
 from schemas.documents import SearchDocument
+from schemas.errors import PoisonError
+from schemas.identity import SkuKey
 
 LARGEST_BYTES: Final = PARTITION_CAP_BYTES // 4
 """The largest document or dead letter that goes through the broker: it must not push out what stands before it."""
@@ -33,20 +35,25 @@ class PacedPublisher:
         self._unread_bytes = 0
         self._counting = asyncio.Lock()
 
-    async def publish(self, documents: Sequence[SearchDocument]) -> None:
+    async def publish(self, documents: Sequence[SearchDocument]) -> Published:
         """Append documents in order, in portions that the broker can hold; one call at a time, or their sum would not be."""
         async with self._counting:
-            await self._publish(documents)
+            return await self._publish(documents)
 
-    async def _publish(self, documents: Sequence[SearchDocument]) -> None:
+    async def _publish(self, documents: Sequence[SearchDocument]) -> Published:
+        refused: dict[SkuKey, PoisonError] = {}
+        incomplete = 0
         portion: list[SearchDocument] = []
         for document in documents:
             size = len(document.to_bytes())
             if self._unread_bytes + size > WAIT_EVERY_BYTES and (portion or self._unread_bytes):
-                await self._publisher.publish(portion)
+                published = await self._publisher.publish(portion)
+                refused |= published.refused
+                incomplete += published.incomplete
                 portion = []
                 await self._documents.reached(self._progress, Stage.READABLE)
                 self._unread_bytes = 0
             portion.append(document)
             self._unread_bytes += size
-        await self._publisher.publish(portion)
+        published = await self._publisher.publish(portion)
+        return Published({**refused, **published.refused}, incomplete + published.incomplete)

@@ -303,6 +303,7 @@ class EmbeddedSystem:
             machine_went_down=self._found.previous is PreviousStop.MACHINE_DOWN,
             stores_may_differ=self._found.stores_may_differ,
             supervisor=self.supervisor,
+            dead_letters=self.dead_letters,
         )
         self.generations = EmbeddedGenerations(
             around, self.encoder, settled=self._until_applied, load=self._load_encoder

@@ -187,6 +187,8 @@ class GenerationDesk:
         manifest = view.manifests.get(name)
         stage = view.stage(name)
         found: dict[str, Any] = {"name": name, "stage": str(stage), "live": name == view.live}
+        if (record := view.stages.get(name)) is not None and record.set_apart:
+            found["set_apart"] = record.set_apart
         if manifest is not None:
             found |= manifest.model_dump(mode="json", exclude={"name", "starts"})
         if stage is not Stage.DROPPING:

@@ -71,7 +71,7 @@ def objections(name: str, evidence: Evidence, limits: Limits) -> list[str]:
     if evidence.view.stage(name) is not Stage.PREPARED:
         return [f"{name} is not prepared: let `ferroflux generation build {name}` come to its end"]
     return [
-        *_count_objections(evidence, limits),
+        *_count_objections(name, evidence, limits),
         *_judged_objections(name, evidence.judged, limits),
         *_replica_objections(name, evidence),
     ]
@@ -82,7 +82,7 @@ def known(reports: Iterable[ReplicaReport], now_us: int) -> list[ReplicaReport]:
     return [report for report in reports if now_us - report.written_us <= HEARD_OF_US]
 
 
-def _count_objections(evidence: Evidence, limits: Limits) -> list[str]:
+def _count_objections(name: str, evidence: Evidence, limits: Limits) -> list[str]:
     found = []
     live, candidate = evidence.live, evidence.candidate
     if abs(candidate.alive - live.alive) > limits.missing_share * live.alive:
@@ -92,6 +92,12 @@ def _count_objections(evidence: Evidence, limits: Limits) -> list[str]:
         )
     if candidate.with_text_vector < candidate.alive:
         found.append(f"{candidate.alive - candidate.with_text_vector:,} of its products have no vector: build it again")
+    record = evidence.view.stages.get(name)
+    if record is not None and record.set_apart > limits.missing_share * live.alive:
+        found.append(
+            f"{record.set_apart:,} products were set apart while it was built: `ferroflux dlq list` and the build's log have the "
+            "reasons; mend them and build it again"
+        )
     if evidence.lag > limits.lag_records:
         found.append(
             f"it is {evidence.lag:,} records behind the change log: see that the indexers run and follow it (/readyz)"

@@ -21,6 +21,7 @@ from deploy.ingest.columns import FIELDS, ColumnMapping
 from deploy.ingest.convert import Converted, RowConverter
 from deploy.ingest.rows import Row, RowSource, UnreadableRow
 from indexer.pipeline import Pipeline, PipelineLimits
+from indexer.ports import Published
 from indexer.records import DeadLetter, InboundRecord
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
@@ -70,8 +71,9 @@ class _Sink:
     documents: dict[str, SearchDocument] = field(default_factory=dict)
     letters: list[DeadLetter] = field(default_factory=list)
 
-    async def publish(self, documents: Sequence[SearchDocument]) -> None:
+    async def publish(self, documents: Sequence[SearchDocument]) -> Published:
         self.documents.update((str(document.key), document) for document in documents)
+        return Published()
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         self.letters.extend(letters)

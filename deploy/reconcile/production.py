@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from deploy.reconcile.stores import OpenStores
+from indexer.batch.apart import Apart, Stages
 from indexer.batch.publishing import FencedPublisher
 from indexer.batch.report import BatchReport
 from indexer.kafka.publisher import KafkaDocumentPublisher
@@ -94,16 +95,20 @@ class StoredDocuments:
 
     def __init__(self, vectors: VectorIndex, writer: LogWriter, topic: str, compose: DocumentComposer) -> None:
         self._clock = SystemClock()
+        self._stages = Stages()
         self._vectors = vectors
         self._publisher = FencedPublisher(
             vectors, KafkaDocumentPublisher(writer, topic), compose=compose, clock=self._clock
         )
 
     async def republish(self, keys: Sequence[SkuKey]) -> None:
-        """Publish; products that the store does not hold are left out."""
+        """Publish; products that the store does not hold are left out, and so is one that builds no document, with a word in the log."""
         read_at = self._clock.monotonic()
-        documents = await self._publisher.stored_documents(keys)
-        await self._publisher.publish(documents, written_at=read_at, lease=PermanentLease(), report=BatchReport())
+        apart = Apart(self._stages, len(keys))
+        documents = await self._publisher.stored_documents(keys, apart)
+        await self._publisher.publish(
+            documents, written_at=read_at, lease=PermanentLease(), report=BatchReport(), apart=apart
+        )
 
     async def overtake(self, revisions: Mapping[SkuKey, int]) -> None:
         """Lift the points by guarded writes; one that another writer changed meanwhile is read and lifted again."""

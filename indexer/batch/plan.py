@@ -42,7 +42,9 @@ class Merged:
     applied: int
     duplicates: int
     stale: int
-    conflicts: int
+    beyond: int = 0
+    """Events of more places or lists than a product may hold."""
+    conflicts: int = 0
     """Events that met another row of the same facet with the same version: the source does not count properly."""
 
 
@@ -113,6 +115,7 @@ def merge(stored: PointPayload | None, arrivals: Sequence[Arrival]) -> Merged:
         applied=counts[MergeOutcome.APPLIED],
         duplicates=counts[MergeOutcome.DUPLICATE],
         stale=counts[MergeOutcome.STALE],
+        beyond=counts[MergeOutcome.BEYOND],
         conflicts=conflicts,
     )
 

@@ -65,3 +65,4 @@ def count_events(merged: Merged, report: BatchReport) -> None:
     report.duplicates += merged.duplicates
     report.stale += merged.stale
     report.conflicts += merged.conflicts
+    report.beyond += merged.beyond

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from indexer.batch.apart import PLAN, PUBLISH, Apart
 from indexer.batch.report import BatchReport, Freshness
 from indexer.ports import Clock, DocumentComposer, DocumentPublisher, Lease
 from retrieval.vectors.port import PointPayload, VectorIndex
@@ -39,11 +40,12 @@ class FencedPublisher:
         self._clock = clock
 
     async def publish(
-        self, documents: Sequence[SearchDocument], *, written_at: float, lease: Lease, report: BatchReport
+        self, documents: Sequence[SearchDocument], *, written_at: float, lease: Lease, report: BatchReport, apart: Apart
     ) -> None:
         """Publish documents of distinct products whose states are stored; returns when the newest of each is durable.
 
-        `written_at` is the monotonic time at which their states were read or written.
+        `written_at` is the monotonic time at which their states were read or written. A product whose document the log
+        never takes, or whose newer state builds none, is set apart; its last document stays, and the reason tells of it.
 
         Raises:
             LogUnavailableError: the log did not take them.
@@ -53,32 +55,46 @@ class FencedPublisher:
         """
         pending = list(documents)
         if self._clock.monotonic() - written_at > _SLOW_WRITER_SECONDS:
-            pending = await self._newest(pending, report)
+            pending = await self._newest(pending, report, apart)
         for _ in range(_ROUNDS):
             if not pending:
                 return
             lease.check()
             stamped = self._stamp(pending)
-            await self._publisher.publish(stamped)
+            published = await self._publisher.publish(stamped)
+            report.incomplete += published.incomplete
+            for key, refusal in published.refused.items():
+                apart.note(PUBLISH, key, refusal)
+            stamped = [document for document in stamped if document.key not in published.refused]
             report.freshness.extend(_freshness(stamped))
             moved = await self._moved(stamped)
             report.superseded += len(moved)
-            pending = await self.stored_documents(moved)
+            pending = await self.stored_documents(moved, apart)
         raise ContentionError(f"{len(pending)} documents were overtaken {_ROUNDS} times while they were published")
 
-    async def stored_documents(self, keys: Sequence[SkuKey]) -> list[SearchDocument]:
-        """The documents of products as the store now holds them; a product that it does not hold has none."""
+    async def stored_documents(self, keys: Sequence[SkuKey], apart: Apart) -> list[SearchDocument]:
+        """The documents of products as the store now holds them; a product that it does not hold has none.
+
+        One whose state builds no document is set apart.
+        """
         if not keys:
             return []
         stored = await self._index.read(keys)
-        return [self._document(key, stored[key]) for key in keys if key in stored]
+        documents: list[SearchDocument] = []
+        for key in keys:
+            if key in stored:
+                with apart.one(PLAN, key):
+                    documents.append(self._document(key, stored[key]))
+        return documents
 
-    async def _newest(self, documents: Sequence[SearchDocument], report: BatchReport) -> list[SearchDocument]:
+    async def _newest(
+        self, documents: Sequence[SearchDocument], report: BatchReport, apart: Apart
+    ) -> list[SearchDocument]:
         moved = await self._moved(documents)
         report.superseded += len(moved)
         overtaken = frozenset(moved)
         kept = [document for document in documents if document.key not in overtaken]
-        return kept + await self.stored_documents(moved)
+        return kept + await self.stored_documents(moved, apart)
 
     async def _moved(self, documents: Sequence[SearchDocument]) -> list[SkuKey]:
         stored = await self._index.revisions([document.key for document in documents])

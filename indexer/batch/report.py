@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from indexer.batch.apart import Fault
+from schemas.identity import SkuKey
+
 
 class Freshness(NamedTuple):
     """When one published change passed each stage, microseconds since 1970; 0 where a stage is unknown."""
@@ -22,7 +25,9 @@ class BatchReport:
 
     Of events: `applied`, `duplicates`, `stale`, `conflicts`. Of products: `embedded`, `patched`, `deleted`,
     `republished` (merged before, published again), `superseded` (another writer was faster, its newer document was
-    published in place of ours), `contended` (a guarded write was refused and tried again). Seconds of a stage are summed
+    published in place of ours), `contended` (a guarded write was refused and tried again), `incomplete` (their documents
+    lack something, and say so), `apart` (set apart, at which stage and why). `beyond` are events of more places or lists
+    than a product may hold. Seconds of a stage are summed
     over the batch's slices and chunks, of which several are under way at a time: together they can be more than the total.
     """
 
@@ -39,6 +44,11 @@ class BatchReport:
     republished: int = 0
     superseded: int = 0
     contended: int = 0
+    beyond: int = 0
+    incomplete: int = 0
+    apart: dict[SkuKey, Fault] = field(default_factory=dict)
+    defects: int = 0
+    """Records whose parse showed a defect of ours; they are among the dead letters."""
     read_seconds: float = 0.0
     encode_seconds: float = 0.0
     write_seconds: float = 0.0
@@ -58,7 +68,7 @@ class BatchReport:
             name: getattr(self, name)
             for name in (
                 "ignored", "applied", "duplicates", "stale", "conflicts", "embedded", "patched", "deleted",
-                "republished", "superseded", "contended",
+                "republished", "superseded", "contended", "beyond", "incomplete",
             )
             if getattr(self, name)
         }  # fmt: skip
@@ -67,4 +77,5 @@ class BatchReport:
             for stage in ("read", "encode", "write", "publish", "total")
         }
         dead = {"dead_letters": dict(self.dead_letters)} if self.dead_letters else {}
-        return {"records": self.records, **counts, **dead, **seconds}
+        apart = {"set_apart": dict(Counter(fault.stage for fault in self.apart.values()))} if self.apart else {}
+        return {"records": self.records, **counts, **dead, **apart, **seconds}

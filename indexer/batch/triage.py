@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
-
-import structlog
 
 from indexer.batch.plan import Arrival
 from indexer.records import ATTEMPT_HEADER, DeadLetter, InboundRecord
-from schemas.errors import PoisonError
+from runtime.isolation import Batch, Isolation, Reason
+from schemas.errors import PoisonError, RecordTooLargeError
 from schemas.events.outcome import Changes
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
-
-log = structlog.get_logger(__name__)
-
-UNEXPECTED: Final = "unexpected"
-"""Reason of a dead letter that a defect of ours caused: the stream goes on, and the record can be redriven after the fix."""
-
-_LONGEST_DETAIL: Final = 1000
-
-
-class RecordTooLargeError(PoisonError):
-    """The record is larger than an indexed change may be. Send long texts shortened; images belong behind a URL."""
-
-    code = "record_too_large"
 
 
 @dataclass(slots=True)
@@ -39,31 +24,38 @@ class Triage:
 
 
 def triage(
-    records: Sequence[InboundRecord], parser: EventParser, *, max_record_bytes: int, bulk_topic: str = ""
+    records: Sequence[InboundRecord],
+    parser: EventParser,
+    *,
+    max_record_bytes: int,
+    isolation: Isolation,
+    bulk_topic: str = "",
 ) -> Triage:
-    """Parse every record by itself; those of `bulk_topic` are marked as backfill. Never raises for what a record holds."""
+    """Parse every record by itself; those of `bulk_topic` are marked as backfill.
+
+    Raises:
+        DefectError: too many records showed a defect of ours.
+    """
     result = Triage()
+    batch: Batch[InboundRecord] = isolation.batch(len(records))
     for record in records:
-        try:
+        with batch.one(record, name=record.coordinates):
             _sort(record, parser, result, max_record_bytes, backfill=record.topic == bulk_topic)
-        except PoisonError as error:
-            result.letters.append(dead_letter(record, error))
-        except Exception as error:
-            log.exception("record could not be parsed", coordinates=record.coordinates)
-            result.letters.append(dead_letter(record, error))
+    result.letters = [dead_letter(each.thing, each.reason) for each in batch.set_apart]
     return result
 
 
-def dead_letter(record: InboundRecord, error: Exception, key: SkuKey | None = None) -> DeadLetter:
+def dead_letter(
+    record: InboundRecord, reason: Reason, key: SkuKey | None = None, *, stage: str = "parse"
+) -> DeadLetter:
     """Bury one record: the reason's code, a sentence for the operator, and how often it has been tried by now."""
-    reason = error.code if isinstance(error, PoisonError) else UNEXPECTED
-    detail = str(error) if isinstance(error, PoisonError) else repr(error)
     return DeadLetter(
         record=record,
-        reason=reason,
-        detail=detail[:_LONGEST_DETAIL],
+        reason=reason.code,
+        detail=reason.detail,
         tenant=_tenant(record, key),
         attempt=previous_attempts(record) + 1,
+        stage=stage,
     )
 
 

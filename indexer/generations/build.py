@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
@@ -171,6 +172,8 @@ class BuildOutcome:
     embedded: int = 0
     """Texts that were encoded."""
     without_state: int = 0
+    set_apart: Counter[str] = field(default_factory=Counter)
+    """Products that could not be taken over, and records of those that could not be taken in, by reason; the rest was."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -182,4 +185,5 @@ class BuildOutcome:
             "taken_over": self.taken_over,
             "embedded": self.embedded,
             "without_state": self.without_state,
+            "set_apart": dict(self.set_apart),
         }

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -129,7 +129,9 @@ class GenerationBuilder:
             donor = CollectionDonor(origin, encoder.revision.id) if takes_over else None
             work = _Work(settings, source_settings, target, origin, encoder, donor, outcome, on_progress, self._clock)
             await work.carry_out()
-        await self._store.commit(transitions.mark_prepared(manifest.name, now_us=self._clock.now_us()))
+        await self._store.commit(
+            transitions.mark_prepared(manifest.name, now_us=self._clock.now_us(), set_apart=outcome.set_apart.total())
+        )
         outcome.seconds = time.monotonic() - began
         log.info("generation prepared", live=view.live, **outcome.to_json())
         return outcome
@@ -172,12 +174,14 @@ class _Work:
     outcome: BuildOutcome
     on_progress: OnProgress
     clock: Clock
+    standing: Standing = field(init=False)
 
     async def carry_out(self) -> None:
         """Seed where that is due, follow the change log until it is caught up, and count."""
         async with TopicAdmin(self.settings.kafka) as admin:
             await admin.ensure()
             limits = await admin.limits()
+        self.standing = Standing(self.outcome.manifest.name)
         app = self._indexer()
         app.topics_take(limits)
         try:
@@ -188,6 +192,7 @@ class _Work:
             await self._until_caught_up(app)
         finally:
             await app.stop()
+        self.outcome.set_apart.update(self.standing.found)
         self.outcome.products = (await self.target.counts()).alive
         self.outcome.taken_over = 0 if self.donor is None else self.donor.given
         self.outcome.embedded = self.encoder.texts
@@ -201,8 +206,8 @@ class _Work:
             parser=EventParser(mapping, self.settings.default_tenant),
             compose=partial(build_document, policy=mapping.policy),
             donor=self.donor,
-            # Not live: it buries no dead letters and moves no snapshots, which the live generation did long ago.
-            standing=Standing(self.outcome.manifest.name),
+            # Not live: what the parse finds the live generation has buried, and it moves no snapshots.
+            standing=self.standing,
             # The texts of the check would count as embedded; the live indexers make it when they take the generation on.
             self_check=False,
         )
@@ -243,6 +248,7 @@ class _Work:
             executor.shutdown(wait=False, cancel_futures=True)
             await writer.stop()
         self.outcome.without_state = len(seeded.without_state)
+        self.outcome.set_apart.update(fault.reason.code for fault in seeded.apart.values())
 
     async def _until_caught_up(self, app: IndexerApp) -> None:
         wait = CatchUp(self.settings, self.settings.consumer.group_id).wait(self.on_progress)

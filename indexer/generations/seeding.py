@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
 
+from indexer.batch.apart import ENCODE, PLAN, READ, WRITE, Apart, Fault, Stages
 from indexer.batch.plan import Merged, plan
 from indexer.batch.planned import PlannedWork
 from indexer.batch.publishing import FencedPublisher
 from indexer.batch.report import BatchReport
-from indexer.generations.takeover import VectorDonor, vectors_for
+from indexer.generations.takeover import VectorDonor, with_vectors
 from indexer.pipeline import PermanentLease
 from indexer.ports import Clock, DocumentComposer, DocumentPublisher, PassageEncoder
 from retrieval.vectors.port import PointPayload, VectorIndex
@@ -41,6 +43,8 @@ class Seeded:
     products: int = 0
     unchanged: int = 0
     embedded: int = 0
+    apart: dict[SkuKey, Fault] = field(default_factory=dict)
+    """Products that could not be taken over, and why; the rest goes on. They are not in the new generation."""
     without_state: set[SkuKey] = field(default_factory=set)
     """Their documents are there and their points are not: `ferroflux reconcile --source … --repair` mends that."""
 
@@ -67,6 +71,7 @@ class Seeder:
         self._compose = compose
         self._clock = clock
         self._chunk = embed_chunk
+        self._stages = Stages()
         self._documents = FencedPublisher(target, publisher, compose=compose, clock=clock)
 
     async def run(self, listing: Listing, on_progress: Callable[[Seeded], None] = lambda _: None) -> Seeded:
@@ -74,15 +79,28 @@ class Seeder:
 
         Raises:
             RetryableError: a store or the log did not answer; running it again is safe.
+            DefectError: too many products could not be taken over.
         """
         seeded = Seeded()
         async for page in listing:
-            seeded.without_state -= {key for key, there in page.items() if not there}
+            removed = [key for key, there in page.items() if not there]
+            seeded.without_state.difference_update(removed)
             keys = [key for key, there in page.items() if there]
-            states = await self._source.read(keys)
-            seeded.without_state |= set(keys) - states.keys()
-            await self._join(states, seeded)
+            apart = Apart(self._stages, len(keys))
+            for key in (*removed, *keys):
+                # A later page may bring a product again, and then it is another try.
+                seeded.apart.pop(key, None)
+            states = dict(await apart.together(READ, keys, _itself, self._read))
+            seeded.without_state |= set(keys) - states.keys() - apart.faults.keys()
+            await self._join(states, seeded, apart)
+            seeded.apart |= apart.faults
             on_progress(seeded)
+        if seeded.apart:
+            log.error(
+                "products could not be taken over",
+                products=len(seeded.apart),
+                samples={str(key): fault.reason.detail for key, fault in sorted(seeded.apart.items())[:5]},
+            )
         if seeded.without_state:
             log.warning(
                 "products have a document but no point in the source collection",
@@ -91,19 +109,24 @@ class Seeder:
             )
         return seeded
 
-    async def _join(self, states: Mapping[SkuKey, PointPayload], seeded: Seeded) -> None:
+    async def _read(self, keys: Sequence[SkuKey]) -> list[tuple[SkuKey, PointPayload]]:
+        return list((await self._source.read(keys)).items())
+
+    async def _join(self, states: Mapping[SkuKey, PointPayload], seeded: Seeded, apart: Apart) -> None:
         pending = dict(states)
         for _ in range(_ATTEMPTS):
             if not pending:
                 return
             held = await self._target.read(list(pending))
-            planned = [
-                work
-                for key, payload in pending.items()
-                if (work := self._planned(key, payload, held.get(key))) is not None
-            ]
-            seeded.unchanged += len(pending) - len(planned)
-            refused = await self._write(planned, seeded)
+            planned: list[PlannedWork] = []
+            for key, payload in pending.items():
+                with apart.one(PLAN, key):
+                    work = self._planned(key, payload, held.get(key))
+                    if work is None:
+                        seeded.unchanged += 1
+                    else:
+                        planned.append(work)
+            refused = await self._write(planned, seeded, apart)
             pending = {key: pending[key] for key in refused}
         if pending:
             raise ContentionError(f"{len(pending)} products were changed by others in all of {_ATTEMPTS} attempts")
@@ -119,21 +142,37 @@ class Seeder:
         )
         return PlannedWork(key, decision, merged)
 
-    async def _write(self, planned: Sequence[PlannedWork], seeded: Seeded) -> set[SkuKey]:
+    async def _write(self, planned: Sequence[PlannedWork], seeded: Seeded, apart: Apart) -> set[SkuKey]:
         heavy = [work for work in planned if work.text is not None]
         ready = [work for work in planned if work.text is None]
+        encoding = partial(with_vectors, encoder=self._encoder, donor=self._donor)
         for start in range(0, len(heavy), self._chunk):
-            chunk = heavy[start : start + self._chunk]
-            texts = [(work.key, work.text or "") for work in chunk]
-            vectors = await vectors_for(texts, self._encoder, self._donor)
-            ready += [work.with_vectors(vectors[row]) for row, work in enumerate(chunk)]
+            ready += await apart.together(ENCODE, heavy[start : start + self._chunk], _key, encoding)
         written_at = self._clock.monotonic()
-        refused = await self._target.write([work.write for work in ready if work.write is not None])
-        accepted = [work for work in ready if work.key not in refused]
+        refused: set[SkuKey] = set()
+
+        async def write(works: Sequence[PlannedWork]) -> Sequence[PlannedWork]:
+            refused.update(await self._target.write([work.write for work in works if work.write is not None]))
+            return works
+
+        tried = await apart.together(WRITE, ready, _key, write)
+        accepted = [work for work in tried if work.key not in refused]
         await self._documents.publish(
-            [work.document for work in accepted], written_at=written_at, lease=PermanentLease(), report=BatchReport()
+            [work.document for work in accepted],
+            written_at=written_at,
+            lease=PermanentLease(),
+            report=BatchReport(),
+            apart=apart,
         )
         seeded.products += len(accepted)
         seeded.embedded += sum(work.text is not None for work in accepted)
         await asyncio.sleep(0)
-        return set(refused)
+        return refused
+
+
+def _itself(key: SkuKey) -> SkuKey:
+    return key
+
+
+def _key(work: PlannedWork) -> SkuKey:
+    return work.key

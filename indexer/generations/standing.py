@@ -4,10 +4,14 @@ Every generation reads the same records, and each would bury the same poison. On
 pointer each hears of it a moment apart, and a record may be worked on by one generation before the move and by the other
 long after it. So the generation that was live goes on burying what was logged before the move, however late it comes to
 it: a letter may be there twice then, which two redrives do not mind, and none is missing.
+
+What is set apart behind the parse (its document is not built, its text not encoded, its point refused) may be one
+generation's own: another model, another collection. So each generation buries that itself.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -29,6 +33,8 @@ class Standing:
     def __init__(self, name: str, view: GenerationView | None = None) -> None:
         self.name = name
         self.view = view or GenerationView()
+        self.found: Counter[str] = Counter()
+        """Letters by reason that a stage behind the parse wrote: they may be of this generation alone."""
 
     @property
     def is_live(self) -> bool:
@@ -49,8 +55,13 @@ class SharedDeadLetterSink:
         self._standing = standing
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
-        """Bury what is ours; the rest is counted in the log."""
-        ours = [letter for letter in letters if self._standing.buries(letter.record.timestamp_ms * 1000)]
+        """Bury what is ours, and what this generation alone may have found; the rest is counted in the log."""
+        self._standing.found.update(letter.reason for letter in letters if letter.stage != "parse")
+        ours = [
+            letter
+            for letter in letters
+            if letter.stage != "parse" or self._standing.buries(letter.record.timestamp_ms * 1000)
+        ]
         if len(ours) < len(letters):
             log.info(
                 "dead letters are left to the live generation",

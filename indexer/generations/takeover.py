@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
+from indexer.batch.planned import PlannedWork
 from indexer.ports import PassageEncoder
 from retrieval.passages import text_hash
 from retrieval.vectors.port import TEXT_VECTOR, NamedVectors, PointPayload, Vector, VectorIndex
@@ -53,3 +56,19 @@ async def vectors_for(
     missing = [text for (_, text), vector in zip(texts, given, strict=True) if vector is None]
     computed = iter(await encoder.encode(missing) if missing else ())
     return [next(computed) if vector is None else {TEXT_VECTOR: vector} for vector in given]
+
+
+async def with_vectors(
+    works: Sequence[PlannedWork], *, encoder: PassageEncoder, donor: VectorDonor | None
+) -> list[PlannedWork]:
+    """The works with the vectors of their texts; each has a text.
+
+    Raises:
+        ValueError: a vector holds what is no number; stored, it would be near to nothing and to everything.
+    """
+    vectors = await vectors_for([(work.key, work.text or "") for work in works], encoder, donor)
+    for work, named in zip(works, vectors, strict=True):
+        dense = named.get(TEXT_VECTOR)
+        if isinstance(dense, np.ndarray) and not np.isfinite(dense).all():
+            raise ValueError(f"the encoder gave {work.key} a vector with infinite or undefined members")
+    return [work.with_vectors(each) for work, each in zip(works, vectors, strict=True)]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Final
 
-from indexer.ports import Clock
+from indexer.ports import Clock, Published
 from indexer.records import ATTEMPT_HEADER, DeadLetter
 from runtime.log_writer import LogWriter, OutboundRecord, record_bytes
 from schemas.documents import SearchDocument
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, PoisonError, RecordTooLargeError
 from schemas.events.dead_letters import LetterRecord, fitting_letter
 from schemas.identity import SkuKey
+from schemas.shortening import shortened
 from schemas.topics import SMALLEST_RECORD_BYTES
+
+_BESIDE_VALUE: Final = 4 * 1024
+"""Of a document's record: its key, which has at most 1.1 KB, and the batch's overhead."""
 
 
 class KafkaDocumentPublisher:
@@ -22,12 +27,30 @@ class KafkaDocumentPublisher:
         self._writer = writer
         self._topic = topic
 
-    async def publish(self, documents: Sequence[SearchDocument]) -> None:
-        """Append documents in order; durable when it returns."""
-        await self._writer.append(
-            self._topic,
-            [OutboundRecord(document.key.kafka_key, document.to_bytes(), []) for document in documents],
-        )
+    async def publish(self, documents: Sequence[SearchDocument]) -> Published:
+        """Append documents in order, each in a form that the topic takes; durable when it returns."""
+        refused: dict[SkuKey, PoisonError] = {}
+        incomplete = 0
+        pending, most = list(documents), self._writer.limit(self._topic)
+        while pending:
+            fitting = [shortened(document, most - _BESIDE_VALUE) for document in pending]
+            records = [OutboundRecord(document.key.kafka_key, document.to_bytes(), []) for document in fitting]
+            refusals = await self._writer.append_each(self._topic, records)
+            incomplete += sum(
+                bool(document.omitted) for document, refusal in zip(fitting, refusals, strict=True) if refusal is None
+            )
+            too_large = [n for n, refusal in enumerate(refusals) if isinstance(refusal, RecordTooLargeError)]
+            if most <= SMALLEST_RECORD_BYTES:
+                too_large = []
+            refused |= {
+                pending[n].key: refusal
+                for n, refusal in enumerate(refusals)
+                if refusal is not None and n not in too_large
+            }
+            if too_large:
+                most = _less(most, [records[n] for n in too_large])
+            pending = [pending[n] for n in too_large]
+        return Published(refused, incomplete)
 
     async def remove(self, keys: Sequence[SkuKey]) -> None:
         """Append null records: the products' tombstones are collected, and compaction forgets them."""
@@ -58,13 +81,14 @@ class KafkaDeadLetterSink:
                 raise ConfigurationError(
                     f"topic {self._topic} takes no dead letter: {refusals[refused[0]]}; correct the topic's configuration"
                 )
+            if refused:
+                most = _less(most, [records[number] for number in refused])
             pending = [pending[number] for number in refused]
-            # The topic takes less than it said, or said nothing: what is largest of them shows how much less.
-            most = (
-                max(SMALLEST_RECORD_BYTES, min(most, *(record_bytes(records[n]) for n in refused)) // 2)
-                if refused
-                else most
-            )
+
+
+def _less(most: int, refused: Sequence[OutboundRecord]) -> int:
+    """The next size to try where the topic takes less than it said, or said nothing."""
+    return max(SMALLEST_RECORD_BYTES, min(most, *map(record_bytes, refused)) // 2)
 
 
 def letter_record(letter: DeadLetter, *, now_us: int, most: int) -> LetterRecord:

@@ -9,6 +9,7 @@ it is less than what we create topics with, the start says what is done instead,
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any, Final, Self
 
@@ -49,6 +50,9 @@ _CHANGES_CONFIG: Final = {
 
 
 _SIZE: Final = "max.message.bytes"
+_POLICY: Final = "cleanup.policy"
+_DESCRIBED_WITHIN: Final = 10
+_DESCRIBED_AGAIN_S: Final = 0.2
 
 
 class TopicAdmin:
@@ -103,9 +107,10 @@ class TopicAdmin:
                     f"there is no topic {', '.join(absent)}, and kafka.create_topics is off: create it, or turn that on"
                 )
             created = await self._create([(name, wanted[name]) for name in absent])
+            described = await self._describe(self._written)
             if names.documents not in created:
-                await self._require_compaction(names.documents)
-            self._check_sizes(await self.limits(), created)
+                self._require_compaction(described.get(names.documents, {}))
+            self._check_sizes(_limits(described), created)
         except KafkaError as error:
             raise LogUnavailableError(f"Kafka did not answer about its topics: {error}") from error
         return created
@@ -116,20 +121,38 @@ class TopicAdmin:
         Raises:
             LogUnavailableError: the cluster did not answer.
         """
-        names = self._settings.topics
-        written = (names.bulk, names.documents, names.aliases, names.dead_letters)
-        resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs={_SIZE: ""}) for name in written]
         try:
-            responses = await self._client.describe_configs(resources)
+            return _limits(await self._describe(self._written))
         except KafkaError as error:
             raise LogUnavailableError(f"Kafka did not describe its topics: {error}") from error
-        return {
-            described["resource_name"]: int(entry["config_value"])
-            for response in responses
-            for described in response.to_object()["resources"]
-            for entry in described["config_entries"]
-            if entry["config_names"] == _SIZE and entry["config_value"]
-        }
+
+    @property
+    def _written(self) -> tuple[str, ...]:
+        names = self._settings.topics
+        return (names.bulk, names.documents, names.aliases, names.dead_letters)
+
+    async def _describe(self, topics: Collection[str]) -> dict[str, dict[str, str]]:
+        """Configurations by topic; those of a topic that we may not describe are empty."""
+        resources = [
+            ConfigResource(ConfigResourceType.TOPIC, name, configs=dict.fromkeys((_POLICY, _SIZE), ""))
+            for name in topics
+        ]
+        for _ in range(_DESCRIBED_WITHIN):
+            responses = await self._client.describe_configs(resources)
+            found = [one for response in responses for one in response.to_object()["resources"]]
+            # A broker may not have heard yet of a topic that was just created.
+            late = [
+                one["resource_name"] for one in found if one["error_code"] and for_code(one["error_code"]).retriable
+            ]
+            if not late:
+                return {
+                    one["resource_name"]: {
+                        entry["config_names"]: entry["config_value"] for entry in one["config_entries"]
+                    }
+                    for one in found
+                }
+            await asyncio.sleep(_DESCRIBED_AGAIN_S)
+        raise LogUnavailableError(f"Kafka does not describe topic {', '.join(late)} yet")
 
     def _check_sizes(self, limits: Mapping[str, int], created: Collection[str]) -> None:
         for name, limit in limits.items():
@@ -180,15 +203,14 @@ class TopicAdmin:
             log.info("topics created", topics=created)
         return created
 
-    async def _require_compaction(self, name: str) -> None:
-        resource = ConfigResource(ConfigResourceType.TOPIC, name, configs={"cleanup.policy": ""})
-        for response in await self._client.describe_configs([resource]):
-            for described in response.to_object()["resources"]:
-                policies = [
-                    entry["config_value"] for entry in described["config_entries"] if entry["config_names"] == "cleanup.policy"
-                ]  # fmt: skip
-                if policies and policies[0] != "compact":
-                    raise ConfigurationError(
-                        f"topic {name} has cleanup.policy={policies[0]}, and replicas are built from it: "
-                        "set it to compact, or name another topic in kafka.topics.documents"
-                    )
+    def _require_compaction(self, described: Mapping[str, str]) -> None:
+        name, policy = self._settings.topics.documents, described.get(_POLICY)
+        if policy is not None and policy != "compact":
+            raise ConfigurationError(
+                f"topic {name} has cleanup.policy={policy}, and replicas are built from it: "
+                "set it to compact, or name another topic in kafka.topics.documents"
+            )
+
+
+def _limits(described: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
+    return {name: int(configs[_SIZE]) for name, configs in described.items() if configs.get(_SIZE)}

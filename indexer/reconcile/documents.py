@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 from indexer.reconcile.compare import Kind
 from retrieval.vectors.port import PointPayload
-from schemas.building import state_digest
+from schemas.building import stored_digest
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
-from schemas.merge import ItemState
 
 
 def compare_documents(
@@ -27,6 +26,6 @@ def _difference(point: PointPayload, document: SearchDocument | None) -> Kind | 
         return Kind.REPLICA_MISSING
     if document.rev > point.rev:
         return Kind.REPLICA_AHEAD
-    if document.rev == point.rev and document.state == state_digest(ItemState.from_bytes(point.state)):
+    if document.rev == point.rev and document.state == stored_digest(point.state):
         return None
     return Kind.REPLICA_OUTDATED

@@ -26,11 +26,13 @@ class Report:
     republished: int = 0
     unmended: int = 0
     """Differences that were left as they are."""
+    unreadable: int = 0
+    """Products whose stored state cannot be read; the log names them. A new generation is built without them."""
 
     @property
     def agree(self) -> bool:
-        """Whether nothing differs."""
-        return not self.counts
+        """Whether nothing differs, and everything could be compared."""
+        return not self.counts and not self.unreadable
 
     def count(self, kind: Kind, sample: Mapping[str, Any], *, samples: int) -> None:
         """Add one difference, and keep it as a sample where there are not enough of its kind yet."""
@@ -52,6 +54,7 @@ class Report:
             "events_sent": self.events_sent,
             "republished": self.republished,
             "unmended": self.unmended,
+            "unreadable": self.unreadable,
         }
 
 

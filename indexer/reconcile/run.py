@@ -28,7 +28,8 @@ from indexer.reconcile.documents import compare_documents
 from indexer.reconcile.ports import ChangeSink, Republisher, Truth
 from indexer.reconcile.report import Report, difference_sample, document_sample
 from retrieval.text.port import TextIndexReader
-from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.port import PointPayload, VectorIndex
+from runtime.isolation import Batch, Isolation
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_name
 from schemas.errors import ConfigurationError
 from schemas.identity import SkuKey, TenantId
@@ -88,6 +89,8 @@ class Reconciliation:
         self._found_documents: dict[SkuKey, Kind] = {}
         self._ahead: dict[SkuKey, int] = {}
         """Revisions of documents that are newer than their points."""
+        self._reading = Isolation("reading stored states")
+        self._unreadable: set[SkuKey] = set()
         self.report = Report(truth.name if truth else "stores", replica_compared=reader is not None)
 
     async def compare(self) -> Report:
@@ -179,8 +182,8 @@ class Reconciliation:
             self.report.products += len(points)
             if self._truth is not None and self._truth.exact:
                 for key, point in points.items():
-                    if key.tenant in self._tenants:
-                        self._look_for_surplus(key, ItemState.from_bytes(point.state))
+                    if key.tenant in self._tenants and (state := self._state(key, point)) is not None:
+                        self._look_for_surplus(key, state)
             if self._reader is not None:
                 self._seen_products.update(_fingerprint(str(key)) for key in points)
                 documents = await asyncio.to_thread(self._reader.fetch, list(points))
@@ -240,6 +243,10 @@ class Reconciliation:
     ) -> Difference | None:
         truth, now_us = self._truth, self._clock.now_us()
         assert truth is not None
+        if register[0] in self._unreadable:
+            return None  # it is told by itself: no event mends a state that cannot be read
+        if state is not None and not state.admits(register[1]):
+            return None  # the product has more places or lists than it may hold, and this row is of those left out
         held = None if state is None else state.facets.get(register[1])
         if not rows:
             return None if held is None else surplus_row(register, held, read_at=truth.read_at, now_us=now_us)
@@ -256,7 +263,16 @@ class Reconciliation:
 
     async def _states(self, keys: Collection[SkuKey]) -> dict[SkuKey, ItemState]:
         points = await self._vectors.read(list(keys))
-        return {key: ItemState.from_bytes(point.state) for key, point in points.items()}
+        return {key: state for key, point in points.items() if (state := self._state(key, point)) is not None}
+
+    def _state(self, key: SkuKey, point: PointPayload) -> ItemState | None:
+        """A stored state; None for one that cannot be read, which is counted: it keeps no other from being compared."""
+        reading: Batch[SkuKey] = self._reading.batch(1)
+        with reading.one(key, name=str(key)):
+            return ItemState.from_bytes(point.state)
+        self._unreadable.add(key)
+        self.report.unreadable = len(self._unreadable)
+        return None
 
 
 def _history_difference(state: ItemState | None, changes: Sequence[ChangeEvent]) -> Difference | None:

@@ -25,6 +25,7 @@ from indexer.replay.selection import Selection
 from indexer.replay.sources import ReplaySource
 from retrieval.vectors.port import VectorIndex
 from runtime.backoff import BackoffPolicy
+from runtime.isolation import Batch, Isolation
 from schemas.errors import RetryableError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
@@ -40,7 +41,7 @@ class Replayed:
     """Counts of a replay so far.
 
     Of records: `read`, `selected` (in the stretch), `ignored`, `poison`. Of events: `events`, `by_tenant`, `by_facet`, and
-    what they did, or would do: `applied`, `duplicates`, `stale`.
+    what they did, or would do: `applied`, `duplicates`, `stale`. Of products: `embedded`, and `set_apart` with a dead letter.
     """
 
     read: int = 0
@@ -52,6 +53,7 @@ class Replayed:
     duplicates: int = 0
     stale: int = 0
     embedded: int = 0
+    set_apart: int = 0
     by_tenant: Counter[str] = field(default_factory=Counter)
     by_facet: Counter[str] = field(default_factory=Counter)
     products: set[SkuKey] = field(default_factory=set)
@@ -73,6 +75,7 @@ class Replayed:
                 "duplicates",
                 "stale",
                 "embedded",
+                "set_apart",
             )
         }
         return {
@@ -108,6 +111,8 @@ class Replayer:
         self._rng = rng
         self._sleep = sleep
         self._backoff = backoff or BackoffPolicy()
+        self._parsing = Isolation("parsing records")
+        self._comparing = Isolation("comparing products")
 
     async def run(
         self,
@@ -154,7 +159,7 @@ class Replayer:
 
     def _select(self, records: Sequence[InboundRecord], selection: Selection, counts: Replayed) -> list[Arrival]:
         selected = [record for record in records if selection.takes_record(record)]
-        looked = triage(selected, self._parser, max_record_bytes=_LARGEST_RECORD)
+        looked = triage(selected, self._parser, max_record_bytes=_LARGEST_RECORD, isolation=self._parsing)
         arrivals = [arrival for arrival in looked.arrivals if selection.takes_event(arrival.event)]
         counts.selected += len(selected)
         counts.ignored += looked.ignored
@@ -180,12 +185,16 @@ class Replayer:
         counts.duplicates += report.duplicates
         counts.stale += report.stale
         counts.embedded += report.embedded
+        counts.set_apart += len(report.apart)
 
     async def _compare(self, arrivals: Sequence[Arrival], counts: Replayed) -> None:
         groups = fold(arrivals)
         stored = await self._index.read(list(groups))
+        comparing: Batch[SkuKey] = self._comparing.batch(len(groups))
         for key, group in groups.items():
-            merged = merge(stored.get(key), group)
-            counts.applied += merged.applied
-            counts.duplicates += merged.duplicates
-            counts.stale += merged.stale
+            with comparing.one(key, name=str(key)):
+                merged = merge(stored.get(key), group)
+                counts.applied += merged.applied
+                counts.duplicates += merged.duplicates
+                counts.stale += merged.stale
+        counts.set_apart += len(comparing.set_apart)

@@ -28,7 +28,10 @@ def http_app(
 
     async def readyz(_: Request) -> Response:
         answer = await readiness()
-        return JSONResponse({"ready": answer.ready, **asdict(answer)}, status_code=200 if answer.ready else 503)
+        return JSONResponse(
+            {"ready": answer.ready, "degraded": answer.degraded, **asdict(answer)},
+            status_code=200 if answer.ready else 503,
+        )
 
     async def metrics(_: Request) -> Response:
         await refresh()

@@ -7,8 +7,10 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from indexer.batch.apart import Fault
 from indexer.batch.report import BatchReport, Freshness
 from indexer.records import TopicPartition
+from schemas.identity import SkuKey
 
 _FRESHNESS_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 2.5, 5.0, 15.0, 60.0, 600.0)
 _STAGE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -56,6 +58,15 @@ class IndexerMetrics:
         self._contended = Counter(
             "ferroflux_indexer_contended_total", "Guarded writes that were refused.", registry=registry
         )
+        self._beyond = Counter(
+            "ferroflux_indexer_beyond_total", "Change events of more places or price lists than a product may hold.", registry=registry
+        )  # fmt: skip
+        self._incomplete = Counter(
+            "ferroflux_indexer_incomplete_total", "Documents published that lack something of their product, and say so.", registry=registry
+        )  # fmt: skip
+        self._apart = Counter(
+            "ferroflux_indexer_set_apart_total", "Products set apart, by stage: read, plan, encode, write, publish.", ["stage"], registry=registry
+        )  # fmt: skip
         self._stage = Histogram(
             "ferroflux_indexer_stage_seconds", "Seconds of a batch by stage.", ["stage"], buckets=_STAGE_BUCKETS, registry=registry
         )  # fmt: skip
@@ -68,7 +79,7 @@ class IndexerMetrics:
         )
         self._verified = Counter(
             "ferroflux_indexer_verified_total",
-            "Documents compared with the store after they were in the log: compared, repaired, unknown to the store.",
+            "Documents compared with the store after they were in the log: compared, repaired, unknown to the store, set apart.",
             ["outcome"],
             registry=registry,
         )
@@ -95,6 +106,10 @@ class IndexerMetrics:
         self._products.labels("republish").inc(report.republished)
         self._superseded.inc(report.superseded)
         self._contended.inc(report.contended)
+        self._beyond.inc(report.beyond)
+        self._incomplete.inc(report.incomplete)
+        for fault in report.apart.values():
+            self._apart.labels(fault.stage).inc()
         self._stage.labels("read").observe(report.read_seconds)
         if report.embedded:
             self._stage.labels("encode").observe(report.encode_seconds)
@@ -117,8 +132,11 @@ class IndexerMetrics:
         """Count a batch whose partitions went to another indexer."""
         self._batches.labels("lease_lost").inc()
 
-    def verified(self, *, compared: int, repaired: int, unknown: int) -> None:
+    def verified(self, *, compared: int, repaired: int, unknown: int, apart: Mapping[SkuKey, Fault]) -> None:
         """Count documents that the verifier has compared with the store."""
+        self._verified.labels("set_apart").inc(len(apart))
+        for fault in apart.values():
+            self._apart.labels(fault.stage).inc()
         self._verified.labels("compared").inc(compared)
         self._verified.labels("repaired").inc(repaired)
         self._verified.labels("unknown").inc(unknown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from indexer.records import TopicPartition
@@ -31,6 +32,8 @@ class Progress:
     failures: int = 0
     """Batches that failed in a row."""
     failure: Failure | None = None
+    set_apart: Counter[str] = field(default_factory=Counter)
+    """Since the start, by stage: products that were set apart, and records whose parse showed a defect of ours."""
 
     def assigned(self, partitions: frozenset[TopicPartition]) -> None:
         """The group gave these partitions; whatever rested before belongs to an earlier assignment."""

@@ -15,6 +15,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from indexer.batch.apart import Fault
+from indexer.batch.report import BatchReport
 from indexer.ports import Clock, LeaseLostError, Sleep
 from indexer.records import TopicPartition
 from indexer.verification.feed import DocumentFeed, FedRecord
@@ -35,16 +37,16 @@ _MOST_PENDING: Final = 50_000
 class Republisher(Protocol):
     """Publishes products as the store holds them, behind the fence: `Pipeline.republish`."""
 
-    async def __call__(self, keys: Sequence[SkuKey], /) -> object:
-        """Return when they are durable in the log."""
+    async def __call__(self, keys: Sequence[SkuKey], /) -> BatchReport:
+        """Return when they are durable in the log; the report's `apart` names those that cannot be published."""
         ...
 
 
 class VerifierMetrics(Protocol):
     """Where the verifier counts."""
 
-    def verified(self, *, compared: int, repaired: int, unknown: int) -> None:
-        """Products compared, published again, and those whose document is newer than, or unknown to, the store."""
+    def verified(self, *, compared: int, repaired: int, unknown: int, apart: Mapping[SkuKey, Fault]) -> None:
+        """Products compared, published again, newer than or unknown to the store, and overtaken but set apart."""
         ...
 
 
@@ -120,9 +122,15 @@ class DocumentVerifier:
         stored = await self._index.revisions(list(due))
         overtaken = [key for key, seen in due.items() if key in stored and (seen.rev is None or stored[key] > seen.rev)]
         unknown = [key for key, seen in due.items() if not seen.deleted and stored.get(key, 0) < (seen.rev or 0)]
+        apart: Mapping[SkuKey, Fault] = {}
         if overtaken:
-            await self._republish(overtaken)
-            log.info("overtaken documents were published again", products=len(overtaken), first=str(overtaken[0]))
+            apart = (await self._republish(overtaken)).apart
+            log.info(
+                "overtaken documents were published again",
+                products=len(overtaken) - len(apart),
+                set_apart=len(apart),
+                first=str(overtaken[0]),
+            )
         if unknown:
             log.warning(
                 "the documents topic is ahead of the vector store: it lost writes, or was restored from an older copy",
@@ -130,7 +138,9 @@ class DocumentVerifier:
                 first=str(unknown[0]),
                 remedy="ferroflux reconcile",
             )
-        self._metrics.verified(compared=len(due), repaired=len(overtaken), unknown=len(unknown))
+        self._metrics.verified(
+            compared=len(due), repaired=len(overtaken) - len(apart), unknown=len(unknown), apart=apart
+        )
 
     async def _commit(
         self, feed: DocumentFeed, reached: dict[TopicPartition, int], committed: dict[TopicPartition, int]

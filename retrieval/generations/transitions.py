@@ -45,15 +45,15 @@ def create(manifest: Generation, *, now_us: int) -> Transition:
     return decide
 
 
-def mark_prepared(name: str, *, now_us: int) -> Transition:
-    """The build has caught up: from now on the live indexers follow it."""
+def mark_prepared(name: str, *, now_us: int, set_apart: int = 0) -> Transition:
+    """The build has caught up, without `set_apart` products: from now on the live indexers follow it."""
 
     def decide(view: GenerationView) -> Changes:
         if view.stage(name) is Stage.PREPARED:
             return {}
         if view.stage(name) is not Stage.BUILDING:
             raise GenerationRefusedError(f"there is no generation {name} that is being built: it was dropped meanwhile")
-        return dict((stage_record(name, StageRecord(stage=Stage.PREPARED, at_us=now_us)),))
+        return dict((stage_record(name, StageRecord(stage=Stage.PREPARED, at_us=now_us, set_apart=set_apart)),))
 
     return decide
 

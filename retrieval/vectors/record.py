@@ -5,7 +5,7 @@ Python binding turns a boolean match into an integer match, which no boolean eve
 names the write that stored the point; a writer recognises its own work by it when it reads back (decision 0009).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from retrieval.vectors.port import PointPayload
@@ -63,24 +63,44 @@ def to_record(key: SkuKey, payload: PointPayload, writer: str) -> Record:
 
 
 def from_record(record: Mapping[str, Any]) -> PointPayload:
-    """Read what `to_record` wrote."""
+    """Read what `to_record` wrote. Total: one damaged record, or another program's, must not hide those that it is read with.
+
+    What is absent or of another type reads as empty; a state that is no state shows when it is merged or built from.
+    """
     price = record.get(PRICE)
     return PointPayload(
-        rev=int(record[REV]),
-        alive=bool(record[ALIVE]),
-        state=record[STATE].encode(),
-        text_hash=record.get(TEXT_HASH, ""),
-        text_model=record.get(TEXT_MODEL, ""),
-        brand=record.get(BRAND, ""),
-        category=record.get(CATEGORY, ""),
-        price=None if price is None else float(price),
-        in_stock=bool(record[IN_STOCK]),
+        rev=rev_of(record),
+        alive=bool(record.get(ALIVE)),
+        state=_text(record, STATE).encode("utf-8", "replace"),
+        text_hash=_text(record, TEXT_HASH),
+        text_model=_text(record, TEXT_MODEL),
+        brand=_text(record, BRAND),
+        category=_text(record, CATEGORY),
+        price=float(price) if isinstance(price, int | float) else None,
+        in_stock=bool(record.get(IN_STOCK)),
     )
 
 
-def key_of(record: Mapping[str, Any]) -> SkuKey:
-    """The identity that a stored record carries."""
-    return SkuKey(TenantId(record[TENANT]), SkuId(record[SKU]))
+def rev_of(record: Mapping[str, Any]) -> int:
+    """A stored record's revision; 0, which no write of ours has, where it carries none."""
+    rev = record.get(REV)
+    return rev if isinstance(rev, int) else 0
+
+
+def key_of(record: Mapping[str, Any]) -> SkuKey | None:
+    """The identity that a stored record carries; None where it carries none, and so is no point of ours."""
+    tenant, sku = _text(record, TENANT), _text(record, SKU)
+    return SkuKey(TenantId(tenant), SkuId(sku)) if tenant and sku else None
+
+
+def page_of(records: Iterable[Mapping[str, Any]]) -> dict[SkuKey, PointPayload]:
+    """A page of a scan; records that are no points of ours are left out."""
+    return {key: from_record(record) for record in records if (key := key_of(record)) is not None}
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    value = record.get(name, "")
+    return value if isinstance(value, str) else ""
 
 
 def require_distinct(keys: list[SkuKey]) -> None:

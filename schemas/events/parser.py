@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.errors import InvalidEventError, UnparsableEventError
+from schemas.errors import InvalidEventError, RowTooLargeError, UnparsableEventError
 from schemas.events import debezium
 from schemas.events.canonical import parse_canonical
 from schemas.events.outcome import Changes, Ignored, ParsedRecord
@@ -19,10 +19,13 @@ from schemas.identity import tenant_id
 from schemas.mapping.compiled import CompiledMapping
 from schemas.mapping.loading import default_mapping
 
-__all__ = ["MAX_EVENT_BYTES", "TOMBSTONE", "Changes", "EventParser", "Ignored", "ParsedRecord"]
+__all__ = ["MAX_EVENT_BYTES", "MAX_ROW_BYTES", "TOMBSTONE", "Changes", "EventParser", "Ignored", "ParsedRecord"]
 
 MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
 """Larger than any row that a search could use; Kafka's own limit is 1 MB by default."""
+
+MAX_ROW_BYTES: Final = 1024 * 1024
+"""Of one facet's row in its normal form. A merged state and its document are made of such rows, and travel with every change."""
 
 TOMBSTONE: Final = Ignored("a Kafka tombstone (null value): a deletion is an event with a version")
 
@@ -66,8 +69,12 @@ class EventParser:
 
     def _event(self, raw: Mapping[str, Any], key: bytes | None) -> ParsedRecord:
         if "sku" in raw and "source" not in raw and "__op" not in raw and "__deleted" not in raw:
-            return Changes((parse_canonical(raw, self._canonical_tenant),))
-        return self._other(raw, key)
+            parsed: ParsedRecord = Changes((parse_canonical(raw, self._canonical_tenant),))
+        else:
+            parsed = self._other(raw, key)
+        if len(value) > MAX_ROW_BYTES and isinstance(parsed, Changes):
+            _require_moderate_rows(parsed)
+        return parsed
 
     def _other(self, raw: Mapping[str, Any], key: bytes | None) -> ParsedRecord:
         if "payload" in raw and raw.keys() <= {"schema", "payload"}:
@@ -107,3 +114,12 @@ def _unrecognised(payload: Mapping[str, Any]) -> str:
         )
     members = ", ".join(repr(name[:40]) for name in list(payload)[:6]) or "no members"
     return f"neither a canonical event (sku, version, fields) nor a Debezium one (source, op, after): it has {members}"
+
+
+def _require_moderate_rows(changes: Changes) -> None:
+    for event in changes.events:
+        size = 0 if event.fields is None else len(orjson.dumps(dict(event.fields)))
+        if size > MAX_ROW_BYTES:
+            raise RowTooLargeError(
+                f"the row of facet {event.facet} has {size} bytes of fields, more than {MAX_ROW_BYTES}: shorten its texts"
+            )

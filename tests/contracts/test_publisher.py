@@ -4,15 +4,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
+from structlog.testing import capture_logs
 
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.kafka.topics import TopicAdmin
 from indexer.ports import DeadLetterSink, DocumentPublisher
 from indexer.records import DeadLetter
-from runtime.log_writer import LogWriter
+from runtime.log_writer import LogWriter, OutboundRecord
 from schemas.documents import SearchDocument
-from schemas.errors import ConfigurationError
-from schemas.topics import KafkaSettings, TopicNames
+from schemas.errors import ConfigurationError, RecordTooLargeError
+from schemas.topics import LARGEST_RECORD_BYTES, KafkaSettings, TopicNames
 from tests.support.indexing.fakes import DeadLetterLog, DocumentLog, FakeClock, record
 from tests.support.kafka.clients import create_topic, read_all
 from tests.support.kafka.server import KafkaServer
@@ -108,4 +109,42 @@ class TestOnKafka(PublisherContract):
         settings = KafkaSettings(bootstrap=f"127.0.0.1:{kafka.port}", topics=topics, create_topics=False)
         async with TopicAdmin(settings) as admin:
             with pytest.raises(ConfigurationError, match=f"there is no topic {topics.changes[0]}"):
+                await admin.ensure()
+
+    async def test_topics_with_less_room_than_ours_are_told_and_take_what_fits_them(
+        self, kafka: KafkaServer, topics: TopicNames
+    ) -> None:
+        settings = KafkaSettings(bootstrap=f"127.0.0.1:{kafka.port}", topics=topics, partitions=1)
+        for name, config in (
+            (topics.documents, {"cleanup.policy": "compact", "max.message.bytes": "200000"}),
+            (topics.dead_letters, {"max.message.bytes": "200000"}),
+            (topics.bulk, {"max.message.bytes": "200000"}),
+        ):
+            await create_topic(settings.bootstrap, name, partitions=1, config=config)
+        async with TopicAdmin(settings) as admin:
+            with capture_logs() as logs:
+                await admin.ensure()
+            limits = await admin.limits()
+        told = {entry["topic"]: entry["remedy"] for entry in logs if "takes_bytes" in entry}
+        assert told.keys() == {topics.documents, topics.dead_letters, topics.bulk}
+        assert f"--entity-name {topics.bulk} --add-config max.message.bytes={LARGEST_RECORD_BYTES}" in told[topics.bulk]
+        assert limits[topics.documents] == 200_000
+
+        for known in (limits, {}):
+            writer = LogWriter(settings)
+            writer.carries(known)
+            records = [OutboundRecord(b"k%d" % n, b"x" * (300_000 if n == 2 else 1_000), []) for n in range(5)]
+            outcome = await writer.append_each(topics.bulk, records)
+            assert [type(one) for one in outcome] == [RecordTooLargeError if n == 2 else type(None) for n in range(5)]
+            letter = DeadLetter(record(b"v" * 5_000_000, key=b"k"), "r", "d")
+            await KafkaDeadLetterSink(writer, topics.dead_letters, clock=FakeClock()).send([letter])
+            await writer.stop()
+        letters = await read_all(settings.bootstrap, topics.dead_letters)
+        assert [dict(one.headers)["ferroflux.size"] for one in letters] == [b"5000000"] * 2
+
+    async def test_a_topic_that_takes_hardly_anything_is_refused(self, kafka: KafkaServer, topics: TopicNames) -> None:
+        settings = KafkaSettings(bootstrap=f"127.0.0.1:{kafka.port}", topics=topics, partitions=1)
+        await create_topic(settings.bootstrap, topics.dead_letters, partitions=1, config={"max.message.bytes": "10000"})
+        async with TopicAdmin(settings) as admin:
+            with pytest.raises(ConfigurationError, match="takes records of 10000 bytes"):
                 await admin.ensure()

@@ -119,6 +119,9 @@ def build(
         f"{name} is prepared after {built['seconds']:.1f} s, from {built['origin']}: {built['products']:,} products, "
         f"{built['taken_over']:,} vectors taken over, {built['embedded']:,} texts encoded"
     )
+    if built["set_apart"]:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(built["set_apart"].items()))
+        print(f"set apart: {reasons}; `ferroflux dlq list` and the log name them, and the gate counts them")
     if built["without_state"]:
         print(f"{built['without_state']:,} documents had no point: look with `ferroflux reconcile --source log`")
     print(f"it follows live changes; compare it, then: ferroflux generation promote {name} --judged FILE")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import structlog
 
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.pipeline import Pipeline
+from indexer.ports import DeadLetterSink
 from indexer.records import DeadLetter
 from retrieval.encoders.sharing import Urgency, on_behalf_of
 from runtime.backoff import BackoffPolicy
@@ -94,8 +96,20 @@ class JournalFollower:
 
 
 class LeftToMain:
-    """A `DeadLetterSink` that buries nothing: `main` reads the same journal and has buried it, or will."""
+    """A `DeadLetterSink` that leaves to `main` what the parse finds: it reads the same journal and has buried it, or will.
+
+    What a later stage finds may be this generation's own, and is buried with the others.
+    """
+
+    def __init__(self, own: DeadLetterSink) -> None:
+        self._own = own
+        self.found: Counter[str] = Counter()
+        """What was buried, by reason."""
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
-        """Count in the log."""
-        log.debug("dead letters are left to main", letters=len(letters))
+        """Bury what is ours; the rest is counted in the log."""
+        ours = [letter for letter in letters if letter.stage != "parse"]
+        log.debug("dead letters are left to main", letters=len(letters) - len(ours))
+        self.found.update(letter.reason for letter in ours)
+        if ours:
+            await self._own.send(ours)

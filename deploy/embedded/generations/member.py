@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,11 +23,12 @@ from deploy.embedded.publishing import LARGEST_BYTES, PacedPublisher
 from deploy.embedded.recovery.reconcile import reconcile
 from deploy.embedded.replica import EmbeddedReplica
 from deploy.embedded.settings import EmbeddedSettings
+from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.generations.build import OnProgress, seeding_progress
 from indexer.generations.seeding import Seeder
 from indexer.generations.takeover import VectorDonor
 from indexer.journal.sqlite import SqliteChangeJournal
-from indexer.kafka.publisher import KafkaDocumentPublisher
+from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import DocumentComposer, DocumentPublisher
 from indexer.service.clock import SystemClock
@@ -67,6 +69,7 @@ class Surroundings:
     machine_went_down: bool
     stores_may_differ: bool
     supervisor: Supervisor
+    dead_letters: DeadLetterFile
 
 
 @dataclass(slots=True)
@@ -81,6 +84,8 @@ class GenerationMember:
     vectors: EdgeIndex = field(init=False)
     replica: EmbeddedReplica = field(init=False)
     _pipeline: Pipeline = field(init=False)
+    _letters: LeftToMain = field(init=False)
+    _unseeded: Counter[str] = field(init=False, default_factory=Counter)
     _publisher: DocumentPublisher = field(init=False)
     _encode: OffLoopEncoder = field(init=False)
     _documents: LogEnds = field(init=False)
@@ -139,6 +144,11 @@ class GenerationMember:
     def trouble(self) -> str:
         """Why it cannot take in changes, as a sentence, where only a person can mend that; else empty."""
         return "; ".join(task.reason for task in self._tasks if task.is_given_up and task.reason)
+
+    @property
+    def set_apart(self) -> Counter[str]:
+        """What could not be taken over or in since it was opened, by reason."""
+        return self._unseeded + self._letters.found
 
     async def caught_up(self, until: int) -> None:
         """Return once the journal is taken in up to this place and the replica has committed the documents of it.
@@ -223,7 +233,8 @@ class GenerationMember:
         self._stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         self._encode = OffLoopEncoder(self.encoder, executor)
         writer = LogWriter(around.settings.kafka)
-        writer.carries({self.manifest.documents: LARGEST_BYTES})
+        topics = (self.manifest.documents, around.settings.kafka.topics.dead_letters)
+        writer.carries(dict.fromkeys(topics, LARGEST_BYTES))
         ends = LogEnds(around.broker.address, [self.manifest.documents])
 
         async def build() -> None:
@@ -232,11 +243,13 @@ class GenerationMember:
             self._publisher = PacedPublisher(
                 KafkaDocumentPublisher(writer, self.manifest.documents), ends, around.progress
             )
+            onward = KafkaDeadLetterSink(writer, around.settings.kafka.topics.dead_letters, clock=SystemClock())
+            self._letters = LeftToMain(KeptDeadLetterSink(around.dead_letters, onward, clock=SystemClock()))
             self._pipeline = Pipeline(
                 parser=around.parser,
                 index=self.vectors,
                 publisher=self._publisher,
-                dead_letters=LeftToMain(),
+                dead_letters=self._letters,
                 encoder=self._encode,
                 compose=around.compose,
                 clock=SystemClock(),
@@ -273,10 +286,11 @@ class GenerationMember:
             embed_chunk=self.around.settings.indexer.consumer.embed_chunk,
         )
         with on_behalf_of(Urgency.BULK):
-            await seeder.run(
+            seeded = await seeder.run(
                 _listed(self.around.main),
                 lambda so_far: on_progress(seeding_progress(so_far, counts.alive + counts.dead)),
             )
+        self._unseeded.update(fault.reason.code for fault in seeded.apart.values())
 
 
 async def _listed(vectors: VectorIndex) -> AsyncIterator[Mapping[SkuKey, bool]]:

@@ -242,13 +242,15 @@ class EmbeddedGenerations:
                 raise
         member = self._members[name]
         await self._until_caught_up(member, on_progress)
-        await self.commit(transitions.mark_prepared(name, now_us=self._clock.now_us()))
+        apart = member.set_apart
+        await self.commit(transitions.mark_prepared(name, now_us=self._clock.now_us(), set_apart=apart.total()))
         return BuildOutcome(
             manifest,
             seconds=time.monotonic() - began,
             products=(await member.vectors.counts()).alive,
             taken_over=0 if donor is None else donor.given,
             embedded=encoder.texts,
+            set_apart=apart,
         )
 
     async def _until_caught_up(self, member: GenerationMember, on_progress: OnProgress) -> None:

@@ -16,10 +16,9 @@ import structlog
 from indexer.pipeline import Pipeline
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import PointPayload, PointWrite, VectorIndex
-from schemas.building import state_digest
+from schemas.building import stored_digest
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
-from schemas.merge import ItemState
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +32,8 @@ class Reconciled:
     compared: int = 0
     republished: int = 0
     raised: int = 0
+    apart: int = 0
+    """Set apart: their states build no document; the log names them."""
     unknown: int = 0
     """In the replica but not in the vector index: only a pruned journal or a lost folder leaves such; reported."""
 
@@ -47,7 +48,7 @@ async def reconcile(vectors: VectorIndex, reader: TextIndexReader, pipeline: Pip
         await _raise(vectors, ahead, held)
         differing = [key for key, payload in page.items() if key in ahead or _differs(held.get(key), payload)]
         if differing:
-            await pipeline.republish(differing)
+            found.apart += len((await pipeline.republish(differing)).apart)
         seen.update(page)
         found.compared += len(page)
         found.raised += len(ahead)
@@ -80,4 +81,4 @@ def _differs(document: SearchDocument | None, payload: PointPayload) -> bool:
 
 
 def _same_state(document: SearchDocument, payload: PointPayload) -> bool:
-    return document.state == state_digest(ItemState.from_bytes(payload.state))
+    return document.state == stored_digest(payload.state)

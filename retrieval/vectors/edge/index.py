@@ -11,6 +11,7 @@ segments only every tens of thousands of points: a flush waits for the disk with
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Self, TypeVar
@@ -36,9 +37,9 @@ from retrieval.vectors.port import (
     VectorCounts,
     VectorHit,
 )
-from retrieval.vectors.record import from_record, key_of, require_distinct, to_record
+from retrieval.vectors.record import from_record, page_of, require_distinct, rev_of, to_record
 from retrieval.vectors.settings import VectorSettings
-from schemas.errors import NotReadyError, StoreUnavailableError
+from schemas.errors import NotReadyError, StoreRefusedError, StoreUnavailableError
 from schemas.identity import SkuId, SkuKey, TenantId
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,10 @@ Item = TypeVar("Item")
 
 WRITE_CHUNK: Final = 64
 """Points written in one job: 3 to 8 ms with 384 dimensions on the machine of decision 0010."""
+_OF_A_POINT: Final = re.compile(
+    r"vector dimension error|not existing vector name|wrong input|.*validation", re.IGNORECASE
+)
+"""How Edge begins to say that it refuses a point for what it holds."""
 READ_CHUNK: Final = 512
 """Points read in one job: about 3 ms."""
 WRITER: Final = "edge"
@@ -120,7 +125,7 @@ class EdgeIndex:
     async def revisions(self, keys: Sequence[SkuKey]) -> dict[SkuKey, int]:
         """Stored revision of each point that exists."""
         held = await self._retrieve(keys, payload=[record.REV])
-        return {key: int((point.payload or {})[record.REV]) for key, point in held.items()}
+        return {key: rev_of(point.payload or {}) for key, point in held.items()}
 
     async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
         """The `limit` nearest living products, best first."""
@@ -160,7 +165,7 @@ class EdgeIndex:
                 with_vector=False,
             )
             points, offset = await self._run(self._scroll, request)
-            yield {key_of(point.payload or {}): from_record(point.payload or {}) for point in points}
+            yield page_of(point.payload or {} for point in points)
             if offset is None:
                 return
 
@@ -226,24 +231,27 @@ class EdgeIndex:
         due = [write for write in writes if write.expected_rev == _rev_of(held.get(write.key))]
         spaces = self._files.spaces()
         whole = [write for write in due if write.expected_rev is None or spaces <= write.vectors.keys()]
+        # What cannot be laid out is a matter of that write, and no failure of the disk.
+        operations: list[edge.UpdateOperation] = []
+        if whole:
+            points = [
+                edge.Point(write.key.point_id, _lists(write.vectors), to_record(write.key, write.payload, WRITER))
+                for write in whole
+            ]
+            operations.append(edge.UpdateOperation.upsert_points(points))
+        for write in due:
+            if write.expected_rev is not None and not spaces <= write.vectors.keys():
+                if write.vectors:
+                    named = edge.PointVectors(write.key.point_id, _lists(write.vectors))
+                    operations.append(edge.UpdateOperation.update_vectors([named]))
+                stored = to_record(write.key, write.payload, WRITER)
+                operations.append(edge.UpdateOperation.overwrite_payload([write.key.point_id], stored))
         try:
-            if whole:
-                points = [
-                    edge.Point(write.key.point_id, _lists(write.vectors), to_record(write.key, write.payload, WRITER))
-                    for write in whole
-                ]
-                shard.update(edge.UpdateOperation.upsert_points(points))
-            for write in due:
-                if write.expected_rev is not None and not spaces <= write.vectors.keys():
-                    if write.vectors:
-                        named = edge.PointVectors(write.key.point_id, _lists(write.vectors))
-                        shard.update(edge.UpdateOperation.update_vectors([named]))
-                    stored = to_record(write.key, write.payload, WRITER)
-                    shard.update(edge.UpdateOperation.overwrite_payload([write.key.point_id], stored))
-        except Exception as error:  # Edge raises bare Exception for all that can go wrong on the disk
-            raise StoreUnavailableError(
-                f"the vector index in {self._settings.directory} could not write: {error}"
-            ) from error
+            for operation in operations:
+                shard.update(operation)
+        except Exception as error:  # Edge raises bare Exception for all that can go wrong, on the disk and with a point
+            failure = StoreRefusedError if _OF_A_POINT.match(str(error)) else StoreUnavailableError
+            raise failure(f"the vector index in {self._settings.directory} could not write: {error}") from error
         self._unflushed += len(due)
         return {write.key for write in writes} - {write.key for write in due}
 
@@ -257,7 +265,7 @@ class EdgeIndex:
         due: list[int | UUID | str] = [
             point_id
             for point_id, stored in held.items()
-            if int(stored[record.REV]) == keys[point_id][1] and not int(stored[record.ALIVE])
+            if rev_of(stored) == keys[point_id][1] and not stored.get(record.ALIVE)
         ]
         try:
             if due:
@@ -327,7 +335,7 @@ def _edge_vector(vector: AnyVector) -> Any:
 
 
 def _rev_of(point: edge.Record | None) -> int | None:
-    return None if point is None else int((point.payload or {})[record.REV])
+    return None if point is None else rev_of(point.payload or {})
 
 
 def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

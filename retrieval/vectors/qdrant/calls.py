@@ -6,6 +6,7 @@ not have taken effect is simply made again; the guard turns the second effect in
 
 import asyncio
 import random
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -14,7 +15,7 @@ import structlog
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 
 from retrieval.vectors.settings import RetrySettings
-from schemas.errors import ConfigurationError, FerrofluxError, StoreUnavailableError
+from schemas.errors import ConfigurationError, FerrofluxError, StoreRefusedError, StoreUnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,16 @@ _CONFIGURATION_CODES: Final = frozenset(
 )
 """Answers that the same call will get again. Everything else may pass: away, too slow, overloaded, a full disk."""
 
+_OF_POINTS: Final = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION})
+"""Of these, what may be said of one point of a write and not of the others."""
+
+_TOO_LARGE: Final = re.compile(r"message.{0,40}(larger than max|too large|length.{0,40}limit)", re.IGNORECASE)
+"""How gRPC on either side says that a message is over its limit: by a code that also means overload, or a bad offset."""
+
+
+class MessageTooLargeError(StoreRefusedError):
+    """A request or an answer of the vector store is larger than a message may be. It is made again in parts; one point alone that is too large is set apart."""
+
 
 class NotAppliedError(Exception):
     """The server took a write but did not say that it is applied. The call is made again; its guard makes that safe."""
@@ -47,11 +58,15 @@ class StoreCalls:
         # Jitter only has to differ between processes; nothing secret hangs on it.
         self._random = random.Random()  # noqa: S311
 
-    async def __call__(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def __call__(self, what: str, attempt: Callable[[], Awaitable[T]], *, of_points: bool = False) -> T:
         """Await `attempt()` until it succeeds; `what` names it in logs and errors.
+
+        `of_points` says that the call carries points, one of which may be what the server refuses.
 
         Raises:
             StoreUnavailableError: tries or time ran out.
+            StoreRefusedError: the server refuses the points of the call, or one of them.
+            MessageTooLargeError: the call, or its answer, is larger than a message may be.
             ConfigurationError: the server refuses the call as it is.
         """
         now = asyncio.get_running_loop().time
@@ -63,7 +78,7 @@ class StoreCalls:
                 async with asyncio.timeout(max(0.0, min(self._timeout_s, deadline - now()))):
                     return await attempt()
             except (grpc.aio.AioRpcError, ResourceExhaustedResponse, NotAppliedError, OSError) as error:
-                failure = self._meaning(what, error)
+                failure = self._meaning(what, error, of_points=of_points)
                 pause = self._pause_s(tried, error)
                 if not isinstance(failure, StoreUnavailableError):
                     raise failure from error
@@ -80,9 +95,13 @@ class StoreCalls:
         asked = float(error.retry_after_s) if isinstance(error, ResourceExhaustedResponse) else 0.0
         return asked + self._random.uniform(0.0, bound)
 
-    def _meaning(self, what: str, error: BaseException) -> FerrofluxError:
+    def _meaning(self, what: str, error: BaseException, *, of_points: bool) -> FerrofluxError:
         if isinstance(error, grpc.aio.AioRpcError):
             reason = f"{error.code().name}: {error.details()}"
+            if _TOO_LARGE.search(error.details() or ""):
+                return MessageTooLargeError(f"the vector store {self._store} could not {what}: {reason}")
+            if of_points and error.code() in _OF_POINTS:
+                return StoreRefusedError(f"the vector store {self._store} refused to {what}: {reason}")
             if error.code() in _CONFIGURATION_CODES:
                 return ConfigurationError(f"the vector store {self._store} refused to {what}: {reason}")
         elif isinstance(error, TimeoutError):

@@ -12,8 +12,8 @@ point (decision 0009). How such points travel is a matter of the `PointWire` alo
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from qdrant_client import AsyncQdrantClient, models
 
@@ -32,17 +32,23 @@ from retrieval.vectors.port import (
     VectorHit,
 )
 from retrieval.vectors.qdrant import filters
-from retrieval.vectors.qdrant.calls import StoreCalls
+from retrieval.vectors.qdrant.calls import MessageTooLargeError, StoreCalls
 from retrieval.vectors.qdrant.client_wire import ClientWire
 from retrieval.vectors.qdrant.collection import ensure_collection, recorded_revision, require_recent_server
 from retrieval.vectors.qdrant.grpc_wire import GrpcWire
 from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, PointWire, Selection, StoredPoint, StoredVector, Upsert
-from retrieval.vectors.record import from_record, key_of, require_distinct, to_record
+from retrieval.vectors.record import from_record, page_of, require_distinct, rev_of, to_record
 from retrieval.vectors.settings import VectorSettings
 from schemas.identity import SkuId, SkuKey, TenantId
 
+Item = TypeVar("Item")
+
 _DENSE_ALONE: Final = frozenset({TEXT_VECTOR})
 _SPACES: Final = frozenset({TEXT_VECTOR, SPARSE_VECTOR})
+
+_WRITE_BYTES: Final = 8 * 1024 * 1024
+"""Of one request: the server takes 32 MiB, and what a point keeps of its vectors comes on top."""
+_VECTOR_BYTES: Final = 8 * 1024
 
 
 class QdrantIndex:
@@ -83,8 +89,8 @@ class QdrantIndex:
         require_distinct([write.key for write in writes])
         token = secrets.token_hex(8)
         refused: set[SkuKey] = set()
-        for start in range(0, len(writes), self._settings.write_batch):
-            refused |= await self._write_batch(writes[start : start + self._settings.write_batch], token)
+        for batch in batches(writes, self._settings.write_batch, _WRITE_BYTES, _written_bytes):
+            refused |= await self._write_batch(batch, token)
         return frozenset(refused)
 
     async def collect(self, tombstones: Mapping[SkuKey, int]) -> frozenset[SkuKey]:
@@ -98,7 +104,7 @@ class QdrantIndex:
     async def revisions(self, keys: Sequence[SkuKey]) -> dict[SkuKey, int]:
         """Stored revision of each point that exists."""
         held = await self._retrieve(keys, payload=[record.REV])
-        return {key: int(point.payload[record.REV]) for key, point in held.items()}
+        return {key: rev_of(point.payload) for key, point in held.items()}
 
     async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
         """The `limit` nearest living products, best first."""
@@ -123,18 +129,24 @@ class QdrantIndex:
         """Every point in the order of ids, page by page."""
         offset: Any = None
         while True:
-            points, offset = await self._calls(
-                "scroll",
-                lambda start=offset: self._client.scroll(  # type: ignore[misc]  # mypy cannot type a lambda that binds a loop variable
-                    self._collection,
-                    scroll_filter=filters.population(tenant),
-                    limit=page,
-                    offset=start,
-                    with_payload=True,
-                    with_vectors=False,
-                ),
-            )
-            yield {key_of(stored): from_record(stored) for point in points if (stored := point.payload)}
+            try:
+                points, offset = await self._calls(
+                    "scroll",
+                    lambda start=offset, limit=page: self._client.scroll(  # type: ignore[misc]  # mypy cannot type a lambda that binds a loop variable
+                        self._collection,
+                        scroll_filter=filters.population(tenant),
+                        limit=limit,
+                        offset=start,
+                        with_payload=True,
+                        with_vectors=False,
+                    ),
+                )
+            except MessageTooLargeError:
+                if page == 1:
+                    raise
+                page //= 2
+                continue
+            yield page_of(stored for point in points if (stored := point.payload))
             if offset is None:
                 return
 
@@ -153,7 +165,7 @@ class QdrantIndex:
             [write for write in writes if write.key in stored or not self._keeps_vectors(write)], stored, token
         )
         if upserts:
-            await self._calls("write points", lambda: self._wire.upsert(upserts))
+            await self._calls("write points", lambda: self._wire.upsert(upserts), of_points=True)
         written = await self._retrieve([write.key for write in writes], payload=[record.WRITER])
         return {
             write.key
@@ -171,7 +183,7 @@ class QdrantIndex:
         if not expected:
             return {}
         held = await self._retrieve(list(expected), payload=[record.REV], vectors=True)
-        return {key: point.vectors for key, point in held.items() if int(point.payload[record.REV]) == expected[key]}
+        return {key: point.vectors for key, point in held.items() if rev_of(point.payload) == expected[key]}
 
     async def _retrieve(
         self, keys: Iterable[SkuKey], *, payload: Selection, vectors: Selection = False
@@ -179,8 +191,19 @@ class QdrantIndex:
         by_id = {key.point_id: key for key in keys}
         if not by_id:
             return {}
-        points = await self._calls("read points", lambda: self._wire.get(list(by_id), payload=payload, vectors=vectors))
+        points = await self._get(list(by_id), payload, vectors)
         return {by_id[point_id]: point for point_id, point in points.items()}
+
+    async def _get(self, point_ids: Sequence[str], payload: Selection, vectors: Selection) -> dict[str, StoredPoint]:
+        """Points in one round trip, or in several where the answer would be larger than a message may be."""
+        try:
+            return await self._calls("read points", lambda: self._wire.get(point_ids, payload=payload, vectors=vectors))
+        except MessageTooLargeError:
+            if len(point_ids) == 1:
+                raise
+        half = len(point_ids) // 2
+        first = await self._get(point_ids[:half], payload, vectors)
+        return first | await self._get(point_ids[half:], payload, vectors)
 
     async def _count(self, population: models.Filter | None) -> int:
         counted = await self._calls(
@@ -210,6 +233,23 @@ def _upserts(
             updates.append(point)
             expected[point_id] = write.expected_rev
     return [upsert for upsert in (Upsert(creates, None), Upsert(updates, expected)) if upsert.points]
+
+
+def batches(items: Sequence[Item], most: int, most_bytes: int, size: Callable[[Item], int]) -> Iterator[Sequence[Item]]:
+    """Consecutive items, at most so many and so many bytes together; one that is larger goes alone."""
+    start = together = 0
+    for number, item in enumerate(items):
+        bytes_of = size(item)
+        if number > start and (number - start == most or together + bytes_of > most_bytes):
+            yield items[start:number]
+            start, together = number, 0
+        together += bytes_of
+    if start < len(items):
+        yield items[start:]
+
+
+def _written_bytes(write: PointWrite) -> int:
+    return len(write.payload.state) + _VECTOR_BYTES
 
 
 def _stored(vectors: NamedVectors) -> NamedVectors:

@@ -13,6 +13,7 @@ from indexer.kafka.consumer import RevocationListener
 from indexer.kafka.diversion import SnapshotDiversion
 from indexer.lanes import Lanes, SliceLength
 from indexer.pipeline import Pipeline, PipelineLimits
+from indexer.ports import Published
 from indexer.publish_lock import PublishLock
 from indexer.records import DeadLetter, InboundRecord, TopicPartition
 from indexer.runner import BatchRunner
@@ -66,7 +67,7 @@ class SimTopics:
         self._sender = Sender(broker, process)
         self._process = process
 
-    async def publish(self, documents: Sequence[SearchDocument]) -> None:
+    async def publish(self, documents: Sequence[SearchDocument]) -> Published:
         await self._sender.send(
             DOCUMENTS,
             [
@@ -74,6 +75,7 @@ class SimTopics:
                 for d in documents
             ],
         )
+        return Published()
 
     async def remove(self, keys: Sequence[SkuKey]) -> None:
         await self._sender.send(DOCUMENTS, [(key.kafka_key, None, f"{key.sku} null") for key in keys])
@@ -251,9 +253,9 @@ class _Watched:
         self._entitled("write")
         return await self._port.write(writes)
 
-    async def publish(self, documents: Any) -> None:
+    async def publish(self, documents: Any) -> Any:
         self._entitled("publish")
-        await self._port.publish(documents)
+        return await self._port.publish(documents)
 
     async def send(self, letters: Any) -> None:
         self._entitled("send dead letters")

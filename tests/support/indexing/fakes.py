@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from indexer.pipeline import Pipeline, PipelineLimits
-from indexer.ports import LeaseLostError
+from indexer.ports import LeaseLostError, Published
 from indexer.records import DeadLetter, InboundRecord, TopicPartition
 from indexer.service.encoding import encoded
 from retrieval.encoders.hashing import HashingEncoder
@@ -14,6 +14,7 @@ from retrieval.vectors.port import NamedVectors, VectorIndex
 from schemas.building import build_document
 from schemas.changes import ChangeEvent, facet_key
 from schemas.documents import SearchDocument
+from schemas.errors import RecordTooLargeError
 from schemas.events.canonical import encode_event
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
@@ -44,12 +45,16 @@ class DocumentLog:
     def __init__(self) -> None:
         self.documents: list[SearchDocument] = []
         self.fail_next: Exception | None = None
+        self.refuses: set[str] = set()
+        """SKUs of documents that the topic never takes."""
 
-    async def publish(self, documents: Sequence[SearchDocument]) -> None:
+    async def publish(self, documents: Sequence[SearchDocument]) -> Published:
         if self.fail_next is not None:
             error, self.fail_next = self.fail_next, None
             raise error
-        self.documents.extend(documents)
+        refused = {document.key: RecordTooLargeError() for document in documents if document.sku in self.refuses}
+        self.documents.extend(document for document in documents if document.key not in refused)
+        return Published(refused)
 
     def compacted(self) -> dict[SkuKey, SearchDocument]:
         """What a replica that is built from the topic now ends with: the last document of each key."""

@@ -7,7 +7,7 @@ import random
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
-from indexer.ports import DocumentPublisher
+from indexer.ports import DocumentPublisher, Published
 from retrieval.vectors.port import PointPayload, PointWrite, VectorIndex
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
@@ -88,8 +88,9 @@ class ScheduledPublisher:
         self._schedule = schedule
         self._name = name
 
-    async def publish(self, documents: Sequence[SearchDocument]) -> None:
+    async def publish(self, documents: Sequence[SearchDocument]) -> Published:
         for document in documents:
             await self._schedule.turn(self._name)
             await self._publisher.publish([document])
         await self._schedule.turn(self._name)
+        return Published()

@@ -182,11 +182,11 @@ async def test_a_log_that_is_away_for_a_moment_does_not_end_the_recovery(
     class FlakyLog(DocumentLog):
         failures = 2
 
-        async def publish(self, documents) -> None:
+        async def publish(self, documents):
             if self.failures:
                 self.failures -= 1
                 raise LogUnavailableError
-            await super().publish(documents)
+            return await super().publish(documents)
 
     monkeypatch.setattr("deploy.embedded.recovery.replay._PAUSE_S", 0.0)
     topic = FlakyLog()

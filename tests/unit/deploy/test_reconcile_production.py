@@ -16,6 +16,7 @@ from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError, ContentionError
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
+from schemas.topics import LARGEST_RECORD_BYTES
 from tests.support.indexing.fakes import event, make_pipeline, records_of
 
 KEY = SkuKey.of("acme", "A")
@@ -28,7 +29,14 @@ class Topics:
         self.records: list[tuple[str, bytes, bytes]] = []
 
     async def append(self, topic: str, records: Sequence) -> None:
+        await self.append_each(topic, records)
+
+    async def append_each(self, topic: str, records: Sequence) -> list[None]:
         self.records += [(topic, record.key, record.value) for record in records]
+        return [None] * len(records)
+
+    def limit(self, topic: str) -> int:
+        return LARGEST_RECORD_BYTES
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 
 from indexer.collection.collector import Collected, TombstoneCollector
 from indexer.collection.tombstones import Tombstone, read_tombstone
+from indexer.ports import Published
 from query_api.replica.decode import decode
 from query_api.replica.log.port import LogRecord
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
@@ -27,8 +28,9 @@ class Topic:
         self.records: list[tuple[bytes, bytes | None]] = []
         self.fails_after_remove = False
 
-    async def publish(self, documents: Sequence[SearchDocument]) -> None:
+    async def publish(self, documents: Sequence[SearchDocument]) -> Published:
         self.records += [(document.key.kafka_key, document.to_bytes()) for document in documents]
+        return Published()
 
     async def remove(self, keys: Sequence[SkuKey]) -> None:
         self.records += [(key.kafka_key, None) for key in keys]

@@ -8,7 +8,7 @@ import pytest
 
 from indexer.batch.plan import Arrival
 from indexer.pipeline import PipelineLimits
-from indexer.ports import LeaseLostError
+from indexer.ports import LeaseLostError, Published
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import TEXT_VECTOR, NamedVectors, PointPayload, PointWrite
 from schemas.building import build_document
@@ -97,11 +97,11 @@ class Overtaken(DocumentLog):
         self.meanwhile = asyncio.Event()
         self.other: object = None
 
-    async def publish(self, documents: Sequence[SearchDocument]) -> None:
+    async def publish(self, documents: Sequence[SearchDocument]) -> Published:
         if self.other is not None:
             other, self.other = self.other, None
             await other  # type: ignore[misc] # a coroutine, awaited once
-        await super().publish(documents)
+        return await super().publish(documents)
 
 
 async def test_a_writer_that_wakes_after_a_newer_document_publishes_the_newer_one_last() -> None:
@@ -231,10 +231,10 @@ async def test_texts_of_like_length_are_encoded_together_and_keep_their_vectors(
 async def test_an_encoder_that_fails_leaves_no_task_behind_and_no_write() -> None:
     class Broken(CountingEncoder):
         async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
-            raise RuntimeError("out of memory")
+            raise MemoryError("out of memory")
 
     index = MemoryIndex()
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(MemoryError, match="out of memory"):
         await make_pipeline(index, encoder=Broken()).process(records_of([NEW]))
     assert await index.read([KEY]) == {}
     assert len(asyncio.all_tasks()) == 1

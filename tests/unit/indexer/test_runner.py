@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from indexer.ports import LeaseLostError
+from indexer.ports import LeaseLostError, Published
 from indexer.publish_lock import PublishLock
 from indexer.records import LogId
 from indexer.runner import BatchRunner
@@ -138,10 +138,10 @@ class Slow(DocumentLog):
         super().__init__()
         self.begun, self.go_on = asyncio.Event(), asyncio.Event()
 
-    async def publish(self, documents: Any) -> None:
+    async def publish(self, documents: Any) -> Published:
         self.begun.set()
         await self.go_on.wait()
-        await super().publish(documents)
+        return await super().publish(documents)
 
 
 async def test_a_revocation_lets_the_batch_in_progress_finish_and_commit() -> None:

@@ -1,16 +1,23 @@
 """Records of many kinds, most of them bad: each costs one dead letter at most, and none is an exception."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.batch.triage import triage
-from indexer.records import ATTEMPT_HEADER
+from indexer.batch.triage import Triage, triage
+from indexer.records import ATTEMPT_HEADER, InboundRecord
+from runtime.isolation import Isolation
 from schemas.events.parser import EventParser
 from tests.support.indexing.fakes import event, record
 
 PARSER = EventParser()
 GOOD = event("A1", "item", 1, {"title": "Bolt"})
+
+
+def looked_at(batch: Sequence[InboundRecord], parser: EventParser, *, most: int) -> Triage:
+    return triage(batch, parser, max_record_bytes=most, isolation=Isolation("parsing"))
 
 
 @pytest.mark.parametrize(
@@ -35,9 +42,7 @@ GOOD = event("A1", "item", 1, {"title": "Bolt"})
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_bad_record(name: str, value: bytes, reason: str | None) -> None:
-    result = triage(
-        [record(value, 5), record(GOOD, 6)], PARSER, max_record_bytes=30_000 if reason == "unparsable" else 4096
-    )
+    result = looked_at([record(value, 5), record(GOOD, 6)], PARSER, most=30_000 if reason == "unparsable" else 4096)
     assert [arrival.record.offset for arrival in result.arrivals] == [6]
     (letter,) = result.letters
     assert letter.record.value == value
@@ -49,7 +54,7 @@ def test_bad_record(name: str, value: bytes, reason: str | None) -> None:
 @given(st.lists(st.binary(max_size=60) | st.none(), max_size=8))
 def test_every_record_is_accounted_for_whatever_its_bytes(values: list[bytes | None]) -> None:
     batch = [record(value, offset) for offset, value in enumerate(values)]
-    result = triage(batch, PARSER, max_record_bytes=4096)
+    result = looked_at(batch, PARSER, most=4096)
     assert len(result.letters) + result.ignored + len(result.arrivals) == len(batch)
 
 
@@ -57,22 +62,20 @@ def test_every_record_is_accounted_for_whatever_its_bytes(values: list[bytes | N
     "headers", [(("n", None),), (("b", b"\xff\xfe"),), ((ATTEMPT_HEADER, b"x"),), ((ATTEMPT_HEADER, None),)]
 )
 def test_null_and_binary_headers_lose_nothing(headers: tuple[tuple[str, bytes | None], ...]) -> None:
-    result = triage(
-        [record(GOOD, 0, headers=headers), record(b"bad", 1, headers=headers)], PARSER, max_record_bytes=4096
-    )
+    result = looked_at([record(GOOD, 0, headers=headers), record(b"bad", 1, headers=headers)], PARSER, most=4096)
     assert len(result.arrivals) == 1
     assert result.letters[0].record.headers == headers
     assert result.letters[0].attempt == 1
 
 
 def test_a_redriven_record_counts_its_attempts_on() -> None:
-    result = triage([record(b"bad", 0, headers=((ATTEMPT_HEADER, b"3"),))], PARSER, max_record_bytes=4096)
+    result = looked_at([record(b"bad", 0, headers=((ATTEMPT_HEADER, b"3"),))], PARSER, most=4096)
     assert result.letters[0].attempt == 4
 
 
 @pytest.mark.parametrize(("key", "tenant"), [(b"acme/A1", "acme"), (b"\xff", ""), (None, ""), (b"{}", "")])
 def test_the_tenant_of_a_dead_letter_is_guessed_from_the_key(key: bytes | None, tenant: str) -> None:
-    assert triage([record(b"bad", key=key)], PARSER, max_record_bytes=4096).letters[0].tenant == tenant
+    assert looked_at([record(b"bad", key=key)], PARSER, most=4096).letters[0].tenant == tenant
 
 
 def test_a_defect_of_the_parser_costs_one_dead_letter() -> None:
@@ -82,5 +85,5 @@ def test_a_defect_of_the_parser_costs_one_dead_letter() -> None:
                 raise ZeroDivisionError
             return super().parse(key, value)
 
-    result = triage([record(b"trigger", 0), record(GOOD, 1)], Defective(), max_record_bytes=4096)
+    result = looked_at([record(b"trigger", 0), record(GOOD, 1)], Defective(), most=4096)
     assert (result.letters[0].reason, len(result.arrivals)) == ("unexpected", 1)

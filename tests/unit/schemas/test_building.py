@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.building import DocumentPolicy, build_document, state_digest
+from schemas import merge
+from schemas.building import DocumentPolicy, build_document, state_digest, stored_digest
 from schemas.changes import ChangeEvent, FacetKey
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.fields import ITEM_FIELDS, normalise_fields
@@ -164,3 +165,17 @@ def test_a_trusted_document_renders_its_fields_in_the_models_order() -> None:
     assert trusted.to_bytes() == validated.to_bytes()
     assert trusted.model_dump() == validated.model_dump()
     assert trusted.attributes is not SearchDocument.trusted(**named).attributes
+
+
+def test_a_product_with_more_places_than_it_may_hold_counts_those_of_the_least_names_and_says_so(monkeypatch):
+    monkeypatch.setattr(merge, "MAX_INSTANCES", 2)
+    state = state_of(item=ITEM, stock__c={"stock": 4.0}, stock__a={"stock": 1.0}, stock__b={"stock": 2.0})
+    document = build_document(KEY, state, 1)
+    assert (document.stocks, document.stock, document.omitted) == ({"a": 1.0, "b": 2.0}, 3.0, ("more_stocks",))
+    assert build_document(KEY, state_of(item=ITEM, stock__a={"stock": 1.0}), 1).omitted == ()
+
+
+def test_bytes_that_are_no_state_have_a_digest_of_their_own():
+    state = state_of(item=ITEM)
+    assert stored_digest(state.to_bytes()) == state_digest(state)
+    assert stored_digest(b"{torn") != stored_digest(b"torn") != state_digest(state)

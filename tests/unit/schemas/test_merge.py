@@ -2,10 +2,11 @@
 
 from functools import reduce
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
+from schemas import merge
+from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, facet_name
 from schemas.identity import SkuKey
 from schemas.merge import ItemState, MergeOutcome, merge_all
 from schemas.version import SourceVersion
@@ -137,3 +138,45 @@ def test_one_event_delivered_with_two_commit_times_keeps_the_later():
         state = merge_all(history)
         assert state.changed_at_us == 9
     assert merge_all([late]).merge(early)[1] is MergeOutcome.DUPLICATE
+
+
+many_places = st.lists(
+    st.builds(
+        lambda facet, sequence, gone: ChangeEvent(
+            KEY, FacetKey(facet), SourceVersion(0, sequence), None if gone else {"stock": float(sequence)}
+        ),
+        st.sampled_from(["item", *(f"{name}:{place}" for name in ("price", "stock") for place in "abcdefg"), "stock"]),
+        st.integers(0, 3),
+        st.booleans(),
+    ),
+    max_size=14,
+)
+
+
+@given(many_places, st.data())
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_a_product_may_hold_does_not_depend_on_order_repetition_or_route(monkeypatch, history, data):
+    monkeypatch.setattr(merge, "MAX_INSTANCES", 2)
+    shuffled = data.draw(st.permutations(history + history[:3]))
+    parts = [shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]]
+    a, b = map(merge_all, parts)
+    expected = merge_all(history)
+    assert merge_all(shuffled).to_bytes() == expected.to_bytes()
+    assert a.join(b).to_bytes() == b.join(a).to_bytes() == expected.to_bytes()
+    assert ItemState.from_bytes(a.to_bytes()).join(b).join(a).to_bytes() == expected.to_bytes()
+    seen = {event.facet for event in history}
+    for name in ("item", "price", "stock"):
+        of_name = sorted(facet for facet in seen if facet_name(facet) == name)
+        assert sorted(facet for facet in expected.held() if facet_name(facet) == name) == of_name[:2]
+        assert expected.overfull(name) == (len(of_name) > 2)
+    assert all(expected.admits(facet) == (facet in expected.facets) for facet in seen)
+
+
+def test_a_place_beyond_what_a_product_may_hold_is_counted_and_changes_nothing(monkeypatch):
+    monkeypatch.setattr(merge, "MAX_INSTANCES", 2)
+    state = merge_all([ChangeEvent(KEY, FacetKey(f"stock:{place}"), SourceVersion(0, 1), {}) for place in "bcd"])
+    beyond = ChangeEvent(KEY, FacetKey("stock:e"), SourceVersion(0, 9), {})
+    assert state.merge(beyond) == (state, MergeOutcome.BEYOND)
+    merged, outcome = state.merge(ChangeEvent(KEY, FacetKey("stock:a"), SourceVersion(0, 1), {}))
+    assert outcome is MergeOutcome.APPLIED
+    assert sorted(merged.facets) == ["stock:a", "stock:b", "stock:c"]

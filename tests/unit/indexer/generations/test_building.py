@@ -89,8 +89,9 @@ async def test_snapshots_are_moved_by_one_generation_and_worked_on_by_the_others
         def __init__(self):
             self.moved = []
 
-        async def append(self, topic, records):
+        async def append_each(self, topic, records):
             self.moved += records
+            return [None] * len(records)
 
     writer = Writer()
     assert await SnapshotDiversion(writer, "bulk", due=lambda: False)([record]) == [record]

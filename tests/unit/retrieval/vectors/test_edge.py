@@ -13,7 +13,7 @@ import pytest
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.settings import HnswSettings, VectorSettings
-from schemas.errors import IndexInUseError, ModelMismatchError, NotReadyError, StoreUnavailableError
+from schemas.errors import IndexInUseError, ModelMismatchError, NotReadyError, StoreRefusedError
 from tests.contracts.vector_index_suite import REVISION, TENANT, axis, create, key, payload, update
 from tests.support.data import ROOT
 
@@ -105,7 +105,7 @@ async def test_a_creation_that_was_cut_short_is_begun_again(settings):
 
 
 async def test_a_vector_of_the_wrong_dimension_is_an_error_and_nothing_is_written(index):
-    with pytest.raises(StoreUnavailableError, match="dim"):
+    with pytest.raises(StoreRefusedError, match="dim"):
         await index.write([create("a", axis(0)[:3])])
     assert await index.read([key("a")]) == {}
 

@@ -9,7 +9,7 @@ from retrieval.filters import CatalogueFilter
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import PointWrite, VectorIndex
 from retrieval.vectors.settings import RetrySettings, VectorSettings, VectorStoreKind
-from schemas.errors import ConfigurationError, StoreUnavailableError
+from schemas.errors import ConfigurationError, StoreRefusedError, StoreUnavailableError
 from tests.contracts.vector_index_suite import REVISION, TENANT, axis, create, key, payload, update
 from tests.support.qdrant_grpc import Fault, StandInServer
 
@@ -196,7 +196,7 @@ async def test_a_refused_key_is_a_configuration_error_and_not_tried_again(server
 
 async def test_a_vector_of_the_wrong_dimension_is_refused_with_the_servers_reason(index):
     wrong = PointWrite(key("a"), None, payload(1), {"text": axis(0)[:4]})
-    with pytest.raises(ConfigurationError, match="dim"):
+    with pytest.raises(StoreRefusedError, match="dim"):
         await index.write([wrong])
 
 
