@@ -99,7 +99,7 @@ class RowConverter:
     decimal_comma: bool = False
     epoch: int = 0
     _resolved: dict[tuple[str, ...], ResolvedColumns] = field(default_factory=dict)
-    _isolation: Isolation[Row] = field(default_factory=lambda: Isolation("the conversion of rows"))
+    _isolation: Isolation = field(default_factory=lambda: Isolation("the conversion of rows"))
     _isolated: Batch[Row] = field(init=False)
     _rows: int = 0
 

@@ -117,7 +117,7 @@ class IndexerApp:
         silence = self._consumer.seconds_since_fetch(self._clock.now_us())
         answer = await self._probe.check(await self._consumer.lag(), seconds_since_fetch=silence)
         reasons = (*answer.reasons, *self._supervisor.waiting.values())
-        return replace(answer, reasons=reasons, degraded=self._supervisor.degraded)
+        return replace(answer, reasons=reasons, degraded={**answer.degraded, **self._supervisor.degraded})
 
     async def refresh_metrics(self) -> None:
         """Bring the lag gauges up to date."""

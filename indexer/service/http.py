@@ -29,7 +29,7 @@ def http_app(
     async def readyz(_: Request) -> Response:
         answer = await readiness()
         return JSONResponse(
-            {"ready": answer.ready, "degraded": answer.degraded, **asdict(answer)},
+            {"ready": answer.ready, **asdict(answer)},
             status_code=200 if answer.ready else 503,
         )
 

@@ -33,19 +33,12 @@ class Readiness:
     lag: Mapping[str, int] = field(default_factory=dict)
     seconds_since_batch: float | None = None
     seconds_since_fetch: float | None = None
-    set_apart: Mapping[str, int] = field(default_factory=dict)
-    """Since the start, by stage: products and records that a defect, a store or a log kept out; they are dead letters."""
     live: str = ""
     """The generation that answers queries."""
     degraded: Mapping[str, str] = field(default_factory=dict)
-    """What is wrong though changes are indexed, by background task."""
+    """What is wrong though changes are indexed, by background task, and by stage what was set apart there."""
     generations: Mapping[str, str] = field(default_factory=dict)
     """Every generation that is to be indexed, and what is against it; empty text: nothing."""
-
-    @property
-    def degraded(self) -> bool:
-        """Whether something was set apart that is no sender's mistake; the rest goes on."""
-        return bool(self.set_apart)
 
     @property
     def ready(self) -> bool:
@@ -77,7 +70,10 @@ class ReadinessProbe:
             lag={f"{topic}/{partition}": records for (topic, partition), records in sorted(lag.items())},
             seconds_since_batch=None if last is None else round(now - last, 3),
             seconds_since_fetch=None if seconds_since_fetch is None else round(seconds_since_fetch, 3),
-            set_apart=dict(self._progress.set_apart),
+            degraded={
+                f"set apart at {stage}": f"{count} since the start: `ferroflux dlq list` has them with their reasons"
+                for stage, count in sorted(self._progress.set_apart.items())
+            },
         )
 
     def _consumer_reasons(self, now: float, seconds_since_fetch: float | None) -> list[str]:

@@ -62,19 +62,18 @@ class EventParser:
             msg = f"the event is {_kind(raw)}, not a JSON object"
             raise UnparsableEventError(msg)
         try:
-            return self._event(raw, key)
+            parsed = self._event(raw, key)
+            if len(value) > MAX_ROW_BYTES and isinstance(parsed, Changes):
+                _require_moderate_rows(parsed)
         except RecursionError as error:
             msg = "the event is nested deeper than any row is"
             raise UnparsableEventError(msg) from error
+        return parsed
 
     def _event(self, raw: Mapping[str, Any], key: bytes | None) -> ParsedRecord:
         if "sku" in raw and "source" not in raw and "__op" not in raw and "__deleted" not in raw:
-            parsed: ParsedRecord = Changes((parse_canonical(raw, self._canonical_tenant),))
-        else:
-            parsed = self._other(raw, key)
-        if len(value) > MAX_ROW_BYTES and isinstance(parsed, Changes):
-            _require_moderate_rows(parsed)
-        return parsed
+            return Changes((parse_canonical(raw, self._canonical_tenant),))
+        return self._other(raw, key)
 
     def _other(self, raw: Mapping[str, Any], key: bytes | None) -> ParsedRecord:
         if "payload" in raw and raw.keys() <= {"schema", "payload"}:
