@@ -1,6 +1,6 @@
 """Stored states of any form: what can be read of them stays, and nothing makes the reading fail."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.conversation.closing import Said, closed_turn, fresh_state, last_reply
@@ -32,6 +32,7 @@ LINE = {
 }
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS), LIKE_STATES | ANYTHING, max_size=12))
 def test_no_stored_state_makes_the_reading_or_the_closing_fail(stored) -> None:
     state = sound_state(stored, "norte", "t1")

@@ -39,7 +39,7 @@ def _submitted(order):
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), min_size=1, max_size=6))
 def test_a_record_is_never_larger_than_what_its_lines_were_counted_for(texts) -> None:
     draft, products = empty_draft("norte", "t" * 64, 1), []

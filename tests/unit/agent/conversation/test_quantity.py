@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.conversation.quantity import LARGEST, SMALLEST, Fault, QuantityError, is_nothing, quantity_of
@@ -17,6 +17,7 @@ NUMBERS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(NUMBERS)
 def test_whatever_is_given_is_a_quantity_or_is_refused_with_its_fault(value) -> None:
     try:
@@ -30,6 +31,7 @@ def test_whatever_is_given_is_a_quantity_or_is_refused_with_its_fault(value) -> 
     assert quantity_of(format(quantity, "f")) == quantity
 
 
+@settings(deadline=None)
 @given(st.decimals(min_value=SMALLEST, max_value=LARGEST, allow_nan=False, places=3))
 def test_what_has_three_decimals_stays_what_it_is(value: Decimal) -> None:
     assert quantity_of(value) == value
