@@ -18,12 +18,13 @@ help: ## List the commands
 run: setup ## Start everything in one process with the sample catalogue (ARGS="--port 8090 --no-sample")
 	$(BIN)/ferroflux up $(ARGS)
 
-test: setup-dev servers jars ## Every test: unit, contracts, integration on real servers, end to end
-	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m "not integration" -n 2 --durations=10 $(ARGS)
+test: setup-dev servers jars ## Every test: unit, contracts, processor time, integration on real servers, end to end
+	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m "not integration and not serial" -n 2 --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -m serial --durations=5 $(ARGS)
 	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m integration --durations=25 $(ARGS)
 
 test-unit: setup-dev ## The quick tests that need no server (under a minute)
-	$(BIN)/python -m pytest -m "not integration and not slow" -n 2 $(ARGS)
+	$(BIN)/python -m pytest -m "not integration and not slow and not serial" -n 2 $(ARGS)
 
 test-integration: setup-dev servers jars ## The tests on real Kafka, PostgreSQL and Debezium (ARGS="-k replica")
 	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m integration --durations=25 $(ARGS)

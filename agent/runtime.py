@@ -39,7 +39,7 @@ from agent.graph import BEGIN, PLAN, REPLY, TOOLS, TurnGraph
 from agent.language.detection import language_of
 from agent.outside import is_ours
 from agent.ports import Clock, ThreadGuard, ThreadRecord
-from retrieval.analysis.folding import fold
+from retrieval.analysis.folding import is_within
 from runtime.isolation import Batch, DefectError, Isolation, Reason, concerns_one
 from schemas.api.chat import ThreadView, TurnReply, TurnStep
 from schemas.errors import InvalidRequestError
@@ -184,9 +184,8 @@ class AgentRuntime:
         )
 
     def _check(self, request: TurnRequest) -> None:
-        longest = self._limits.message_characters
         # A character may stand for several words: what is read of a message is its folded text.
-        if len(request.message) > longest or len(fold(request.message)) > longest:
+        if not is_within(request.message, self._limits.message_characters):
             raise MessageTooLongError
         if not request.message.strip() and request.confirm is None:
             raise EmptyMessageError

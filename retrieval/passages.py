@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Final
 
+from retrieval.analysis.normal_form import normal_form
 from schemas.documents import SearchDocument
+from schemas.fields import MAX_NAME, MAX_TITLE
 from schemas.version import canonical_digest
 
 TEMPLATE: Final = "title|brand|category|description:300"
@@ -19,11 +20,11 @@ def passage_text(document: SearchDocument) -> str:
 
     NFKC-normalised with blanks collapsed, so that a change of mere spelling of blanks costs no inference.
     """
-    title = _normalise(document.title) or str(document.sku)
+    title = _normalise(document.title, MAX_TITLE) or str(document.sku)
     seen = title.casefold()
-    labels = (_normalise(document.brand), _normalise(document.category))
+    labels = (_normalise(document.brand, MAX_NAME), _normalise(document.category, MAX_NAME))
     parts = [title, *(label for label in labels if label and label.casefold() not in seen)]
-    description = _normalise(document.description)[:_DESCRIPTION_CHARACTERS]
+    description = _normalise(document.description, _DESCRIPTION_CHARACTERS)
     if description and description.casefold() not in seen:
         parts.append(description)
     return ". ".join(parts)
@@ -34,5 +35,6 @@ def text_hash(text: str) -> str:
     return canonical_digest([TEMPLATE, text])
 
 
-def _normalise(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).split())
+def _normalise(text: str, longest: int) -> str:
+    """The beginning of the normalised text: one character may come apart into eighteen."""
+    return " ".join(normal_form("NFKC", text).split())[:longest]

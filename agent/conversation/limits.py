@@ -17,7 +17,7 @@ class AgentLimits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     message_characters: int = Field(
-        2_000, ge=1, le=20_000, description="Characters of one message; a longer one is refused."
+        2_000, ge=1, le=20_000, description="Characters of one message, as it is and folded; a longer one is refused."
     )
     turns: int = Field(500, ge=1, le=100_000, description="Turns of one thread; then a new one has to be begun.")
     threads: int = Field(100_000, ge=1, description="Living conversations of one shop; then none can be begun.")

@@ -34,7 +34,10 @@ class Action(StrEnum):
 
 
 _LEADING_FILLER: Final = re.compile(rf"^(?:{any_of(LEADING_FILLERS)}\b[\s,.!?:;]*)+")
-_TRAILING_FILLER: Final = re.compile(rf"(?:[\s,]+{any_of(TRAILING_FILLERS)})+$")
+# Read from the end, a few words at a time: searched for from the front, each of them would be followed to the end.
+_TRAILING_FILLER: Final = re.compile(any_of(TRAILING_FILLERS))
+_MOST_WORDS: Final = 1 + max(phrase.count(" ") for phrase in TRAILING_FILLERS)
+_WORD: Final = re.compile(r"[^\s,]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,24 @@ def strip_fillers(clause: str) -> str:
     """A clause without words that only carry the talk: `bueno`, `che`, `por favor`, `también`; never all of it."""
     text = clause.strip(" ,.;:!?")
     shorter = _LEADING_FILLER.sub("", text).strip(" ,.;:!?")
-    return _TRAILING_FILLER.sub("", shorter).strip(" ,.;:!?")
+    return _without_trailing_fillers(shorter).strip(" ,.;:!?")
+
+
+def _without_trailing_fillers(text: str) -> str:
+    """The text up to where nothing but fillers follow, of which the first has something before it."""
+    words = [found.span() for found in _WORD.finditer(text)]
+    begins = len(words)
+    carries = [False] * len(words) + [True]
+    for first in range(len(words) - 1, 0, -1):
+        if begins - first > _MOST_WORDS:
+            break
+        carries[first] = any(
+            carries[after] and _TRAILING_FILLER.fullmatch(text, words[first][0], words[after - 1][1])
+            for after in range(first + 1, min(first + _MOST_WORDS, len(words)) + 1)
+        )
+        if carries[first]:
+            begins = first
+    return text if begins == len(words) else text[: words[begins - 1][1]]
 
 
 def read_action(clause: str) -> Read:

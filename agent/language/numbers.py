@@ -65,9 +65,9 @@ MULTIPLES: Final[dict[str, int]] = {
 """Words that count in lots."""
 
 _HALVES: Final = frozenset({"media", "medio", "half", "meia"})
-_DIGITS: Final = re.compile(r"[1-9]\d{0,2}(?:[.,]\d{3})+(?![\d.,])|0[.,]\d{1,9}|\d{1,12}(?:[.,]\d{1,2})?")
-_THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:[.,]\d{3})+")
-"""A thousand begins with no 0: `0.001` is a thousandth."""
+_THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:[.,]\d{3}){1,4}")
+"""A thousand begins with no 0: `0.001` is a thousandth. It goes to 999,999,999,999,999: more digits are a code."""
+_DIGITS: Final = re.compile(rf"{_THOUSANDS.pattern}|0[.,]\d{{1,9}}|\d{{1,12}}(?:[.,]\d{{1,2}})?")
 
 
 @dataclass(frozen=True, slots=True)

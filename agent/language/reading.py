@@ -36,6 +36,12 @@ class Request:
 
 _BREAKS: Final = re.compile(r"[;!?¿¡\n]+|[.,](?=\s|$)(?<!\d[.,](?=\d))|\s-\s")
 _ABBREVIATION: Final = re.compile(r"(?<![^\W\d_])[^\W\d_]{1,5}$")
+_LONGEST_ABBREVIATION: Final = 5
+_AHEAD: Final = 160
+"""Characters behind a joint that say whether something of its own begins there. All of them, from each joint, would be too many."""
+_LAST_WORDS: Final = 5
+"""Words at the end of a message that may be a quantity."""
+_SOMETHING: Final = re.compile(r"\S")
 _AND: Final = re.compile(r"\s+(?:y|e|and|plus)\s+(?:tambien\s+|also\s+|ademas\s+)?(?P<next>\S+(?:\s+\S+)?)")
 _BUT: Final = re.compile(r"\s+(?=(?:pero|but|mejor\s+\d|y\s+mejor|y\s+tambien|and\s+also)\b)")
 _TO_NUMBER: Final = re.compile(r"(?:^|\s)(?:a|en|to|at|por|sean?|be|de)\s+(?P<amount>\S+(?:\s+\S+){0,3})$")
@@ -70,45 +76,62 @@ def _sentences(folded: str) -> list[str]:
     sentences: list[str] = []
     start = 0
     for found in _BREAKS.finditer(folded):
-        before, after = folded[start : found.start()], folded[found.end() :].strip()
-        if found[0] == "." and after and _ABBREVIATION.search(before) and read_action(after).action is Action.NONE:
-            continue
-        sentences.append(before)
+        if found[0] == "." and _abbreviates(folded, start, found.start()):
+            after = _ahead(folded, found.end()).strip()
+            if after and read_action(after).action is Action.NONE:
+                continue
+        sentences.append(folded[start : found.start()])
         start = found.end()
     return [*sentences, folded[start:]]
+
+
+def _abbreviates(folded: str, start: int, point: int) -> bool:
+    """Whether a word that is short enough to be an abbreviation stands before the point."""
+    return _ABBREVIATION.search(folded, max(start, point - _LONGEST_ABBREVIATION), point) is not None
+
+
+def _ahead(text: str, place: int) -> str:
+    """What follows a place, as far as it is looked at there: whole words, where there are several."""
+    ahead = text[place : place + _AHEAD]
+    return ahead if place + _AHEAD >= len(text) else ahead.rpartition(" ")[0] or ahead
 
 
 def _cut_at_and(text: str) -> list[str]:
     pieces: list[str] = []
     start = 0
+    last = tuple(text[-_AHEAD:].split()[-_LAST_WORDS:])
     for joint in _AND.finditer(text):
-        rest = text[joint.start("next") :]
-        if _begins_anew(text[start : joint.start()], rest):
+        if _begins_anew(text, start, joint, last):
             pieces.append(text[start : joint.start()])
             start = joint.start("next")
     pieces.append(text[start:])
     return pieces
 
 
-def _begins_anew(before: str, rest: str) -> bool:
-    """Whether what follows an `y` stands by itself: an action, or a quantity of a thing (`y 5 perfacinta`)."""
-    words = rest.split()
+def _begins_anew(text: str, start: int, joint: re.Match[str], last: tuple[str, ...]) -> bool:
+    """Whether what follows an `y` stands by itself: an action, or a quantity of a thing (`y 5 perfacinta`).
+
+    What came before it begins at `start`; `last` are the last words of the text.
+    """
+    place = joint.start("next")
+    ahead = _ahead(text, place)
+    words = tuple(ahead.split())
     if words[0] in _SIZES or re.match(r"\d+/\d+", words[0]):
         return False
-    if STARTS_ACTION.match(strip_fillers(rest)):
+    if STARTS_ACTION.match(strip_fillers(ahead)):
         return True
-    if _goes_on_counting(before, words[0]):
+    if _goes_on_counting(text[max(start, joint.start() - _AHEAD) : joint.start()], words[0]):
         return False
     if is_count_word(words[0]) and len(words) > 1:
-        quantified = read_quantity(tuple(words))
-        return quantified.quantity is not None and bool(before.strip())
-    return bool(re.match(r"(?:otr[oa]s?|another)\s", rest))
+        quantified = read_quantity(words if place + _AHEAD >= len(text) else words + last)
+        return quantified.quantity is not None and _SOMETHING.search(text, start, joint.start()) is not None
+    return bool(re.match(r"(?:otr[oa]s?|another)\s", ahead))
 
 
 def _goes_on_counting(before: str, word: str) -> bool:
     """`treinta y cinco`: one number, not two things."""
-    last = before.split()[-1:] or [""]
-    return COUNTS.get(last[0], 0) >= 20 and 0 < COUNTS.get(word, 0) < 10
+    last_word = before.split()[-1:] or [""]
+    return COUNTS.get(last_word[0], 0) >= 20 and 0 < COUNTS.get(word, 0) < 10
 
 
 def _take(clause: str, requests: list[Request]) -> None:

@@ -100,9 +100,12 @@ _ASKING: Final = re.compile(
     r"^(?:cual(?:es)? (?:es|son|seria|serian)|which (?:one )?(?:is|are)|what(?: is|'s)|qual e)\s+(?=\S)"
 )
 """Asks which: says nothing of the thing itself."""
-_BOTH_ENDS: Final = re.compile(
-    r"^(?:(?:de|del|el|la|los|las|lo|un|una|uno|unos|unas|the|of|a|an|some|al|en|y|con|o|os|as|do|da|one|ones|por|in|to|from)\s+)+|\s+(?:de|del|el|la|the|of|one|ones|en|por|y|in|to|from)$"
+_AT_BEGINNING: Final = re.compile(
+    r"(?:(?:de|del|el|la|los|las|lo|un|una|uno|unos|unas|the|of|a|an|some|al|en|y|con|o|os|as|do|da|one|ones|por|in|to|from)\s+)+"
 )
+_AT_END: Final = frozenset(["de", "del", "el", "la", "the", "of", "one", "ones", "en", "por", "y", "in", "to", "from"])
+_LONGEST_AT_END: Final = max(map(len, _AT_END))
+_AROUND: Final = " ,.;:"
 _ONLY_SMALL: Final = re.compile(
     r"(?:de|del|el|la|los|las|lo|un|una|uno|unos|unas|the|of|a|an|some|al|en|y|one|ones|o|os|as|do|da|in|to|from)?"
 )
@@ -175,9 +178,21 @@ def read_reference(phrase: str) -> Reference:
 def bare(phrase: str) -> str:
     """A phrase without articles and prepositions at its ends."""
     text = " ".join(phrase.split()).strip(" ,.;:!?")
-    while (shorter := _BOTH_ENDS.sub("", text).strip(" ,.;:")) != text:
-        text = shorter
-    return "" if _ONLY_SMALL.fullmatch(text) else text
+    start, end = 0, len(text)
+    changed = True
+    while changed:
+        before = (start, end)
+        if small := _AT_BEGINNING.match(text, start, end):
+            start = small.end()
+        blank = text.rfind(" ", max(start, end - _LONGEST_AT_END - 1), end)
+        if blank >= 0 and text[blank + 1 : end] in _AT_END:
+            end = blank
+        while start < end and text[start] in _AROUND:
+            start += 1
+        while start < end and text[end - 1] in _AROUND:
+            end -= 1
+        changed = (start, end) != before
+    return "" if _ONLY_SMALL.fullmatch(text, start, end) else text[start:end]
 
 
 def _take_scale(text: str, patterns: list[tuple[re.Pattern[str], Extreme]]) -> tuple[Extreme | None, str]:

@@ -8,13 +8,14 @@ from typing import Final
 from agent.language.actions import Action, read_action
 from retrieval.analysis.folding import fold
 
-_CODE: Final = re.compile(r"[A-Za-z]{1,5}[\s-]?\d[\w./-]{2,30}|\d[\d./-]{3,20}|[\w./-]*\d[\w./-]*")
+_CODE_APART: Final = re.compile(r"[A-Za-z]{1,5} \d[\w./-]{2,30}")
+"""A code in two words: letters, then what begins with a digit."""
 
 
 def is_bypassed(message: str, turn: int) -> bool:
     """Whether this turn goes past every planner: the first one, and a single token or a code."""
     words = message.split()
-    return turn == 1 and (len(words) == 1 or (len(words) == 2 and bool(_CODE.fullmatch(" ".join(words)))))
+    return turn == 1 and (len(words) == 1 or (len(words) == 2 and bool(_CODE_APART.fullmatch(" ".join(words)))))
 
 
 def needs_search(message: str) -> bool:

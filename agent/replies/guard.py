@@ -10,12 +10,15 @@ from typing import Final
 from agent.conversation.state import Card
 from agent.orders.model import Order
 
-_MONEY: Final = re.compile(
-    r"(?:[$€£]|\b(?:US|RD|S/|Bs)\.?\s?\$?|\b(?:MXN|USD|COP|ARS|PEN|DOP|EUR|BRL)\s?)\s?(\d[\d.,]*)"
-    r"|(\d[\d.,]*)\s?(?:pesos|d[oó]lares|soles|dollars|euros|reais|MXN|USD|COP|ARS|PEN|DOP|EUR|BRL)\b",
-    re.IGNORECASE,
+_NUMBER: Final = re.compile(r"\d[\d.,]*+")
+_SIGN_BEFORE: Final = re.compile(
+    r"(?:[$€£]|\b(?:US|RD|S/|Bs)\.?\s?\$?|\b(?:MXN|USD|COP|ARS|PEN|DOP|EUR|BRL)\s?)\s?$", re.IGNORECASE
 )
-_PERCENT: Final = re.compile(r"\d+\s?(?:%|por ciento|percent)", re.IGNORECASE)
+_LONGEST_SIGN: Final = 8
+_WORD_BEHIND: Final = re.compile(
+    r"\s?(?:pesos|d[oó]lares|soles|dollars|euros|reais|MXN|USD|COP|ARS|PEN|DOP|EUR|BRL)\b", re.IGNORECASE
+)
+_PERCENT: Final = re.compile(r"\d\s?(?:%|por ciento|percent)", re.IGNORECASE)
 _SUBMITTED: Final = re.compile(
     r"\b(?:pedido|orden|order)\b.{0,30}\b(?:enviad|confirmad|submitted|placed|sent|confirmed)\w*", re.IGNORECASE
 )
@@ -39,7 +42,13 @@ def _is_truthful(own: str, written: str, order: Order, cards: Sequence[Card]) ->
     known.add(order.total)
     if _PERCENT.search(own) or (_SUBMITTED.search(own) and not _SUBMITTED.search(written)):
         return False
-    return all(_amount(found[1] or found[2]) in known for found in _MONEY.finditer(own))
+    return all(_amount(found[0]) in known for found in _NUMBER.finditer(own) if _is_money(own, found))
+
+
+def _is_money(text: str, number: re.Match[str]) -> bool:
+    """Whether a currency stands before or behind the number."""
+    before = _SIGN_BEFORE.search(text, max(0, number.start() - _LONGEST_SIGN), number.start())
+    return before is not None or _WORD_BEHIND.match(text, number.end()) is not None
 
 
 def _amount(text: str) -> Decimal | None:

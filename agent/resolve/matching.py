@@ -99,6 +99,10 @@ _TALK: Final = frozenset(
         "ver",
     ]
 )
+_MOST_SLOTS: Final = 100
+"""Words of a request that are compared with products; each may be compared with all of theirs."""
+_LONGEST_EXTRA: Final = 10_000
+"""Characters of a product's category and attributes that are looked at."""
 _TYPO_LENGTH: Final = 5
 _NUMBER_ONLY: Final = 0.8
 """A number that agrees where the request named a size and the title has the bare number: probably the same size."""
@@ -140,6 +144,8 @@ def slots(text: str) -> tuple[Slot, ...]:
         by_position.setdefault(token.position, []).append((token.text, token.kind))
     found = []
     for alternatives in by_position.values():
+        if len(found) == _MOST_SLOTS:
+            break
         word = alternatives[0][0]
         if word in _TALK_STEMS and len(alternatives) == 1:
             continue
@@ -157,7 +163,7 @@ def slots(text: str) -> tuple[Slot, ...]:
 def terms(title: str, brand: str = "", extra: str = "", sku: str = "") -> Terms:
     """What a product holds."""
     titled = analyse(title).tokens
-    other = analyse(f"{brand} {extra}").tokens
+    other = analyse(f"{brand} {extra[:_LONGEST_EXTRA]}").tokens
     head = next((token.text for token in titled if token.kind is TokenKind.WORD and len(token.text) > 1), "")
     lacking = {token.position for token in titled if token.text in _LACKING}
     return Terms(

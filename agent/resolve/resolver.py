@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Literal
 
 from agent.conversation.state import ShownCards
@@ -24,6 +25,8 @@ from schemas.identity import TenantId
 Status = Literal["resolved", "ambiguous", "unknown", "missing"]
 
 _CODE: Final = re.compile(r"(?=\S*\d)[\w./&+-]{3,40}|[a-z]{4,20}")
+_MOST_CODES: Final = 12
+"""Words of one phrase that are tried as codes, each of which may cost a search."""
 _MANY: Final = 12
 """Products that hold every word of a description, from which it is too general to order by."""
 
@@ -86,13 +89,10 @@ class Resolver:
 
     async def _by_code(self, phrase: str) -> Product | None:
         """A SKU in the phrase, as the shop writes it; letters alone count only where they are all that is said."""
-        words = [word.strip("\"'()[],;:!?") for word in phrase.split()]
-        spoken = [word for word in words if word]
-        candidates = [
-            word
-            for word in spoken
-            if _CODE.fullmatch(fold(word)) and (_is_mixed(word) or len(slots(bare(fold(phrase)))) == 1)
-        ]
+        spoken = [bare_word for word in phrase.split() if (bare_word := word.strip("\"'()[],;:!?"))]
+        alone = len(slots(bare(fold(phrase)))) == 1
+        coded = (word for word in spoken if _CODE.fullmatch(fold(word)) and (alone or _is_mixed(word)))
+        candidates = list(islice(coded, _MOST_CODES))
         if not candidates:
             return None
         spellings = {spelling for word in candidates for spelling in (word, word.upper())}

@@ -7,7 +7,6 @@ of the product under its own name, so nothing of a row is dropped in silence.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final
 
 import yaml
 
+from retrieval.analysis.normal_form import unmarked
 from schemas.errors import InvalidMappingError
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -47,8 +47,7 @@ _SIGNS: Final = re.compile(r"[^a-z0-9]+")
 
 def fold_name(name: str) -> str:
     """The form in which column names are compared: `Código_de Barras` and `codigo de barras` are the same."""
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
-    return _SIGNS.sub(" ", "".join(c for c in decomposed if not unicodedata.combining(c))).strip()
+    return _SIGNS.sub(" ", unmarked(name.casefold())).strip()
 
 
 @dataclass(frozen=True, slots=True)

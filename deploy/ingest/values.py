@@ -15,6 +15,8 @@ _SENTENCE_SEPARATORS: Final = re.compile(r"[|\n]+")
 _NOT_NUMBER: Final = re.compile(r"[^0-9.,+\-eE]")
 _GROUPED: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 _CURRENCY: Final = re.compile(r"\b(mxn|mx|usd|us|eur|ars|cop|clp|pen)\b|[$€£]", re.IGNORECASE)
+_LONGEST_NUMBER: Final = 400
+"""Characters of a number, as in `schemas.fields`: no finite one has more before its point, none needs more behind it."""
 _NOTHING: Final = frozenset({"", "-", "n/a", "na", "null", "none", "nan", "s/d"})
 
 
@@ -81,7 +83,7 @@ def number(value: Any, *, decimal_comma: bool = False) -> float | None:
     if isinstance(value, int | float):
         return _finite(float(value), value)
     raw = _CURRENCY.sub("", text(value)).replace(" ", "").replace("\N{NO-BREAK SPACE}", "")
-    if not raw or _NOT_NUMBER.search(raw):
+    if not raw or len(raw) > _LONGEST_NUMBER or _NOT_NUMBER.search(raw):
         raise CellError(f"{str(value)[:40]!r} is not a number")
     if decimal_comma:
         raw = raw.replace(".", "").replace(",", ".")

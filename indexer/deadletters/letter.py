@@ -7,6 +7,7 @@ the two leave it together when its retention is over (decision 0022).
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +23,7 @@ SETTLES_HEADER: Final = "ferroflux.settles"
 SETTLEMENT_HEADER: Final = "ferroflux.settlement"
 TIME_HEADER: Final = "ferroflux.time"
 _REASON_HEADER: Final = "ferroflux.reason"
+_COUNT: Final = re.compile(r"[0-9]{1,19}")
 
 
 class Settlement(StrEnum):
@@ -178,7 +180,7 @@ def _truncation(ours: Mapping[str, str]) -> Truncation | None:
 
 def _number(ours: Mapping[str, str], name: str) -> int:
     text = ours.get(f"{_PREFIX}{name}", "")
-    return int(text) if text.isdigit() else 0
+    return int(text) if _COUNT.fullmatch(text) else 0
 
 
 def _text(raw: bytes | None) -> str | dict[str, str] | None:

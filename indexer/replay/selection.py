@@ -17,7 +17,7 @@ from schemas.identity import sku_id, tenant_id
 
 FOREVER_MS: Final = 2**62
 
-_OFFSETS = re.compile(r"(?:(?P<topic>[^/\s]+)/)?(?P<partition>\d+):(?P<first>\d+)(?:-(?P<last>\d+))?")
+_OFFSETS = re.compile(r"(?:(?P<topic>[^/\s]+)/)?(?P<partition>\d{1,10}):(?P<first>\d{1,19})(?:-(?P<last>\d{1,19}))?")
 
 
 @dataclass(frozen=True, slots=True)

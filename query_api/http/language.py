@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from query_api.http import explanation as wire
 from query_api.http.context import Context
 from query_api.http.openapi import TENANT_PROBLEMS
+from retrieval.analysis.folding import bounded_query
 from retrieval.analysis.pipeline import analyse_stages
 from retrieval.filters import CatalogueFilter
 from retrieval.search.suggestions import suggest
@@ -26,7 +27,7 @@ async def analyze(request: Request, body: AnalyseRequest, context: Context) -> A
     context.access.check(request.headers, TenantId(body.tenant))
     with context.worker.answering() as answering:
         plan = await answering.parts.searcher.plan(body.text, CatalogueFilter(TenantId(body.tenant)))
-    stages = analyse_stages(body.text)
+    stages = analyse_stages(bounded_query(body.text))
     return AnalyseResponse(
         folded=stages.folded,
         spelled=stages.spelled,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 from retrieval.aliases.compiled import AliasMatch, CompiledAliases, compared, phrase_of, slots_of
@@ -54,14 +55,16 @@ class TenantAliases:
         found = sorted(
             [*self.own.matches(slots), *self._shared_matches(slots)], key=lambda m: (m.start - m.end, m.start)
         )
-        kept: list[AliasMatch] = []
+        kept: dict[tuple[int, int], AliasMatch] = {}
+        taken = [False] * len(slots)
         for match in found:
-            same = next((i for i, one in enumerate(kept) if (one.start, one.end) == (match.start, match.end)), None)
-            if same is not None:
-                kept[same] = AliasMatch(match.start, match.end, kept[same].rewritings + match.rewritings)
-            elif all(match.end <= one.start or match.start >= one.end for one in kept):
-                kept.append(match)
-        return sorted(kept, key=lambda match: match.start)
+            span = (match.start, match.end)
+            if span in kept:
+                kept[span] = AliasMatch(*span, kept[span].rewritings + match.rewritings)
+            elif not any(taken[match.start : match.end]):
+                kept[span] = match
+                taken[match.start : match.end] = [True] * (match.end - match.start)
+        return sorted(kept.values(), key=lambda match: match.start)
 
     def knows(self, word: str) -> bool:
         """Whether a word, as the analysis leaves it, occurs in an expression that the tables rewrite."""
@@ -77,9 +80,8 @@ class TenantAliases:
         """The text, folded, with the tenant's unit spellings after numbers replaced; as it is where there are none."""
         if not self.units:
             return text
-        spellings = "|".join(re.escape(spelling) for spelling in sorted(self.units, key=len, reverse=True))
-        pattern = rf"(?<=\d)(\s*)({spellings})(?!\w)"
-        spelled, replaced = re.subn(pattern, lambda match: match[1] + self.units[match[2]], fold(text))
+        pattern = _after_numbers(tuple(self.units))
+        spelled, replaced = pattern.subn(lambda match: match[1] + self.units[match[2]], fold(text))
         return spelled if replaced else text
 
     def _shared_matches(self, slots: Slots) -> list[AliasMatch]:
@@ -91,6 +93,13 @@ class TenantAliases:
             for m in found
         )
         return [match for match in kept if match.rewritings]
+
+
+@lru_cache(maxsize=256)
+def _after_numbers(spellings: tuple[str, ...]) -> re.Pattern[str]:
+    """One of these spellings behind a digit, the longest that fits; compiled once for each table."""
+    known = "|".join(re.escape(spelling) for spelling in sorted(spellings, key=len, reverse=True))
+    return re.compile(rf"(?<=\d)(\s*)({known})(?!\w)")
 
 
 def _redirects(records: Iterable[AliasRecord]) -> Mapping[tuple[str, ...], tuple[str, ...]]:

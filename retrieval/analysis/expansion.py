@@ -12,7 +12,7 @@ from typing import Final
 from retrieval.analysis import codes
 from retrieval.analysis.abbreviations import Abbreviations
 from retrieval.analysis.lexer import LexemeKind
-from retrieval.analysis.measures import INCH, MILLIMETRE, UNIT, UNITS, VALUE, Unit, quantity
+from retrieval.analysis.measures import INCH, MILLIMETRE, UNIT, UNITS, VALUE, Quantity, Unit, quantity
 from retrieval.analysis.numerals import NUMERALS
 from retrieval.analysis.stemming import stem
 from retrieval.analysis.tokens import TokenKind
@@ -56,7 +56,9 @@ STOP_WORDS: Final = frozenset(
 _SIDE: Final = re.compile(
     rf"(?:(?P<thread>m\s?\d+(?:[.,]\d+)?)|\#\s*(?P<number>\d+)|(?P<value>{VALUE})(?P<unit>{UNIT})?)"
 )
-_RANGE: Final = re.compile(rf"{VALUE}{UNIT}?(?:\s*[-/+]\s*{VALUE}{UNIT}?)+")
+# Numbers alone: a fraction is two of them, so that there is one way to read `1-1/2-3/4`, not two for each sign.
+_END_OF_RANGE: Final = rf"\d++(?:\.\d++)?+(?:{UNIT})?+"
+_RANGE: Final = re.compile(rf"{_END_OF_RANGE}(?:[-/+]{_END_OF_RANGE})++")
 _DIGITS: Final = re.compile(r"\d[\d.,]*")
 _SHORTEST_BARE_CODE: Final = 4
 
@@ -81,7 +83,7 @@ def _word(text: str, abbreviations: Abbreviations) -> Slot:
     if number := NUMERALS.get(word):
         terms.append((number, TokenKind.NUMBER))
         if "/" in number:
-            terms.append((quantity(number).in_unit(INCH), TokenKind.MEASURE))
+            terms += _measure(quantity(number), INCH)
     return _unique(terms)
 
 
@@ -138,14 +140,19 @@ def _sized(side: re.Match[str], inherited: Unit | None) -> Slot:
     terms = [(size.spelling, TokenKind.NUMBER)]
     unit = _unit_of(side) if side["unit"] else INCH if size.is_fraction else inherited
     if unit is not None:
-        terms.append((size.in_unit(unit), TokenKind.MEASURE))
-    elif size.value.denominator == 1 and len(side["value"]) >= _SHORTEST_BARE_CODE:
+        terms += _measure(size, unit)
+    elif size.is_whole and len(side["value"]) >= _SHORTEST_BARE_CODE:
         terms.append((codes.joined(side["value"]), TokenKind.CODE))
     glued = side["value"] + (side["unit"] or "")
     if side["unit"] and glued.isalnum():
         # `3M` and `12V` are a brand and a model as well.
         terms.append((glued, TokenKind.CODE))
     return _unique(terms)
+
+
+def _measure(size: Quantity, unit: Unit) -> tuple[Term, ...]:
+    """The canonical size; none of a number that is too long to have a value."""
+    return () if size.value is None else ((size.in_unit(unit), TokenKind.MEASURE),)
 
 
 def _unit_of(side: re.Match[str]) -> Unit:
@@ -166,7 +173,7 @@ def _threaded(text: str) -> list[Slot]:
     standard = text[match.end() :].strip(' -"')
     sized = (
         (size.spelling, TokenKind.NUMBER),
-        (size.in_unit(INCH), TokenKind.MEASURE),
+        *_measure(size, INCH),
         (size.spelling + standard, TokenKind.MEASURE),
     )
     return [sized, ((standard, TokenKind.WORD),)]

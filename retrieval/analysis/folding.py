@@ -3,12 +3,28 @@
 Case, accents, typographic quotes, dashes, multiplication signs and vulgar fractions disappear here, so that no later
 stage has to know them. Accents go before stemming: people type `tuberia`, and a stemmer that sees the accent would cut
 the two spellings differently.
+
+Folding also makes texts longer (one character may come apart into eighteen), so it is here that every text is bounded:
+whatever was let in, nothing behind `fold` meets more than `LONGEST_TEXT` characters, nor planning a query of more than
+`LONGEST_QUERY`.
 """
 
 import re
 import unicodedata
 from functools import lru_cache
 from typing import Final
+
+from retrieval.analysis.normal_form import unmarked
+from schemas.api.limits import MAX_TEXT
+
+LONGEST_TEXT: Final = 1_000_000
+"""Characters of a folded text: no less than all fields of a product together may hold before they are folded."""
+
+LONGEST_QUERY: Final = MAX_TEXT
+"""Characters of a folded query: what a request may hold, counted again once it is folded."""
+
+_LONGEST_REMEMBERED: Final = 512
+"""A longer text is folded each time: titles and queries come again, descriptions hardly."""
 
 # By code point, since half of these look alike: double quotes and primes, single quotes and accents used as such,
 # hyphens and dashes, multiplication signs, the fraction slash, the ordinal sign (typed for degrees), the numero sign.
@@ -30,17 +46,24 @@ _NUMBER_SIGN = re.compile(r"\bn°\s*(?=\d)")
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 
 
-def fold(text: str) -> str:
+def fold(text: str, longest: int = LONGEST_TEXT) -> str:
     """Lower-case `text` without accents, with plain ASCII quotes, dashes and fractions; blanks are collapsed.
 
     `1½" X 3 MTS` becomes `1 1/2" x 3 mts`. Letters of other scripts stay as they are. Folding twice changes nothing.
+    What is longer than `longest` once folded ends before the word that goes beyond.
     """
-    folded = text.casefold()
-    if not folded.isascii():
-        folded = _fold_beyond_ascii(folded)
-    if "''" in folded:
-        folded = folded.replace("''", '"')
-    return " ".join(folded.split())
+    folded = _folded(text, longest)
+    return folded if len(folded) <= longest else _beginning(folded, longest)
+
+
+def is_within(text: str, longest: int) -> bool:
+    """Whether neither a text nor its folded form is longer."""
+    return len(text) <= longest and len(_folded(text, longest)) <= longest
+
+
+def bounded_query(text: str) -> str:
+    """A query as it is, or, where it or its folded form is too long, as much of that as may be planned."""
+    return text if is_within(text, LONGEST_QUERY) else fold(text, LONGEST_QUERY)
 
 
 def fold_code(text: str) -> str:
@@ -51,13 +74,32 @@ def fold_code(text: str) -> str:
     return _NOT_ALPHANUMERIC.sub("", fold(text))
 
 
+def _folded(text: str, enough: int) -> str:
+    """The folded text; of one that is longer than `enough`, at least as much as that."""
+    folded = text.casefold()
+    if not folded.isascii():
+        folded = _remembered(folded) if len(folded) <= _LONGEST_REMEMBERED else _fold_beyond_ascii(folded, enough)
+    if "''" in folded:
+        folded = folded.replace("''", '"')
+    return " ".join(folded.split())
+
+
 @lru_cache(maxsize=16_384)
-def _fold_beyond_ascii(text: str) -> str:
+def _remembered(text: str) -> str:
+    return _fold_beyond_ascii(text, LONGEST_TEXT)
+
+
+def _fold_beyond_ascii(text: str, enough: int) -> str:
     plain = _VULGAR_FRACTION.sub(_spell_fraction, text.translate(_SYMBOLS))
     # The degree sign has no decomposition, unlike the ordinal sign that people type in its place.
-    decomposed = unicodedata.normalize("NFKD", plain)
-    unaccented = "".join(mark for mark in decomposed if not unicodedata.combining(mark))
+    unaccented = unmarked(plain, 2 * enough)  # twice, as pairs of signs are still to become one
     return _NUMBER_SIGN.sub("#", unaccented.translate(_SYMBOLS).casefold()).replace("°", " ")
+
+
+def _beginning(folded: str, longest: int) -> str:
+    """As many whole words of a folded text as fit; of a first word that does not, as much as does."""
+    whole = folded[: longest + 1].rpartition(" ")[0]
+    return whole or folded[:longest]
 
 
 def _spell_fraction(match: re.Match[str]) -> str:

@@ -75,18 +75,30 @@ UNIT: Final = rf"""(?:"|'(?![a-z])|\s+"(?![a-z0-9])|(?:a|\s*-?(?:{"|".join(_LETT
 _MIXED_PARTS: Final = re.compile(r"(?:(\d{1,2})(?:\s+|\s*-\s*|\.|\s+y\s+))?(\d{1,2})/(\d{1,2})")
 _THOUSANDS: Final = re.compile(r"[1-9]\d{0,2},\d{3}")
 _LONGEST_NUMBER: Final = 12
+_LONGEST_VALUE: Final = 4_000
+"""Characters of a number that is given a value. Reading and writing one takes quadratic time, so Python refuses integers of
+more than 4,300 digits; a unit's factor adds a few."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number as it was meant: its normal spelling (`1-1/2`, `2.5`), its value, whether it was written as a fraction."""
+    """A number as it was meant: its normal spelling (`1-1/2`, `2.5`), its value, whether it was written as a fraction.
+
+    `value` is None of a number that is too long to be one.
+    """
 
     spelling: str
-    value: Fraction
+    value: Fraction | None
     is_fraction: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is an integer."""
+        return self.spelling.isdecimal() if self.value is None else self.value.denominator == 1
 
     def in_unit(self, unit: Unit) -> str:
         """The token that all equal sizes share: `12.7mm`."""
+        assert self.value is not None, "what has no value is no size"
         return _plain(self.value * unit.factor, unit.decimals) + unit.base
 
 
@@ -95,8 +107,10 @@ def quantity(written: str) -> Quantity:
     """Read what `VALUE` matched: `1.1/2`, `1 1/2`, `3/4`, `2,50`, `.61`, `1,000`.
 
     A decimal comma is a point; before exactly three digits it groups thousands. A number of more than twelve
-    characters is no size and keeps its spelling.
+    characters is no size and keeps its spelling, one of more than 4,000 has no value either.
     """
+    if len(written) > _LONGEST_VALUE:
+        return Quantity(written, None, is_fraction=False)
     if match := _MIXED_PARTS.fullmatch(written):
         whole, above, below = match.groups()
         proper = Fraction(int(above), int(below))

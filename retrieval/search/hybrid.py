@@ -11,6 +11,7 @@ from typing import Final, Self, TypeVar
 
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
+from retrieval.analysis.normal_form import normal_form
 from retrieval.analysis.tokens import AnalysedText
 from retrieval.encoders.port import TextEncoder
 from retrieval.filters import CatalogueFilter
@@ -282,7 +283,7 @@ class HybridSearcher:
 def normalise_query(text: str) -> str:
     """A query as every retriever gets it: NFC, control characters as blanks, blanks collapsed."""
     visible = "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
-    return " ".join(unicodedata.normalize("NFC", visible).split())
+    return " ".join(normal_form("NFC", visible).split())
 
 
 def _hits(outcomes: Sequence[LegOutcome], retriever: RetrieverName) -> Sequence[RankedHit]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from retrieval.analysis.folding import fold
+from retrieval.analysis.folding import LONGEST_QUERY, fold
 from retrieval.analysis.pipeline import analyse
 from retrieval.filters import CatalogueFilter
 from retrieval.text.port import TextIndexReader
@@ -28,7 +28,7 @@ def suggest(reader: TextIndexReader, tenant: TenantId, typed: str, *, limit: int
 
     Nothing for a text that is empty or ends with a blank: the word that follows is anybody's guess.
     """
-    folded = fold(typed)
+    folded = fold(typed, LONGEST_QUERY)
     if not folded or typed[-1].isspace():
         return []
     before, _, start = folded.rpartition(" ")

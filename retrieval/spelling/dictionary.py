@@ -9,6 +9,7 @@ whole words decides.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,8 @@ from retrieval.spelling.phonetics import sound_key
 
 _SHORTEST: Final = 4
 """Words below are names of units and models more often than misspellings."""
+_LONGEST: Final = 40
+"""Letters of a word that is corrected. Words above are no words, and comparing two takes the product of their lengths."""
 _TWO_EDITS_FROM: Final = 6
 _KEY_PREFIX: Final = 8
 _SHORTEST_HALF: Final = 3
@@ -56,11 +59,14 @@ class SpellingDictionary:
     def add(self, words: Mapping[str, float]) -> int:
         """Take in words that are new, and the frequency of all; how many were new."""
         added = 0
+        near: defaultdict[str, list[str]] = defaultdict(list)
         for word, frequency in words.items():
             if word not in self._frequency:
                 added += 1
-                self._file(word, frequency)
+                self._file(word, frequency, near)
             self._frequency[word] = frequency
+        for key, found in near.items():
+            self._neighbours[key] = (*self._neighbours.get(key, ()), *found)
         return added
 
     def knows(self, word: str) -> bool:
@@ -73,7 +79,7 @@ class SpellingDictionary:
 
     def correct(self, word: str) -> Correction | None:
         """The best correction of an unknown folded word; None where nothing is near enough."""
-        if len(word) < _SHORTEST or not word.isalpha() or self.knows(word):
+        if not _SHORTEST <= len(word) <= _LONGEST or not word.isalpha() or self.knows(word):
             return None
         near = self._nearest(word)
         if near is not None and near.cost <= 1:
@@ -84,6 +90,8 @@ class SpellingDictionary:
 
     def split(self, word: str) -> Correction | None:
         """Two known words that were written as one, judged by their sounds; each has three letters or more."""
+        if len(word) > _LONGEST:
+            return None
         best: tuple[float, tuple[str, str]] | None = None
         for cut in range(_SHORTEST_HALF, len(word) - _SHORTEST_HALF + 1):
             left, right = self._same_sound(word[:cut]), self._same_sound(word[cut:])
@@ -122,9 +130,10 @@ class SpellingDictionary:
                 best = rank
         return None if best is None else Correction(word, (best[1],), max(0.0, best[0]))
 
-    def _file(self, word: str, frequency: float) -> None:
+    def _file(self, word: str, frequency: float, near: defaultdict[str, list[str]]) -> None:
+        """Take in one word; `near` gets it under the keys that it is found again by."""
         self._stems.add(stem(word))
-        if len(word) < _SHORTEST_HALF or not word.isalpha():
+        if not _SHORTEST_HALF <= len(word) <= _LONGEST or not word.isalpha():
             return
         sound = sound_key(word)
         for key in (sound, sound_key(stem(word))):
@@ -133,7 +142,7 @@ class SpellingDictionary:
                 self._sounds[key] = word
         if len(word) >= _SHORTEST:
             for key in _deletions(sound[:_KEY_PREFIX], 2 if len(word) >= _TWO_EDITS_FROM - 1 else 1):
-                self._neighbours[key] = (*self._neighbours.get(key, ()), word)
+                near[key].append(word)
 
 
 def _deletions(key: str, most: int) -> Iterator[str]:

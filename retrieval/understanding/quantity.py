@@ -38,7 +38,11 @@ _LEADING: Final = re.compile(
     rf"^(?P<count>\d{{1,5}}|{'|'.join(_COUNTS)})(?:\s+|(?=k(?:g|ilo)))(?:(?P<package>{_PACKAGES})\s+(?:de\s+)?)?"
     r"(?P<thing>[^\W\d_]{3,}.*)$"
 )
-_TRAILING: Final = re.compile(rf"^(?P<thing>.*[^\W\d_]{{3,}}.*?)[\s,]+(?P<count>\d{{1,5}})\s+(?P<package>{_PIECES})$")
+# Read from the end, where the words are known: a pattern that looks for them from every place takes cubic time.
+_PACKAGE: Final = re.compile(_PIECES)
+_COUNT_AT_END: Final = re.compile(r"[\s,](?P<count>\d{1,5})$")
+_LONGEST_COUNT: Final = 5
+_THING: Final = re.compile(r"[^\W\d_]{3}")
 _FIRST_WORD: Final = re.compile(r"[^\W_]+")
 
 
@@ -62,14 +66,27 @@ def read_quantity(text: str) -> Ordered:
     """Take asking words and the quantity off a query; a query without either is given back as it is."""
     folded = fold(text)
     asked = _ASKING.sub("", folded)
-    for pattern in (_LEADING, _TRAILING):
-        match = pattern.match(asked)
-        if match is None or _is_size(match["thing"], match["package"]):
-            continue
-        count = int(match["count"]) if match["count"].isdigit() else _COUNTS[match["count"]]
+    leading = _LEADING.match(asked)
+    if leading is not None and not _is_size(leading["thing"], leading["package"]):
+        count = int(leading["count"]) if leading["count"].isdigit() else _COUNTS[leading["count"]]
         if count:
-            return Ordered(match["thing"], Quantity(count, match["package"] or ""))
+            return Ordered(leading["thing"], Quantity(count, leading["package"] or ""))
+    trailing = _trailing(asked)
+    if trailing is not None:
+        return trailing
     return Ordered(asked) if asked != folded and asked else Ordered(text)
+
+
+def _trailing(asked: str) -> Ordered | None:
+    """A thing and how many packages of it: `tubo pvc, 3 unidades`."""
+    before, _, package = asked.rpartition(" ")
+    count = _COUNT_AT_END.search(before, max(0, len(before) - _LONGEST_COUNT - 1))
+    if count is None or not _PACKAGE.fullmatch(package):
+        return None
+    thing = before[: count.start()].rstrip(" ,")
+    if not int(count["count"]) or not _THING.search(thing):
+        return None
+    return Ordered(thing, Quantity(int(count["count"]), package))
 
 
 def _is_size(thing: str, package: str | None) -> bool:

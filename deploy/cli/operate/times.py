@@ -8,7 +8,7 @@ from typing import Final
 from schemas.errors import InvalidRequestError
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*([smhd])")
 
 
 def duration_s(text: str) -> float:

@@ -40,7 +40,7 @@ above, or where a change was never seen: a check for a monitor.
     ferroflux probe --kafka broker:9092 --url https://search.example.com --text --json
 """
 
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m)?")
+_DURATION: Final = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(ms|s|m)?")
 _MILLISECONDS: Final = {"ms": 1.0, "s": 1_000.0, "m": 60_000.0, None: 1_000.0}
 
 

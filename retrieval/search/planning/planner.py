@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from retrieval.aliases.compiled import AliasMatch, Phrase, compared, phrase_of, slots_of
 from retrieval.aliases.table import compared_slots
+from retrieval.analysis.folding import bounded_query
 from retrieval.analysis.pipeline import placed
 from retrieval.analysis.tokens import AnalysedText, Token
 from retrieval.filters import CatalogueFilter
@@ -41,7 +42,8 @@ class QueryPlanner:
         self._settings = settings or PlanningSettings()
 
     def plan(self, text: str, within: CatalogueFilter) -> QueryPlan:
-        """The plan for a normalised text; an empty one plans a listing."""
+        """The plan for a normalised text; an empty one plans a listing, of one that folds to too much the beginning counts."""
+        text = bounded_query(text)
         known = self._knowledge.of(within.tenant)
         settings = self._settings
         typed = known.aliases.spelled_units(text)

@@ -168,6 +168,8 @@ async def test_limits_at_the_door() -> None:
     session = Session(limits=AgentLimits(message_characters=20, turns=1))
     with pytest.raises(MessageTooLongError):
         await session.say("x" * 21)
+    with pytest.raises(MessageTooLongError):
+        await session.say("\u3316" * 4)  # 24 characters once it is folded
     with pytest.raises(EmptyMessageError):
         await session.say("   ")
     await session.say("martillo")

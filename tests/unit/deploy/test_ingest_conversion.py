@@ -113,3 +113,9 @@ def test_a_bad_row_is_rejected_with_its_line_and_reason(cells, options, reason) 
 def test_an_unreadable_row_stays_as_it_is() -> None:
     converter = RowConverter(ColumnMapping({}), 1)
     assert converter.convert(UnreadableRow(3, "{x", "not valid JSON"), 2) == Rejected(3, "{x", "not valid JSON")
+
+
+@pytest.mark.parametrize("digits", ["9" * 5_000, "1e" + "9" * 5_000, "1e999999999", "٣" * 5_000, "1," * 2_000 + "1"])
+@pytest.mark.parametrize("column", ["price", "stock", "lsn"])
+def test_a_number_of_any_length_costs_its_row_only(column, digits):
+    assert isinstance(convert({"sku": "1", "title": "Tubo", column: digits}), Rejected)

@@ -4,8 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from agent.language.actions import Action
+from agent.language.actions import Action, strip_fillers
 from agent.language.reading import read_message
+from agent.language.references import bare
 
 A = Action
 
@@ -66,3 +67,20 @@ def test_a_pack_that_is_said_is_kept_beside_the_count() -> None:
     (request,) = read_message("agrega 2 cajas de 1000 tornillos")
     assert request.quantity is not None
     assert (request.quantity.count, request.quantity.package, request.quantity.pack_size) == (Decimal(2), "caja", 1000)
+
+
+def test_fillers_at_the_end_are_taken_off_however_many_there_are():
+    assert strip_fillers("dame 3 codos" + ", por favor, gracias ya no mas" * 500) == "dame 3 codos"
+    assert strip_fillers("codo ya, z") == "codo ya, z"
+    assert strip_fillers("pon 3 a la orden por favor") == "pon 3"
+
+
+def test_articles_at_the_ends_are_taken_off_however_many_there_are():
+    assert bare("de la " * 500 + "tee" + " de la, en" * 500) == "tee"
+    assert bare("de la") == ""
+
+
+def test_what_follows_a_joint_is_looked_at_as_far_as_needed():
+    long = "codos de pvc " * 30
+    assert outline(f"dame 3 {long}y 5 tees {long}")[1][0] is A.ADD
+    assert [text for _, text, _ in outline(f"esmalte sat. blanco {long}")] == [f"esmalte sat. blanco {long}".strip()]

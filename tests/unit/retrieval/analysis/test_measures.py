@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.analysis.measures import INCH, UNITS, quantity
+from retrieval.analysis.pipeline import analyse
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,18 @@ def test_a_fraction_is_the_size_of_its_decimal(above, below, whole):
     written = f"{whole} {above}/{below}" if whole else f"{above}/{below}"
     decimal = f"{float(whole + Fraction(above, below)):f}"
     assert quantity(written).in_unit(INCH) == quantity(decimal).in_unit(INCH)
+
+
+@pytest.mark.parametrize("digits", [4_000, 4_001, 5_000, 100_000])
+@pytest.mark.parametrize(
+    "behind", ["", " mm", ' "', " m", "/2", " x 3 mm", " npt", "q", ".5", ",5 kg", "-7", "e999999999"]
+)
+def test_a_number_of_any_length_is_analysed(digits, behind):
+    tokens = analyse("#" * (digits % 2) + "9" * digits + behind).tokens
+    assert any(token.text.startswith("9" * digits) for token in tokens)
+
+
+def test_a_number_that_is_too_long_has_no_value():
+    read = quantity("9" * 4_001)
+    assert (read.value, read.is_whole, read.spelling) == (None, True, "9" * 4_001)
+    assert quantity("9" * 4_000).in_unit(UNITS["m"]) == "9" * 4_000 + "000mm"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from retrieval.aliases.live import LiveAliases
+from retrieval.analysis.folding import fold
 from retrieval.analysis.pipeline import analyse
 from retrieval.filters import CatalogueFilter
 from retrieval.search.planning.knowledge import ReplicaKnowledge
@@ -16,6 +17,7 @@ from retrieval.understanding.negation import Exclusion
 from retrieval.understanding.quantity import Quantity
 from retrieval.understanding.query_type import QueryType
 from schemas.aliases import AliasKind, AliasRecord
+from schemas.api.limits import MAX_TEXT
 from schemas.documents import SearchDocument
 from schemas.identity import TenantId
 
@@ -136,3 +138,10 @@ def test_every_step_can_be_switched_off():
     plan = off.plan("dame 3 kandado no hombre solo", WITHIN)
     assert (plan.aliases, plan.corrections, plan.exclusions, plan.quantity) == ((), (), (), None)
     assert plan.core == "dame 3 kandado no hombre solo"
+
+
+@pytest.mark.parametrize("text", ["\u3316" * 256, "\ufdfa" * 512, "a" * 512, "1/2-" * 127 + "1/2q", "tubo " * 102])
+def test_no_query_is_planned_that_is_longer_than_the_limit_once_it_is_folded(text):
+    plan = planner().plan(text, WITHIN)
+    assert len(fold(plan.core)) <= MAX_TEXT
+    assert all(len(fold(dense)) <= MAX_TEXT for dense in plan.dense_texts)

@@ -96,3 +96,19 @@ def test_new_words_are_known_at_once():
     correction = dictionary.correct("sapapico")
     assert correction is not None
     assert correction.meant == ("zapapico",)
+
+
+def test_what_is_too_long_for_a_word_is_known_and_never_corrected():
+    long = "tornillos" * 5
+    dictionary = SpellingDictionary({long: 3.0, "tornillo": 9.0})
+    assert dictionary.knows(long)
+    assert dictionary.correct(long[:-1]) is None
+    assert dictionary.split(long + "x") is None
+
+
+def test_words_that_come_in_several_times_are_found_as_if_at_once():
+    words = dict.fromkeys(("tornillo", "tornillos", "taladro", "tuerca", "tubo"), 1.0)
+    at_once, one_by_one = SpellingDictionary(words), SpellingDictionary()
+    for word in words:
+        one_by_one.add({word: 1.0})
+    assert at_once._neighbours == one_by_one._neighbours

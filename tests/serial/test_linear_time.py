@@ -1,0 +1,93 @@
+"""No input costs more than its size: what reads texts takes linear time, whatever the text.
+
+The one place where tests measure time. Twice the text may take 2.6 times the processor time of this thread, the best of five runs
+each; four times, as of a quadratic pattern, is far above what noise makes of two. Caches are
+emptied before each run, else they would answer for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+from retrieval.analysis import folding
+from tests.serial.adversaries import Shape, fixed_shapes, random_shape
+from tests.serial.readers import READERS, Reader
+
+pytestmark = pytest.mark.serial
+
+MOST: Final = 2.6
+RUNS: Final = 5
+RANDOM_SHAPES: Final = 8
+"""Random shapes of each reader; every reader has its own."""
+ROUNDS: Final = 3
+"""A reader that only adds to the analysis of a text meets every third of the fixed shapes, each reader others."""
+ENOUGH: Final = 3
+"""Shapes that take too long, after which no more are looked for."""
+CERTAIN_S: Final = 0.5
+"""What takes longer needs no second measurement: noise is less."""
+UNMEASURABLE_S: Final = 0.0002
+"""What takes less for the longer text is too quick to be told from noise, and quick enough."""
+
+
+@pytest.fixture(autouse=True)
+def _no_text_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short text is folded once and remembered, a long one is folded each time: that is no growth."""
+    monkeypatch.setattr(folding, "_LONGEST_REMEMBERED", 0)
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+def test_twice_the_text_takes_no_more_than_twice_the_time(reader: Reader) -> None:
+    place = READERS.index(reader)
+    fixed = list(fixed_shapes())[place % ROUNDS :: ROUNDS] if reader.analyses else fixed_shapes()
+    shapes = [*fixed, *map(random_shape, range(place * RANDOM_SHAPES, (place + 1) * RANDOM_SHAPES))]
+    found: dict[str, float] = {}
+    for name, shape in shapes:
+        ratio = growth(reader, shape)
+        if ratio > MOST:
+            found[name] = round(ratio, 1)
+        if len(found) == ENOUGH:
+            break
+    assert not found, f"{reader.name}: twice the text takes this many times the time: {found}"
+
+
+def growth(reader: Reader, shape: Shape) -> float:
+    """How many times as long twice the text takes; measured again where it seems too much, in case the machine was busy."""
+    short, long = _best_of_five(reader.read, shape, reader.characters)
+    if long > MOST * short and long < CERTAIN_S:
+        short, long = _best_of_five(reader.read, shape, reader.characters)
+    return 1.0 if long < UNMEASURABLE_S else long / short
+
+
+def _best_of_five(read: Callable[[str], None], shape: Shape, characters: int) -> tuple[float, float]:
+    """Seconds that the text and one twice as long take."""
+    short = long = float("inf")
+    for _ in range(RUNS):
+        short = min(short, _cpu_s(read, shape(characters)))
+        long = min(long, _cpu_s(read, shape(2 * characters)))
+        if long > CERTAIN_S:
+            break
+    return short, long
+
+
+def _cpu_s(read: Callable[[str], None], text: str) -> float:
+    for forget in _CACHES:
+        forget()
+    begun = time.thread_time()
+    read(text)
+    return time.thread_time() - begun
+
+
+def _caches() -> list[Callable[[], None]]:
+    """How to empty every cache of what functions made of their arguments."""
+    ours = [module for name, module in sys.modules.items() if name.split(".")[0] in {"agent", "deploy", "retrieval"}]
+    cached = {id(one): one for module in ours for one in vars(module).values() if hasattr(one, "cache_clear")}
+    return [one.cache_clear for one in cached.values() if inspect.signature(one).parameters]
+
+
+_CACHES: Final = _caches()
