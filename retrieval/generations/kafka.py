@@ -23,7 +23,7 @@ from retrieval.generations.view import GenerationView, Records, is_report, repor
 from runtime.kafka import client_options
 from schemas.errors import ConfigurationError, LogUnavailableError
 from schemas.generations import ReplicaReport
-from schemas.topics import KafkaSettings
+from schemas.topics import LARGEST_RECORD_BYTES, KafkaSettings
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +43,7 @@ _TOPIC_CONFIG: Final = {
     # Every replica reports every few seconds: short segments and an eager cleaner keep the topic at some kilobytes.
     "segment.ms": "600000",
     "min.cleanable.dirty.ratio": "0.1",
+    "max.message.bytes": str(LARGEST_RECORD_BYTES),
 }
 
 

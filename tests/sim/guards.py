@@ -31,6 +31,12 @@ class Guards:
     """Pieces of a bulk load that were polled before a revocation are left alone after it."""
     diverted_first: bool = True
     """A snapshot read is in the bulk topic before the batch that brought it is committed."""
+    isolated: bool = True
+    """What one product shows sets it apart, and the others of its batch go on."""
+    refusals_named: bool = True
+    """A producer whose batch is refused sends the others, and says which record was refused."""
+    shortened: bool = True
+    """A document that is larger than its topic takes goes in a form that fits."""
     collect_guard: bool = True
     """A tombstone is removed only where it is still dead, at the revision that was listed."""
     replay_window: bool = True

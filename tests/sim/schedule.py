@@ -8,6 +8,7 @@ from tests.sim.cluster.schedule import ClusterSchedule
 from tests.sim.embedded.schedule import EmbeddedSchedule
 from tests.sim.guards import Guards
 from tests.sim.model.loop import SimLoop
+from tests.sim.model.oddities import Oddities
 from tests.sim.model.world import World
 from tests.sim.outcome import Outcome
 
@@ -29,7 +30,7 @@ def run_schedule(seed: int, guards: Guards | None = None) -> Outcome:
     """Run one schedule to its end on a loop of its own."""
     rng = random.Random(seed)
     loop = SimLoop(rng)
-    world = World(loop, rng, guards or Guards())
+    world = World(loop, rng, guards or Guards(), oddities=Oddities.of(seed))
     kind: Callable[[World], Schedule] = EmbeddedSchedule if of_embedded(seed) else ClusterSchedule
     try:
         failures = loop.run_until_complete(kind(world).run())

@@ -7,15 +7,16 @@ from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
+import orjson
 from prometheus_client import CollectorRegistry
 
 from indexer.kafka.consumer import RevocationListener
 from indexer.kafka.diversion import SnapshotDiversion
+from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.lanes import Lanes, SliceLength
 from indexer.pipeline import Pipeline, PipelineLimits
-from indexer.ports import Published
 from indexer.publish_lock import PublishLock
-from indexer.records import DeadLetter, InboundRecord, TopicPartition
+from indexer.records import InboundRecord, TopicPartition
 from indexer.runner import BatchRunner
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
@@ -29,9 +30,12 @@ from schemas.documents import SearchDocument
 from schemas.errors import LogUnavailableError, PoisonError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
-from tests.sim.cluster.removed import ByArrival, NoLock, nothing_moved
+from schemas.merge import ItemState
+from schemas.topics import LARGEST_RECORD_BYTES
+from tests.sim.cluster.removed import ByArrival, NoLock, NothingApart, WholeDocuments, nothing_moved
 from tests.sim.model.broker import BULK, CHANGES, DEAD_LETTERS, DOCUMENTS, Broker, Sender
 from tests.sim.model.groups import Group, GroupClient
+from tests.sim.model.oddities import Oddity
 from tests.sim.model.store import ModelStore, SimIndex
 from tests.sim.model.world import Process
 
@@ -52,6 +56,8 @@ class SimEncoder:
     async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
         await asyncio.sleep(self._process.world.latency())
         await self._process.point()
+        if any(Oddity.ENCODE in text for text in texts):
+            raise ZeroDivisionError
         return [{TEXT_VECTOR: np.zeros(2, dtype=np.float32)} for _ in texts]
 
     async def lengths(self, texts: Sequence[str]) -> Sequence[int]:
@@ -61,37 +67,37 @@ class SimEncoder:
 
 
 class SimTopics:
-    """A process's way to the topics: the ports `DocumentPublisher`, `DocumentRemover`, `DeadLetterSink`, and `LogWriter`."""
+    """A process's way to the topics: as a `LogWriter`, and by production's adapters on it as the ports of the pipeline."""
 
     def __init__(self, broker: Broker, process: Process) -> None:
         self._sender = Sender(broker, process)
         self._process = process
+        kind = KafkaDocumentPublisher if process.world.guards.shortened else WholeDocuments
+        writer: Any = self
+        self.publish = kind(writer, DOCUMENTS).publish
+        self.remove = kind(writer, DOCUMENTS).remove
+        self.send = KafkaDeadLetterSink(writer, DEAD_LETTERS, clock=process.world).send
 
-    async def publish(self, documents: Sequence[SearchDocument]) -> Published:
-        await self._sender.send(
-            DOCUMENTS,
-            [
-                (d.key.kafka_key, d.to_bytes(), f"{d.sku} r{d.rev % 10**9}{' dead' if d.deleted else ''}")
-                for d in documents
-            ],
-        )
-        return Published()
+    def limit(self, topic: str) -> int:
+        oddities = self._process.world.oddities
+        return (oddities.limit(topic) if oddities.known else None) or LARGEST_RECORD_BYTES
 
-    async def remove(self, keys: Sequence[SkuKey]) -> None:
-        await self._sender.send(DOCUMENTS, [(key.kafka_key, None, f"{key.sku} null") for key in keys])
-
-    async def send(self, letters: Sequence[DeadLetter]) -> None:
-        await self._sender.send(
-            DEAD_LETTERS, [(b"", letter.record.coordinates.encode(), "letter") for letter in letters]
-        )
+    async def append(self, topic: str, records: Sequence[OutboundRecord]) -> None:
+        await self.append_each(topic, records)
 
     async def append_each(self, topic: str, records: Sequence[OutboundRecord]) -> list[PoisonError | None]:
-        rows = [(record.key, record.value, "diverted") for record in records]
-        if self._process.world.guards.diverted_first:
-            await self._sender.send(topic, rows)
-        else:
+        world = self._process.world
+        refusals = [world.oddities.refusal(topic, record.value) for record in records]
+        if any(refusals) and not world.guards.refusals_named:
+            raise LogUnavailableError
+        rows = [_row(topic, record) for record, refusal in zip(records, refusals, strict=True) if refusal is None]
+        if not rows:
+            await self._process.point()
+        elif topic == BULK and not world.guards.diverted_first:
             self._process.spawn(self._unheard(topic, rows))
-        return [None] * len(records)
+        else:
+            await self._sender.send(topic, rows)
+        return refusals
 
     async def _unheard(self, topic: str, rows: Sequence[tuple[bytes | None, bytes | None, str]]) -> None:
         """A send whose end nobody waits for, out of a producer's buffer that goes down with its process."""
@@ -99,6 +105,28 @@ class SimTopics:
         await self._process.point()
         with suppress(LogUnavailableError):
             await self._sender.send(topic, rows)
+
+
+def _row(topic: str, record: OutboundRecord) -> tuple[bytes | None, bytes | None, str]:
+    """A record as the model keeps it, without headers, and what the trace says of it."""
+    if topic == DEAD_LETTERS:
+        place = {name: (value or b"").decode() for name, value in record.headers}
+        coordinates = f"{place['ferroflux.topic']}/{place['ferroflux.partition']}@{place['ferroflux.offset']}"
+        return b"", coordinates.encode(), "letter"
+    if topic == DOCUMENTS and record.value is None:
+        return record.key, None, f"{SkuKey.parse((record.key or b'').decode()).sku} null"
+    if topic == DOCUMENTS:
+        raw = orjson.loads(record.value or b"")
+        return record.key, record.value, f"{raw['sku']} r{raw['rev'] % 10**9}{' dead' if raw.get('deleted') else ''}"
+    return record.key, record.value, "diverted"
+
+
+def compose(key: SkuKey, state: ItemState, **options: Any) -> SearchDocument:
+    """Production's document, where the product is not the odd one of which none is built."""
+    document = build_document(key, state, **options)
+    if Oddity.PLAN in document.title:
+        raise ZeroDivisionError
+    return document
 
 
 def build_pipeline(process: Process, index: Any, topics: Any, rng: random.Random) -> Pipeline:
@@ -110,11 +138,13 @@ def build_pipeline(process: Process, index: Any, topics: Any, rng: random.Random
         publisher=topics,
         dead_letters=topics,
         encoder=SimEncoder(process),
-        compose=build_document,
+        compose=compose,
         clock=process.world,
         rng=rng,
         limits=PipelineLimits(slice_products=2, slices_in_flight=2, embed_chunk=2, plan_slice=4),
     )
+    if not guards.isolated:
+        pipeline._stages = NothingApart()
     if not guards.fence:
         pipeline._documents._moved = nothing_moved  # type: ignore[method-assign] # the guard is taken away
     return pipeline

@@ -1,6 +1,15 @@
 """Guards taken away: what stands in for the one step that a switch names."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from indexer.batch.apart import Stages
+from indexer.kafka.publisher import KafkaDocumentPublisher
+from indexer.ports import Published
 from indexer.publish_lock import PublishLock
+from runtime.isolation import Batch, Isolation
+from runtime.log_writer import OutboundRecord
+from schemas.documents import SearchDocument
 from schemas.events.outcome import Changes, ParsedRecord
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
@@ -32,3 +41,33 @@ class ByArrival(EventParser):
 async def nothing_moved(documents: object) -> list[SkuKey]:
     del documents
     return []
+
+
+class NothingApart(Stages):
+    """Isolation taken away: what one product shows ends the batch, as any failure does, and the batch comes again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parse = Through("parse")
+        self.of_products = {stage: Through(stage) for stage in self.of_products}
+
+
+class Through(Isolation):
+    def batch(self, size: int) -> Any:
+        return _ThroughBatch(self, size)
+
+
+class _ThroughBatch(Batch[Any]):
+    def note(self, thing: Any, error: Exception, *, name: str) -> None:
+        raise error
+
+
+class WholeDocuments(KafkaDocumentPublisher):
+    """Shortening taken away: a document goes as it is, or not at all."""
+
+    async def publish(self, documents: Sequence[SearchDocument]) -> Published:
+        records = [OutboundRecord(document.key.kafka_key, document.to_bytes(), []) for document in documents]
+        refusals = await self._writer.append_each(self._topic, records)
+        return Published(
+            {one.key: refusal for one, refusal in zip(documents, refusals, strict=True) if refusal is not None}
+        )

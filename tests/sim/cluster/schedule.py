@@ -58,15 +58,18 @@ class ClusterSchedule:
             self._world.note("the change log begins here")
             failures = await self._act(self._second_act())
         failures += list(dict.fromkeys(self._world.violations))
-        failures += differences(self._arrivals, self._store, self._broker, self._text)
+        failures += differences(
+            self._arrivals, self._store, self._broker, self._text, set_apart=self._world.oddities.set_apart
+        )
         await self._end()
         return failures
 
     def _first_act(self) -> list[Arrival]:
         rng = self._world.rng
-        return history(
+        usual = history(
             rng, events=rng.randint(6, 16), skus=self._skus, partitions=self._partitions, from_s=0.0, over_s=CHAOS_S * 0.6
         )  # fmt: skip
+        return in_order([*usual, *self._odd(from_s=0.0, after=0)])
 
     def _second_act(self) -> list[Arrival]:
         rng, now = self._world.rng, self._world.now
@@ -77,7 +80,13 @@ class ClusterSchedule:
         )  # fmt: skip
         for indexer in self._indexers:
             indexer.process.meet(self._stops())
-        return in_order([*new, *repeated(rng, self._arrivals, from_s=now, over_s=CHAOS_S * 0.6)])
+        again = repeated(rng, self._arrivals, from_s=now, over_s=CHAOS_S * 0.6)
+        return in_order([*new, *again, *self._odd(from_s=now, after=last)])
+
+    def _odd(self, *, from_s: float, after: int) -> list[Arrival]:
+        return self._world.oddities.records(
+            partitions=self._partitions, from_s=from_s, over_s=CHAOS_S * 0.6, after=after
+        )
 
     async def _act(self, arrivals: list[Arrival]) -> list[str]:
         """Chaos for some seconds, then calm until all has settled; says where it does not."""
@@ -158,7 +167,11 @@ class ClusterSchedule:
         for arrival in arrivals:
             await asyncio.sleep(max(0.0, arrival.at_s - self._world.now))
             self._broker.append(arrival.topic, arrival.key, arrival.value, arrival.partition)
-            said = arrival.event and (arrival.event.facet, f"v{arrival.event.version.sequence}", arrival.event.fields)
+            said = arrival.event and (
+                arrival.event.facet,
+                f"v{arrival.event.version.sequence}",
+                str(arrival.event.fields)[:80],
+            )
             place = f"{arrival.topic}/{arrival.partition}"
             self._world.note("producer", arrival.key.decode(), place, said or "poison")
 

@@ -72,6 +72,15 @@ def in_order(arrivals: Sequence[Arrival]) -> list[Arrival]:
     return sorted(arrivals, key=lambda arrival: arrival.at_s)
 
 
+def read_of(event: ChangeEvent, at_s: float, partition: int) -> Arrival:
+    """An event's row as a connector's snapshot read of it."""
+    key, value = b'{"sku":"%s"}' % event.key.sku.encode(), _read(event)
+    parsed = _PARSER.parse(key, value)
+    assert isinstance(parsed, Changes)
+    (read,) = parsed.events
+    return Arrival(at_s, CHANGES, partition, key, value, read)
+
+
 def _event(rng: random.Random, sku: str, version: int) -> ChangeEvent:
     facet = rng.choice(("item", "item", "item", "price", "stock:one", "stock:two"))
     fields: dict[str, object] | None
@@ -97,11 +106,7 @@ def _arrival(
     at = from_s + over_s * (event.version.sequence % 97) / 97 * 0.3 + rng.uniform(0, over_s * 0.7)
     loaded, read = rng.random() < load.share, rng.random() < 0.8
     if loaded and read and event.facet == "item" and event.fields is not None and not event.unavailable:
-        key, value = b'{"sku":"%s"}' % event.key.sku.encode(), _read(event)
-        parsed = _PARSER.parse(key, value)
-        assert isinstance(parsed, Changes)
-        (event,) = parsed.events
-        return Arrival(at, CHANGES, partition, key, value, event)
+        return read_of(event, at, partition)
     if loaded:
         at = load.at_s + rng.uniform(0, 0.3)
     return Arrival(at, BULK if loaded else CHANGES, partition, event.key.kafka_key, encode_event(event), event)

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retrieval.vectors.port import PointPayload, PointWrite
-from schemas.errors import StoreUnavailableError
+from schemas.errors import StoreRefusedError, StoreUnavailableError
 from schemas.identity import SkuKey
+from tests.sim.model.oddities import Oddity
 from tests.sim.model.world import Fault, Process, World
 
 _WRITE_FAULTS = (*Fault,)
@@ -105,6 +106,9 @@ class SimIndex:
         return {key: point.payload.rev for key, point in held.items()}
 
     async def write(self, writes: Sequence[PointWrite]) -> frozenset[SkuKey]:
+        if any(Oddity.WRITE.encode() in write.payload.state for write in writes):
+            await self._process.point()
+            raise StoreRefusedError
         world, token = self._store.world, f"{self._store.world.rng.getrandbits(48):012x}"
         for attempt in range(_TRIES):
             try:

@@ -9,10 +9,13 @@ import random
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.sim.guards import Guards
 from tests.sim.model.loop import SimLoop
+
+if TYPE_CHECKING:
+    from tests.sim.model.oddities import Oddities
 
 T = TypeVar("T")
 
@@ -124,6 +127,7 @@ class World:
     violations: list[str] = field(default_factory=list)
     errors: list[BaseException | None] = field(default_factory=list)
     on_death: Callable[[Process], None] = lambda process: None
+    oddities: "Oddities" = field(kw_only=True)
 
     @property
     def now(self) -> float:

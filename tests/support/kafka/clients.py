@@ -50,9 +50,9 @@ async def producer(bootstrap: str, **options: Any) -> AsyncIterator[Any]:
         await client.stop()
 
 
-async def append(bootstrap: str, topic: str, records: Iterable[Record]) -> int:
+async def append(bootstrap: str, topic: str, records: Iterable[Record], **options: Any) -> int:
     """Append records in order and wait until the broker has them all; returns how many."""
-    async with producer(bootstrap, linger_ms=5) as client:
+    async with producer(bootstrap, linger_ms=5, **options) as client:
         pending = [
             await client.send(
                 topic, key=record.key, value=record.value, headers=list(record.headers), partition=record.partition
