@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 import structlog
 
@@ -20,7 +21,8 @@ from indexer.records import InboundRecord, LogId, first_offsets, next_offsets
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
 from runtime.backoff import BackoffPolicy
-from schemas.errors import FatalError, FerrofluxError
+from runtime.isolation import DefectError, DefectLimits
+from schemas.errors import FatalError, FerrofluxError, NotReadyError, RetryableError
 
 log = structlog.get_logger(__name__)
 
@@ -72,13 +74,12 @@ class BatchRunner:
             self._progress.batch_ended(self._clock.monotonic())
             log.info("batch left to the partitions' new owner", records=len(records), reason=str(error))
         except FatalError as error:
-            self._control.rewind(first_offsets(records))
-            self._progress.batch_failed(self._clock.monotonic(), error.code, str(error), resting_s=0.0)
-            self._fatal = error
-            self._failed.set()
-            await self._stopping.wait()
+            await self._give_up(records, error)
         except Exception as error:  # noqa: BLE001 - a defect must neither skip the batch nor end the consume loop; it is shown
-            await self._retreat(records, error)
+            if _may_pass(error) or self._progress.failures + 1 < _DEFECTS.in_a_row:
+                await self._retreat(records, error)
+            else:
+                await self._give_up(records, DefectError(f"a batch fails again and again, with {error!r}"))
         else:
             self._progress.batch_ended(self._clock.monotonic())
             self._metrics.batch(report)
@@ -115,6 +116,14 @@ class BatchRunner:
         await self._control.commit(offsets)
         return report
 
+    async def _give_up(self, records: Sequence[InboundRecord], error: FatalError) -> None:
+        """Commit nothing and work on nothing more; the process's owner ends it with the reason."""
+        self._control.rewind(first_offsets(records))
+        self._progress.batch_failed(self._clock.monotonic(), error.code, str(error), resting_s=0.0)
+        self._fatal = error
+        self._failed.set()
+        await self._stopping.wait()
+
     async def _retreat(self, records: Sequence[InboundRecord], error: Exception) -> None:
         """Rewind to the batch's beginning and rest. The lock is free meanwhile: a revocation does not wait for the rest."""
         self._control.rewind(first_offsets(records))
@@ -137,3 +146,11 @@ class BatchRunner:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+_DEFECTS: Final = DefectLimits()
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same batch may come through later without anybody's doing."""
+    return isinstance(error, (RetryableError, NotReadyError, OSError, MemoryError))

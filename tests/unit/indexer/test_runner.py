@@ -85,6 +85,30 @@ async def test_a_defect_is_no_reason_to_skip_a_batch() -> None:
     assert setting.count("ferroflux_indexer_batch_retries_total", code="unexpected") == 1
 
 
+async def test_a_batch_that_fails_again_and_again_with_a_defect_ends_the_process_with_the_reason() -> None:
+    setting = Setting()
+    for _ in range(49):
+        setting.log.fail_next = ZeroDivisionError("of ours")
+        await setting.runner.run(BATCH)
+    setting.log.fail_next = ZeroDivisionError("of ours")
+    running = asyncio.create_task(setting.runner.run(BATCH))
+    error = await setting.runner.failed()
+    assert (error.code, "of ours" in str(error)) == ("defect", True)
+    setting.runner.stop()
+    await running
+    assert setting.control.committed == []
+
+
+async def test_a_store_that_stays_away_is_waited_for_without_end() -> None:
+    setting = Setting()
+    for _ in range(60):
+        setting.log.fail_next = StoreUnavailableError()
+        await setting.runner.run(BATCH)
+    assert setting.progress.failures == 60
+    await setting.runner.run(BATCH)
+    assert len(setting.control.committed) == 1
+
+
 async def test_a_refused_commit_leaves_the_batch_to_the_new_owner() -> None:
     setting = Setting()
     setting.control.refuse = LeaseLostError()

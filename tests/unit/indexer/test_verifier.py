@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
@@ -12,6 +13,7 @@ from indexer.verification.feed import FedRecord
 from indexer.verification.pending import PendingLooks
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.vectors.memory import MemoryIndex
+from retrieval.vectors.port import PointWrite
 from schemas.errors import LogUnavailableError
 from schemas.identity import SkuKey
 from tests.support.indexing.fakes import DocumentLog, FakeClock, event, make_pipeline, records_of
@@ -89,6 +91,23 @@ async def test_a_document_that_stands_last_and_is_older_than_the_store_is_follow
     feed, registry = await verify(index, log, [[fed(0, document(rev)), fed(1, document(rev - 1))]])
     assert [(one.rev, one.title) for one in log.documents] == [(rev, "Hex bolt M8")]
     assert registry.get_sample_value("ferroflux_indexer_verified_total", {"outcome": "repaired"}) == 1
+    assert feed.committed[-1] == {PLACE: 2}
+
+
+async def test_a_product_that_cannot_be_published_again_is_counted_and_stops_no_other() -> None:
+    (index, rev), log = await stored(), DocumentLog()
+    other = event("B1", "item", 10, {"title": "Washer"})
+    await make_pipeline(index).process(records_of([other]))
+    held = (await index.read([KEY]))[KEY]
+    await index.write([PointWrite(KEY, rev, replace(held, rev=rev + 1, state=b"{torn"))])
+    feed, registry = await verify(index, log, [[fed(0, document(rev)), fed(1, document(0), other.key.kafka_key)]])
+    assert [one.sku for one in log.documents] == ["B1"]
+    outcomes = {
+        outcome: registry.get_sample_value("ferroflux_indexer_verified_total", {"outcome": outcome})
+        for outcome in ("compared", "repaired", "set_apart")
+    }
+    assert outcomes == {"compared": 2, "repaired": 1, "set_apart": 1}
+    assert registry.get_sample_value("ferroflux_indexer_set_apart_total", {"stage": "plan"}) == 1
     assert feed.committed[-1] == {PLACE: 2}
 
 

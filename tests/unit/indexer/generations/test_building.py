@@ -1,5 +1,7 @@
 """What a build reads, takes over, seeds and leaves to others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,13 +17,13 @@ from indexer.settings import IndexerSettings
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.generations.view import GenerationView
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import TEXT_VECTOR
+from retrieval.vectors.port import TEXT_VECTOR, PointWrite
 from schemas.building import build_document
 from schemas.errors import ConfigurationError
 from schemas.generations import MAIN, Origin, Pointer
 from schemas.identity import SkuKey
 from tests.contracts.generation_store_suite import manifest
-from tests.support.indexing.fakes import DocumentLog, FakeClock, make_pipeline
+from tests.support.indexing.fakes import DeadLetterLog, DocumentLog, FakeClock, make_pipeline
 from tests.support.stack.histories import history
 from tests.support.stack.oracle import oracle_of
 
@@ -196,3 +198,42 @@ async def test_seeding_joins_every_state_publishes_it_and_does_it_once():
     assert all(published[key].rev == held[key].rev for key in published)
     again = await seeder.run(listing())
     assert (again.products, again.embedded) == (0, 0)
+
+
+async def test_one_product_that_cannot_be_seeded_is_set_apart_and_the_rest_is_taken_over():
+    records = history(2, skus=12, changes=60)
+    source, target, log = MemoryIndex(), MemoryIndex(), DocumentLog()
+    await taken_in(records, source, HashingEncoder(16))
+    wanted = {key: state for key, state in oracle_of(records).items() if state.alive}
+    torn, unsendable, *rest = sorted(wanted)
+    held = (await source.read([torn]))[torn]
+    await source.write([PointWrite(torn, held.rev, replace(held, rev=held.rev + 1, state=b"{torn"))])
+    log.refuses = {unsendable.sku}
+    seeder = Seeder(
+        source=source,
+        target=target,
+        publisher=log,
+        encoder=OffLoopEncoder(HashingEncoder(16), None),
+        donor=None,
+        compose=build_document,
+        clock=FakeClock(),
+    )
+
+    async def listing():
+        yield dict.fromkeys(wanted, True)
+
+    seeded = await seeder.run(listing())
+    assert {key: fault.stage for key, fault in seeded.apart.items()} == {torn: "plan", unsendable: "publish"}
+    assert set(log.compacted()) == set(rest)
+    assert seeded.without_state == set()
+
+
+async def test_what_a_later_stage_finds_is_buried_by_the_generation_that_finds_it():
+    letters, standing = DeadLetterLog(), Standing("new")
+    found = [
+        DeadLetter(InboundRecord("t", 0, offset, 5, None, b""), "unexpected", "d", stage=stage)
+        for offset, stage in enumerate(("parse", "encode", "plan"))
+    ]
+    await SharedDeadLetterSink(letters, standing).send(found)
+    assert [letter.stage for letter in letters.letters] == ["encode", "plan"]
+    assert standing.found == {"unexpected": 2}
