@@ -22,10 +22,10 @@ from schemas.identity import TenantId
 
 log = structlog.get_logger(__name__)
 
-MAX_MEMBER_BYTES: Final = 1024 * 1024
-"""Bytes of one event as it is sent, before it is decoded, which takes up to nine times as many (numbers of three digits).
+MAX_MEMBER_BYTES: Final = 3 * 1024 * 1024
+"""Bytes of one event as it is sent: three times what the log takes of it, since `ñ` written as `\\u00f1` is three times as long.
 
-More than the log takes of it, for blanks between its members and letters written as `\\u00f1`.
+Decoded, it takes up to nine times its bytes (numbers of three digits).
 """
 
 _LONGEST_DETAIL: Final = 500
