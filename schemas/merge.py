@@ -25,7 +25,7 @@ from typing import Any, Final
 import orjson
 
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, FieldValue, facet_name
-from schemas.version import SourceVersion, Stamp
+from schemas.version import Stamp
 
 MAX_INSTANCES: Final = 1_000
 """Instances of one facet (places with stock, price lists) that a product holds. With the longest names that is less than a
@@ -140,7 +140,7 @@ class ItemState:
 
     def admits(self, facet: FacetKey) -> bool:
         """Whether a row of a facet would be kept: it is held, or there is room for it before those that are."""
-        return facet in self.facets or facet in _bounded({**self.facets, facet: _ANY})
+        return facet in self.facets or self._dropped_for(facet) != facet
 
     def held(self) -> dict[FacetKey, FacetState]:
         """The facets without the witnesses that there are more."""
@@ -155,14 +155,30 @@ class ItemState:
         """Merge one event and say what it did."""
         held = self.facets.get(event.facet)
         if held is None:
-            kept = _bounded({**self.facets, event.facet: FacetState.of(event)})
-            return (ItemState(kept), MergeOutcome.APPLIED) if event.facet in kept else (self, MergeOutcome.BEYOND)
+            dropped = self._dropped_for(event.facet)
+            if dropped == event.facet:
+                return self, MergeOutcome.BEYOND
+            facets = {**self.facets, event.facet: FacetState.of(event)}
+            if dropped is not None:
+                del facets[dropped]
+            return ItemState(_bounded(facets)), MergeOutcome.APPLIED
         joined = join(held, FacetState.of(event))
         if held.stamp == event.stamp:
             return self if joined is held else ItemState({**self.facets, event.facet: joined}), MergeOutcome.DUPLICATE
         if joined is held:
             return self, MergeOutcome.STALE
         return ItemState({**self.facets, event.facet: joined}), MergeOutcome.APPLIED
+
+    def _dropped_for(self, facet: FacetKey) -> FacetKey | None:
+        """The instance that goes where a new one comes and there is no room: the greatest of all, which may be the new one.
+
+        Without sorting: where very many rows of one product come, each of them looks here.
+        """
+        if len(self.facets) <= MAX_INSTANCES:
+            return None
+        prefix = f"{facet_name(facet)}:"
+        instances = [key for key in self.facets if key.startswith(prefix) or key == prefix[:-1]]
+        return max(facet, *instances) if len(instances) > MAX_INSTANCES else None
 
     def join(self, other: ItemState) -> ItemState:
         """The least upper bound of two states of the same product."""
@@ -208,9 +224,6 @@ def _least(facets: Mapping[FacetKey, FacetState], most: int) -> dict[FacetKey, F
         by_name.setdefault(facet_name(key), []).append(key)
     dropped = {key for keys in by_name.values() if len(keys) > most for key in sorted(keys)[most:]}
     return {key: facet for key, facet in facets.items() if key not in dropped}
-
-
-_ANY: Final = FacetState(Stamp(SourceVersion(0, 0), ""), None)
 
 
 def _facet_to_json(facet: FacetState) -> dict[str, Any]:
