@@ -8,9 +8,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from agent.orders.outbox import Backlog
+from agent.tools.effect import UNKNOWN_TOOL
 from retrieval.serving.admission.metrics import ShedMetrics
 from retrieval.serving.admission.routes import RouteClass
 from retrieval.serving.exposition import exposition
+from runtime.cache_metrics import CacheMetrics
 from schemas.api.chat import TurnReply
 
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -37,6 +39,7 @@ class AgentMetrics:
 
     def __init__(self, registry: CollectorRegistry, tenants: Collection[str] = ()) -> None:
         self._registry = registry
+        self._caches = CacheMetrics(registry)
         self._requests = Counter(
             "ferroflux_agent_http_requests", "HTTP requests.", ["method", "route", "status"], registry=registry
         )
@@ -90,7 +93,9 @@ class AgentMetrics:
         self._turns.labels(planner, str(metadata.llm_bypassed).lower()).inc()
         self._turn_seconds.labels(planner).observe(seconds)
         for tool in metadata.tools:
-            self._tools.labels(tool.name, "ok" if tool.ok else tool.reason or "failed").inc()
+            # A model may call tools that there are not, by names of its own.
+            name = "other" if tool.reason == UNKNOWN_TOOL else tool.name
+            self._tools.labels(name, "ok" if tool.ok else tool.reason or "failed").inc()
         if metadata.degraded:
             self._fallbacks.labels(metadata.degraded).inc()
         self._tokens.labels("input").inc(metadata.input_tokens)
@@ -120,4 +125,5 @@ class AgentMetrics:
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""
+        self._caches.refresh()
         return exposition(self._registry)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from retrieval.analysis.folding import fold, fold_code
 from retrieval.analysis.pipeline import analyse
 from retrieval.analysis.tokens import TokenKind
+from runtime.bounded_cache import remembered
 
 _TALK: Final = frozenset(
     [
@@ -136,7 +136,13 @@ class Terms:
     """Terms that the title says the product is without: `s/mango`."""
 
 
-@lru_cache(maxsize=4096)
+_SLOT_BYTES: Final = 8 * 1024 * 1024
+"""Of requests that were read: some 3,000 of a few words."""
+_TERM_BYTES: Final = 64 * 1024 * 1024
+"""Of products that were compared: some 15,000."""
+
+
+@remembered("request_slots", max_bytes=_SLOT_BYTES)
 def slots(text: str) -> tuple[Slot, ...]:
     """The words of a request that a product can hold; articles and talk are left out."""
     by_position: dict[int, list[tuple[str, TokenKind]]] = {}
@@ -159,7 +165,7 @@ def slots(text: str) -> tuple[Slot, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=65_536)
+@remembered("product_terms", max_bytes=_TERM_BYTES)
 def terms(title: str, brand: str = "", extra: str = "", sku: str = "") -> Terms:
     """What a product holds."""
     titled = analyse(title).tokens

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from agent.conversation.quantity import SMALLEST, QuantityError, quantity_of
 from agent.conversation.state import Draft, JsonValue, Offer, ShownCards
 from schemas.errors import FerrofluxError
+
+UNKNOWN_TOOL: Final = "unknown_tool"
+"""The reason of a call of a tool that there is not."""
 
 
 class ToolRefusedError(FerrofluxError):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from agent.language.numbers import MULTIPLES
@@ -19,6 +18,7 @@ from agent.language.quantities import MEASURED, PACKAGES
 from agent.ports import Product
 from retrieval.analysis.folding import fold
 from retrieval.analysis.measures import UNITS
+from runtime.bounded_cache import remembered
 
 LOT_UNITS: Final = {
     "doc": "docena",
@@ -68,7 +68,10 @@ def packing_of(product: Product) -> Packing:
     return Packing(size, "; ".join(filter(None, [said, larger]))[:_LONGEST], in_unit, holds)
 
 
-@lru_cache(maxsize=4096)
+_REMEMBERED_BYTES: Final = 4 * 1024 * 1024
+
+
+@remembered("pack_sizes", max_bytes=_REMEMBERED_BYTES)
 def _sold_as(unit: str, title: str) -> tuple[str, int, bool]:
     """(the catalogue's words, the pieces of one selling unit, whether the unit says so)."""
     folded = fold(unit)

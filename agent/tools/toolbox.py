@@ -14,7 +14,7 @@ from agent.conversation.state import ShownCards, ThreadState, ToolCall, ToolName
 from agent.orders.errors import OrderClosedError
 from agent.ports import CatalogueSearch, Clock, OrderSink
 from agent.tools import catalogue_tools, order_tools
-from agent.tools.effect import Effect, ToolRefusedError
+from agent.tools.effect import UNKNOWN_TOOL, Effect, ToolRefusedError
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +87,7 @@ class ToolBox:
             case "order_submit":
                 return await order_tools.order_submit(state, search, self.orders, self.room)
             case _:
-                raise ToolRefusedError("unknown_tool")
+                raise ToolRefusedError(UNKNOWN_TOOL)
 
 
 def applied(state: ThreadState, effect: Effect, *, kept: int, cards: int) -> ThreadState:

@@ -13,6 +13,7 @@ from retrieval.serving.admission.metrics import ShedMetrics
 from retrieval.serving.admission.routes import RouteClass
 from retrieval.serving.exposition import exposition
 from runtime.admission import Reason
+from runtime.cache_metrics import CacheMetrics
 
 _FRESHNESS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 2.5, 5.0, 15.0, 60.0, 600.0)
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
@@ -51,6 +52,7 @@ class ApiMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
+        self._caches = CacheMetrics(registry)
         self._requests = Counter(
             "ferroflux_http_requests", "HTTP requests.", ["method", "route", "status"], registry=registry
         )
@@ -145,4 +147,5 @@ class ApiMetrics:
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes: this worker's, or all workers' added up."""
+        self._caches.refresh()
         return exposition(self._registry)

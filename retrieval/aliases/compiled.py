@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import groupby
 from typing import Final
 
 from retrieval.aliases.trie import PhraseTrie, Slots
 from retrieval.analysis.pipeline import analyse
 from retrieval.analysis.tokens import Token, TokenKind
+from runtime.bounded_cache import remembered
 from schemas.aliases import AliasKind, AliasRecord
 
 _COMPARED: Final = frozenset({TokenKind.WORD, TokenKind.NUMBER, TokenKind.CODE})
@@ -113,7 +113,11 @@ def _phrases(terms: Iterable[str]) -> tuple[Phrase, ...]:
     return tuple(found.values())
 
 
-@lru_cache(maxsize=16_384)
+_PHRASE_BYTES: Final = 16 * 1024 * 1024
+"""Of expressions: some 10,000, more than the tables of most shops have."""
+
+
+@remembered("phrases", max_bytes=_PHRASE_BYTES)
 def phrase_of(text: str) -> Phrase:
     """An expression as the index knows it: of each position the word as it is written, without its alternatives."""
     slots = slots_of(analyse(text).tokens)

@@ -22,7 +22,9 @@ class LiveAliases:
         self._lock = threading.Lock()
         self._shipped = {record.key: record for record in shipped}
         self._held: dict[str, AliasRecord] = {}
+        self._owners = self._with_entries()
         self._compiled: dict[str, TenantAliases] = {}
+        """By owner, so that it holds no tenant without entries, whoever asks."""
         self._shared: CompiledAliases | None = None
 
     def apply(self, changes: Mapping[str, AliasRecord | None]) -> int:
@@ -44,14 +46,20 @@ class LiveAliases:
                     self._compiled.clear()
                 else:
                     self._compiled.pop(tenant, None)
+            if changed:
+                self._owners = self._with_entries()
         return changed
 
     def replace(self, records: Iterable[AliasRecord]) -> None:
         """Hold exactly these entries over the shipped ones."""
         with self._lock:
             self._held = {record.key: record for record in records}
+            self._owners = self._with_entries()
             self._shared = None
             self._compiled.clear()
+
+    def _with_entries(self) -> frozenset[str]:
+        return frozenset(record.tenant for record in (*self._shipped.values(), *self._held.values()))
 
     def records(self, tenant: str | None = None) -> tuple[AliasRecord, ...]:
         """The newest version of every entry, in order of key; of one tenant and the shared ones where it is given."""
@@ -61,14 +69,19 @@ class LiveAliases:
             record for _, record in sorted(newest.items()) if tenant is None or record.tenant in (tenant, SHARED)
         )
 
+    def owner(self, tenant: str) -> str:
+        """Whose table the tenant's queries are rewritten by: its own, or the shared one where it has no entries."""
+        return tenant if tenant in self._owners else SHARED
+
     def of(self, tenant: str) -> TenantAliases:
         """The table that the tenant's queries are rewritten by."""
-        compiled = self._compiled.get(tenant)
+        compiled = self._compiled.get(self.owner(tenant))
         if compiled is not None:
             return compiled
         with self._lock:
+            owner = self.owner(tenant)
             newest = self._shipped | self._held
-            own = {record.id: record for record in newest.values() if record.tenant == tenant}
+            own = {record.id: record for record in newest.values() if record.tenant == owner != SHARED}
             shared = [
                 record
                 for record in newest.values()
@@ -82,7 +95,7 @@ class LiveAliases:
                 compiled_shared=self._shared,
                 overridden=frozenset(own),
             )
-            self._compiled[tenant] = compiled
+            self._compiled[owner] = compiled
             return compiled
 
 

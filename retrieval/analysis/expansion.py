@@ -6,7 +6,6 @@ plain number to the text once and its canonical size to the sizes, and the text'
 
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Final
 
 from retrieval.analysis import codes
@@ -16,6 +15,7 @@ from retrieval.analysis.measures import INCH, MILLIMETRE, UNIT, UNITS, VALUE, Qu
 from retrieval.analysis.numerals import NUMERALS
 from retrieval.analysis.stemming import stem
 from retrieval.analysis.tokens import TokenKind
+from runtime.bounded_cache import remembered_words
 
 Term = tuple[str, TokenKind]
 Slot = tuple[Term, ...]
@@ -63,7 +63,7 @@ _DIGITS: Final = re.compile(r"\d[\d.,]*")
 _SHORTEST_BARE_CODE: Final = 4
 
 
-@lru_cache(maxsize=131_072)
+@remembered_words(max_bytes=64 * 1024 * 1024, word=1)
 def expand(kind: LexemeKind, text: str, abbreviations: Abbreviations) -> tuple[Slot, ...]:
     """The slots of one lexeme; a stop word gives one empty slot, so that positions keep counting it."""
     if kind is LexemeKind.WORD:

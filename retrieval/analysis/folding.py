@@ -11,10 +11,10 @@ whatever was let in, nothing behind `fold` meets more than `LONGEST_TEXT` charac
 
 import re
 import unicodedata
-from functools import lru_cache
 from typing import Final
 
 from retrieval.analysis.normal_form import unmarked
+from runtime.bounded_cache import remembered
 from schemas.api.limits import MAX_TEXT
 
 LONGEST_TEXT: Final = 1_000_000
@@ -23,6 +23,7 @@ LONGEST_TEXT: Final = 1_000_000
 LONGEST_QUERY: Final = MAX_TEXT
 """Characters of a folded query: what a request may hold, counted again once it is folded."""
 
+_FOLDED_BYTES: Final = 8 * 1024 * 1024
 _LONGEST_REMEMBERED: Final = 512
 """A longer text is folded each time: titles and queries come again, descriptions hardly."""
 
@@ -84,7 +85,7 @@ def _folded(text: str, enough: int) -> str:
     return " ".join(folded.split())
 
 
-@lru_cache(maxsize=16_384)
+@remembered("foldings", max_bytes=_FOLDED_BYTES)
 def _remembered(text: str) -> str:
     return _fold_beyond_ascii(text, LONGEST_TEXT)
 

@@ -7,8 +7,9 @@ Every quantity of a known dimension becomes a token in that dimension's base uni
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from typing import Final
+
+from runtime.bounded_cache import remembered_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Quantity:
         return _plain(self.value * unit.factor, unit.decimals) + unit.base
 
 
-@lru_cache(maxsize=65_536)
+@remembered_words(max_bytes=16 * 1024 * 1024)
 def quantity(written: str) -> Quantity:
     """Read what `VALUE` matched: `1.1/2`, `1 1/2`, `3/4`, `2,50`, `.61`, `1,000`.
 

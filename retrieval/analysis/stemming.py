@@ -7,8 +7,9 @@ S-stemmer): drop the plural, then the theme vowel, and the ending of the first c
 `corte` and `corta`. The input is folded already.
 """
 
-from functools import lru_cache
 from typing import Final
+
+from runtime.bounded_cache import remembered_words
 
 _SHORTEST_STEM: Final = 3
 
@@ -37,7 +38,7 @@ _SINGULAR_IN_S: Final = frozenset(
 )
 
 
-@lru_cache(maxsize=65_536)
+@remembered_words(max_bytes=64 * 1024 * 1024)
 def stem(word: str) -> str:
     """The stem of a folded word of one token: `tornillos` → `tornill`, `drills` → `drill`, `luces` and `luz` → `luc`.
 

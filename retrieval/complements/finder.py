@@ -48,7 +48,8 @@ class ComplementFinder:
 
     def __init__(self, aliases: LiveAliases) -> None:
         self._aliases = aliases
-        self._compiled: dict[TenantId, tuple[TenantAliases, ComplementRules]] = {}
+        self._compiled: dict[str, tuple[TenantAliases, ComplementRules]] = {}
+        """By owner of the aliases: as many as tenants with entries of their own, and the shared ones."""
 
     def find(
         self, reader: TextIndexReader, document: SearchDocument, within: CatalogueFilter, *, limit: int
@@ -69,10 +70,10 @@ class ComplementFinder:
 
     def _rules(self, tenant: TenantId) -> ComplementRules:
         """The tenant's rules; compiled again only where its aliases changed."""
-        aliases = self._aliases.of(tenant)
-        held = self._compiled.get(tenant)
+        owner, aliases = self._aliases.owner(tenant), self._aliases.of(tenant)
+        held = self._compiled.get(owner)
         if held is None or held[0] is not aliases:
-            held = self._compiled[tenant] = (aliases, ComplementRules(aliases.complements, aliases))
+            held = self._compiled[owner] = (aliases, ComplementRules(aliases.complements, aliases))
         return held[1]
 
 

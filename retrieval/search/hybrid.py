@@ -108,7 +108,7 @@ class HybridSearcher:
             at_once=settings.encoder_threads,
             within_s=_ENCODED_WITHIN * settings.deadline_s,
         )
-        queries = QueryVectors(queue, capacity=settings.query_vector_cache)
+        queries = QueryVectors(queue, max_bytes=settings.query_cache_bytes)
         legs: list[Leg] = [
             RedirectLeg(reader, reading, depth=settings.code_depth),
             CodeLeg(reader, reading, depth=settings.code_depth),
@@ -117,7 +117,7 @@ class HybridSearcher:
             ListLeg(reader, reading, depth=settings.list_depth),
         ]
         if encoder.sparse is not None:
-            words = QueryWords(encoder.sparse, encoding, capacity=settings.query_vector_cache)
+            words = QueryWords(encoder.sparse, encoding, max_bytes=settings.query_cache_bytes)
             legs.append(SparseLeg(vectors, words, depth=settings.depth))
         weighted = [leg for leg in legs if settings.weight(leg.retriever) > 0]
         knowledge = ReplicaKnowledge(reader, aliases if aliases is not None else LiveAliases(shipped_aliases()))

@@ -1,8 +1,10 @@
 """The settings of hybrid search: how the retrievers weigh, how deep they look and how long they may take."""
 
 from enum import StrEnum
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from retrieval.rerank.settings import RerankSettings
 from retrieval.search.planning.settings import PlanningSettings
@@ -10,6 +12,11 @@ from retrieval.search.ranking.confidence import ConfidenceSettings
 from retrieval.search.ranking.routing import RoutingSettings
 from retrieval.understanding.query_type import QueryType
 from schemas.api.retrievers import RetrieverName
+
+log = structlog.get_logger(__name__)
+
+_FORMER: Final = "query_vector_cache"
+_FORMER_ENTRY_BYTES: Final = 2_048
 
 
 def _default_weights() -> dict[RetrieverName, float]:
@@ -67,9 +74,23 @@ class SearchSettings(BaseModel):
     hydration_deadline_s: float = Field(2.0, gt=0, le=60, description="Seconds that reading the hits may take.")
     reader_threads: int = Field(4, ge=1, le=64, description="Threads for reading the text index.")
     encoder_threads: int = Field(2, ge=1, le=64, description="Queries that are encoded at the same time.")
-    query_vector_cache: int = Field(4096, ge=0, description="Query vectors that are kept; 0 keeps none.")
+    query_cache_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=0,
+        description="Bytes of query vectors that are kept, some 8,000 of 384 dimensions; 0 keeps none.",
+    )
     facet_values: int = Field(30, ge=1, le=1000, description="Brands and categories that a facet lists at most.")
     price_buckets: int = Field(5, ge=2, le=20, description="Price ranges that the facet aims at.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_release_before(cls, given: Any) -> Any:
+        """`query_vector_cache` counted vectors; it is read for one release, as so many times what a vector takes."""
+        if not isinstance(given, dict) or _FORMER not in given:
+            return given
+        log.warning("setting has a new name", former=f"search.{_FORMER}", now="search.query_cache_bytes")
+        rest = {name: value for name, value in given.items() if name != _FORMER}
+        return {"query_cache_bytes": int(given[_FORMER]) * _FORMER_ENTRY_BYTES, **rest}
 
     def weights_for(self, query_type: QueryType) -> dict[RetrieverName, float]:
         """The weight of every retriever for one type of query."""

@@ -31,6 +31,10 @@ SECURITY_HEADERS: Final = {
 """Set where a route has not set its own: the page has a wider content policy, its assets may be cached."""
 
 
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that a label names; a server may let others through, made up by whoever sends them."""
+
+
 class RequestMetrics(Protocol):
     """Where answers are counted."""
 
@@ -79,4 +83,5 @@ class RequestContextMiddleware:
                 # The route's template, not the path: a path holds SKUs, and a label must have few values.
                 refused_at = scope["state"].get("route", "unmatched")
                 route = getattr(scope.get("route"), "path", refused_at)
-                self._metrics.answered(scope["method"], route, status, time.perf_counter() - started)
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                self._metrics.answered(method, route, status, time.perf_counter() - started)

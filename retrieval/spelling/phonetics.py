@@ -6,8 +6,9 @@ the end, w as gu, doubled letters. Keys only propose; `retrieval.spelling.distan
 """
 
 import re
-from functools import lru_cache
 from typing import Final
+
+from runtime.bounded_cache import remembered_words
 
 _RULES: Final = tuple(
     (re.compile(pattern), sound)
@@ -35,7 +36,7 @@ _RULES: Final = tuple(
 )
 
 
-@lru_cache(maxsize=262_144)
+@remembered_words(max_bytes=96 * 1024 * 1024)
 def sound_key(word: str) -> str:
     """The key of a folded word: `hombre` and `ombre` are both `onbre`."""
     for pattern, sound in _RULES:

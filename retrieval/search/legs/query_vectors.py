@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
 
 from retrieval.search.legs.encoding_queue import EncodingQueue
 from retrieval.vectors.port import Vector
+from runtime.bounded_cache import BoundedCache
 
 
 class QueryVectors:
-    """Encodes through a queue and keeps the `capacity` most recently used vectors. Used from one event loop."""
+    """Encodes through a queue and keeps the most recently used vectors, of `max_bytes` with their texts."""
 
-    def __init__(self, queue: EncodingQueue, *, capacity: int) -> None:
+    def __init__(self, queue: EncodingQueue, *, max_bytes: int) -> None:
         self._queue = queue
-        self._capacity = capacity
-        self._kept: OrderedDict[str, Vector] = OrderedDict()
+        self._kept: BoundedCache[str, Vector] = BoundedCache("query_vectors", max_bytes=max_bytes)
 
     async def mean_vector(self, texts: Sequence[str]) -> Vector:
         """The normalised mean of the texts' vectors; of one text, its vector. At least one text.
@@ -33,18 +32,11 @@ class QueryVectors:
     async def vectors(self, texts: Sequence[str]) -> list[Vector]:
         """The vectors of queries, float32 [dimension], L2-normalised; those not kept are encoded."""
         # Taken before the wait, during which others may push them out.
-        known = {text: self._kept[text] for text in texts if text in self._kept}
+        known = {text: vector for text in dict.fromkeys(texts) if (vector := self._kept.get(text)) is not None}
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         if missing:
-            known.update(zip(missing, await self._queue.vectors(missing), strict=True))
-        for text, vector in known.items():
-            self._keep(text, vector)
+            for text, vector in zip(missing, await self._queue.vectors(missing), strict=True):
+                # A copy: a row would keep alive the vectors of all who were encoded with it.
+                known[text] = vector.copy()
+                self._kept.put(text, known[text])
         return [known[text] for text in texts]
-
-    def _keep(self, text: str, vector: Vector) -> None:
-        if not self._capacity:
-            return
-        self._kept[text] = vector
-        self._kept.move_to_end(text)
-        if len(self._kept) > self._capacity:
-            self._kept.popitem(last=False)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
 import numpy as np
 
 from retrieval.encoders.port import SparseEncoder, SparseVector
+from runtime.bounded_cache import BoundedCache
 
 
 class QueryWords:
-    """Encodes on an executor and keeps the `capacity` most recently used texts' vectors. Used from one event loop."""
+    """Encodes on an executor and keeps the most recently used texts' vectors, of `max_bytes` with the texts."""
 
-    def __init__(self, encoder: SparseEncoder, executor: Executor, *, capacity: int) -> None:
+    def __init__(self, encoder: SparseEncoder, executor: Executor, *, max_bytes: int) -> None:
         self._encoder = encoder
         self._executor = executor
-        self._capacity = capacity
-        self._kept: OrderedDict[tuple[str, ...], SparseVector] = OrderedDict()
+        self._kept: BoundedCache[tuple[str, ...], SparseVector] = BoundedCache("query_words", max_bytes=max_bytes)
 
     async def mean_vector(self, texts: Sequence[str]) -> SparseVector:
         """The mean of the texts' weights; of one text, its weights. At least one text.
@@ -31,11 +30,7 @@ class QueryWords:
         if known is None:
             loop = asyncio.get_running_loop()
             known = mean(await loop.run_in_executor(self._executor, self._encoder.encode_queries, list(asked)))
-        if self._capacity:
-            self._kept[asked] = known
-            self._kept.move_to_end(asked)
-            if len(self._kept) > self._capacity:
-                self._kept.popitem(last=False)
+            self._kept.put(asked, known)
         return known
 
 

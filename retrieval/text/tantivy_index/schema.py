@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 import tantivy
@@ -17,12 +16,17 @@ import tantivy
 from retrieval.filters import fold_keyword
 from retrieval.text.content import DocumentWords, TextField, content_of_words, words_of
 from retrieval.text.port import Checkpoint
+from runtime.bounded_cache import remembered
+from runtime.weights import weight_of
 from schemas.documents import SearchDocument
 
 SCHEMA_VERSION: Final = "2"
 """Raise it with every change of the fields or of what they hold."""
 
-_REMEMBERED_TEXTS: Final = 8192
+_REMEMBERED_BYTES: Final = 48 * 1024 * 1024
+"""Of analyses: some 8,000 titles with their descriptions' beginnings, or 150 texts of 20,000 characters."""
+_TOKEN_BYTES: Final = 80
+"""A token in the library's own memory, without its letters."""
 """Analysed texts that the writer's process keeps, some 3 KB each: a product that changed lately changes again soon."""
 
 VOCABULARY_SEPARATOR: Final = "\x1f"
@@ -122,11 +126,15 @@ class _Analysed(NamedTuple):
     words: frozenset[str]
     fields: tuple[tuple[TextField, tantivy.PreTokenizedString], ...]
 
+    bytes: int
+    """What it takes, which the library's strings do not tell."""
+
 
 # Analysis is half of what a document costs the replica, and what changes most often, price and stock, is no part of it.
-@lru_cache(maxsize=_REMEMBERED_TEXTS)
+@remembered("text_analyses", max_bytes=_REMEMBERED_BYTES, weigh=lambda asked, held: held.bytes + weight_of(asked))
 def _analysed(words: DocumentWords) -> _Analysed:
     content = content_of_words(words)
+    letters = sum(len(token.text) + _TOKEN_BYTES for tokens in content.tokens.values() for token in tokens)
     return _Analysed(
         content.codes,
         content.words,
@@ -137,6 +145,7 @@ def _analysed(words: DocumentWords) -> _Analysed:
             )
             for field, tokens in content.tokens.items()
         ),
+        letters + weight_of((content.codes, content.words)),
     )
 
 

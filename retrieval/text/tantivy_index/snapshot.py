@@ -10,6 +10,8 @@ import tantivy
 from retrieval.text.port import Checkpoint
 from retrieval.text.tantivy_index import queries
 from retrieval.text.tantivy_index.schema import Field, Flag, checkpoint_from_bytes, key_hash
+from runtime.bounded_cache import remembered
+from runtime.weights import weight_of
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
 
@@ -17,15 +19,21 @@ _PAGE = 4096
 
 
 # One search reads some 240 keys and 140 documents, and searches of a shop meet the same products again and again. Both are
-# immutable and functions of their bytes alone, so a commit invalidates nothing; the bounds are some 5 and 25 MB.
+# immutable and functions of their bytes alone, so a commit invalidates nothing.
+
+_PARSED = 4
+"""Times as many bytes as in JSON: the JSON itself, which is the key, and the model's own strings and numbers."""
+_MODEL_BYTES = 2_048
+_DOCUMENT_BYTES = 32 * 1024 * 1024
 
 
-@lru_cache(maxsize=32_768)
+# A key has at most some 200 letters: 10 MB. So many are asked for that a wrapper in Python would cost more than it saves.
+@lru_cache(maxsize=16_384)
 def _key(text: str) -> SkuKey:
     return SkuKey.parse(text)
 
 
-@lru_cache(maxsize=8_192)
+@remembered("documents", max_bytes=_DOCUMENT_BYTES, weigh=lambda asked, _: _PARSED * weight_of(asked) + _MODEL_BYTES)
 def _document(content: bytes) -> SearchDocument:
     return SearchDocument.model_validate_json(content)
 

@@ -2,12 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from qdrant_client import models
 
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
 from schemas.identity import TenantId
+
+TENANT_CONDITION: Final = 0
+"""Where among the conditions of `visible` the tenant's stands."""
 
 
 def visible(within: CatalogueFilter) -> models.Filter:

@@ -7,7 +7,7 @@ channels, and so its keep-alive, its api key and its reading of "retry after".
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +23,9 @@ from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import NotAppliedError
 from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, Selection, StoredPoint, StoredVector, Upsert
 from retrieval.vectors.settings import VectorSettings
+from runtime.bounded_cache import remembered
+from runtime.weights import weight_of
+from schemas.identity import TenantId
 
 _VALUE_FIELDS: Final = {str: "string_value", int: "integer_value", float: "double_value"}
 """The field of a protobuf value for each type that a record holds."""
@@ -60,10 +63,11 @@ class GrpcWire:
         request = messages.QueryPoints(
             collection_name=self._collection,
             using=sought.using,
-            filter=_visible(sought.within),
+            filter=_visible(replace(sought.within, tenant=_ANY)),
             limit=sought.limit,
             with_payload=_SKU_ALONE,
         )
+        request.filter.must[filters.TENANT_CONDITION].field.match.keyword = sought.within.tenant
         _fill(request.query.nearest, sought.vector)
         if sought.ef is not None:
             request.params.hnsw_ef = sought.ef
@@ -105,8 +109,13 @@ class GrpcWire:
             raise NotAppliedError(f"the server answered {', '.join(map(messages.UpdateStatus.Name, unsure))}")
 
 
-# A shop's searches ask for few different filters; the message is only ever copied from.
-@lru_cache(maxsize=1_024)
+_ANY: Final = TenantId("")
+_FILTER_BYTES: Final = 4 * 1024 * 1024
+
+
+# Searches ask for few different filters; the message is only ever copied from. The tenant is filled in afterwards, so that names
+# that somebody made up leave nothing behind.
+@remembered("filters", max_bytes=_FILTER_BYTES, weigh=lambda asked, message: weight_of(asked) + 4 * message.ByteSize())
 def _visible(within: CatalogueFilter) -> messages.Filter:
     return RestToGrpc.convert_filter(filters.visible(within))
 

@@ -40,6 +40,17 @@ def test_a_tenants_entry_is_its_own_and_adds_to_the_shared_ones():
     assert meant(live, "b", "broca") == {"mecha"}
 
 
+def test_tenants_without_entries_share_one_table_and_their_names_are_kept_nowhere():
+    live = LiveAliases([entry()])
+    apply(live, entry("own", tenant="a", terms=("broca", "taladrina")))
+    assert live.of("made-up") is live.of("b") is not live.of("a")
+    assert set(live._compiled) == {"*", "a"}
+    apply(live, entry("own", tenant="b", terms=("broca", "barrena")))
+    assert meant(live, "b", "broca") == {"mecha", "barrena"}
+    live.apply({"b/own": None})
+    assert live.of("b") is live.of("made-up")
+
+
 def test_a_tenant_switches_a_shared_entry_off_by_its_id():
     live = LiveAliases([entry()])
     apply(live, entry(tenant="a", status=AliasStatus.REJECTED))

@@ -8,6 +8,7 @@ from retrieval.filters import CatalogueFilter
 from retrieval.search.hybrid import normalise_query
 from retrieval.search.legs.fanout import SearchUnavailableError
 from retrieval.search.query import DegradedReason, SearchQuery
+from retrieval.search.settings import SearchSettings
 from schemas.api.retrievers import RetrieverName
 from schemas.errors import OverloadedError
 from schemas.identity import SkuKey, TenantId
@@ -168,12 +169,17 @@ async def test_a_repeated_query_is_encoded_once_and_off_the_event_loop():
     assert all(name.startswith("query-encoder") for name in encoder.threads)
 
 
-async def test_the_cache_keeps_only_its_capacity():
+@pytest.mark.parametrize("name", ["query_cache_bytes", "query_vector_cache"])
+async def test_without_bytes_no_vector_is_kept_also_by_the_name_of_the_release_before(name):
     encoder = CountingEncoder()
-    search = searcher(ShelfReader(*SHELF), encoder=encoder, query_vector_cache=1)
+    search = searcher(ShelfReader(*SHELF), encoder=encoder, **{name: 0})
     for text in ("bolt", "nut", "bolt"):
         await search.search(SearchQuery(text, WITHIN))
     assert encoder.encoded == ["bolt", "nut", "bolt"]
+
+
+def test_a_number_of_vectors_as_the_release_before_counted_is_read_as_bytes():
+    assert SearchSettings.model_validate({"query_vector_cache": "4096"}).query_cache_bytes == 4096 * 2048
 
 
 async def test_a_retriever_of_weight_zero_is_not_run():
