@@ -136,7 +136,7 @@ class Supervisor:
 
     def child(self) -> Supervisor:
         """A supervisor of one part on the same loop, which may stop by itself: its failure is ours, our troubles are its own."""
-        return Supervisor(
+        return type(self)(
             self.metrics,
             on_failure=self.fail,
             tells=self.tells,

@@ -171,6 +171,7 @@ async def _build(generations: EmbeddedGenerations, body: BuildBody, chosen: Enco
             yield orjson.dumps(outcome.to_json()) + b"\n"
     finally:
         work.cancel()
+        await asyncio.wait({work})
 
 
 def _json(content: dict[str, Any]) -> Response:

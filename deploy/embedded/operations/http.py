@@ -161,6 +161,7 @@ async def _replay(operations: EmbeddedOperations, selection: Selection, asked: R
             yield orjson.dumps({**counts.to_json(), "done": True}) + b"\n"
     finally:
         work.cancel()
+        await asyncio.wait({work})
 
 
 def _json(content: dict[str, Any]) -> Response:

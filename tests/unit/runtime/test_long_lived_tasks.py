@@ -1,0 +1,78 @@
+"""Whoever begins a task or a thread outside the supervisor says here why it cannot die unseen."""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+BEGINS: Final = {"create_task", "ensure_future", "run_coroutine_threadsafe", "TaskGroup", "Thread", "Timer"}
+
+ALLOWED: Final = {
+    "runtime/supervision.py RunningTask.__init__": "it is the supervisor's",
+    "runtime/supervision.py Supervisor.run_until": "two waits, gone when it returns",
+    "agent/api/routes/event_stream.py event_stream": "one turn: read, awaited and cancelled by its request",
+    "agent/threads/guard.py ThreadLeases._renewed": "one turn's lease: the turn ends when it ends, and it with the turn",
+    "deploy/cli/run/launch.py run_embedded": "the start: awaited, and cancelled by a signal",
+    "deploy/embedded/generations/http.py _build": "one request's build: its result is awaited, and it is cancelled with the request",
+    "deploy/embedded/operations/http.py _replay": "one request's replay: as a build",
+    "deploy/embedded/generations/member.py GenerationMember.caught_up": "one wait, gone when it returns",
+    "deploy/embedded/loop_thread.py LoopThread.__init__": "its end is watched by the task indexer-thread",
+    "deploy/embedded/loop_thread.py LoopThread.call": "its result is awaited by the caller",
+    "deploy/ingest/run.py IngestRun.run": "batches of one command: each is awaited in order, the rest is cancelled",
+    "deploy/probe/prober.py Prober._change": "one command's change: awaited or cancelled before it returns",
+    "indexer/batch/side_by_side.py SideBySide.begin": "slices of one batch: all are awaited before the batch is committed",
+    "indexer/generations/builder.py _Work._until_caught_up": "one command's two waits, gone when it returns",
+    "indexer/generations/crew.py _whole": "an end that must not be cut short: awaited",
+    "indexer/pipeline.py Pipeline._start_encoding": "texts of one batch: awaited by it",
+    "query_api/generations/tail.py GenerationTail._unless_stopping": "a restore: awaited or cancelled before it returns",
+    "query_api/replica/log/kafka.py KafkaDocumentLog.close": "an end with a time limit: awaited",
+    "query_api/worker.py Worker._let_go": "an end with a time limit: told in the log where it fails, awaited by the worker's stop",
+    "retrieval/search/legs/encoding_queue.py EncodingQueue._ask": "encodes what queries wait for: a failure goes to each of them, the next query begins another",
+}
+"""Place -> why it needs no supervisor."""
+
+
+def packages() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    return list(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+
+
+def begun(tree: ast.AST, within: tuple[str, ...] = ()) -> Iterator[str]:
+    """The functions in which something is begun that may outlive them, by qualified name."""
+    for node in ast.iter_child_nodes(tree):
+        inner = within
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            # A function within a function counts for the outer one.
+            inside_function = bool(within) and not within[-1].lstrip("_")[:1].isupper()
+            inner = within if inside_function else (*within, node.name)
+        if isinstance(node, ast.Call):
+            called = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            if name in BEGINS:
+                yield ".".join(within) or "(module)"
+        yield from begun(node, inner)
+
+
+def places() -> set[str]:
+    found = set()
+    for package in packages():
+        for path in sorted((ROOT / package).rglob("*.py")):
+            source = path.read_text()
+            if any(name in source for name in BEGINS):
+                found |= {f"{path.relative_to(ROOT)} {place}" for place in begun(ast.parse(source))}
+    return found
+
+
+def test_every_task_outside_the_supervisor_is_named_with_its_reason():
+    found = places()
+    unnamed = sorted(found - ALLOWED.keys())
+    assert not unnamed, f"start these under runtime.supervision.Supervisor, or name them with the reason here: {unnamed}"
+    assert not sorted(ALLOWED.keys() - found), "these begin nothing any more"
+    assert all(ALLOWED.values())
+
+
+def test_a_new_bare_task_is_found():
+    source = "class Reader:\n    def start(self):\n        self._task = asyncio.create_task(self.run())\n"
+    assert list(begun(ast.parse(source))) == ["Reader.start"]
