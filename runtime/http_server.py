@@ -45,7 +45,7 @@ class HttpServer:
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not listened on
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
-    def listen(self) -> None:
+    def listen(self) -> socket.socket:
         """Take the address, before anything else starts.
 
         Raises:
@@ -57,14 +57,16 @@ class HttpServer:
             sentence = f"cannot listen on {self.host}:{self.port}: {error.strerror}; {self._remedy}"
             raise ConfigurationError(sentence) from error
         self.host, self.port = self._listener.getsockname()[:2]
+        return self._listener
 
     async def serve(self, app: ASGIApp, *, lifespan: bool = False, grace_s: int | None = None) -> None:
-        """Serve on the address that was taken until it is asked to end, then finish the requests that run.
+        """Serve until it is asked to end, then finish the requests that run. `listen` has taken the address, or is called here.
 
         Raises:
+            ConfigurationError: as `listen`.
             HttpServerEndedError: it ended for another reason.
         """
-        assert self._listener is not None, "listen comes first"
+        listener = self._listener or self.listen()
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -75,7 +77,7 @@ class HttpServer:
         )
         self._server = _SignalFreeServer(config, self.serving)
         try:
-            await self._server.serve(sockets=[self._listener])
+            await self._server.serve(sockets=[listener])
         except (Exception, SystemExit) as error:  # uvicorn exits where the application's lifespan cannot start
             log.exception("http server failed", url=self.url)
             raise HttpServerEndedError from error
@@ -95,6 +97,7 @@ class HttpServer:
         """Let the address go; a second call does nothing."""
         if self._listener is not None:
             self._listener.close()
+            self._listener = None
 
 
 class _SignalFreeServer(uvicorn.Server):

@@ -1,6 +1,7 @@
 """Faults at a process's background tasks: its composition root runs as it is, over supervisors that a test can strike."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -17,6 +18,8 @@ class Faults:
         self.clock = SimulatedTime()
         self.supervisors: list[StruckSupervisor] = []
         self.running: dict[str, tuple[RunningTask, asyncio.Queue[Exception]]] = {}
+        self.is_settled: Callable[[], bool] = lambda: True
+        """Whether nothing is being opened in a thread, which a strike would leave behind: a work's own failure does not."""
 
     def make(self, *args: Any, **kwargs: Any) -> Supervisor:
         made = StruckSupervisor(*args, **{"time": self.clock.time, **kwargs})
@@ -26,18 +29,20 @@ class Faults:
 
     @property
     def names(self) -> set[str]:
-        """Every task that was started."""
-        return set(self.running)
+        """Every task that was started, whatever the instance."""
+        return {task.task.name for task, _ in self.running.values()}
 
     def task(self, name: str) -> RunningTask:
-        return self.running[name][0]
+        """The task of this name; of several instances the first: that of the live generation."""
+        return self._of(name)[0]
 
     def strike(self, name: str, error: Exception) -> None:
         """Let the work of this task end by this error, in the middle of whatever it does."""
-        self.running[name][1].put_nowait(error)
+        self._of(name)[1].put_nowait(error)
 
     async def struck(self, name: str, error: Exception) -> RunningTask:
         """Strike, and wait until the supervisor has seen it."""
+        await eventually(self.is_settled)
         task = self.task(name)
         before = len(self.clock.rests)
         self.strike(name, error)
@@ -50,6 +55,9 @@ class Faults:
 
     def up(self, name: str) -> float | None:
         return self._registry.get_sample_value("ferroflux_task_up", {"task": name})
+
+    def _of(self, name: str) -> tuple[RunningTask, asyncio.Queue[Exception]]:
+        return next(each for each in self.running.values() if each[0].task.name == name)
 
     @property
     def _registry(self) -> CollectorRegistry:
@@ -87,5 +95,5 @@ class StruckSupervisor(Supervisor):
                 await asyncio.wait({working, struck})
 
         task = super().start(name, until_struck, **options)
-        self.faults.running[name] = task, errors
+        self.faults.running[task.task.title] = task, errors
         return task

@@ -1,5 +1,6 @@
 """The consumer's wiring on FastStream's test broker, and its offsets on a fake aiokafka consumer."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ from aiokafka import ConsumerRecord
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
 from faststream.kafka import TestKafkaBroker
+from structlog.testing import capture_logs
 
-from indexer.kafka.consumer import ChangeConsumer, RevocationListener, inbound
+from indexer.kafka.consumer import ChangeConsumer, ConsumerEndedError, RevocationListener, inbound
 from indexer.ports import LeaseLostError
 from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord
@@ -16,6 +18,7 @@ from indexer.service.progress import Progress
 from indexer.settings import ConsumerSettings
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
+from tests.support.waiting import eventually
 
 
 def make_consumer() -> ChangeConsumer:
@@ -152,3 +155,40 @@ async def test_a_rebalance_takes_the_lease_and_is_seen_in_progress() -> None:
     assert not progress.joined
     with pytest.raises(LeaseLostError):
         lease.check()
+
+
+async def test_a_batch_that_a_defect_ends_is_not_skipped_but_ends_the_consumer() -> None:
+    consumer, taken = make_consumer(), 0
+
+    async def handler(_records: Any) -> None:
+        nonlocal taken
+        taken += 1
+        raise ZeroDivisionError
+
+    consumer.handle_with(handler)
+    with capture_logs():
+        async with TestKafkaBroker(consumer.broker) as broker:
+            publishing = asyncio.create_task(broker.publish(b"{}", "warehouse.changes", key=b"acme/A1"))
+            await eventually(lambda: taken)
+            with pytest.raises(ConsumerEndedError, match="start again") as ended:
+                await asyncio.wait_for(consumer.watch(), 5)
+            assert isinstance(ended.value.__cause__, ZeroDivisionError)
+            # FastStream would hand out the next batch, whose commit skips this one: nothing returns before the stop.
+            assert not publishing.done()
+            consumer._stopping.set()
+            await publishing
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError()], ids=["returned", "raised"])
+async def test_a_consume_loop_that_ended_ends_the_consumer(error: Exception | None) -> None:
+    consumer = make_consumer()
+
+    async def loop() -> None:
+        if error is not None:
+            raise error
+
+    consumer._subscriber.tasks.append(asyncio.create_task(loop()))
+    await asyncio.wait(consumer._subscriber.tasks)
+    with capture_logs(), pytest.raises(ConsumerEndedError) as ended:
+        await asyncio.wait_for(consumer.watch(), 5)
+    assert ended.value.__cause__ is error

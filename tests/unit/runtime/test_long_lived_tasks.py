@@ -68,7 +68,9 @@ def places() -> set[str]:
 def test_every_task_outside_the_supervisor_is_named_with_its_reason():
     found = places()
     unnamed = sorted(found - ALLOWED.keys())
-    assert not unnamed, f"start these under runtime.supervision.Supervisor, or name them with the reason here: {unnamed}"
+    assert not unnamed, (
+        f"start these under runtime.supervision.Supervisor, or name them with the reason here: {unnamed}"
+    )
     assert not sorted(ALLOWED.keys() - found), "these begin nothing any more"
     assert all(ALLOWED.values())
 
