@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+import agent.bootstrap
 import agent.catalogue.opening
 import indexer.bootstrap
 import indexer.generations.crew
@@ -132,6 +133,9 @@ class StillPart(StillConsumer):
     def shutdown(self, **_) -> None:
         return
 
+    def carries(self, _limits) -> None:
+        return
+
     async def check(self, _lag, **_) -> Readiness:
         return Readiness(())
 
@@ -149,10 +153,13 @@ class Admin:
     async def ensure(self) -> None:
         return
 
+    async def limits(self) -> dict[str, int]:
+        return {}
+
 
 @asynccontextmanager
 async def indexing(faults: Faults, _folder: Path, patch) -> AsyncIterator[asyncio.Future[FatalError]]:
-    part: object = StillPart()
+    part = StillPart()
 
     class Factory:
         def __init__(self, _settings, tasks: TaskMetrics) -> None:
@@ -160,7 +167,7 @@ async def indexing(faults: Faults, _folder: Path, patch) -> AsyncIterator[asynci
 
         async def __call__(self, _manifest, _standing) -> Member:
             app = IndexerApp(
-                pipeline=part, runner=part, consumer=StillConsumer(), writer=part, index=MemoryIndex(),
+                pipeline=part, runner=part, consumer=StillConsumer(), writer=part, open_index=part.start,
                 revision=HashingEncoder(8).revision, executor=part, metrics=IndexerMetrics(CollectorRegistry()),
                 progress=Progress(), probe=part, clock=indexer.bootstrap.SystemClock(), verifier=part, tasks=self._tasks,
             )  # fmt: skip
@@ -186,6 +193,11 @@ async def ordering(faults: Faults, folder: Path, patch) -> AsyncIterator[asyncio
         return stores.vectors
 
     opening = agent.catalogue.opening
+
+    async def no_broker(_publisher) -> None:
+        return
+
+    patch.setattr(agent.bootstrap, "_check_topic", no_broker)
     patch.setattr(opening, "load_encoder", lambda _: stores.encoder)
     patch.setattr(opening, "open_vector_index", vectors)
     patch.setattr(opening, "open_reader", lambda _: stores.reader)
@@ -210,7 +222,7 @@ async def _running(process, faults: Faults, last: str) -> AsyncIterator[asyncio.
 
     running.add_done_callback(tell)
     try:
-        await eventually(lambda: last in faults.names or running.done(), timeout=30)
+        await eventually(lambda: last in faults.names or running.done(), timeout=15)
         yield ended
         await eventually(lambda: running.done() or faults.is_settled())
         if not running.done():
@@ -219,6 +231,7 @@ async def _running(process, faults: Faults, last: str) -> AsyncIterator[asyncio.
         assert running.done()
     finally:
         running.cancel()
+        await asyncio.wait({running}, timeout=5)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(number)
     if not ended.done():
@@ -243,7 +256,7 @@ TASKS: Final[dict[Process, set[str]]] = {
 ENDED: Final = {"open-generation", "open-agent"}
 """Tasks that are done once the process is ready."""
 
-ONLY_DEGRADED: Final = {"watch-files", "snapshots"}
+ONLY_DEGRADED: Final = {"watch-files", "snapshots", "thread-pruner"}
 """Tasks without which the process goes on, even where they fail for good."""
 
 EACH: Final = [
