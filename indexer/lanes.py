@@ -29,6 +29,8 @@ RunBatch = Callable[[Sequence[InboundRecord]], Awaitable[bool]]
 
 _FIRST_SLICE: Final = 16
 _SMALLEST_SLICE: Final = 4
+SMALLEST_LIVE_SLICE: Final = 16
+"""Live records of one piece at least, where they wait: in smaller ones a busy machine would not keep up with twenty a second."""
 _MEMORY: Final = 0.7
 """Share of the earlier slices in the mean cost of a record; the newest slice has the rest."""
 
@@ -45,6 +47,10 @@ class LaneControl(Protocol):
         """Live records that are there already, without waiting; possibly none."""
         ...
 
+    async def more_live(self) -> Sequence[InboundRecord]:
+        """Live records that the log is known to hold beyond those that were given, waited for shortly; none where it holds none."""
+        ...
+
     def rewind(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Read these partitions again from these offsets."""
         ...
@@ -52,11 +58,16 @@ class LaneControl(Protocol):
 
 @dataclass(slots=True)
 class SliceLength:
-    """How many bulk records make a slice of about `seconds`: learnt from the slices before, for texts cost a hundred prices."""
+    """How many records make a slice of about `seconds`: learnt from the slices before, for texts cost a hundred prices.
+
+    Not fewer than `smallest`: part of a slice's cost does not depend on its length, so the shorter they were made on a busy
+    machine, the longer the records would take.
+    """
 
     seconds: float
     largest: int
     records: int = _FIRST_SLICE
+    smallest: int = _SMALLEST_SLICE
     _seconds_per_record: float = 0.0
 
     def learn(self, records: int, seconds: float) -> None:
@@ -65,7 +76,7 @@ class SliceLength:
         mean = cost if not self._seconds_per_record else _MEMORY * self._seconds_per_record + (1 - _MEMORY) * cost
         self._seconds_per_record = mean
         wanted = int(self.seconds / mean) if mean > 0 else self.largest
-        self.records = max(_SMALLEST_SLICE, min(wanted, 2 * self.records, self.largest))
+        self.records = max(self.smallest, min(wanted, 2 * self.records, self.largest))
 
 
 class Lanes:
@@ -130,9 +141,17 @@ class Lanes:
         length = self._live_slice
         if length is None:
             return not records or await self._run(records)
-        left = list(records)
+        left, taken = list(records), len(records)
         try:
             while left and self._control.epoch == epoch and not self._stopping:
+                # A log may give its records by ones and twos however many wait; a piece of so few costs as much as one of many.
+                while (
+                    len(left) < length.records and taken < length.largest and (more := await self._control.more_live())
+                ):
+                    left += more
+                    taken += len(more)
+                if self._control.epoch != epoch:
+                    break
                 piece = left[: length.records]
                 began = self._monotonic()
                 if not await self._run(piece):

@@ -27,6 +27,9 @@ _KEPT_AT_LEAST: Final = 0.01
 _RESERVE: Final = 0.25
 """Part of the limit above it, for tenants that hold less than their share while others fill the room."""
 
+_LEFT_AT_LEAST: Final = 0.4
+"""Part of the time that is left for an answer however late the process is to look at what comes."""
+
 _FIRST_GUESS: Final = 16
 """Requests at once that meet the deadline, before any was measured."""
 
@@ -107,6 +110,7 @@ class Admission:
     def __init__(self, bound: Bound) -> None:
         self._bound = bound
         self._inside = 0
+        self._late_s = 0.0
         self._held: dict[str, int] = {}
         self._pace = None if bound.within_s is None else Pace(stay_s=bound.within_s, among=_FIRST_GUESS)
 
@@ -126,12 +130,17 @@ class Admission:
         bound = self._bound
         if self._pace is None or bound.within_s is None:
             return bound.most
-        return min(bound.most, max(bound.least, bound.within_s / self._pace.seconds_each))
+        left_s = max(_LEFT_AT_LEAST * bound.within_s, bound.within_s - self._late_s)
+        return min(bound.most, max(bound.least, left_s / self._pace.seconds_each))
 
     @property
     def expected_s(self) -> float:
         """How long the next one would stay; 0 where stays are not measured."""
         return 0.0 if self._pace is None else (self._inside + 1) * self._pace.seconds_each
+
+    def behind(self, late_s: float) -> None:
+        """Requests are so old when they come here: the process was late to look at them, and that is of their time."""
+        self._late_s = late_s
 
     def closed(self) -> Refused | None:
         """Why nobody could enter now, whoever asked: known before anything of the request is read."""

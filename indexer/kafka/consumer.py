@@ -34,7 +34,7 @@ from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.message import KafkaMessage as RawBatch
 
 from indexer.kafka.connection import faststream_security
-from indexer.lanes import Lanes, SliceLength
+from indexer.lanes import SMALLEST_LIVE_SLICE, Lanes, SliceLength
 from indexer.ports import LeaseLostError
 from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, TopicPartition, first_offsets, next_offsets
@@ -52,6 +52,8 @@ Handler = Callable[[Sequence[InboundRecord]], Awaitable[bool]]
 _WATCH_SECONDS: Final = 0.5
 """How soon a consume loop that ended is noticed: the library tells nobody."""
 _COMMIT_SECONDS: Final = 10.0
+_MORE_MS: Final = 20
+"""How long a fetch of records that are there is waited for."""
 _POSITION_SECONDS: Final = 0.2
 _ENDS_SECONDS: Final = 1.0
 
@@ -122,7 +124,7 @@ class ChangeConsumer:
             slice_length=SliceLength(settings.bulk_slice_s, settings.batch_records),
             live_length=None
             if settings.live_slice_s is None
-            else SliceLength(settings.live_slice_s, settings.batch_records),
+            else SliceLength(settings.live_slice_s, settings.batch_records, smallest=SMALLEST_LIVE_SLICE),
         )
 
         async def changes(message: KafkaMessage) -> None:
@@ -207,6 +209,20 @@ class ChangeConsumer:
         if not live:
             return ()
         fetched = await consumer.getmany(*live, timeout_ms=0, max_records=self._settings.batch_records)
+        return self._taking([inbound(record) for records in fetched.values() for record in records])
+
+    async def more_live(self) -> Sequence[InboundRecord]:
+        """Records of the live topics that lie in the log beyond those that were taken, by what the last fetches said of its end."""
+        consumer = self._consumer()
+        behind = [
+            place
+            for place in consumer.assignment()
+            if place.topic != self._bulk_topic
+            and self._taken.get((place.topic, place.partition), 0) < (consumer.highwater(place) or 0)
+        ]
+        if not behind:
+            return ()
+        fetched = await consumer.getmany(*behind, timeout_ms=_MORE_MS, max_records=self._settings.batch_records)
         return self._taking([inbound(record) for records in fetched.values() for record in records])
 
     async def lag(self) -> dict[TopicPartition, int]:

@@ -139,17 +139,6 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _of_disconnect)
 
 
-def too_many_requests(request: Request, error: FerrofluxError, retry_after_s: int) -> Response:
-    """The problem of a request that was not let in."""
-    return problem_response(
-        request,
-        status=HTTPStatus.TOO_MANY_REQUESTS,
-        code=TooManyRequestsError.code,
-        detail=str(error),
-        headers={"Retry-After": str(retry_after_s)},
-    )
-
-
 def internal_problem(request: Request) -> Response:
     """The problem of a defect: nothing about it but the request id, which the log has too."""
     detail = "something failed that should not; report it with the request id"

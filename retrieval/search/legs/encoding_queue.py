@@ -46,7 +46,7 @@ class EncodingQueue:
         executor: Executor,
         *,
         at_once: int = 1,
-        batch: int = 16,
+        batch: int = 4,
         within_s: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -46,7 +46,7 @@ class ShedMetrics:
             multiprocess_mode="livesum",
         )
         self._named: set[str] = {OTHERS}
-        self._gauges = {
+        self._gauges: dict[RouteClass, tuple[Gauge, Gauge]] = {
             kind: (self._inside.labels(kind), self._limit.labels(kind))
             for kind in RouteClass
             if kind is not RouteClass.EXEMPT

@@ -6,24 +6,31 @@ first piece of its body, and no thread takes part in it.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Final, Protocol
 
+import orjson
 from starlette.datastructures import Headers
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from retrieval.serving.admission.callers import OTHERS, Callers
 from retrieval.serving.admission.routes import Route, RouteClass, route_of
-from retrieval.serving.problems import SHED, TooManyRequestsError, too_many_requests
+from retrieval.serving.problems import SHED, TITLES, TooManyRequestsError
 from runtime.admission import Admission, Bound, Reason, Refused
+from schemas.api.problems import PROBLEM_MEDIA_TYPE
 
 INTAKE_REQUEST_BYTES: Final = 64 * 1024
 """What a request with change events counts for at least: its own cost beside that of its bytes."""
 
 MAX_INTAKE_BYTES: Final = 8 * 1024 * 1024
 """What a request with change events counts for at most, and where it does not announce its length."""
+
+_LOOK_EVERY_S: Final = 0.025
+_LATE_FADES: Final = 0.8
+"""What is left of a lateness at the next look: one long callback is of the past a fifth of a second later."""
 
 BOUNDS: Final[Mapping[RouteClass, Bound]] = {
     RouteClass.SEARCH: Bound(most=128, within_s=0.25, least=4),
@@ -53,8 +60,32 @@ class Doors:
     def __init__(self, bounds: Mapping[RouteClass, Bound], metrics: AdmissionMetrics) -> None:
         self._doors: dict[RouteClass, Admission] = {}
         self.metrics = metrics
+        self._timer: asyncio.TimerHandle | None = None
+        self._asked = False
+        self._late_s = 0.0
         for kind, bound in {**BOUNDS, **bounds}.items():
             self.bound(kind, bound)
+
+    def watch(self) -> None:
+        """See to it that the loop's lateness is measured while requests come; called for each, from the loop."""
+        self._asked = True
+        if self._timer is None:
+            self._next_look(asyncio.get_running_loop())
+
+    def _next_look(self, loop: asyncio.AbstractEventLoop) -> None:
+        due = loop.time() + _LOOK_EVERY_S
+        self._timer = loop.call_at(due, self._look, loop, due)
+
+    def _look(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        # What a timer has waited beyond its time, a request waits between the network and us.
+        self._late_s = max(loop.time() - due, _LATE_FADES * self._late_s)
+        for door in self._doors.values():
+            door.behind(self._late_s)
+        if self._asked or self._late_s > _LOOK_EVERY_S:
+            self._asked = False
+            self._next_look(loop)
+        else:
+            self._timer = None
 
     def bound(self, kind: RouteClass, bound: Bound) -> None:
         """Give a class another bound; before anything is served."""
@@ -86,15 +117,16 @@ class AdmissionMiddleware:
         if route.kind is RouteClass.EXEMPT:
             await self._app(scope, receive, send)
             return
+        self._doors.watch()
         door, metrics = self._doors.door(route.kind), self._doors.metrics
         refused = door.closed()
         if refused is not None:
-            await self._refuse(refused, OTHERS, route, scope, receive, send)
+            await self._refuse(refused, OTHERS, route, scope, send)
             return
         tenant, receive = await self._callers.name(route, scope, receive)
         place = door.enter(tenant, self._clock(), units=_units(route, scope))
         if isinstance(place, Refused):
-            await self._refuse(place, tenant, route, scope, receive, send)
+            await self._refuse(place, tenant, route, scope, send)
             return
         metrics.inside(route.kind, door.inside, door.limit)
         try:
@@ -105,13 +137,29 @@ class AdmissionMiddleware:
             if scope.get("state", {}).get(SHED):
                 metrics.shed(route.kind, Reason.ENCODER, tenant)
 
-    async def _refuse(
-        self, refused: Refused, tenant: str, route: Route, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _refuse(self, refused: Refused, tenant: str, route: Route, scope: Scope, send: Send) -> None:
+        """The problem as any other, written without the models that make the others: it is the commonest answer of all."""
         self._doors.metrics.shed(route.kind, refused.reason, tenant)
-        scope.setdefault("state", {})["route"] = route.path
-        error = TooManyRequestsError(_SENTENCES[refused.reason])
-        await too_many_requests(Request(scope), error, refused.retry_after_s)(scope, receive, send)
+        state = scope.setdefault("state", {})
+        state["route"] = route.path
+        body = orjson.dumps(
+            {
+                "type": f"urn:ferroflux:problem:{TooManyRequestsError.code}",
+                "title": TITLES[TooManyRequestsError.code],
+                "status": HTTPStatus.TOO_MANY_REQUESTS.value,
+                "detail": _SENTENCES[refused.reason],
+                "instance": scope["path"],
+                "code": TooManyRequestsError.code,
+                "request_id": state.get("request_id", ""),
+            }
+        )
+        headers = [
+            (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"retry-after", str(refused.retry_after_s).encode()),
+        ]
+        await send({"type": "http.response.start", "status": HTTPStatus.TOO_MANY_REQUESTS.value, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 _SENTENCES: Final[Mapping[Reason, str]] = {

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from tests.benchmarks.cases.context import Context
 from tests.benchmarks.report.distribution import Distribution
 from tests.benchmarks.report.outcome import Goal, Outcome
@@ -20,7 +22,7 @@ _CLIENTS = 8
 _FACTORS = (1.2, 3.0)
 _CHANGES_PER_S = 20.0
 _FOLLOWED_PER_S = 4.0
-_LOOK_EVERY_S = 0.04
+_LOOK_EVERY_S = 0.1
 _SECONDS = 30.0
 
 _GOOD_SHARE = 0.9
@@ -45,11 +47,15 @@ def run(context: Context) -> Outcome:
     outcome = Outcome("shedding", "more queries than can be answered: good answers, refusals, freshness beside them")
     with context.embedded() as up:
         _observe(context, outcome, Target("up", up.bootstrap, embedded.TOPIC, up.port))
-    with context.production() as system:
-        system.start_all()
-        outcome.say(f"production: vectors in {system.vector_store}; text index in {system.text_store}")
-        target = Target("production", system.kafka.bootstrap, production.TOPIC, system.ports["api"])
-        _observe(context, outcome, target)
+    try:
+        with context.production() as system:
+            system.start_all()
+            outcome.say(f"production: vectors in {system.vector_store}; text index in {system.text_store}")
+            target = Target("production", system.kafka.bootstrap, production.TOPIC, system.ports["api"])
+            _observe(context, outcome, target)
+    except pytest.skip.Exception as missing:
+        outcome.say(f"production not measured: {missing}")
+        outcome.goal(Goal("topologies measured", 1, 2, "", most=False))
     return outcome
 
 

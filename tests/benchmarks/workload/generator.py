@@ -30,6 +30,7 @@ from tests.benchmarks.workload.queries import Query, distinct_queries
 
 _FIRST_LOOK_S = 0.03
 _LOOK_SHARE = 0.05
+_REFUSED_REST_S = 0.2
 _GIVE_UP_S = 60.0
 
 
@@ -131,7 +132,10 @@ class Generator:
         async def client() -> None:
             await asyncio.sleep(max(0.0, begin - loop.time()))
             while loop.time() < begin + self._load.seconds:
+                before = len(self.observed.refused)
                 await self._query(next(queries), loop.time())
+                if len(self.observed.refused) > before:
+                    await asyncio.sleep(_REFUSED_REST_S)
 
         await asyncio.gather(*(client() for _ in range(clients)))
 

@@ -204,6 +204,9 @@ class IndexerProcess:
         await self.process.point()
         return self._polled(self._client.fetch(4, topics=(CHANGES,)))
 
+    async def more_live(self) -> Sequence[InboundRecord]:
+        return await self.poll_live()
+
     def rewind(self, offsets: Mapping[TopicPartition, int]) -> None:
         if self.process.world.guards.give_back:
             self._client.rewind(offsets)

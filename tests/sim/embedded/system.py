@@ -101,7 +101,8 @@ class SystemRun:
         await self._recover(found, journal, pipeline, index)
         lanes = Lanes(
             self._runner(journal, pipeline).run, self, bulk_topic=BULK, live_turns=2,
-            slice_length=SliceLength(0.05, 6, records=2), monotonic=self.process.world.monotonic,
+            slice_length=SliceLength(0.05, 6, records=2), live_length=SliceLength(0.05, 6, records=2, smallest=2),
+            monotonic=self.process.world.monotonic,
         )  # fmt: skip
         topic_names = TopicNames(changes=(CHANGES,), bulk=BULK, documents=DOCUMENTS)
         self.intake = ChangeIntake(_Producer(self._broker, self.process), topic_names, self._progress, self._searchable)
@@ -163,6 +164,10 @@ class SystemRun:
         return 0
 
     async def poll_live(self) -> Sequence[InboundRecord]:
+        return self._poll((CHANGES,))
+
+    async def more_live(self) -> Sequence[InboundRecord]:
+        await self.process.point()
         return self._poll((CHANGES,))
 
     def rewind(self, offsets: Mapping[TopicPartition, int]) -> None:

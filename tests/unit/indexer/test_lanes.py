@@ -22,17 +22,23 @@ def record(topic: str, offset: int, partition: int = 0, value: bytes = b"{}") ->
 class Log:
     """A consumer and a runner in one: notes what ran, in which order, and what was rewound."""
 
-    def __init__(self, *, live_polls: Sequence[int] = (), fail_at: int | None = None) -> None:
+    def __init__(self, *, live_polls: Sequence[int] = (), more: Sequence[int] = (), fail_at: int | None = None) -> None:
         self.epoch = 0
         self.ran: list[list[tuple[str, int]]] = []
         self.rewound: list[Mapping[TopicPartition, int]] = []
         self.now = 0.0
         self._live_polls = list(live_polls)
+        self._more = list(more)
         self._fail_at = fail_at
         self._next_live = 100
 
     async def poll_live(self) -> Sequence[InboundRecord]:
         count = self._live_polls.pop(0) if self._live_polls else 0
+        self._next_live += count
+        return [record(LIVE, self._next_live - count + place) for place in range(count)]
+
+    async def more_live(self) -> Sequence[InboundRecord]:
+        count = self._more.pop(0) if self._more else 0
         self._next_live += count
         return [record(LIVE, self._next_live - count + place) for place in range(count)]
 
@@ -218,6 +224,33 @@ async def test_live_records_are_worked_in_slices_whose_length_is_learnt() -> Non
     assert [len(batch) for batch in log.ran] == [4, 5, 5, 2]
     assert [offset for batch in log.ran for _, offset in batch] == list(range(16))
     assert log.rewound == []
+
+
+async def test_records_that_come_by_ones_and_twos_are_worked_together_where_more_wait() -> None:
+    log = Log(more=[2, 1, 1, 3, 0, 5])
+    await sliced(log, records=8).take([record(LIVE, 98), record(LIVE, 99)])
+    assert [len(batch) for batch in log.ran] == [8, 1]
+    assert [offset for batch in log.ran for _, offset in batch] == list(range(98, 107))
+
+
+async def test_more_is_read_no_further_than_one_poll_goes() -> None:
+    log = Log(more=[100] * 50)
+    await sliced(log, records=4).take([record(LIVE, 99)])
+    assert sum(len(batch) for batch in log.ran) <= 500 + 100
+
+
+async def test_what_was_read_more_is_given_back_with_the_rest() -> None:
+    log = Log(more=[2, 2], fail_at=0)
+    await sliced(log, records=4).take([record(LIVE, 99)])
+    assert log.ran == []
+    assert {(LIVE, 0): 99} in log.rewound
+
+
+def test_a_slice_is_never_shorter_than_what_it_costs_anyway() -> None:
+    length = SliceLength(0.3, 256, smallest=16)
+    for _ in range(20):
+        length.learn(16, 4.0)
+    assert length.records == 16
 
 
 async def test_what_is_left_of_a_poll_after_a_live_slice_failed_is_read_again_with_it() -> None:

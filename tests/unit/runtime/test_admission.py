@@ -62,6 +62,13 @@ def test_the_limit_is_what_the_deadline_means_at_the_measured_pace():
     assert door.inside == 0
 
 
+@pytest.mark.parametrize(("late", "limit"), [(0.0, 16), (0.1, 9.6), (0.2, 6.4), (9.0, 6.4)])
+def test_what_a_request_has_waited_before_it_came_is_taken_off_its_time(late, limit):
+    door = Admission(Bound(most=128, within_s=0.25))
+    door.behind(late)
+    assert door.limit == pytest.approx(limit)
+
+
 def test_a_quiet_time_changes_nothing():
     door = Admission(Bound(most=128, within_s=0.25))
     before = door.limit

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from retrieval.serving.admission.middleware import AdmissionMiddleware, Doors
 from retrieval.serving.admission.routes import RouteClass
 from retrieval.serving.problems import of_ferroflux
 from runtime.admission import Bound
+from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 from schemas.errors import OverloadedError
 
 TENANTS = {"norte", "sur"}
@@ -73,7 +75,10 @@ async def test_above_the_bound_a_request_is_refused_and_the_application_never_se
         held = await begun(client, application, 2, **search("norte"))
         refused = await client.request(**search("norte"))
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
-        assert refused.json()["code"] == "too_many_requests"
+        problem = Problem.model_validate_json(refused.content)
+        assert json.loads(problem.model_dump_json(exclude_none=True)) == refused.json()
+        assert (problem.code, problem.instance) == ("too_many_requests", "/v1/search")
+        assert refused.headers["Content-Type"] == PROBLEM_MEDIA_TYPE
         assert len(application.bodies) == 2
         application.go.set()
         assert [(await one).status_code for one in held] == [200, 200]
@@ -207,3 +212,17 @@ async def test_a_body_that_comes_slowly_holds_no_place_and_one_that_fails_fails_
     with pytest.raises(HTTPException):  # the application's own handlers answer it
         await application.app({"type": "http", "method": "POST", "path": "/v1/search", "headers": []}, cut, None)
     assert application.doors.door(RouteClass.SEARCH).inside == 0
+
+
+async def test_a_loop_that_is_late_lets_fewer_in_until_it_has_caught_up() -> None:
+    application = Application({RouteClass.SEARCH: Bound(most=128, within_s=0.25)})
+    application.go.set()
+    door = application.doors.door(RouteClass.SEARCH)
+    async with application.client() as client:
+        assert (await client.request(**search("norte"))).status_code == 200
+        time.sleep(0.15)  # noqa: ASYNC251 - what is tested: the loop stands still
+        await asyncio.sleep(0.03)
+        assert door.limit < 12
+    async with asyncio.timeout(10):
+        while door.limit < 14:  # noqa: ASYNC110 - it falls with time
+            await asyncio.sleep(0.02)
