@@ -35,11 +35,12 @@ class DocumentTimes(BaseModel):
 class SearchDocument(BaseModel):
     """One product at one revision: identity, revision, item fields, and the merged price and stock."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # JSON knows no infinity: a document with one would be stored, and could never be read again.
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     tenant: TenantId
     sku: SkuId
-    rev: int = Field(ge=1, description="Counts the writes of this product's point; a replica never goes back.")
+    rev: int = Field(ge=1, le=2**63 - 1, description="Counts the writes of this product's point; a replica never goes back.")
     state: str = Field(description="Digest of the merged state that this document was built from, 16 hex digits.")
     deleted: bool = False
     title: str = ""

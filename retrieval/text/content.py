@@ -1,14 +1,15 @@
 """What a document contributes to each analysed field, and the codes by which it is looked up. Shared by all adapters."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from retrieval.analysis.abbreviations import SHIPPED, Abbreviations
 from retrieval.analysis.folding import fold_code
 from retrieval.analysis.pipeline import analyse, surface_words
-from retrieval.analysis.tokens import Token, TokenKind
+from retrieval.analysis.tokens import AnalysedText, Token, TokenKind
+from retrieval.filters import fold_keyword
+from runtime.isolation import concerns_one
 from schemas.documents import SearchDocument
 
 
@@ -55,27 +56,101 @@ def words_of(document: SearchDocument) -> DocumentWords:
     return DocumentWords(document.title, document.brand, document.category, names, _body(document))
 
 
-def content_of(document: SearchDocument, abbreviations: Abbreviations = SHIPPED) -> Content:
+class Part(StrEnum):
+    """What of a product can fail by itself, in the operator's words."""
+
+    TITLE = "title"
+    LABELS = "brand and category"
+    CODES = "codes"
+    LOOKUP = "lookup by code"
+    BODY = "description"
+    """Bullets and attributes with it: they are one text."""
+    WORDS = "suggestions"
+    FILTERS = "filters"
+    """Brand and category as keywords."""
+
+
+Analyse = Callable[[str], AnalysedText]
+"""From text to tokens: the analyser."""
+
+
+def content_of(document: SearchDocument, analyser: Analyse | None = None) -> Content:
     """Analyse a document for the index."""
-    return content_of_words(words_of(document), abbreviations)
+    return content_of_words(words_of(document), analyser=analyser)
 
 
-def content_of_words(words: DocumentWords, abbreviations: Abbreviations = SHIPPED) -> Content:
-    """Analyse what `words_of` took from a document."""
-    title, brand, category, names, body = words
-    tokens: dict[TextField, list[Token]] = {field: [] for field in TextField}
-    for token in analyse(title, abbreviations).tokens:
-        tokens[_TITLE_FIELDS[token.kind]].append(token)
-    tokens[TextField.LABELS] = list(analyse(f"{brand} , {category}", abbreviations).tokens)
-    tokens[TextField.CODES] += [
-        token for token in analyse(" , ".join(names), abbreviations).tokens if token.kind is TokenKind.CODE
-    ]
-    tokens[TextField.BODY] = list(analyse(body, abbreviations).tokens)
-    codes = frozenset(filter(None, map(fold_code, names)))
-    known = {token.text for token in tokens[TextField.CODES]}
-    tokens[TextField.CODES] += [Token(code, TokenKind.CODE, 0) for code in sorted(codes - known)]
-    surface = frozenset(surface_words(f"{title} {brand} {category}"))
-    return Content({field: tuple(found) for field, found in tokens.items()}, codes, surface)
+def content_of_words(
+    words: DocumentWords, without: Collection[Part] = frozenset(), *, analyser: Analyse | None = None
+) -> Content:
+    """Analyse what `words_of` took from a document, without the parts that are named."""
+    draft = _Draft(words, analyser or analyse)
+    for part, add in _ADDING.items():
+        if part not in without:
+            add(draft)
+    return Content(
+        {field: tuple(found) for field, found in draft.tokens.items()}, frozenset(draft.codes), frozenset(draft.words)
+    )
+
+
+def failing_parts(document: SearchDocument, analyser: Analyse | None = None) -> dict[Part, Exception]:
+    """The parts that cannot be indexed, each tried by itself, and why; empty where only all of them together fail."""
+    failing: dict[Part, Exception] = {}
+    words = words_of(document)
+    for part in Part:
+        try:
+            if part is Part.FILTERS:
+                fold_keyword(document.brand), fold_keyword(document.category)
+            else:
+                _ADDING[part](_Draft(words, analyser or analyse))
+        except Exception as error:
+            if not concerns_one(error):
+                raise
+            failing[part] = error
+    return failing
+
+
+class _Draft:
+    """A content in the making."""
+
+    def __init__(self, words: DocumentWords, analyser: Analyse) -> None:
+        self.text = words
+        self.analyse = analyser
+        self.tokens: dict[TextField, list[Token]] = {field: [] for field in TextField}
+        self.codes: set[str] = set()
+        self.words: set[str] = set()
+
+    def add_title(self) -> None:
+        for token in self.analyse(self.text.title).tokens:
+            self.tokens[_TITLE_FIELDS[token.kind]].append(token)
+
+    def add_labels(self) -> None:
+        self.tokens[TextField.LABELS] += self.analyse(f"{self.text.brand} , {self.text.category}").tokens
+
+    def add_codes(self) -> None:
+        named = self.analyse(" , ".join(self.text.names)).tokens
+        self.tokens[TextField.CODES] += [token for token in named if token.kind is TokenKind.CODE]
+
+    def add_lookup(self) -> None:
+        found = self.tokens[TextField.CODES]
+        self.codes = set(filter(None, map(fold_code, self.text.names)))
+        known = {token.text for token in found}
+        found += [Token(code, TokenKind.CODE, 0) for code in sorted(self.codes - known)]
+
+    def add_body(self) -> None:
+        self.tokens[TextField.BODY] += self.analyse(self.text.body).tokens
+
+    def add_words(self) -> None:
+        self.words = set(surface_words(f"{self.text.title} {self.text.brand} {self.text.category}"))
+
+
+_ADDING: Final[Mapping[Part, Callable[[_Draft], None]]] = {
+    Part.TITLE: _Draft.add_title,
+    Part.LABELS: _Draft.add_labels,
+    Part.CODES: _Draft.add_codes,
+    Part.LOOKUP: _Draft.add_lookup,
+    Part.BODY: _Draft.add_body,
+    Part.WORDS: _Draft.add_words,
+}
 
 
 def _body(document: SearchDocument) -> str:

@@ -16,7 +16,10 @@ from typing import Final
 from retrieval.analysis.folding import fold_code
 from retrieval.analysis.tokens import Token
 from retrieval.filters import CatalogueFilter, fold_keyword
-from retrieval.text.content import Content, TextField, content_of
+from retrieval.text.apart.ledger import Ledger, SetApart, newly_apart
+from retrieval.text.apart.reduced import Mark, build_each
+from retrieval.text.apart.values import NO_NOTES, Flaw, LogNotes
+from retrieval.text.content import Analyse, Content, Part, TextField, content_of_words, words_of
 from retrieval.text.port import Applied, Checkpoint, TextCounts, TextHit
 from retrieval.text.query import TextQuery
 from retrieval.text.revisions import newest_by_key
@@ -28,11 +31,13 @@ from retrieval.text.scoring import (
     scoring_plan,
 )
 from retrieval.text.settings import FieldWeights
+from runtime.isolation import Isolation
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey, TenantId
 
 _K1: Final = 1.2
 _B: Final = 0.75
+_NOTHING: Final = Content({}, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +45,14 @@ class _Entry:
     document: SearchDocument
     content: Content
     frequencies: Mapping[TextField, Counter[str]]
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Commit:
     entries: Mapping[SkuKey, _Entry] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
+    ledger: Ledger = field(default_factory=Ledger)
 
     def living(self) -> list[tuple[SkuKey, _Entry]]:
         return [(key, entry) for key, entry in self.entries.items() if not entry.document.deleted]
@@ -61,31 +68,62 @@ class MemoryTextStore:
 class MemoryTextWriter:
     """Applies documents to a store; each batch becomes visible whole, with its checkpoint."""
 
-    def __init__(self, store: MemoryTextStore) -> None:
+    def __init__(
+        self, store: MemoryTextStore, *, analyser: Analyse | None = None, isolation: Isolation | None = None
+    ) -> None:
         self._store = store
+        self._analyser = analyser
+        self._isolation = isolation or Isolation("analyse documents")
 
     def checkpoint(self) -> Checkpoint | None:
         """The checkpoint of the last commit; None for a new store."""
         return self._store.commit.checkpoint
 
+    def set_apart(self) -> SetApart:
+        """What is set apart as of the last commit."""
+        marks = Counter(entry.mark.flaw for entry in self._store.commit.entries.values() if entry.mark is not None)
+        return SetApart(self._store.commit.ledger, marks[Flaw.PARTLY_INDEXED], marks[Flaw.NOT_INDEXED])
+
+    def to_try_again(self, limit: int) -> list[SearchDocument]:
+        """Stored documents of products that are held without some part, and may be whole with another analyser."""
+        held = self._store.commit.entries.values()
+        return [entry.document for entry in held if entry.mark is not None and entry.mark.stored][:limit]
+
     def apply(
-        self, documents: Sequence[SearchDocument], checkpoint: Checkpoint, *, removed: Collection[SkuKey] = ()
+        self,
+        documents: Sequence[SearchDocument],
+        checkpoint: Checkpoint,
+        *,
+        removed: Collection[SkuKey] = (),
+        notes: LogNotes = NO_NOTES,
     ) -> Applied:
-        """Forget what is removed, write documents and checkpoint; a document older than the held revision is dropped."""
+        """Forget what is removed, write documents, checkpoint and ledger; a document older than the held revision is dropped."""
+        before = self._store.commit
         forgotten = frozenset(removed)
-        entries = {key: entry for key, entry in self._store.commit.entries.items() if key not in forgotten}
-        written = 0
-        for key, document in newest_by_key(documents).items():
-            held = entries.get(key)
-            if held is not None and held.document.rev > document.rev:
-                continue
-            entries[key] = _entry(document)
-            written += 1
-        self._store.commit = _Commit(MappingProxyType(entries), checkpoint)
-        return Applied(written=written, outdated=len(documents) - written)
+        entries = {key: entry for key, entry in before.entries.items() if key not in forgotten}
+        held = {key: entry.document.rev for key, entry in entries.items()}
+        newest = newest_by_key(documents)
+        fresh = [document for key, document in newest.items() if document.rev >= held.get(key, 0)]
+        built = build_each(
+            fresh, notes, self._entry, isolation=self._isolation, size=len(newest), analyser=self._analyser
+        )
+        written = {}
+        for one in built:
+            entries[one.document.key] = one.entry
+            written[one.document.key] = one.apart
+        ledger = before.ledger.after(notes, written=written, removed=forgotten)
+        self._store.commit = _Commit(MappingProxyType(entries), checkpoint, ledger)
+        return Applied(len(written), len(documents) - len(written), newly_apart(notes, written))
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _entry(self, document: SearchDocument, without: frozenset[Part], mark: Mark | None, /) -> _Entry:
+        content = (
+            _NOTHING if document.deleted else content_of_words(words_of(document), without, analyser=self._analyser)
+        )
+        counts = {f: Counter(token.text for token in tokens) for f, tokens in content.tokens.items()}
+        return _Entry(document, content, counts, mark)
 
 
 class MemoryTextReader:
@@ -265,11 +303,6 @@ def _terms_of(plan: Iterable[Iterable[ScoredAlternative]]) -> Iterator[WeightedT
 
 def _excluded_terms(unwanted: Iterable[ScoredExclusion]) -> set[WeightedTerm]:
     return {term for one in unwanted for terms in (*one.positions, one.unless) for term in terms}
-
-
-def _entry(document: SearchDocument) -> _Entry:
-    content = Content({}, frozenset()) if document.deleted else content_of(document)
-    return _Entry(document, content, {f: Counter(t.text for t in tokens) for f, tokens in content.tokens.items()})
 
 
 def _meets(document: SearchDocument, within: CatalogueFilter) -> bool:

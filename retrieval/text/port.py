@@ -10,6 +10,8 @@ from typing import Protocol
 
 from retrieval.analysis.tokens import Token
 from retrieval.filters import CatalogueFilter
+from retrieval.text.apart.ledger import SetApart
+from retrieval.text.apart.values import NO_NOTES, Apart, LogNotes
 from retrieval.text.query import TextQuery
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey, TenantId
@@ -25,10 +27,14 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What one batch did: documents written, and documents dropped since a newer revision was held."""
+    """What one batch did: documents written, and documents dropped since a newer revision was held.
+
+    `apart` names the products among the written that were newly set apart, and the records that are no documents.
+    """
 
     written: int
     outdated: int
+    apart: tuple[Apart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +62,33 @@ class TextIndexWriter(Protocol):
         """The checkpoint of the last commit; None for a new index."""
         ...
 
+    def set_apart(self) -> SetApart:
+        """What is set apart as of the last commit."""
+        ...
+
+    def to_try_again(self, limit: int) -> list[SearchDocument]:
+        """Stored documents of products that are held without some part, and may be whole with another analyser."""
+        ...
+
     def apply(
-        self, documents: Sequence[SearchDocument], checkpoint: Checkpoint, *, removed: Collection[SkuKey] = ()
+        self,
+        documents: Sequence[SearchDocument],
+        checkpoint: Checkpoint,
+        *,
+        removed: Collection[SkuKey] = (),
+        notes: LogNotes = NO_NOTES,
     ) -> Applied:
-        """Write documents and checkpoint in one atomic commit; a document older than the held revision is dropped.
+        """Write documents, checkpoint and ledger in one atomic commit; a document older than the held revision is dropped.
 
         Several documents of one SKU may come; the highest revision wins. An equal revision is written again. What is
         held of the `removed` products is forgotten first, revision and all (their tombstones were collected as garbage,
         and a product of that name may begin again at revision 1).
+
+        A document that cannot be analysed is held without the parts that fail, or found by no word; in no case does what was
+        held of its product before stay.
+
+        Raises:
+            DefectError: too many documents could not be analysed; nothing of the batch was committed.
         """
         ...
 

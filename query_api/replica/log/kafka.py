@@ -77,7 +77,9 @@ class KafkaDocumentLog:
         if not batches:
             self._check_heard()
         records = [
-            LogRecord(tp.partition, record.offset, record.key, record.value)
+            LogRecord(
+                tp.partition, record.offset, record.key, record.value, record.timestamp, tuple(record.headers or ())
+            )
             for tp, batch in batches.items()
             for record in batch
         ]

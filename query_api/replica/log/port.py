@@ -34,6 +34,8 @@ class LogRecord:
     offset: int
     key: bytes | None
     value: bytes | None
+    timestamp_ms: int = 0
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

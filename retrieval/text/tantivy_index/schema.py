@@ -14,7 +14,10 @@ from typing import Final, NamedTuple
 import tantivy
 
 from retrieval.filters import fold_keyword
-from retrieval.text.content import DocumentWords, TextField, content_of_words, words_of
+from retrieval.text.apart.ledger import Ledger
+from retrieval.text.apart.reduced import Mark
+from retrieval.text.apart.values import Flaw
+from retrieval.text.content import DocumentWords, Part, TextField, content_of_words, words_of
 from retrieval.text.port import Checkpoint
 from runtime.bounded_cache import remembered
 from runtime.weights import weight_of
@@ -66,6 +69,11 @@ class Flag(StrEnum):
     IMAGE = "image"
     IN_STOCK = "in_stock"
     CHECKPOINT = "checkpoint"
+    LEDGER = "ledger"
+    PARTLY_INDEXED = Flaw.PARTLY_INDEXED.value
+    NOT_INDEXED = Flaw.NOT_INDEXED.value
+    TRY_AGAIN = "try_again"
+    """Set apart, and all of its document is stored."""
 
 
 def build_schema() -> tantivy.Schema:
@@ -90,14 +98,18 @@ def key_hash(key: str) -> int:
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest())
 
 
-def to_tantivy(document: SearchDocument) -> tantivy.Document:
-    """The document as Tantivy takes it, living or tombstone."""
+def to_tantivy(
+    document: SearchDocument, without: frozenset[Part] = frozenset(), mark: Mark | None = None
+) -> tantivy.Document:
+    """The document as Tantivy takes it, living or tombstone; without some parts, and marked, where it is set apart."""
     key = str(document.key)
     entry = tantivy.Document()
     entry.add_text(Field.KEY, key)
     entry.add_unsigned(Field.KEY_HASH, key_hash(key))
     entry.add_unsigned(Field.REV, document.rev)
     entry.add_bytes(Field.DOCUMENT, document.to_bytes())
+    for flag in () if mark is None else _marks(mark):
+        entry.add_text(Field.FLAGS, flag)
     if document.deleted:
         entry.add_text(Field.BURIED, document.tenant)
         entry.add_text(Field.FLAGS, Flag.DEAD)
@@ -105,11 +117,13 @@ def to_tantivy(document: SearchDocument) -> tantivy.Document:
     entry.add_text(Field.LIVING, document.tenant)
     for flag in _flags(document):
         entry.add_text(Field.FLAGS, flag)
-    entry.add_text(Field.BRAND, fold_keyword(document.brand))
-    entry.add_text(Field.CATEGORY, fold_keyword(document.category))
+    if Part.FILTERS not in without:
+        entry.add_text(Field.BRAND, fold_keyword(document.brand))
+        entry.add_text(Field.CATEGORY, fold_keyword(document.category))
     if document.price is not None:
         entry.add_float(Field.PRICE, document.price)
-    analysed = _analysed(words_of(document))
+    words = words_of(document)
+    analysed = _analyse(words, without) if without else _analysed(words)
     for code in analysed.codes:
         entry.add_text(Field.LOOKUP, code)
     for word in analysed.words:
@@ -133,7 +147,11 @@ class _Analysed(NamedTuple):
 # Analysis is half of what a document costs the replica, and what changes most often, price and stock, is no part of it.
 @remembered("text_analyses", max_bytes=_REMEMBERED_BYTES, weigh=lambda asked, held: held.bytes + weight_of(asked))
 def _analysed(words: DocumentWords) -> _Analysed:
-    content = content_of_words(words)
+    return _analyse(words, frozenset())
+
+
+def _analyse(words: DocumentWords, without: frozenset[Part]) -> _Analysed:
+    content = content_of_words(words, without)
     letters = sum(len(token.text) + _TOKEN_BYTES for tokens in content.tokens.values() for token in tokens)
     return _Analysed(
         content.codes,
@@ -147,6 +165,11 @@ def _analysed(words: DocumentWords) -> _Analysed:
         ),
         letters + weight_of((content.codes, content.words)),
     )
+
+
+def _marks(mark: Mark) -> tuple[Flag, ...]:
+    flaw = Flag.PARTLY_INDEXED if mark.flaw is Flaw.PARTLY_INDEXED else Flag.NOT_INDEXED
+    return (flaw, Flag.TRY_AGAIN) if mark.stored else (flaw,)
 
 
 def _flags(document: SearchDocument) -> list[Flag]:
@@ -165,6 +188,14 @@ def checkpoint_to_tantivy(checkpoint: Checkpoint) -> tantivy.Document:
     entry = tantivy.Document()
     entry.add_text(Field.FLAGS, Flag.CHECKPOINT)
     entry.add_bytes(Field.DOCUMENT, json.dumps({"log_id": checkpoint.log_id, "offsets": offsets}).encode())
+    return entry
+
+
+def ledger_to_tantivy(ledger: Ledger) -> tantivy.Document:
+    """The ledger as a document of its own. An index of the release before has none, and loses nothing by it."""
+    entry = tantivy.Document()
+    entry.add_text(Field.FLAGS, Flag.LEDGER)
+    entry.add_bytes(Field.DOCUMENT, ledger.to_json())
     return entry
 
 

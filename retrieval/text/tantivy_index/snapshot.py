@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import tantivy
 
+from retrieval.text.apart.ledger import Ledger, SetApart
 from retrieval.text.port import Checkpoint
 from retrieval.text.tantivy_index import queries
 from retrieval.text.tantivy_index.schema import Field, Flag, checkpoint_from_bytes, key_hash
@@ -51,6 +52,19 @@ class Snapshot:
         found = self.searcher.search(queries.flagged(Flag.CHECKPOINT), 1, count=False).hits
         return checkpoint_from_bytes(self.stored(found[0][1])) if found else None
 
+    def set_apart(self) -> SetApart:
+        """What was set apart when this was committed."""
+        found = self.addresses(queries.flagged(Flag.LEDGER), 1)
+        return SetApart(
+            Ledger.from_json(self.stored(found[0])) if found else Ledger(),
+            self.count(queries.flagged(Flag.PARTLY_INDEXED)),
+            self.count(queries.flagged(Flag.NOT_INDEXED)),
+        )
+
+    def to_try_again(self, limit: int) -> list[SearchDocument]:
+        """Stored documents of products that may be whole with another analyser."""
+        return [self.document(address) for address in self.addresses(queries.flagged(Flag.TRY_AGAIN), limit)]
+
     def count(self, *conditions: tantivy.Query) -> int:
         """How many documents meet all conditions, exactly."""
         result = self.searcher.search(queries.every(*conditions), 1, count=True)
@@ -69,7 +83,7 @@ class Snapshot:
     def stored(self, address: tantivy.DocAddress) -> bytes:
         """The stored record value of one match."""
         content = self.searcher.doc(address).get_first(Field.DOCUMENT)
-        assert isinstance(content, bytes), "every document and the checkpoint store one"
+        assert isinstance(content, bytes), "every document, the checkpoint and the ledger store one"
         return content
 
     def document(self, address: tantivy.DocAddress) -> SearchDocument:
@@ -110,5 +124,5 @@ class Snapshot:
         return [(by_hash[found], address) for found, address in zip(hashes, addresses, strict=True)]
 
     def _integers(self, field: Field, addresses: list[tantivy.DocAddress]) -> list[int]:
-        """An unsigned fast field that every document but the checkpoint has."""
+        """An unsigned fast field that every document of a product has."""
         return [int(value or 0) for value in self.searcher.fast_field_values(field, addresses)]

@@ -9,15 +9,26 @@ from pathlib import Path
 import structlog
 import tantivy
 
+from retrieval.text.apart.ledger import SetApart, newly_apart
+from retrieval.text.apart.reduced import build_each
+from retrieval.text.apart.values import NO_NOTES, Apart, LogNotes
 from retrieval.text.port import Applied, Checkpoint
 from retrieval.text.revisions import newest_by_key
 from retrieval.text.settings import TextIndexSettings
 from retrieval.text.storage import require_room
 from retrieval.text.tantivy_index.compatibility import require_compatible, write_metadata
-from retrieval.text.tantivy_index.schema import Field, Flag, build_schema, checkpoint_to_tantivy, to_tantivy
+from retrieval.text.tantivy_index.schema import (
+    Field,
+    Flag,
+    build_schema,
+    checkpoint_to_tantivy,
+    ledger_to_tantivy,
+    to_tantivy,
+)
 from retrieval.text.tantivy_index.snapshot import Snapshot
+from runtime.isolation import Isolation
 from schemas.documents import SearchDocument
-from schemas.errors import IndexInUseError
+from schemas.errors import FerrofluxError, IndexInUseError
 from schemas.identity import SkuKey
 
 log = structlog.get_logger(__name__)
@@ -39,37 +50,63 @@ class TantivyWriter:
         # One indexing thread: a batch then becomes one segment, and a commit's cost is dominated by its segments.
         self._writer: tantivy.IndexWriter | None = _lock(self._index, settings)
         self._snapshot = self._load()
+        self._isolation = Isolation("analyse documents")
+        self._set_apart = self._snapshot.set_apart()
 
     def checkpoint(self) -> Checkpoint | None:
         """The checkpoint of the last commit; None for a new index."""
         return self._snapshot.checkpoint()
 
+    def set_apart(self) -> SetApart:
+        """What is set apart as of the last commit."""
+        return self._set_apart
+
+    def to_try_again(self, limit: int) -> list[SearchDocument]:
+        """Stored documents of products that are held without some part, and may be whole with another analyser."""
+        return self._snapshot.to_try_again(limit)
+
     def apply(
-        self, documents: Sequence[SearchDocument], checkpoint: Checkpoint, *, removed: Collection[SkuKey] = ()
+        self,
+        documents: Sequence[SearchDocument],
+        checkpoint: Checkpoint,
+        *,
+        removed: Collection[SkuKey] = (),
+        notes: LogNotes = NO_NOTES,
     ) -> Applied:
-        """Write documents and checkpoint in one atomic commit; a document older than the held revision is dropped.
+        """Write documents, checkpoint and ledger in one atomic commit; a document older than the held revision is dropped.
 
         What is held of the `removed` products is forgotten first, revision and all.
 
         Raises:
+            DefectError: too many documents could not be analysed; nothing of the batch was committed.
             StorageFullError: the folder has no room for it; the last commit stands, and this writer is of no more use.
         """
         writer = self._open_writer()
         newest = newest_by_key(documents)
         forgotten = frozenset(removed)
         held = self._snapshot.revisions_of([key for key in newest if key not in forgotten])
-        fresh = {key: document for key, document in newest.items() if document.rev >= held.get(key, 0)}
+        fresh = [document for key, document in newest.items() if document.rev >= held.get(key, 0)]
         started = time.perf_counter()
+        written: dict[SkuKey, Apart | None] = {}
         try:
             for key in forgotten:
                 writer.delete_documents_by_term(Field.KEY, str(key))
-            for key, document in fresh.items():
+            for built in build_each(fresh, notes, to_tantivy, isolation=self._isolation, size=len(newest)):
+                key = built.document.key
                 if key in held:
                     writer.delete_documents_by_term(Field.KEY, str(key))
-                writer.add_document(to_tantivy(document))
+                writer.add_document(built.entry)
+                written[key] = built.apart
+            ledger = self._set_apart.ledger.after(notes, written=written, removed=forgotten)
+            if ledger != self._set_apart.ledger:
+                writer.delete_documents_by_term(Field.FLAGS, Flag.LEDGER)
+                writer.add_document(ledger_to_tantivy(ledger))
             writer.delete_documents_by_term(Field.FLAGS, Flag.CHECKPOINT)
             writer.add_document(checkpoint_to_tantivy(checkpoint))
             writer.commit()
+        except FerrofluxError:
+            writer.rollback()
+            raise
         except Exception as error:
             require_room(self._directory, error)
             writer.rollback()
@@ -78,7 +115,8 @@ class TantivyWriter:
             writer.rollback()
             raise
         self._snapshot = self._load()
-        applied = Applied(written=len(fresh), outdated=len(documents) - len(fresh))
+        self._set_apart = self._snapshot.set_apart()
+        applied = Applied(len(fresh), len(documents) - len(fresh), newly_apart(notes, written))
         log.debug(
             "text batch committed",
             written=applied.written,

@@ -32,7 +32,7 @@ def document(sku: str, title: str = "Martillo", rev: int = 1) -> SearchDocument:
 
 class Unwritable(SearchDocument):
     def to_bytes(self) -> bytes:
-        raise OverflowError
+        raise OSError("the disk is away")
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_batch_that_fails_leaves_nothing_behind(settings):
     writer = open_writer(settings)
     writer.apply([document("1")], Checkpoint("log", {0: 1}))
     broken = Unwritable(**document("3").model_dump())
-    with pytest.raises(OverflowError):
+    with pytest.raises(OSError, match="away"):
         writer.apply([document("1", "Tenaza", 2), broken], Checkpoint("log", {0: 2}))
     writer.apply([document("4")], Checkpoint("log", {0: 3}))
     writer.close()
