@@ -23,6 +23,10 @@ MAX_SAMPLES: Final = 256
 none up to a thousand documents a second; above that it measures a share of them."""
 
 
+MAX_APART: Final = 20
+"""How many of the things that were set apart the file names; the dead letters name all."""
+
+
 class FreshnessSample(NamedTuple):
     """The times of one document that a commit made readable, microseconds since 1970; 0 where a stage is unknown.
 
@@ -50,6 +54,18 @@ class PartitionProgress(BaseModel):
         return max(0, self.end - self.position)
 
 
+class ThingApart(BaseModel):
+    """One thing that the replica set apart, as `ferroflux dlq list` shows it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    reason: str = Field(description="Reason code of its dead letter.")
+    record: str = Field(description="Where its record stands in the topic: `partition@offset`.")
+    key: str = Field(description="The record's key: tenant and SKU, as far as it has one.")
+    detail: str = Field(description="What it lacks, and why.")
+    since_us: int = Field(description="When it was set apart, microseconds since 1970.")
+
+
 class ReplicaStatus(BaseModel):
     """One report of the tailer."""
 
@@ -68,7 +84,14 @@ class ReplicaStatus(BaseModel):
     partitions: tuple[PartitionProgress, ...] = Field((), description="Progress by partition, in order of partition.")
     written: int = Field(0, ge=0, description="Documents applied since the tailer started.")
     outdated: int = Field(0, ge=0, description="Documents dropped since a newer revision was held, since the start.")
-    malformed: int = Field(0, ge=0, description="Records skipped since they are no documents, since the start.")
+    malformed: int = Field(0, ge=0, description="Records set apart since they are no documents, since the start.")
+    set_apart: dict[str, int] = Field(
+        default_factory=dict, description="What is set apart and not yet mended, by reason code; exact."
+    )
+    apart: tuple[ThingApart, ...] = Field((), description="The newest of it, at most MAX_APART.")
+    letters_waiting: int = Field(0, ge=0, description="Dead letters that are not in their topic yet.")
+    letters_trouble: str = Field("", description="Why they wait; empty while they do not.")
+    ended: str = Field("", description="Why the tailer ended, where it was not asked to; empty while it runs.")
     samples: tuple[FreshnessSample, ...] = Field(
         (), description="Newest documents with their times, oldest commit first, at most MAX_SAMPLES."
     )
@@ -77,6 +100,19 @@ class ReplicaStatus(BaseModel):
     def lag(self) -> int:
         """Records not yet in the replica, over all partitions."""
         return sum(partition.lag for partition in self.partitions)
+
+    @property
+    def degraded(self) -> dict[str, str]:
+        """What is not as it should be although searches are answered, by part, as a sentence."""
+        found = {}
+        if self.set_apart:
+            counted = ", ".join(f"{count} {reason}" for reason, count in sorted(self.set_apart.items()))
+            found["set apart"] = f"{counted}; `ferroflux dlq list` shows them, and docs/how-to/operations.md what to do"
+        if self.letters_trouble:
+            found["dead letters"] = f"{self.letters_waiting} wait to be sent: {self.letters_trouble}"
+        if self.ended:
+            found["replica"] = f"it ended, and searches see its last commit: {self.ended}"
+        return found
 
 
 def write_status(folder: Path, status: ReplicaStatus) -> None:

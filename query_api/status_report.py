@@ -68,7 +68,18 @@ def replica_health(status: ReplicaStatus | None, *, stale: bool) -> ReplicaHealt
         last_commit_at=instant(status.committed_us),
         reported_at=instant(status.written_us),
         stale=stale,
+        set_apart=status.set_apart,
+        letters_waiting=status.letters_waiting,
+        ended=status.ended,
     )
+
+
+def degraded(status: ReplicaStatus | None, aliases: Mapping[str, str]) -> dict[str, str]:
+    """What is amiss although the worker answers: of its replica, and of the aliases that cannot be used."""
+    found = {} if status is None else status.degraded
+    if aliases:
+        found["aliases"] = f"{len(aliases)} entries cannot be used; the log names them and says why"
+    return found
 
 
 def freshness_gauges(freshness: FreshnessStatus) -> dict[tuple[str, str], float]:

@@ -17,6 +17,17 @@ pytest_plugins = [
 ]
 
 
+def _plain_logging() -> None:
+    """Tracebacks without local variables, as in our processes: those of the default renderer take half a second each."""
+    structlog.reset_defaults()
+    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    processors = [*structlog.get_config()["processors"][:-1], renderer]
+    structlog.configure(processors=processors)
+
+
+_plain_logging()
+
+
 @pytest.fixture(autouse=True)
 def _logging_ends_with_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A command under test configures the process's logging; no logger may keep that test's streams after it.
@@ -32,7 +43,8 @@ def _logging_ends_with_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
     monkeypatch.setattr(structlog, "configure", uncached)
     yield
-    structlog.reset_defaults()
+    monkeypatch.undo()
+    _plain_logging()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,7 +8,8 @@ from typing import Final
 import structlog
 
 # Without local variables: settings with keys, and bodies of customers, pass through ours. And a value of ours may be
-# megabytes, nested hundreds deep: to print one took minutes of the loop that met it.
+# megabytes, nested hundreds deep: to print one took minutes of the loop that met it. And what a library's
+# object does when it is asked for its representation (Tantivy's documents panic) is not ours to risk.
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )

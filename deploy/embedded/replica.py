@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deploy.embedded.intake.progress import LogProgress, WatchedWriter
+from query_api.replica.letters.dispatch import LetterBox
 from query_api.replica.log.port import DocumentLog
 from query_api.replica.tailer import ReplicaTailer
 from query_api.status_file import STATUS_FILE
@@ -25,6 +26,7 @@ class EmbeddedReplica:
     progress: LogProgress
     open_log: Callable[[], DocumentLog]
     backoff: BackoffPolicy
+    letters: LetterBox
     reader: TextIndexReader = field(init=False)
     is_new: bool = field(init=False)
     """Whether there was no index, or one that had not begun."""
@@ -64,6 +66,7 @@ class EmbeddedReplica:
                 topic=self.topic,
                 report_to=self.settings.directory,
                 backoff=Backoff(self.backoff),
+                letters=self.letters,
             )
             if self._asked:
                 tailer.request_stop()

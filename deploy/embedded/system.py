@@ -31,6 +31,7 @@ from deploy.embedded.intake.ends import LogEnds
 from deploy.embedded.intake.http import CHANGES_PATH, changes_router
 from deploy.embedded.intake.intake import ChangeIntake
 from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal
+from deploy.embedded.letters import KeptLetterBox
 from deploy.embedded.loop_thread import LoopThread
 from deploy.embedded.narrator import Narrator
 from deploy.embedded.operations.http import operations_router
@@ -52,6 +53,7 @@ from indexer.service.http import http_app
 from query_api.aliases.tailer import AliasTailer
 from query_api.bootstrap import build_app
 from query_api.http.context import ApiContext
+from query_api.replica.letters.kafka import KafkaLetterBox
 from query_api.replica.log.kafka import KafkaDocumentLog
 from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder
@@ -64,6 +66,7 @@ from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
 from runtime.backoff import Backoff
 from runtime.http_server import HttpServer
+from runtime.log_writer import LogWriter
 from runtime.supervision import Options, Supervisor, Work
 from runtime.task_metrics import TaskMetrics
 from schemas.api.limits import MAX_CHANGES_BYTES
@@ -105,6 +108,7 @@ class EmbeddedSystem:
     intake: ChangeIntake = field(init=False)
     server: HttpServer = field(init=False)
     _shares: InferenceShares = field(init=False)
+    _letters: KeptLetterBox = field(init=False)
     _parser: EventParser = field(init=False)
     _thread: LoopThread = field(init=False)
     _changes: LogEnds = field(init=False)
@@ -212,12 +216,18 @@ class EmbeddedSystem:
         topic = self.settings.kafka.topics.documents
         self._documents = await self._ends([topic])
         self._changes = await self._ends(self.settings.kafka.topics.consumed)
+        producer = LogWriter(self.settings.kafka)
+        self._stack.push_async_callback(producer.stop)
+        self._letters = KeptLetterBox(
+            self.dead_letters, KafkaLetterBox(producer, self.settings.kafka.topics.dead_letters)
+        )
         self.replica = EmbeddedReplica(
             self.settings.text,
             topic,
             self.progress,
             lambda: KafkaDocumentLog(self.settings.kafka, self.settings.tail, log_id=self.broker.log_id),
             self.settings.tail.backoff,
+            self._letters,
         )
         await self.replica.open()
         self._stack.push_async_callback(self.replica.close)
@@ -232,6 +242,8 @@ class EmbeddedSystem:
                 topic=self.settings.kafka.topics.aliases,
             ),
             backoff=Backoff(self.settings.tail.backoff),
+            topic=self.settings.kafka.topics.aliases,
+            letters=self._letters,
         )
         # What aliases were read before is in the file: searches do without newer ones.
         self._start("alias-tailer", aliases.run, backoff=self.settings.tail.backoff, ready_without=True)
@@ -300,6 +312,7 @@ class EmbeddedSystem:
             parser=self._parser,
             compose=partial(build_document, policy=mapping.policy),
             main=self.vectors,
+            letters=self._letters,
             machine_went_down=self._found.previous is PreviousStop.MACHINE_DOWN,
             stores_may_differ=self._found.stores_may_differ,
             supervisor=self.supervisor,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 
+from query_api.replica.letters.dispatch import LetterBox
 from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.operations.metrics import ReplicaMetrics
 from query_api.replica.settings import ReplicaSettings
@@ -43,6 +44,7 @@ class GenerationTail:
         manifest: Generation | None,
         *,
         supervisor: Supervisor,
+        letters: LetterBox | None,
         takes_snapshots: Callable[[], bool],
     ) -> None:
         self.name = name_of(manifest)
@@ -52,6 +54,7 @@ class GenerationTail:
         self._settings = settings
         self._manifest = manifest
         self._supervisor = supervisor
+        self._letters = letters
         self._takes_snapshots = takes_snapshots
         self._stopping = asyncio.Event()
         self._tailer: ReplicaTailer | None = None
@@ -62,6 +65,11 @@ class GenerationTail:
         if self._tailer is None:
             return "the index is being opened, or restored from the newest snapshot"
         return self._tailer.not_ready
+
+    @property
+    def degraded(self) -> dict[str, str]:
+        """What is not as it should be although the replica answers, by part."""
+        return {} if self._tailer is None else self._tailer.degraded
 
     def request_stop(self) -> None:
         """Ask `run` to return, from the loop's own thread; the commit that runs is finished first."""
@@ -136,6 +144,7 @@ class GenerationTail:
                 topic=self.topic,
                 report_to=self.directory,
                 backoff=self._backoff(),
+                letters=self._letters,
                 metrics=self.metrics,
             )
             async with self._snapshots(tailer):

@@ -22,8 +22,10 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from query_api.aliases.tailer import APART_FILE
 from query_api.generations.reports import WorkerReports
 from query_api.generations.tail import GenerationTail, clear_text_folder
+from query_api.replica.letters.dispatch import LetterBox
 from query_api.replica.settings import ReplicaSettings
 from retrieval.aliases.file import FILE_NAME as ALIASES_FILE
 from retrieval.generations.file import FILE_NAME as GENERATIONS_FILE
@@ -40,14 +42,22 @@ log = structlog.get_logger(__name__)
 
 _REPORT_EVERY_S: Final = 2.0
 _REPORT_AT_LEAST_EVERY_S: Final = 10.0
-_SHARED_FILES: Final = frozenset({GENERATIONS_FILE, f"{GENERATIONS_FILE}.lock", ALIASES_FILE})
+_SHARED_FILES: Final = frozenset({GENERATIONS_FILE, f"{GENERATIONS_FILE}.lock", ALIASES_FILE, APART_FILE})
 
 
 class GenerationTails(Collector):
     """The replicas of one process, under its supervisor. As a collector of metrics it gives those of the live one, and a line for each generation."""
 
-    def __init__(self, settings: ReplicaSettings, store: KafkaGenerationStore, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        settings: ReplicaSettings,
+        store: KafkaGenerationStore,
+        supervisor: Supervisor,
+        *,
+        letters: LetterBox | None = None,
+    ) -> None:
         self._settings = settings
+        self._letters = letters
         self._store = store
         self._root = settings.text.directory
         self._file = GenerationFile(self._root)
@@ -65,6 +75,12 @@ class GenerationTails(Collector):
         live = self._view.live
         tail = self._tails.get(live)
         return self._trouble(live) or (f"generation {live} is being opened" if tail is None else tail.not_ready)
+
+    @property
+    def degraded(self) -> dict[str, str]:
+        """What is not as it should be although the replicas answer, by generation and part."""
+        tails = sorted(self._tails.items())
+        return {f"{name}: {part}": why for name, tail in tails for part, why in tail.degraded.items()}
 
     async def start(self) -> None:
         """Hold every generation that is known, and follow which there are."""
@@ -126,7 +142,11 @@ class GenerationTails(Collector):
 
     async def _hold(self, name: str, manifest: Generation | None) -> None:
         tail = self._tails[name] = GenerationTail(
-            self._settings, manifest, supervisor=self._supervisor, takes_snapshots=partial(self._is_live, name)
+            self._settings,
+            manifest,
+            supervisor=self._supervisor,
+            letters=self._letters,
+            takes_snapshots=partial(self._is_live, name),
         )
         await tail.run()
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from query_api.http.context import ApiContext, Context
 from query_api.http.openapi import PROBLEMS, TENANT_PROBLEMS
-from query_api.status_report import encoder_status, freshness_gauges, replica_health
+from query_api.status_report import degraded, encoder_status, freshness_gauges, replica_health
 from query_api.worker import Worker, now_us
 from schemas.api.status import CatalogueStatus, FreshnessStatus, GenerationStatus, Readiness, StatusResponse
 from schemas.errors import NotReadyError
@@ -37,6 +37,7 @@ async def get_status(request: Request, context: Context) -> StatusResponse:
         replica=replica_health(worker.replica_status, stale=worker.replica_is_stale),
         freshness=_freshness(worker),
         generation=GenerationStatus(answering=worker.generation, live=worker.live, loaded=worker.generations),
+        degraded=degraded(worker.replica_status, worker.aliases.set_apart),
     )
 
 
@@ -48,12 +49,19 @@ async def healthz() -> Readiness:
 
 @router.get("/readyz", summary="Whether the worker may get queries", responses={503: PROBLEMS[503]})
 async def readyz(context: Context) -> Readiness:
-    """200 when every part is ready, with what is degraded in `waiting_for`; else 503 with what the worker waits for."""
+    """200 when every part is ready, with what is amiss all the same; else 503 with what the worker waits for."""
     waiting = context.worker.waiting_for
     if waiting:
         reasons = "; ".join(f"{part}: {reason}" for part, reason in waiting.items())
         raise NotReadyError(f"waiting for {reasons}")
-    return Readiness(ready=True, waiting_for=context.worker.degraded, generation=context.worker.generation)
+    status = context.worker.replica_status
+    return Readiness(
+        ready=True,
+        waiting_for=context.worker.degraded,
+        generation=context.worker.generation,
+        degraded=context.worker.degraded | degraded(status, context.worker.aliases.set_apart),
+        set_apart={} if status is None else status.set_apart,
+    )
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from query_api.aliases.tailer import AliasTailer
 from query_api.generations.tails import GenerationTails
+from query_api.replica.letters.kafka import KafkaLetterBox
 from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.operations.http import operations_app
 from query_api.replica.settings import ReplicaSettings
@@ -19,6 +20,7 @@ from retrieval.serving import event_loop
 from retrieval.text.storage import MEMORY_BACKED, file_system_of
 from runtime.backoff import Backoff
 from runtime.http_server import HttpServer
+from runtime.log_writer import LogWriter
 from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
 
@@ -38,20 +40,24 @@ async def _serve(settings: ReplicaSettings) -> None:
     """Hold every generation's replica, and follow the aliases, until a signal."""
     registry = CollectorRegistry()
     supervisor = Supervisor(TaskMetrics(registry))
-    tails = GenerationTails(settings, KafkaGenerationStore(settings.kafka), supervisor)
+    producer = LogWriter(settings.kafka)
+    letters = KafkaLetterBox(producer, settings.kafka.topics.dead_letters)
+    tails = GenerationTails(settings, KafkaGenerationStore(settings.kafka), supervisor, letters=letters)
     registry.register(tails)
-    app = operations_app(
-        lambda: tails.not_ready or "; ".join(supervisor.waiting.values()) or None,
-        registry,
-        degraded=lambda: supervisor.degraded,
-    )
-    server = HttpServer(
-        host=settings.http.host, port=settings.http.port, remedy="set FERROFLUX_HTTP__PORT to a free port"
-    )
     aliases = AliasTailer(
         AliasFile(settings.text.directory),
         lambda: KafkaDocumentLog(settings.kafka, settings.tail, topic=settings.kafka.topics.aliases),
         backoff=Backoff(settings.tail.backoff),
+        topic=settings.kafka.topics.aliases,
+        letters=letters,
+    )
+    app = operations_app(
+        lambda: tails.not_ready or "; ".join(supervisor.waiting.values()) or None,
+        registry,
+        degraded=lambda: supervisor.degraded | tails.degraded | aliases.degraded,
+    )
+    server = HttpServer(
+        host=settings.http.host, port=settings.http.port, remedy="set FERROFLUX_HTTP__PORT to a free port"
     )
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -80,3 +86,4 @@ async def _serve(settings: ReplicaSettings) -> None:
     finally:
         await supervisor.stop()
         await tails.stop()
+        await producer.stop()

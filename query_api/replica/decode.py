@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
@@ -79,7 +80,9 @@ def decode(records: Iterable[LogRecord], *, isolation: Isolation | None = None, 
 def place_of(record: LogRecord) -> Place:
     """Where a record stands; a redriven one brings along how often it was tried."""
     tried = next((value for name, value in record.headers if name == ATTEMPT_HEADER), None) or b""
-    return Place(record.partition, record.offset, record.timestamp_ms, int(tried) + 1 if tried.isdigit() else 1)
+    attempt = int(tried[:6]) + 1 if tried.isdigit() else 1
+    value = record.value or b""
+    return Place(record.partition, record.offset, record.timestamp_ms, attempt, len(value), sha256(value).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from typing import Final
 
 import structlog
 
+from runtime.isolation import Reason, concerns_one
 from schemas.aliases import AliasRecord
-from schemas.errors import InvalidEventError
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +54,10 @@ class AliasFile:
             key, _, value = line.partition(b"\t")
             try:
                 records.append(AliasRecord.from_record(key, value))
-            except InvalidEventError as error:
-                log.warning("line of the alias file is no entry", line=number, reason=str(error))
+            except Exception as error:
+                if not concerns_one(error):
+                    raise
+                log.warning("line of the alias file is no entry", line=number, reason=Reason.of(error).detail)
         return tuple(records)
 
     def write(self, records: Iterable[AliasRecord]) -> None:

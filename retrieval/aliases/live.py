@@ -10,9 +10,14 @@ import threading
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+import structlog
+
 from retrieval.aliases.compiled import CompiledAliases
 from retrieval.aliases.table import TenantAliases
+from runtime.isolation import Reason, concerns_one
 from schemas.aliases import SHARED, AliasRecord, AliasStatus
+
+log = structlog.get_logger(__name__)
 
 
 class LiveAliases:
@@ -26,6 +31,15 @@ class LiveAliases:
         self._compiled: dict[str, TenantAliases] = {}
         """By owner, so that it holds no tenant without entries, whoever asks."""
         self._shared: CompiledAliases | None = None
+        self._checked: dict[str, tuple[AliasRecord, Reason | None]] = {}
+
+    @property
+    def set_apart(self) -> dict[str, Reason]:
+        """Entries that cannot be compiled, by key, and why; all others work. Of tenants that were asked for."""
+        with self._lock:
+            newest = self._shipped | self._held
+            checked = list(self._checked.values())
+        return {record.key: why for record, why in checked if why is not None and newest.get(record.key) == record}
 
     def apply(self, changes: Mapping[str, AliasRecord | None]) -> int:
         """Take in entries by record key, None for one to forget; older versions are dropped. How many changed."""
@@ -55,6 +69,9 @@ class LiveAliases:
         with self._lock:
             self._held = {record.key: record for record in records}
             self._owners = self._with_entries()
+            self._checked = {
+                key: held for key, held in self._checked.items() if key in self._held or key in self._shipped
+            }
             self._shared = None
             self._compiled.clear()
 
@@ -82,21 +99,47 @@ class LiveAliases:
             owner = self.owner(tenant)
             newest = self._shipped | self._held
             own = {record.id: record for record in newest.values() if record.tenant == owner != SHARED}
-            shared = [
-                record
-                for record in newest.values()
-                if record.tenant == SHARED and record.status is AliasStatus.APPROVED
-            ]
+            shared = [record for record in newest.values() if record.tenant == SHARED and self._works(record)]
             if self._shared is None:
                 self._shared = _compiled(tuple(shared))
             compiled = TenantAliases.of(
-                own=[record for record in own.values() if record.status is AliasStatus.APPROVED],
+                own=[record for record in own.values() if self._works(record)],
                 shared=shared,
                 compiled_shared=self._shared,
                 overridden=frozenset(own),
             )
             self._compiled[owner] = compiled
             return compiled
+
+    def _works(self, record: AliasRecord) -> bool:
+        """Whether an entry is approved and can be compiled. One that cannot is left out, and no other with it."""
+        if record.status is not AliasStatus.APPROVED:
+            return False
+        held = self._checked.get(record.key)
+        if held is None or held[0] != record:
+            held = self._checked[record.key] = (record, _why_not(record))
+        return held[1] is None
+
+
+def require_usable(record: AliasRecord) -> None:
+    """Compile one entry by itself; whatever that raises is why it cannot be used."""
+    if record.status is AliasStatus.APPROVED:
+        table = TenantAliases.of(own=[record], shared=(), compiled_shared=_NONE, overridden=frozenset())
+        table.spelled_units("1 x")
+
+
+def _why_not(record: AliasRecord) -> Reason | None:
+    try:
+        require_usable(record)
+    except Exception as error:
+        if not concerns_one(error):
+            raise
+        log.exception("alias entry cannot be used", entry=record.key)
+        return Reason.of(error)
+    return None
+
+
+_NONE = CompiledAliases()
 
 
 @lru_cache(maxsize=4)

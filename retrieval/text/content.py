@@ -70,6 +70,9 @@ class Part(StrEnum):
     """Brand and category as keywords."""
 
 
+SEARCHED: Final = frozenset({Part.TITLE, Part.LABELS, Part.CODES, Part.LOOKUP, Part.BODY})
+"""Without all of these a product is found by no word."""
+
 Analyse = Callable[[str], AnalysedText]
 """From text to tokens: the analyser."""
 

@@ -59,6 +59,12 @@ class ReplicaHealth(BaseModel):
     last_commit_at: AwareDatetime | None
     reported_at: AwareDatetime | None = Field(description="The tailer's last heartbeat.")
     stale: bool = Field(description="Whether the heartbeat is too old: the tailer is down or hangs.")
+    set_apart: dict[str, int] = Field(
+        default_factory=dict,
+        description="Products and records that were set apart and are not yet mended, over all tenants, by the reason code of their dead letters.",
+    )
+    letters_waiting: int = Field(0, description="Dead letters of it that could not be sent yet.")
+    ended: str = Field("", description="Why the tailer ended, where it was not asked to; empty while it runs.")
 
 
 class Percentiles(BaseModel):
@@ -162,6 +168,9 @@ class StatusResponse(BaseModel):
     replica: ReplicaHealth | None = Field(description="Null where no tailer has reported yet.")
     freshness: FreshnessStatus
     generation: GenerationStatus = Field(default_factory=GenerationStatus)
+    degraded: dict[str, str] = Field(
+        default_factory=dict, description="What is amiss although this worker answers, by part; empty when all is well."
+    )
 
 
 class Readiness(BaseModel):
@@ -175,4 +184,8 @@ class Readiness(BaseModel):
     degraded: dict[str, str] = Field(
         default_factory=dict,
         description="Of /readyz: what is amiss although the worker answers, by part, as a sentence; empty when all is well.",
+    )
+    set_apart: dict[str, int] = Field(
+        default_factory=dict,
+        description="Of /readyz: what its replica set apart, by the reason code of the dead letters.",
     )

@@ -8,10 +8,10 @@ from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import TextIndexReader, TextIndexWriter
 from retrieval.text.settings import TextIndexSettings
-from tests.contracts.text_index_suite import TextIndexContract
+from tests.contracts.text_apart_suite import TextApartContract
 
 
-class TestMemory(TextIndexContract):
+class TestMemory(TextApartContract):
     @pytest.fixture
     def store(self) -> MemoryTextStore:
         return MemoryTextStore()
@@ -25,7 +25,7 @@ class TestMemory(TextIndexContract):
         return MemoryTextReader(store)
 
 
-class TestTantivy(TextIndexContract):
+class TestTantivy(TextApartContract):
     @pytest.fixture
     def settings(self, tmp_path) -> TextIndexSettings:
         return TextIndexSettings(directory=tmp_path / "text", heap_mb=15)

@@ -34,6 +34,7 @@ from indexer.ports import DocumentComposer, DocumentPublisher
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from query_api.generations.serving import Stores
+from query_api.replica.letters.dispatch import LetterBox
 from query_api.replica.log.kafka import KafkaDocumentLog
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.port import TextEncoder
@@ -66,6 +67,7 @@ class Surroundings:
     parser: EventParser
     compose: DocumentComposer
     main: VectorIndex
+    letters: LetterBox
     machine_went_down: bool
     stores_may_differ: bool
     supervisor: Supervisor
@@ -222,6 +224,7 @@ class GenerationMember:
             around.progress,
             lambda: KafkaDocumentLog(around.settings.kafka, tail, log_id=around.broker.log_id, topic=topic),
             tail.backoff,
+            around.letters,
         )
         await self.replica.open()
         self._stack.push_async_callback(self.replica.close)

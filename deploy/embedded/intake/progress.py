@@ -15,6 +15,8 @@ from enum import Enum
 
 from indexer.ports import ChangeJournal
 from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
+from retrieval.text.apart.ledger import SetApart
+from retrieval.text.apart.values import NO_NOTES, LogNotes
 from retrieval.text.port import Applied, Checkpoint, TextIndexWriter
 from schemas.documents import SearchDocument
 from schemas.errors import FerrofluxError
@@ -139,11 +141,24 @@ class WatchedWriter:
         """The checkpoint of the last commit."""
         return self._writer.checkpoint()
 
+    def set_apart(self) -> SetApart:
+        """What is set apart as of the last commit."""
+        return self._writer.set_apart()
+
+    def to_try_again(self, limit: int) -> list[SearchDocument]:
+        """Products that may be whole with another analyser."""
+        return self._writer.to_try_again(limit)
+
     def apply(
-        self, documents: Sequence[SearchDocument], checkpoint: Checkpoint, *, removed: Collection[SkuKey] = ()
+        self,
+        documents: Sequence[SearchDocument],
+        checkpoint: Checkpoint,
+        *,
+        removed: Collection[SkuKey] = (),
+        notes: LogNotes = NO_NOTES,
     ) -> Applied:
         """Commit, then say so."""
-        applied = self._writer.apply(documents, checkpoint, removed=removed)
+        applied = self._writer.apply(documents, checkpoint, removed=removed, notes=notes)
         self._progress.advance(
             Stage.READABLE, {(self._topic, partition): offset for partition, offset in checkpoint.offsets.items()}
         )

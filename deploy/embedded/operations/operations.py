@@ -154,7 +154,9 @@ class EmbeddedOperations:
         return None
 
     async def _send_again(self, letters: Sequence[Letter]) -> None:
-        ends: dict[TopicPartition, int] = {}
+        """Changes are durable once they are journalled; documents once a replica has committed them; aliases in their topic."""
+        changes: dict[TopicPartition, int] = {}
+        documents: dict[TopicPartition, int] = {}
         try:
             for letter in letters:
                 record = letter.original
@@ -162,12 +164,16 @@ class EmbeddedOperations:
                 sent = await self._producer.send_and_wait(
                     record.topic, value, key=record.key, headers=letter.redriven_headers(), partition=record.partition
                 )
-                ends[record.topic, record.partition] = sent.offset + 1
+                if record.topic in self._topics.consumed:
+                    changes[record.topic, record.partition] = sent.offset + 1
+                elif record.topic != self._topics.aliases:
+                    documents[record.topic, record.partition] = sent.offset + 1
         except KafkaError as error:
             if is_refusal(error):
                 raise RecordTooLargeError(f"the embedded broker takes no record of this size: {error!r}") from error
             raise LogUnavailableError(f"the embedded broker did not take a record: {error!r}") from error
-        await self._progress.reached(Stage.JOURNALLED, ends)
+        await self._progress.reached(Stage.JOURNALLED, changes)
+        await self._progress.reached(Stage.READABLE, documents)
 
     def _alone(self) -> asyncio.Lock:
         if self._busy.locked():

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from query_api.status_file import FreshnessSample
+from retrieval.text.apart.values import Apart, Flaw
 
 _COMMIT_SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _FRESHNESS_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1, 2, 5, 15, 60, 300, 3600)
@@ -67,6 +68,30 @@ class ReplicaMetrics:
         self._snapshot_failures = Counter(
             "ferroflux_replica_snapshot_failures", "Snapshots that could not be taken", registry=self.registry
         )
+
+        self._set_apart = Counter(
+            "ferroflux_set_apart",
+            "Things that were set apart, by stage and reason",
+            ["stage", "reason"],
+            registry=self.registry,
+        )
+        self._set_apart_open = Gauge(
+            "ferroflux_set_apart_open",
+            "Things that are set apart and not yet mended, by the reason of their dead letter",
+            ["reason"],
+            registry=self.registry,
+        )
+
+    def set_apart(self, apart: Iterable[Apart]) -> None:
+        """What a batch set apart."""
+        for one in apart:
+            stage = "read documents" if one.flaw is Flaw.MALFORMED_DOCUMENT else "analyse documents"
+            self._set_apart.labels(stage, one.code).inc()
+
+    def open(self, counts: Mapping[str, int]) -> None:
+        """What is set apart now."""
+        for flaw in Flaw:
+            self._set_apart_open.labels(flaw.value).set(counts.get(flaw.value, 0))
 
     def committed(self, *, seconds: float, outcomes: Mapping[str, int], samples: Iterable[FreshnessSample]) -> None:
         """One batch is in the index: how long it took, how many records had which outcome, and how fresh they were."""

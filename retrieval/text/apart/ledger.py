@@ -10,10 +10,11 @@ import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from retrieval.text.apart.values import Apart, Flaw, LogNotes, Place
-from schemas.identity import SkuKey
+
+K = TypeVar("K")
 
 MOST_ENTRIES: Final = 1000
 """Entries that a ledger keeps: the ledger is rewritten with every commit that changes it, some 300 bytes an entry.
@@ -39,14 +40,15 @@ class Ledger:
         return tuple(entry for entry in self.entries if not entry.told)
 
     def malformed(self) -> int:
-        """How many open records are no documents."""
-        return self.dropped + sum(entry.flaw is Flaw.MALFORMED_DOCUMENT and not entry.settled for entry in self.entries)
+        """How many open records are set apart as a whole."""
+        return self.dropped + sum(entry.flaw.of_record and not entry.settled for entry in self.entries)
 
-    def after(self, notes: LogNotes, *, written: Mapping[SkuKey, Apart | None], removed: Collection[SkuKey]) -> Self:
+    def after(self, notes: LogNotes, *, written: Mapping[K, Apart | None], removed: Collection[K]) -> Self:
         """The ledger of the next commit: of each product `written`, None where it is whole, else what is said of it."""
         if not (notes.malformed or notes.told or self.entries or any(written.values())):
             return self
-        mended = {str(key): notes.places.get(key) for key, apart in written.items() if not (apart and notes.again)}
+        places = {str(key): place for key, place in notes.places.items()}
+        mended = {str(key): places.get(str(key)) for key, apart in written.items() if not (apart and notes.again)}
         mended |= {str(key): None for key in removed}
         found = [] if notes.again else [apart for apart in written.values() if apart is not None]
         found_again = {apart.place for apart in found}
@@ -64,7 +66,7 @@ class Ledger:
             passed = (
                 later is not None and later.partition == apart.place.partition and later.offset > apart.place.offset
             )
-            found.append(replace(apart, settled=passed))
+            found.append(replace(apart, settled=apart.settled or passed))
         known = {entry.place for entry in entries}
         entries += [_short(apart) for apart in found if apart.place not in known]
         return self._bounded([entry for entry in entries if not (entry.told and entry.settled)])
@@ -89,7 +91,7 @@ class Ledger:
             return replace(self, entries=tuple(entries))
         # Those whose letters are in the log go first.
         leaving = {entry.place for entry in sorted(entries, key=lambda entry: not entry.told)[:excess]}
-        lost = sum(e.place in leaving and e.flaw is Flaw.MALFORMED_DOCUMENT and not e.settled for e in entries)
+        lost = sum(e.place in leaving and e.flaw.of_record and not e.settled for e in entries)
         kept = tuple(entry for entry in entries if entry.place not in leaving)
         return replace(self, entries=kept, dropped=self.dropped + lost)
 
@@ -115,7 +117,7 @@ class SetApart:
         return dict(+found)
 
 
-def newly_apart(notes: LogNotes, written: Mapping[SkuKey, Apart | None]) -> tuple[Apart, ...]:
+def newly_apart(notes: LogNotes, written: Mapping[K, Apart | None]) -> tuple[Apart, ...]:
     """What a batch has set apart; what was tried again is no news."""
     return () if notes.again else (*(apart for apart in written.values() if apart is not None), *notes.malformed)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Generic, Protocol, TypeVar
 
 from retrieval.text.apart.values import Apart, Flaw, LogNotes, Place
-from retrieval.text.content import Analyse, Part, failing_parts
+from retrieval.text.content import SEARCHED, Analyse, Part, failing_parts
 from runtime.isolation import Isolation, Reason, concerns_one
 from schemas.documents import SearchDocument
 
@@ -93,7 +93,7 @@ def _reduced(
     said = _apart(document, reason, failing, incomplete, notes)
     stored = incomplete is None
     for without in (frozenset(failing), _ALL) if failing else (_ALL,):
-        apart = said if without != _ALL else replace(said, flaw=Flaw.NOT_INDEXED)
+        apart = replace(said, flaw=Flaw.NOT_INDEXED) if without >= SEARCHED else said
         try:
             entry = build(document, without, Mark(apart.flaw, stored=stored))
         except Exception as another:

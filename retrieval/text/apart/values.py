@@ -20,15 +20,25 @@ class Flaw(StrEnum):
     """The product is found by no word. Where it could be stored, it is shown by its SKU and found by its vector."""
     MALFORMED_DOCUMENT = "malformed_document"
     """The record is no document; what is held of its product, if anything, stays as it was."""
+    UNUSABLE_ALIAS = "unusable_alias"
+    """The record of the alias topic is no entry, or one that cannot be compiled; no query is rewritten by it."""
+
+    @property
+    def of_record(self) -> bool:
+        """Whether a record is set apart, and not a product."""
+        return self in (Flaw.MALFORMED_DOCUMENT, Flaw.UNUSABLE_ALIAS)
 
 
 class Place(NamedTuple):
-    """Where a record stands in the log, and how often it was tried: the same for every replica that meets it."""
+    """Where a record stands in the log, how often it was tried, and how to know it again: the same for every replica that meets it."""
 
     partition: int
     offset: int
     timestamp_ms: int = 0
     attempt: int = 1
+    size: int = 0
+    digest: str = ""
+    """SHA-256 of the value."""
 
     def __str__(self) -> str:
         return f"{self.partition}@{self.offset}"

@@ -103,27 +103,28 @@ def to_tantivy(
 ) -> tantivy.Document:
     """The document as Tantivy takes it, living or tombstone; without some parts, and marked, where it is set apart."""
     key = str(document.key)
+    stored = document.to_bytes()
+    # All that can fail comes before the entry: it is in no frame of a traceback.
+    analysed = None if document.deleted else _analyse(words_of(document), without)
+    filters = {} if document.deleted or Part.FILTERS in without else _filters(document)
     entry = tantivy.Document()
     entry.add_text(Field.KEY, key)
     entry.add_unsigned(Field.KEY_HASH, key_hash(key))
     entry.add_unsigned(Field.REV, document.rev)
-    entry.add_bytes(Field.DOCUMENT, document.to_bytes())
+    entry.add_bytes(Field.DOCUMENT, stored)
     for flag in () if mark is None else _marks(mark):
         entry.add_text(Field.FLAGS, flag)
-    if document.deleted:
+    if analysed is None:
         entry.add_text(Field.BURIED, document.tenant)
         entry.add_text(Field.FLAGS, Flag.DEAD)
         return entry
     entry.add_text(Field.LIVING, document.tenant)
     for flag in _flags(document):
         entry.add_text(Field.FLAGS, flag)
-    if Part.FILTERS not in without:
-        entry.add_text(Field.BRAND, fold_keyword(document.brand))
-        entry.add_text(Field.CATEGORY, fold_keyword(document.category))
+    for name, value in filters.items():
+        entry.add_text(name, value)
     if document.price is not None:
         entry.add_float(Field.PRICE, document.price)
-    words = words_of(document)
-    analysed = _analyse(words, without) if without else _analysed(words)
     for code in analysed.codes:
         entry.add_text(Field.LOOKUP, code)
     for word in analysed.words:
@@ -131,6 +132,10 @@ def to_tantivy(
     for field, tokens in analysed.fields:
         entry.add_pre_tokenized_text(field, tokens)
     return entry
+
+
+def _filters(document: SearchDocument) -> dict[Field, str]:
+    return {Field.BRAND: fold_keyword(document.brand), Field.CATEGORY: fold_keyword(document.category)}
 
 
 class _Analysed(NamedTuple):
@@ -147,10 +152,14 @@ class _Analysed(NamedTuple):
 # Analysis is half of what a document costs the replica, and what changes most often, price and stock, is no part of it.
 @remembered("text_analyses", max_bytes=_REMEMBERED_BYTES, weigh=lambda asked, held: held.bytes + weight_of(asked))
 def _analysed(words: DocumentWords) -> _Analysed:
-    return _analyse(words, frozenset())
+    return _without(words, frozenset())
 
 
 def _analyse(words: DocumentWords, without: frozenset[Part]) -> _Analysed:
+    return _without(words, without) if without else _analysed(words)
+
+
+def _without(words: DocumentWords, without: frozenset[Part]) -> _Analysed:
     content = content_of_words(words, without)
     letters = sum(len(token.text) + _TOKEN_BYTES for tokens in content.tokens.values() for token in tokens)
     return _Analysed(

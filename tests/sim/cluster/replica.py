@@ -7,6 +7,7 @@ from typing import Final
 from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
 from query_api.replica.operations.metrics import ReplicaMetrics
 from query_api.replica.tailer import ReplicaTailer
+from retrieval.text.apart.values import NO_NOTES, LogNotes
 from retrieval.text.memory import MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Applied, Checkpoint, TextIndexWriter
 from runtime.backoff import Backoff, BackoffPolicy
@@ -94,7 +95,12 @@ class MortalWriter(MemoryTextWriter):
         self._process = process
 
     def apply(
-        self, documents: Sequence[SearchDocument], checkpoint: Checkpoint, *, removed: Collection[SkuKey] = ()
+        self,
+        documents: Sequence[SearchDocument],
+        checkpoint: Checkpoint,
+        *,
+        removed: Collection[SkuKey] = (),
+        notes: LogNotes = NO_NOTES,
     ) -> Applied:
         world = self._process.world
         dies = not world.calm and world.rng.random() < world.weather.fault_rate / 2
@@ -106,7 +112,7 @@ class MortalWriter(MemoryTextWriter):
         before = {key: entry.document.rev for key, entry in self._store.commit.entries.items()}
         if not world.guards.replica_revision:
             removed = {document.key for document in documents}
-        applied = super().apply(documents, checkpoint, removed=removed)
+        applied = super().apply(documents, checkpoint, removed=removed, notes=notes)
         for key, entry in self._store.commit.entries.items():
             if entry.document.rev < before.get(key, 0):
                 world.violate(f"the replica went back to an older revision of {key}")

@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from query_api.replica.letters.letter import ReplicaLetter
 from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
+from retrieval.text.apart.values import NO_NOTES, LogNotes
+from retrieval.text.content import Analyse
+from retrieval.text.memory import MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Applied, Checkpoint
 from schemas.documents import SearchDocument
 from schemas.errors import LogUnavailableError
@@ -31,11 +35,17 @@ class FakeBroker:
     opened: int = 0
     batch: int = 100
 
-    def append(self, partition: int, value: SearchDocument | bytes | None, raw_key: bytes | None = None) -> None:
+    def append(
+        self,
+        partition: int,
+        value: SearchDocument | bytes | None,
+        raw_key: bytes | None = None,
+        headers: tuple[tuple[str, bytes | None], ...] = (),
+    ) -> None:
         if isinstance(value, SearchDocument):
             raw_key, value = value.key.kafka_key, value.to_bytes()
         rows = self.records[partition]
-        rows.append(LogRecord(partition, len(rows), raw_key, value))
+        rows.append(LogRecord(partition, len(rows), raw_key, value, 1000 + len(rows), headers))
 
     def connect(self) -> "FakeLog":
         return FakeLog(self)
@@ -83,34 +93,55 @@ class FakeLog:
         self.closed = True
 
 
-class FakeWriter:
-    """Keeps documents under the port's rules; `fail_with` is raised once in place of a commit, like a crash before it."""
+class FakeWriter(MemoryTextWriter):
+    """The index in memory; `fail_with` is raised once in place of a commit, like a crash before it."""
 
-    def __init__(self) -> None:
-        self.held: dict[SkuKey, SearchDocument] = {}
+    def __init__(self, *, analyser: Analyse | None = None) -> None:
+        self.store = MemoryTextStore()
+        super().__init__(self.store, analyser=analyser)
         self.commits: list[Checkpoint] = []
         self.fail_with: Exception | None = None
-        self.closed = False
+
+    @property
+    def held(self) -> dict[SkuKey, SearchDocument]:
+        return {key: entry.document for key, entry in self.store.commit.entries.items()}
 
     def checkpoint(self) -> Checkpoint | None:
         return self.commits[-1] if self.commits else None
 
     def apply(
-        self, documents: Sequence[SearchDocument], checkpoint: Checkpoint, *, removed: Collection[SkuKey] = ()
+        self,
+        documents: Sequence[SearchDocument],
+        checkpoint: Checkpoint,
+        *,
+        removed: Collection[SkuKey] = (),
+        notes: LogNotes = NO_NOTES,
     ) -> Applied:
         if self.fail_with is not None:
             failure, self.fail_with = self.fail_with, None
             raise failure
-        for gone in removed:
-            self.held.pop(gone, None)
-        written = 0
-        for entry in documents:
-            held = self.held.get(entry.key)
-            if held is None or entry.rev >= held.rev:
-                self.held[entry.key] = entry
-                written += 1
+        applied = super().apply(documents, checkpoint, removed=removed, notes=notes)
         self.commits.append(checkpoint)
-        return Applied(written, len(documents) - written)
+        return applied
 
-    def close(self) -> None:
-        self.closed = True
+    def forget(self) -> None:
+        """Lose all documents."""
+        self.store.commit = replace(self.store.commit, entries={})
+
+
+class FakeBox:
+    """A dead-letter topic; `fail_with` is raised while it is set."""
+
+    def __init__(self) -> None:
+        self.letters: list[ReplicaLetter] = []
+        self.fail_with: Exception | None = None
+        self.tries = 0
+
+    async def send(self, letters: Sequence[ReplicaLetter]) -> None:
+        self.tries += 1
+        if self.fail_with is not None:
+            raise self.fail_with
+        self.letters += letters
+
+    def headers(self) -> list[dict[str, str]]:
+        return [dict(letter.ours) for letter in self.letters]

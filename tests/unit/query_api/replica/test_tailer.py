@@ -78,7 +78,7 @@ async def test_a_restart_goes_on_at_the_checkpoint(scene):
     scene.broker.append(0, document("A"))
     async with scene.running():
         await eventually(scene.holds(A=1))
-    scene.writer.held.clear()
+    scene.writer.forget()
     scene.broker.append(0, document("B"))
     async with scene.running():
         await eventually(scene.holds(B=1))
@@ -148,8 +148,8 @@ async def test_a_record_that_is_no_document_is_passed_counted_and_logged(scene):
         async with scene.running() as tailer:
             await eventually(scene.holds(A=1))
             await eventually(lambda: tailer.report.malformed == 1)
-    (told,) = [line for line in logs if line["event"] == "records of the documents topic are no documents"]
-    assert (told["partition"], told["offset"], told["log_level"]) == (0, 0, "warning")
+    (told,) = [line for line in logs if line["event"] == "set apart" and "count" in line]
+    assert (told["record"], told["reason"], told["log_level"]) == ("0@0", "malformed_document", "warning")
     assert scene.writer.checkpoint() == Checkpoint("log-1", {0: 2, 1: 0})
 
 

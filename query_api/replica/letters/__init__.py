@@ -1,0 +1,1 @@
+"""Dead letters of the query side: what a replica set apart, told once in the dead-letter topic."""

@@ -1,0 +1,120 @@
+"""Sending what is untold, beside the work: a dead-letter topic that is away, or closed to us, holds up no document.
+
+What was sent is told to the owner, who commits it; until then the ledger keeps it, over a restart too. A letter may so be
+sent twice, and never not at all; the desk takes both for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from query_api.replica.letters.letter import ReplicaLetter, letter_of
+from query_api.replica.log.port import LogRecord
+from retrieval.text.apart.values import Apart, Place
+from runtime.backoff import Backoff, BackoffPolicy
+from schemas.errors import RetryableError
+
+log = structlog.get_logger(__name__)
+
+_AT_ONCE: Final = 100
+_RETRY: Final = BackoffPolicy(base_s=1.0, cap_s=60.0)
+_MOST_HELD_BYTES: Final = 32 * 1024 * 1024
+"""Of records that wait for their letters; beyond it a letter names its record and does not hold it."""
+
+
+class LetterBox(Protocol):
+    """The way to the dead letters."""
+
+    async def send(self, letters: Sequence[ReplicaLetter]) -> None:
+        """Append letters, each in a form that fits; durable when it returns.
+
+        Raises:
+            FerrofluxError: not all were taken; sending them again is safe.
+        """
+        ...
+
+
+class LetterDispatch:
+    """One sender; `turn` is called again and again from the owner's loop and never waits."""
+
+    def __init__(
+        self,
+        box: LetterBox | None,
+        *,
+        topic: str,
+        now_us: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
+        retry: BackoffPolicy = _RETRY,
+    ) -> None:
+        """Without a box nothing is sent, and what is set apart stays untold."""
+        self._box = box
+        self._topic = topic
+        self._now_us = now_us
+        self._monotonic = monotonic
+        self._backoff = Backoff(retry)
+        self._records: dict[Place, LogRecord] = {}
+        self._held_bytes = 0
+        self._sending: asyncio.Task[bool] | None = None
+        self._sent: tuple[Place, ...] = ()
+        self._not_before = 0.0
+        self.trouble = ""
+        """Why letters wait; empty while they do not."""
+
+    def hold(self, apart: Iterable[Apart], records: Mapping[Place, LogRecord]) -> None:
+        """Keep the records of what was set apart for their letters."""
+        for one in apart:
+            record = records.get(one.place)
+            if record is not None and self._held_bytes + one.place.size <= _MOST_HELD_BYTES:
+                self._records[one.place] = record
+                self._held_bytes += one.place.size
+
+    def turn(self, untold: Sequence[Apart]) -> tuple[Place, ...]:
+        """Send what is untold where it is time; returns the places whose letters were sent since the last turn."""
+        told: tuple[Place, ...] = ()
+        if self._sending is not None:
+            if not self._sending.done():
+                return ()
+            told = self._sent if self._sending.result() else ()
+            self._sending = None
+            for place in told:
+                if self._records.pop(place, None) is not None:
+                    self._held_bytes -= place.size
+        waiting = [apart for apart in untold if apart.place not in told][:_AT_ONCE]
+        if self._box is not None and waiting and self._monotonic() >= self._not_before:
+            now_us = self._now_us()
+            letters = [
+                letter_of(one, self._records.get(one.place), topic=self._topic, now_us=now_us) for one in waiting
+            ]
+            self._sent = tuple(one.place for one in waiting)
+            self._sending = asyncio.create_task(self._send(self._box, letters), name="replica-letters")
+        return told
+
+    async def close(self) -> None:
+        """Give up what is on its way: the ledger still has it."""
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sending
+
+    async def _send(self, box: LetterBox, letters: Sequence[ReplicaLetter]) -> bool:
+        try:
+            await box.send(letters)
+        except Exception as error:  # noqa: BLE001 - shown in readiness and tried again, whatever it is
+            # Whatever it is, the replica goes on: readiness says that letters wait, and why.
+            seconds = self._backoff.next()
+            self._not_before = self._monotonic() + seconds
+            # It is read by everybody who may ask for readiness: a dependency's own words may name a host.
+            self.trouble = str(type(error)()) if isinstance(error, RetryableError) else str(error) or repr(error)
+            log.warning("dead letters wait", letters=len(letters), error=repr(error), again_in_s=round(seconds, 1))
+            return False
+        self._backoff.reset()
+        self.trouble = ""
+        log.info("dead letters sent", letters=len(letters))
+        return True
