@@ -55,7 +55,9 @@ class AliasTailer:
         self._entries = LiveAliases()
         self._apart = _LedgerFile(file.folder / APART_FILE)
         self._isolation = Isolation("read alias entries")
-        self._letters = LetterDispatch(letters, topic=topic, now_us=_now_us)
+        self._letters = LetterDispatch(
+            letters, topic=topic, now_us=_now_us, backoff=Backoff(backoff.policy, backoff.rng)
+        )
 
     @property
     def degraded(self) -> dict[str, str]:

@@ -93,7 +93,9 @@ class ReplicaTailer:
         self._index_thread = ThreadPoolExecutor(1, thread_name_prefix="replica-index")
         self._waiting_for: str | None = "the log's first answer"
         self._reading = Isolation("read documents")
-        self._letters = LetterDispatch(letters, topic=topic, now_us=now_us)
+        self._letters = LetterDispatch(
+            letters, topic=topic, now_us=now_us, backoff=Backoff(backoff.policy, backoff.rng)
+        )
         self.metrics = metrics or ReplicaMetrics()
         self.report = Report(topic, os.getpid(), now_us())
 

@@ -25,6 +25,14 @@ class Guards:
     """The replica's position is committed with its data."""
     replica_revision: bool = True
     """The replica drops a document that is older than the one it holds."""
+    replica_isolated: bool = True
+    """A document that a replica cannot analyse stops no other."""
+    ledger: bool = True
+    """What a replica set apart is committed with its data."""
+    analysed_again: bool = True
+    """A replica that starts analyses again what an earlier version could not."""
+    letters_again: bool = True
+    """A letter that could not be sent is sent again."""
     give_back: bool = True
     """What is left of a bulk load's poll is read again where it could not be worked on."""
     lane_epoch: bool = True

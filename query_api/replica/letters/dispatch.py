@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -17,13 +16,12 @@ import structlog
 from query_api.replica.letters.letter import ReplicaLetter, letter_of
 from query_api.replica.log.port import LogRecord
 from retrieval.text.apart.values import Apart, Place
-from runtime.backoff import Backoff, BackoffPolicy
+from runtime.backoff import Backoff
 from schemas.errors import RetryableError
 
 log = structlog.get_logger(__name__)
 
 _AT_ONCE: Final = 100
-_RETRY: Final = BackoffPolicy(base_s=1.0, cap_s=60.0)
 _MOST_HELD_BYTES: Final = 32 * 1024 * 1024
 """Of records that wait for their letters; beyond it a letter names its record and does not hold it."""
 
@@ -49,15 +47,13 @@ class LetterDispatch:
         *,
         topic: str,
         now_us: Callable[[], int],
-        monotonic: Callable[[], float] = time.monotonic,
-        retry: BackoffPolicy = _RETRY,
+        backoff: Backoff,
     ) -> None:
         """Without a box nothing is sent, and what is set apart stays untold."""
         self._box = box
         self._topic = topic
         self._now_us = now_us
-        self._monotonic = monotonic
-        self._backoff = Backoff(retry)
+        self._backoff = backoff
         self._records: dict[Place, LogRecord] = {}
         self._held_bytes = 0
         self._sending: asyncio.Task[bool] | None = None
@@ -86,7 +82,7 @@ class LetterDispatch:
                 if self._records.pop(place, None) is not None:
                     self._held_bytes -= place.size
         waiting = [apart for apart in untold if apart.place not in told][:_AT_ONCE]
-        if self._box is not None and waiting and self._monotonic() >= self._not_before:
+        if self._box is not None and waiting and asyncio.get_running_loop().time() >= self._not_before:
             now_us = self._now_us()
             letters = [
                 letter_of(one, self._records.get(one.place), topic=self._topic, now_us=now_us) for one in waiting
@@ -109,7 +105,7 @@ class LetterDispatch:
         except Exception as error:  # noqa: BLE001 - shown in readiness and tried again, whatever it is
             # Whatever it is, the replica goes on: readiness says that letters wait, and why.
             seconds = self._backoff.next()
-            self._not_before = self._monotonic() + seconds
+            self._not_before = asyncio.get_running_loop().time() + seconds
             # It is read by everybody who may ask for readiness: a dependency's own words may name a host.
             self.trouble = str(type(error)()) if isinstance(error, RetryableError) else str(error) or repr(error)
             log.warning("dead letters wait", letters=len(letters), error=repr(error), again_in_s=round(seconds, 1))

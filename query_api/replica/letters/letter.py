@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from schemas.events.letter_form import DIGEST_HEADER, SIZE_HEADER, TRUNCATED_HEADER, LetterRecord, fitting_letter
+from typing import Final
 
 from query_api.replica.log.port import LogRecord
 from retrieval.text.apart.values import Apart
 from schemas.errors import PoisonError
-from schemas.events.dead_letters import DeadLetterHeaders
+from schemas.events.dead_letters import (
+    DIGEST_HEADER,
+    SIZE_HEADER,
+    TRUNCATED_HEADER,
+    DeadLetterHeaders,
+    LetterRecord,
+    fitting_letter,
+)
 from schemas.identity import SkuKey
 
-_LONGEST_DETAIL = 1000
+_LONGEST_DETAIL: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)

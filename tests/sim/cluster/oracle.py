@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from query_api.replica.decode import decode
 from query_api.replica.log.port import LogRecord
 from retrieval.passages import passage_text, text_hash
+from retrieval.text.content import content_of
 from retrieval.text.memory import MemoryTextStore
 from schemas.building import build_document, state_digest
 from schemas.changes import ChangeEvent
@@ -27,11 +28,13 @@ def differences(
     broker: Broker,
     text: MemoryTextStore,
     *,
+    poison: str,
     set_apart: Collection[SkuKey] = (),
 ) -> list[str]:
     """Where vector store, documents topic, live replica, a replica built now, and dead letters are not as they must be.
 
-    Of the products that are `set_apart`, every record must have a dead letter; what is held of them is not judged.
+    Of the products that are `set_apart`, every record must have a dead letter; what is held of them is not judged. `poison` is
+    the title that the replica's present version cannot analyse.
     """
     told = {arrival.event.key for arrival in arrivals if arrival.event is not None}
     live = {key: entry.document for key, entry in text.commit.entries.items()}
@@ -44,7 +47,29 @@ def differences(
             wrong += in_replica(where, key, point, held)
     for name, extra in (("vector store", store.points.keys() - told), ("replica", live.keys() - told)):
         wrong += [f"{name} holds {key}, of which no event told" for key in sorted(extra)]
-    return wrong + _dead_letters(arrivals, broker, set_apart)
+    return wrong + replica_apart(text, poison) + _told(broker) + _dead_letters(arrivals, broker, set_apart)
+
+
+def replica_apart(text: MemoryTextStore, poison: str) -> list[str]:
+    """Where what a replica holds without some part, what it says of it, and what its present version cannot analyse differ."""
+    entries = text.commit.entries
+    noted = {entry.key for entry in text.commit.ledger.entries if not entry.settled}
+    marked = {str(key) for key, entry in entries.items() if entry.mark is not None}
+    living = {str(key): entry for key, entry in entries.items() if not entry.document.deleted}
+    lacking = {key for key, entry in living.items() if entry.content != content_of(entry.document)}
+    mended = {key for key in marked & living.keys() if living[key].document.title != poison}
+    return [
+        *(f"{key} lacks something and is not set apart" for key in sorted(lacking - marked)),
+        *(f"{key} is set apart and whole" for key in sorted(marked - lacking)),
+        *(f"{key} was not tried again by a version that can" for key in sorted(mended)),
+        *(f"{key} is set apart and not in the ledger" for key in sorted(marked - noted)),
+        *(f"{key} is in the ledger and not set apart" for key in sorted(noted - marked)),
+    ]
+
+
+def _told(broker: Broker) -> list[str]:
+    letters = {row.value.decode() for row in broker.logs[DEAD_LETTERS, 0] if row.value is not None}
+    return [f"no dead letter of {key} at {place}" for place, key in broker.world.apart.items() if place not in letters]
 
 
 def in_store(key: SkuKey, possible: Sequence[ItemState | None], point: Point | None) -> list[str]:
@@ -111,6 +136,7 @@ def _dead_letters(arrivals: Sequence[Arrival], broker: Broker, set_apart: Collec
         if row.value in poison
     }
     got = {row.value.decode() for row in broker.logs[DEAD_LETTERS, 0] if row.value is not None}
+    got = {place for place in got if not place.startswith(f"{DOCUMENTS}/")}
     return [
         *(f"no dead letter of {place}" for place in sorted(wanted - got)),
         *(f"a dead letter of {place}, which is well" for place in sorted(got - wanted)),

@@ -1,15 +1,19 @@
 """Guards taken away: what stands in for the one step that a switch names."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from indexer.batch.apart import Stages
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.ports import Published
 from indexer.publish_lock import PublishLock
-from runtime.isolation import Batch, Isolation
+from query_api.replica.letters.dispatch import LetterBox
+from query_api.replica.letters.letter import ReplicaLetter
+from runtime.isolation import Batch, Isolation, Reason
 from runtime.log_writer import OutboundRecord
 from schemas.documents import SearchDocument
+from schemas.errors import LogUnavailableError
 from schemas.events.outcome import Changes, ParsedRecord
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
@@ -71,3 +75,25 @@ class WholeDocuments(KafkaDocumentPublisher):
         return Published(
             {one.key: refusal for one, refusal in zip(documents, refusals, strict=True) if refusal is not None}
         )
+
+
+class NoIsolation(Isolation):
+    """Isolation taken away: one document that fails ends the tailer."""
+
+    def failed(self, of_batch: int, size: int, reason: Reason) -> None:
+        raise NotIsolatedError(reason.detail)
+
+
+class NotIsolatedError(Exception):
+    """The process ended here."""
+
+
+class Unheard:
+    """The second try taken away: a letter that was sent once counts as told, whatever became of it."""
+
+    def __init__(self, box: LetterBox) -> None:
+        self._box = box
+
+    async def send(self, letters: Sequence[ReplicaLetter]) -> None:
+        with suppress(LogUnavailableError):
+            await self._box.send(letters)

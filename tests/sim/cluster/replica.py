@@ -2,18 +2,25 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
+from query_api.replica.letters.letter import ReplicaLetter
 from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
 from query_api.replica.operations.metrics import ReplicaMetrics
 from query_api.replica.tailer import ReplicaTailer
+from retrieval.analysis.pipeline import analyse
+from retrieval.analysis.tokens import AnalysedText
+from retrieval.text.apart.ledger import Ledger, SetApart
 from retrieval.text.apart.values import NO_NOTES, LogNotes
 from retrieval.text.memory import MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Applied, Checkpoint, TextIndexWriter
 from runtime.backoff import Backoff, BackoffPolicy
+from runtime.isolation import Isolation
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
-from tests.sim.model.broker import DOCUMENTS, Broker
+from tests.sim.cluster.removed import NoIsolation, Unheard
+from tests.sim.model.broker import DEAD_LETTERS, DOCUMENTS, Broker, Sender
 from tests.sim.model.world import Process
 
 _METRICS: Final = ReplicaMetrics()
@@ -21,12 +28,14 @@ _METRICS: Final = ReplicaMetrics()
 
 def build_tailer(process: Process, broker: Broker, writer: TextIndexWriter) -> ReplicaTailer:
     """The tailer of one process over this broker's documents topic."""
+    box = SimLetterBox(broker, process)
     return ReplicaTailer(
         writer,
         lambda: SimDocumentLog(broker, process),
         topic=DOCUMENTS,
         report_to=None,
         backoff=Backoff(BackoffPolicy(0.0, 0.0)),
+        letters=box if process.world.guards.letters_again else Unheard(box),
         metrics=_METRICS,
         now_us=process.world.now_us,
     )
@@ -37,10 +46,22 @@ class ReplicaProcess:
 
     def __init__(self, process: Process, broker: Broker, store: MemoryTextStore) -> None:
         self.process = process
-        self._tailer = build_tailer(process, broker, MortalWriter(store, process))
+        self.writer = MortalWriter(store, process)
+        self._tailer = build_tailer(process, broker, self.writer)
 
     def start(self) -> None:
         self.process.spawn(self._tailer.run())
+
+
+class SimLetterBox:
+    """The port `LetterBox` on the model broker; the oracle knows a letter by its record's coordinates."""
+
+    def __init__(self, broker: Broker, process: Process) -> None:
+        self._sender = Sender(broker, process)
+
+    async def send(self, letters: Sequence[ReplicaLetter]) -> None:
+        places = [f"{DOCUMENTS}/{one.apart.place}" for one in letters]
+        await self._sender.send(DEAD_LETTERS, [(b"", place.encode(), f"letter of {place}") for place in places])
 
 
 class SimDocumentLog:
@@ -91,8 +112,26 @@ class MortalWriter(MemoryTextWriter):
     """The text index's writer in a process that can die at the commit: before it or after it, and never in between."""
 
     def __init__(self, store: MemoryTextStore, process: Process) -> None:
-        super().__init__(store)
+        world = process.world
+        self.poison = world.poison()
+        """The title that this process cannot analyse; another version may."""
+        isolation = Isolation("analyse documents") if world.guards.replica_isolated else NoIsolation("analyse documents")
+        super().__init__(store, analyser=self._analyse, isolation=isolation)
         self._process = process
+        self._own = Ledger()
+        """The ledger of a process that does not commit it."""
+
+    def _analyse(self, text: str) -> AnalysedText:
+        if self.poison and text == self.poison:
+            raise ValueError(f"cannot analyse {text}")
+        return analyse(text)
+
+    def to_try_again(self, limit: int) -> list[SearchDocument]:
+        return super().to_try_again(limit) if self._process.world.guards.analysed_again else []
+
+    def set_apart(self) -> SetApart:
+        held = super().set_apart()
+        return held if self._process.world.guards.ledger else replace(held, ledger=self._own)
 
     def apply(
         self,
@@ -112,7 +151,12 @@ class MortalWriter(MemoryTextWriter):
         before = {key: entry.document.rev for key, entry in self._store.commit.entries.items()}
         if not world.guards.replica_revision:
             removed = {document.key for document in documents}
+        if not world.guards.ledger:
+            self._store.commit = replace(self._store.commit, ledger=self._own)
         applied = super().apply(documents, checkpoint, removed=removed, notes=notes)
+        world.apart |= {f"{DOCUMENTS}/{one.place}": one.key for one in applied.apart}
+        if not world.guards.ledger:
+            self._own, self._store.commit = self._store.commit.ledger, replace(self._store.commit, ledger=Ledger())
         for key, entry in self._store.commit.entries.items():
             if entry.document.rev < before.get(key, 0):
                 world.violate(f"the replica went back to an older revision of {key}")

@@ -59,7 +59,12 @@ class ClusterSchedule:
             failures = await self._act(self._second_act())
         failures += list(dict.fromkeys(self._world.violations))
         failures += differences(
-            self._arrivals, self._store, self._broker, self._text, set_apart=self._world.oddities.set_apart
+            self._arrivals,
+            self._store,
+            self._broker,
+            self._text,
+            poison=self._replica.writer.poison,
+            set_apart=self._world.oddities.set_apart,
         )
         await self._end()
         return failures
@@ -206,6 +211,8 @@ class ClusterSchedule:
             )
             and all(held.get(number, 0) == end for (_, number), end in self._broker.ends(DOCUMENTS).items())
             and not any(process.alive and process.busy for process in self._jobs)
+            and not self._text.commit.ledger.untold
+            and self._replica.process.alive
         )
 
     async def _end(self) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from deploy.embedded.intake.intake import ChangeIntake, Lane, OutboundChange
 from schemas.errors import FerrofluxError
 from schemas.merge import ItemState, MergeOutcome, merge_all
-from tests.sim.cluster.oracle import in_replica, in_store
+from tests.sim.cluster.oracle import in_replica, in_store, replica_apart
 from tests.sim.embedded.disk import Disk, EdgeModel, End
 from tests.sim.embedded.system import SystemRun
 from tests.sim.model.histories import Arrival, history
@@ -161,7 +161,7 @@ class EmbeddedSchedule:
             truth, entry = merge_all(event for event in events if event.key == key), documents.get(key)
             wrong += in_store(key, [truth], points.get(key))
             wrong += in_replica("the replica", key, points.get(key), entry.document if entry else None)
-        return wrong
+        return wrong + replica_apart(self._disk.text, self._run.poison)
 
 
 def _batches(arrivals: Sequence[Arrival], most: int) -> list[list[Arrival]]:

@@ -55,6 +55,8 @@ class SystemRun:
         self._journal: SqliteChangeJournal
         self.intake: ChangeIntake | None = None
         """There once the system serves."""
+        self.poison = ""
+        """The title that this run's version cannot analyse."""
 
     def start(self) -> None:
         self.process.spawn(self._live())
@@ -91,6 +93,7 @@ class SystemRun:
         await self.process.point()
         self._disk.vectors.absent = False
         writer = MortalWriter(self._disk.text, self.process)
+        self.poison = writer.poison
         found = replace(found, replica_is_new=writer.checkpoint() is None)
         tailer = build_tailer(self.process, self._broker, WatchedWriter(writer, DOCUMENTS, self._progress))
         self.process.spawn(tailer.run())

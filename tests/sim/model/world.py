@@ -128,6 +128,19 @@ class World:
     errors: list[BaseException | None] = field(default_factory=list)
     on_death: Callable[[Process], None] = lambda process: None
     oddities: "Oddities" = field(kw_only=True)
+    versions: random.Random = field(init=False)
+    """Which versions of the replica have a defect: dice of their own, so that they move no other."""
+    defects: float = field(init=False)
+    apart: dict[str, str] = field(default_factory=dict)
+    """What replicas have set apart and committed: the product's key, by the record's place in the log."""
+
+    def __post_init__(self) -> None:
+        self.versions = random.Random(self.rng.getstate()[1][0])
+        self.defects = self.versions.choice((0.0, 0.0, 0.5, 1.0))
+
+    def poison(self) -> str:
+        """The title that the version of a replica that starts now cannot analyse; empty: it can all."""
+        return "Bolt 1" if self.versions.random() < self.defects else ""
 
     @property
     def now(self) -> float:

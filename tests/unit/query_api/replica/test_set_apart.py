@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from query_api.replica.letters import dispatch
 from query_api.replica.tailer import ReplicaTailer
 from query_api.status_file import read_status
 from retrieval.analysis.pipeline import analyse
@@ -54,8 +53,7 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path, monkeypatch):
-    monkeypatch.setattr(dispatch.BackoffPolicy, "delay", lambda *_: 0.001)
+def scene(tmp_path):
     return Scene(tmp_path)
 
 
