@@ -27,7 +27,7 @@ from retrieval.aliases.live import LiveAliases, require_usable
 from retrieval.text.apart.ledger import Ledger
 from retrieval.text.apart.values import Apart, Flaw, LogNotes
 from runtime.backoff import Backoff
-from runtime.isolation import Isolation
+from runtime.isolation import Batch, Isolation
 from schemas.aliases import AliasRecord
 from schemas.errors import InvalidEventError, RetryableError
 
@@ -143,7 +143,7 @@ def decode(records: Iterable[LogRecord], *, isolation: Isolation | None = None, 
         DefectError: too many of them showed a defect of ours.
     """
     taken = list(records)
-    batch = (isolation or Isolation("read alias entries")).batch(len(taken))
+    batch: Batch[LogRecord] = (isolation or Isolation("read alias entries")).batch(len(taken))
     newest: dict[str, AliasRecord | None] = {}
     good_at: dict[str, int] = {}
     numbers = {id(record): number for number, record in enumerate(taken)}

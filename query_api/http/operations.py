@@ -37,7 +37,7 @@ async def get_status(request: Request, context: Context) -> StatusResponse:
         replica=replica_health(worker.replica_status, stale=worker.replica_is_stale),
         freshness=_freshness(worker),
         generation=GenerationStatus(answering=worker.generation, live=worker.live, loaded=worker.generations),
-        degraded=degraded(worker.replica_status, worker.aliases.set_apart),
+        degraded=worker.degraded | degraded(worker.replica_status, worker.aliases.set_apart),
     )
 
 

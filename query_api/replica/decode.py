@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from query_api.replica.log.port import LogRecord
 from retrieval.text.apart.values import Apart, Flaw, Place
-from runtime.isolation import Isolation, Reason
+from runtime.isolation import Batch, Isolation, Reason
 from schemas.documents import SearchDocument
 from schemas.errors import InvalidEventError
 from schemas.identity import SkuKey
@@ -58,7 +58,7 @@ def decode(records: Iterable[LogRecord], *, isolation: Isolation | None = None, 
     places: dict[SkuKey, Place] = {}
     incomplete: dict[SkuKey, Apart] = {}
     removed: set[SkuKey] = set()
-    batch = (isolation or Isolation("read documents")).batch(len(batch_records))
+    batch: Batch[LogRecord] = (isolation or Isolation("read documents")).batch(len(batch_records))
     for record in batch_records:
         place = place_of(record)
         with batch.one(record, name=str(place)):

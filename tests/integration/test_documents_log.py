@@ -8,13 +8,18 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 
+from indexer.deadletters.desk import DeadLetterDesk, LetterFilter
+from indexer.deadletters.kafka import KafkaDeadLetterStore
+from indexer.service.clock import SystemClock
+from query_api.replica.letters.kafka import KafkaLetterBox
 from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.settings import TailSettings
 from query_api.replica.tailer import ReplicaTailer
 from retrieval.text.port import Checkpoint
 from runtime.backoff import Backoff
+from runtime.log_writer import LogWriter
 from schemas.topics import KafkaSettings
-from tests.support.kafka.clients import Record, admin, append, create_topic
+from tests.support.kafka.clients import Record, admin, append, create_topic, read_all
 from tests.support.waiting import eventually
 from tests.unit.query_api.replica.fakes import FakeWriter, document, key
 
@@ -29,13 +34,14 @@ def record(sku: str, rev: int = 1, partition: int | None = None) -> Record:
 
 
 @asynccontextmanager
-async def tailing(bootstrap, topics, writer) -> AsyncIterator[ReplicaTailer]:
+async def tailing(bootstrap, topics, writer, letters=None) -> AsyncIterator[ReplicaTailer]:
     settings = KafkaSettings(bootstrap=bootstrap, topics=topics)
     tailer = ReplicaTailer(
         writer,
         lambda: KafkaDocumentLog(settings, TAIL),
         topic=topics.documents,
         report_to=None,
+        letters=letters,
         backoff=Backoff(TAIL.backoff),
     )
     running = asyncio.create_task(tailer.run())
@@ -102,6 +108,41 @@ async def test_deleted_records_are_passed_over_from_what_is_left(kafka, topics):
         await eventually(lambda: tailer.not_ready is None)
         assert tailer.metrics.registry.get_sample_value("ferroflux_replica_rewound_partitions_total") == 1
     assert set(writer.held) == {key(f"S{number}") for number in (7, 8, 9)}
+
+
+async def test_two_replicas_make_one_letter_of_a_record_that_is_no_document(kafka, topics):
+    await create_topic(kafka.bootstrap, topics.documents, partitions=1)
+    await create_topic(kafka.bootstrap, topics.dead_letters, partitions=1)
+    bad = Record(b"acme/BAD", b"no json")
+    faulty = Record(b"acme/F", document("F").to_bytes().replace(b"}", b',"price":"much"}'))
+    await append(kafka.bootstrap, topics.documents, [record("A"), bad, faulty, record("B")])
+    settings = KafkaSettings(bootstrap=kafka.bootstrap, topics=topics)
+    producer = LogWriter(settings)
+    box = KafkaLetterBox(producer, topics.dead_letters)
+    desk = DeadLetterDesk(KafkaDeadLetterStore(settings, clock=SystemClock()))
+    first, second = FakeWriter(), FakeWriter()
+    try:
+        async with tailing(kafka.bootstrap, topics, first, box), tailing(kafka.bootstrap, topics, second, box):
+            for writer in (first, second):
+                await eventually(lambda writer=writer: set(writer.held) == {key("A"), key("B"), key("F")})
+                await eventually(lambda writer=writer: len(writer.set_apart().ledger.entries) == 2)
+                await eventually(lambda writer=writer: not writer.set_apart().ledger.untold, timeout=20)
+            letters = await desk.open_letters(LetterFilter())
+            assert [(one.reason, one.original.value) for one in letters] == [
+                ("malformed_document", bad.value),
+                ("partly_indexed", faulty.value),
+            ]
+            assert len(await read_all(kafka.bootstrap, topics.dead_letters)) == 4
+            # It fails again: one letter, with a higher count. What a newer document mends leaves by itself.
+            assert (await desk.redrive(LetterFilter(reason="malformed_document"))).settled == 1
+            await append(kafka.bootstrap, topics.documents, [record("F", rev=2)])
+            for writer in (first, second):
+                await eventually(lambda writer=writer: "partly_indexed" not in writer.set_apart().counts)
+                await eventually(lambda writer=writer: not writer.set_apart().ledger.untold, timeout=20)
+            letters = await desk.open_letters(LetterFilter(reason="malformed_document"))
+            assert [one.attempt for one in letters] == [2]
+    finally:
+        await producer.stop()
 
 
 @pytest.mark.parametrize("silence", ["frozen", "killed"])

@@ -11,8 +11,9 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from retrieval.text.apart.values import Apart, Flaw, LogNotes, Place
 from retrieval.text.content import SEARCHED, Analyse, Part, failing_parts
-from runtime.isolation import Isolation, Reason, concerns_one
+from runtime.isolation import Batch, Isolation, Reason, concerns_one
 from schemas.documents import SearchDocument
+from schemas.identity import SkuKey
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -62,7 +63,7 @@ def build_each(
     Raises:
         DefectError: too many of them could not be built.
     """
-    batch = isolation.batch(size)
+    batch: Batch[SkuKey] = isolation.batch(size)
     for document in documents:
         incomplete = notes.incomplete.get(document.key)
         mark = None if incomplete is None else Mark(incomplete.flaw, stored=False)

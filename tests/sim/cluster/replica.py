@@ -115,7 +115,9 @@ class MortalWriter(MemoryTextWriter):
         world = process.world
         self.poison = world.poison()
         """The title that this process cannot analyse; another version may."""
-        isolation = Isolation("analyse documents") if world.guards.replica_isolated else NoIsolation("analyse documents")
+        isolation = (
+            Isolation("analyse documents") if world.guards.replica_isolated else NoIsolation("analyse documents")
+        )
         super().__init__(store, analyser=self._analyse, isolation=isolation)
         self._process = process
         self._own = Ledger()

@@ -115,6 +115,26 @@ async def test_a_worker_is_ready_only_when_its_replica_is_whole(stores, tmp_path
             pass
 
 
+async def test_a_worker_that_answers_says_what_its_replica_set_apart_and_how_it_ended(stores, tmp_path):
+    write_status(tmp_path, report())
+    async with serving(stores.app(tailed=True, text={"directory": tmp_path})) as client:
+        ready = (await client.get("/readyz")).json()
+        assert (ready["degraded"], ready["set_apart"]) == ({}, {})
+        apart = {"partly_indexed": 2, "malformed_document": 1}
+        ended = report().model_copy(update={"set_apart": apart, "letters_waiting": 3, "ended": "11 of 20 failed"})
+        write_status(tmp_path, ended)
+        while not (ready := (await client.get("/readyz")).json())["degraded"]:
+            pass
+        assert ready["ready"]
+        assert ready["set_apart"] == apart
+        assert ready["degraded"]["set apart"].startswith("1 malformed_document, 2 partly_indexed; `ferroflux dlq list`")
+        assert "11 of 20 failed" in ready["degraded"]["replica"]
+        status = (await client.get("/v1/status")).json()
+        assert status["degraded"] == ready["degraded"]
+        assert status["replica"]["set_apart"] == apart
+        assert (status["replica"]["letters_waiting"], status["replica"]["ended"]) == (3, "11 of 20 failed")
+
+
 async def test_status_reports_lag_by_partition_and_measured_freshness(stores, tmp_path):
     write_status(tmp_path, report())
     async with serving(stores.app(tailed=True, text={"directory": tmp_path})) as client:

@@ -1,5 +1,6 @@
 """The replica's status report: atomic, complete, and clear about a foreign file."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,12 @@ def test_a_foreign_file_says_what_to_do(tmp_path: Path):
 def test_lag_sums_over_partitions_and_is_never_negative():
     assert STATUS.lag == 4
     assert PartitionProgress(partition=0, position=5, end=3).lag == 0
+
+
+def test_a_report_of_the_release_before_is_read(tmp_path):
+    fields = ("set_apart", "apart", "letters_waiting", "letters_trouble", "ended")
+    before = json.loads(STATUS.model_dump_json(exclude=set(fields)))
+    (tmp_path / STATUS_FILE).write_text(json.dumps(before))
+    held = read_status(tmp_path)
+    assert held is not None
+    assert (held.set_apart, held.degraded) == ({}, {})

@@ -17,6 +17,8 @@ from query_api.replica.snapshots.restore import restore_newest, restore_snapshot
 from query_api.replica.snapshots.schedule import SnapshotSchedule
 from query_api.replica.snapshots.settings import SnapshotSettings
 from query_api.replica.snapshots.store import SnapshotStore, shown_url
+from retrieval.text.apart.values import Apart, Flaw, LogNotes
+from retrieval.text.apart.values import Place as Place_
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import Checkpoint
 from retrieval.text.settings import TextIndexSettings
@@ -72,6 +74,18 @@ def test_a_restored_snapshot_holds_the_documents_and_the_offsets(place):
     assert place.held() == {"A": 1, "B": 1}
     writer = open_writer(TextIndexSettings(directory=place.restored, heap_mb=15))
     assert writer.checkpoint() == Checkpoint("log-1", {0: 7})
+    writer.close()
+
+
+def test_a_restored_snapshot_holds_what_was_set_apart(place):
+    writer = open_writer(TextIndexSettings(directory=place.directory, heap_mb=15))
+    apart = Apart(Flaw.MALFORMED_DOCUMENT, Place_(0, 6), "acme/A", "invalid_event", "no JSON", told=True)
+    writer.apply([document("B")], Checkpoint("log-1", {0: 7}), notes=LogNotes(malformed=[apart]))
+    writer.close()
+    place.take()
+    place.restore()
+    writer = open_writer(TextIndexSettings(directory=place.restored, heap_mb=15))
+    assert writer.set_apart().ledger.entries == (apart,)
     writer.close()
 
 
