@@ -40,9 +40,7 @@ class SearchDocument(BaseModel):
 
     tenant: TenantId
     sku: SkuId
-    rev: int = Field(
-        ge=1, le=2**63 - 1, description="Counts the writes of this product's point; a replica never goes back."
-    )
+    rev: int = Field(ge=1, description="Counts the writes of this product's point; a replica never goes back.")
     state: str = Field(description="Digest of the merged state that this document was built from, 16 hex digits.")
     deleted: bool = False
     title: str = ""

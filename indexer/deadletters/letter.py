@@ -193,8 +193,10 @@ def _text(raw: bytes | None) -> str | dict[str, str] | None:
 
 
 def copies(letters: Sequence[Letter]) -> dict[tuple[str, int, int, int, int], list[Letter]]:
-    """Letters of the same failure together, oldest first."""
+    """Letters of the same failure together: those that hold their record whole first, then oldest first."""
     together: dict[tuple[str, int, int, int, int], list[Letter]] = {}
     for letter in letters:
         together.setdefault(letter.origin, []).append(letter)
+    for same in together.values():
+        same.sort(key=lambda letter: letter.truncated is not None)
     return together

@@ -26,6 +26,7 @@ from schemas.identity import SkuKey
 _IDENTITY: Final = frozenset({"tenant", "sku", "rev", "state", "deleted"})
 """Without these a document says nothing of its product."""
 
+_LARGEST_REV: Final = 2**63 - 1
 ATTEMPT_HEADER: Final = "ferroflux.attempt"
 _INVALID: Final = InvalidEventError.code
 
@@ -100,6 +101,8 @@ def _read(record: LogRecord) -> tuple[SkuKey, SearchDocument | None, _Lacking | 
         document = SearchDocument.model_validate_json(record.value)
     except ValidationError as error:
         document, lacking = _without_faulty_fields(record.value, error)
+    if document.rev > _LARGEST_REV:
+        raise InvalidEventError(f"the revision has {document.rev.bit_length()} bits, more than the index takes")
     if document.key != key:
         raise InvalidEventError(f"the record's key is {str(key)!r}, the document's {str(document.key)!r}")
     return key, document, lacking

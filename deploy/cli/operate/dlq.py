@@ -129,7 +129,8 @@ def redrive(
     if settled.gone:
         print(
             f"{len(settled.gone)} left: the letter holds only the beginning, and the original is not in its topic any more "
-            f"({_ids(settled.gone)}): let the source send these rows again, then discard the letters"
+            f"({_ids(settled.gone)}): let the source send these rows again (of a documents topic, `ferroflux reconcile --repair` publishes "
+            "the products from the store), then discard the letters"
         )
     if settled.refused:
         print(

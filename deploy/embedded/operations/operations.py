@@ -154,7 +154,10 @@ class EmbeddedOperations:
         return None
 
     async def _send_again(self, letters: Sequence[Letter]) -> None:
-        """Changes are durable once they are journalled; documents once a replica has committed them; aliases in their topic."""
+        """Changes are durable once they are journalled, documents of `main` once its replica has committed them.
+
+        For nothing else is waited: a generation may have been dropped meanwhile, and aliases are tailed beside us.
+        """
         changes: dict[TopicPartition, int] = {}
         documents: dict[TopicPartition, int] = {}
         try:
@@ -166,7 +169,7 @@ class EmbeddedOperations:
                 )
                 if record.topic in self._topics.consumed:
                     changes[record.topic, record.partition] = sent.offset + 1
-                elif record.topic != self._topics.aliases:
+                elif record.topic == self._topics.documents:
                     documents[record.topic, record.partition] = sent.offset + 1
         except KafkaError as error:
             if is_refusal(error):

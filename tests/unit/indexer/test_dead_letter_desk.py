@@ -11,6 +11,10 @@ from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, KeptDe
 from indexer.deadletters.letter import Letter, LetterId, Marker, Settlement, read_record
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.records import ATTEMPT_HEADER, DeadLetter, InboundRecord, LogId
+from query_api.replica.decode import place_of
+from query_api.replica.letters.letter import letter_of as letter_of_replica
+from query_api.replica.log.port import LogRecord
+from retrieval.text.apart.values import Apart, Flaw
 from schemas.errors import InvalidRequestError, LogUnavailableError, NotFoundError, RecordTooLargeError
 from schemas.topics import LARGEST_RECORD_BYTES
 from tests.support.indexing.fakes import DeadLetterLog, FakeClock
@@ -182,3 +186,31 @@ async def test_a_record_that_its_topic_refuses_leaves_its_letter_open_and_stops_
     assert await setting.desk.redrive(EVERY) == Settled(2, refused=(LetterId(0, 1),))
     assert [one.original.offset for one in setting.again] == [7, 9]
     assert await setting.ids() == ["0-1"]
+
+
+async def test_ten_replicas_make_one_letter_and_the_one_that_holds_its_record_is_redriven(tmp_path: Path) -> None:
+    """Some of them restarted before they could send theirs, which names its record only; each has its own time."""
+    clock, again = FakeClock(), list[Letter]()
+
+    async def send_again(letters: Sequence[Letter]) -> None:
+        again.extend(letters)
+
+    async def gone(letter: Letter) -> None:
+        return None
+
+    file = await DeadLetterFile.open(tmp_path / "dead.db", "dlq", clock=clock)
+    desk = DeadLetterDesk(FileDeadLetterStore(file, send_again, clock=clock, find_original=gone))
+    record = LogRecord(3, 42, b"acme/A1", b'{"tenant":"acme"}', 1_700_000_000_000, (("ferroflux.attempt", b"1"),))
+    apart = Apart(Flaw.PARTLY_INDEXED, place_of(record), "acme/A1", "unexpected", "ValueError()", lacks=("description",))
+    for replica in range(10):
+        held = None if replica % 2 == 0 else record
+        letter = letter_of_replica(apart, held, topic="catalog.documents", now_us=replica)
+        await file.append([letter.fitting(LARGEST_RECORD_BYTES)])
+    (one,) = await desk.open_letters(EVERY)
+    assert (one.reason, one.detail) == ("partly_indexed", "indexed without description: ValueError()")
+    assert (one.original.coordinates, one.tenant, one.attempt) == ("catalog.documents/3@42", "acme", 2)
+    assert await desk.redrive(EVERY) == Settled(1)
+    assert [letter.original.value for letter in again] == [record.value]
+    assert again[0].redriven_headers() == [(ATTEMPT_HEADER, b"2")]
+    assert await desk.open_letters(EVERY) == []
+    await file.close()

@@ -50,6 +50,7 @@ def test_a_document_after_a_null_value_begins_anew_at_a_lower_revision():
         (b'{"tenant":"acme","sku":"A","state":"00"}', b"acme/A", "rev"),
         (b'{"tenant":"acme","sku":"A","rev":0,"state":"00"}', b"acme/A", "rev"),
         (b'{"tenant":"acme","sku":"B","rev":1,"state":"00"}', b"acme/A", "the record's key"),
+        (b'{"tenant":"acme","sku":"A","rev":9223372036854775808,"state":"00"}', b"acme/A", "64 bits"),
         (document("A").to_bytes(), None, "no key"),
         (document("A").to_bytes(), b"\xff\xfe", "UTF-8"),
         (document("A").to_bytes(), b"acme", "tenant/sku"),
