@@ -138,10 +138,13 @@ class ReplicaTailer:
 
     async def _try_again(self) -> None:
         """Analyse once more what an earlier version could not: after a fix it is whole, and nobody has to ask for it."""
+        open_now = self._writer.set_apart().counts
+        if not open_now:
+            return
 
         def analyse_again() -> tuple[int, int]:
-            checkpoint, before = self._writer.checkpoint(), self._writer.set_apart().counts
-            held = self._writer.to_try_again(sum(before.values())) if before else []
+            checkpoint = self._writer.checkpoint()
+            held = self._writer.to_try_again(sum(open_now.values()))
             for start in range(0, len(held), _AGAIN_AT_ONCE):
                 assert checkpoint is not None, "what is held was committed with one"
                 notes = LogNotes(now_us=self._now_us(), again=True)

@@ -97,7 +97,7 @@ class TextApartContract(TextIndexContract):
         self.apply(writer, reader, document("1"))
         monkeypatch.setattr(content, "analyse", away)
         with pytest.raises(StoreUnavailableError):
-            self.apply(writer, reader, document("2", "Otra cosa"), checkpoint=SECOND)
+            self.apply(writer, reader, document("2", "Una que no se analizó antes"), checkpoint=SECOND)
         reader.refresh()
         assert (reader.checkpoint(), reader.counts().alive) == (FIRST, 1)
 

@@ -201,7 +201,9 @@ async def test_ten_replicas_make_one_letter_and_the_one_that_holds_its_record_is
     file = await DeadLetterFile.open(tmp_path / "dead.db", "dlq", clock=clock)
     desk = DeadLetterDesk(FileDeadLetterStore(file, send_again, clock=clock, find_original=gone))
     record = LogRecord(3, 42, b"acme/A1", b'{"tenant":"acme"}', 1_700_000_000_000, (("ferroflux.attempt", b"1"),))
-    apart = Apart(Flaw.PARTLY_INDEXED, place_of(record), "acme/A1", "unexpected", "ValueError()", lacks=("description",))
+    apart = Apart(
+        Flaw.PARTLY_INDEXED, place_of(record), "acme/A1", "unexpected", "ValueError()", lacks=("description",)
+    )
     for replica in range(10):
         held = None if replica % 2 == 0 else record
         letter = letter_of_replica(apart, held, topic="catalog.documents", now_us=replica)
