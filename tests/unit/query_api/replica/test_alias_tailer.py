@@ -107,7 +107,7 @@ def pathological(monkeypatch):
         return sound(text)
 
     monkeypatch.setattr(compiled, "analyse", failing)
-    compiled.phrase_of.cache_clear()
+    compiled.phrase_of.cache.clear()
     return fault
 
 
