@@ -33,54 +33,55 @@ def test_a_seed_is_one_run(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("removed", "within"),
+    ("removed", "within", "seen"),
     [
-        (["compare_and_set"], 100),
-        (["token"], 100),
-        (["tombstone"], 100),
-        (["version"], 100),
-        (["publish_lock"], 100),
-        (["checkpoint"], 1200),
-        (["replica_revision"], 300),
-        (["replica_isolated"], 50),
-        (["ledger"], 400),
-        (["letters_again"], 200),
-        (["verifier"], 400),
-        (["fence", "verifier"], 400),
-        (["give_back"], 400),
-        (["lane_epoch"], 200),
-        (["diverted_first"], 300),
-        (["isolated"], 100),
-        (["refusals_named"], 100),
-        (["shortened"], 200),
-        (["collect_guard"], 800),
-        (["replay_window"], 100),
+        (["compare_and_set"], 100, 24),
+        (["token"], 100, 10),
+        (["tombstone"], 100, 0),
+        (["version"], 100, 0),
+        (["publish_lock"], 100, 6),
+        (["checkpoint"], 1200, 552),
+        (["replica_revision"], 300, 46),
+        (["replica_isolated"], 50, 0),
+        (["ledger"], 400, 0),
+        (["letters_again"], 200, 17),
+        (["verifier"], 400, 28),
+        (["fence", "verifier"], 400, 72),
+        (["give_back"], 400, 68),
+        (["lane_epoch"], 200, 38),
+        (["diverted_first"], 300, 0),
+        (["isolated"], 100, 0),
+        (["refusals_named"], 100, 0),
+        (["shortened"], 200, 10),
+        (["collect_guard"], 800, 133),
+        (["replay_window"], 100, 0),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )
-def test_the_harness_finds_what_a_removed_guard_lets_through(removed: list[str], within: int) -> None:
-    assert_found(removed, [seed for seed in range(within) if not of_embedded(seed)])
+def test_the_harness_finds_what_a_removed_guard_lets_through(removed: list[str], within: int, seen: int) -> None:
+    assert_found(removed, [seen, *(seed for seed in range(within) if not of_embedded(seed))])
 
 
 @pytest.mark.parametrize(
-    ("removed", "within"),
+    ("removed", "within", "seen"),
     [
-        ("journal", 100),
-        ("watermark_last", 800),
-        ("void_watermarks", 100),
-        ("voided_durably", 200),
-        ("noted_until_void", 1600),
-        ("compare", 400),
-        ("analysed_again", 100),
-        ("raised", 800),
-        ("drained", 1600),
+        ("journal", 100, 3),
+        ("watermark_last", 800, 63),
+        ("void_watermarks", 100, 3),
+        ("voided_durably", 200, 3),
+        ("noted_until_void", 1600, 487),
+        ("compare", 400, 143),
+        ("analysed_again", 100, 23),
+        ("raised", 800, 79),
+        ("drained", 1600, 140),
     ],
 )
-def test_the_harness_finds_what_the_embedded_system_lacks_without_a_guard(removed: str, within: int) -> None:
-    assert_found([removed], [seed for seed in range(within) if of_embedded(seed)])
+def test_the_harness_finds_what_the_embedded_system_lacks_without_a_guard(removed: str, within: int, seen: int) -> None:
+    assert_found([removed], [seen, *(seed for seed in range(within) if of_embedded(seed))])
 
 
 def assert_found(removed: list[str], seeds: list[int]) -> None:
+    """The first seed is one that failed when it was last looked for; where the simulation has changed since, the others are tried."""
     guards = Guards().without(*removed)
     found = next((seed for seed in seeds if run_schedule(seed, guards).failures), None)
     assert found is not None, (

@@ -68,6 +68,7 @@ def test_any_text_of_common_characters_has_the_same_tokens(light, whole, text):
     assert light.token_ids([text], "passage: ") == whole.token_ids([text], "passage: ")
 
 
+@pytest.mark.slow
 def test_real_titles_have_the_same_tokens(light, whole):
     with gzip.open(shared_data("ferreteria", "products.jsonl.gz"), "rt", encoding="utf-8") as lines:
         titles = [json.loads(line)["title"] for _, line in zip(range(5_000), lines, strict=False)]
