@@ -269,11 +269,24 @@ class LogWriter:
 
 
 async def _close(producer: Any) -> None:
+    """Stop a producer; one that cannot flush is abandoned, or it would send what it holds once the broker is back.
+
+    By then its successor may have sent something newer of the same products.
+    """
     if producer is None:
         return
-    with suppress(KafkaError, TimeoutError):
+    try:
         async with asyncio.timeout(_STOP_SECONDS):
             await producer.stop()
+    except (KafkaError, TimeoutError):
+        # aiokafka itself has no way to drop what a producer holds: its sender tries again for as long as it lives.
+        sending = producer._sender.sender_task  # noqa: SLF001
+        if sending is not None:
+            sending.cancel()
+        producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
+        with suppress(KafkaError, TimeoutError, OSError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await producer.client.close()
 
 
 def is_refusal(error: Exception) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -191,6 +192,33 @@ async def test_a_caller_beside_a_refusal_goes_on_with_a_new_producer(broker: Bro
     assert [refusal is None for refusal in refused] == [False, True]
     assert went == [None, None]
     assert set(values(broker)) == {b"a", b"b", b"c"}
+
+
+async def test_a_producer_that_cannot_flush_is_abandoned_with_what_it_holds(broker: Broker, monkeypatch: Any) -> None:
+    monkeypatch.setattr(log_writer, "_STOP_SECONDS", 0.01)
+    dropped: list[str] = []
+
+    async def never(self: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def closed() -> None:
+        dropped.append("connections")
+
+    monkeypatch.setattr(Producer, "stop", never)
+    sending = asyncio.create_task(asyncio.sleep(60))
+    parts = {
+        "_sender": SimpleNamespace(sender_task=sending),
+        "_message_accumulator": SimpleNamespace(fail_all=lambda error: dropped.append(type(error).__name__)),
+        "client": SimpleNamespace(close=closed),
+    }
+    for name, part in parts.items():
+        monkeypatch.setattr(Producer, name, part, raising=False)
+    broker.bad = {b"a": NotEnoughReplicasError}
+    with pytest.raises(LogUnavailableError):
+        await writer().append("t", [record("a")])
+    await asyncio.gather(sending, return_exceptions=True)
+    assert sending.cancelled()
+    assert dropped == ["ProducerClosed", "connections"]
 
 
 async def test_append_names_the_refusal_after_all_others_went(broker: Broker) -> None:
