@@ -11,7 +11,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from functools import lru_cache, wraps
-from typing import Final, Generic, ParamSpec, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from runtime.weights import weight_of
 
@@ -116,7 +116,7 @@ class BoundedCache(Generic[K, V]):
 
 
 def remembered(
-    name: str, *, max_bytes: int, weigh: Callable[[tuple[Hashable, ...], R], int] | None = None
+    name: str, *, max_bytes: int, weigh: Callable[[Any, Any], int] | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Remember a pure function's results by its positional arguments, in a `BoundedCache`. None is computed each time."""
 
@@ -142,7 +142,7 @@ def remembered_words(*, max_bytes: int, word: int = 0) -> Callable[[Callable[P, 
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        kept = lru_cache(maxsize=max_bytes // _WORD_ENTRY_BYTES)(function)
+        kept: Callable[P, R] = lru_cache(maxsize=max_bytes // _WORD_ENTRY_BYTES)(function)  # type: ignore[assignment]  # all are hashable
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -148,7 +148,7 @@ def slots(text: str) -> tuple[Slot, ...]:
     by_position: dict[int, list[tuple[str, TokenKind]]] = {}
     for token in analyse(text).tokens:
         by_position.setdefault(token.position, []).append((token.text, token.kind))
-    found = []
+    found: list[Slot] = []
     for alternatives in by_position.values():
         if len(found) == _MOST_SLOTS:
             break
