@@ -137,9 +137,6 @@ def test_a_folder_of_the_release_before_keeps_its_float32_layers_until_a_generat
         changed = built(later, "changed --set layers=int8")
         assert (changed["taken_over"], changed["embedded"]) == (0, 40)
         agree(later, "main", "kept", "changed")
-        later.process.stop(timeout=60)
-        later.start()
-        agree(later, "main", "kept", "changed")
     finally:
         later.client.close()
         later.process.kill()
