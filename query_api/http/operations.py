@@ -57,7 +57,6 @@ async def readyz(context: Context) -> Readiness:
     status = context.worker.replica_status
     return Readiness(
         ready=True,
-        waiting_for=context.worker.degraded,
         generation=context.worker.generation,
         degraded=context.worker.degraded | degraded(status, context.worker.aliases.set_apart),
         set_apart={} if status is None else status.set_apart,

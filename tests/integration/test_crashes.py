@@ -3,11 +3,13 @@
 import asyncio
 import random
 
+import httpx
 import pytest
 
 from tests.support.kafka.clients import append, create_topic
 from tests.support.stack.histories import history
 from tests.support.stack.oracle import assert_converged, oracle_of
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
@@ -82,3 +84,31 @@ async def test_a_vector_store_that_is_killed_and_restarted_under_load(kafka, sta
 
     await stack.settled()
     await assert_converged(stack, oracle_of(records))
+
+
+async def test_background_tasks_that_die_under_load(kafka, stack_of):
+    stack = stack_of(kafka)
+    records = history(37, skus=300, changes=5_000)
+    await create_topic(kafka.bootstrap, stack.topics.changes[0], partitions=6)
+    faults = "document-verifier=retryable@1 follow-generations=defect@2 change-consumer=fatal@4"
+    indexer = stack.start("indexer", environment={"FERROFLUX_TEST_TASK_FAULTS": faults})
+    stack.start("replica", environment={"FERROFLUX_TEST_TASK_FAULTS": "replica=defect@4 alias-tailer=retryable@1"})
+    stack.wait_ready("replica")
+    producing = asyncio.create_task(produce_in_pieces(kafka, stack.topics.changes[0], records, pieces=15, pause_s=0.2))
+
+    # What is fatal ends the process with its reason; whatever watches over processes starts it again.
+    await eventually(lambda: not indexer.running, timeout=60, pause=0.1)
+    assert indexer.returncode == 1
+    assert "a test ended this; start it again" in indexer.tail()
+    indexer.stop()  # nobody is alarmed by it any more
+    stack.start("indexer", "indexer-again")
+    await asyncio.to_thread(stack.wait_ready, "indexer-again", "replica")
+    await producing
+
+    await stack.settled()
+    await assert_converged(stack, oracle_of(records))
+    async with httpx.AsyncClient() as client:
+        metrics = (await client.get(stack.url("replica", "/metrics"))).text
+    assert 'ferroflux_task_restarts_total{cause="defect",task="replica"} 1.0' in metrics
+    assert 'ferroflux_task_restarts_total{cause="retryable",task="alias-tailer"} 1.0' in metrics
+    assert 'ferroflux_task_up{task="replica"} 1.0' in metrics

@@ -23,23 +23,22 @@ async def healthz() -> Readiness:
 async def readyz(context: Context) -> Readiness:
     """200 when the stores answer; else 503 with what is waited for.
 
-    Orders that wait for the log, and background tasks that turns can do without, are named and do not count: orders are safe,
-    and the next ones would be too. Nor do those orders and conversations that were set apart: they are told as `degraded`,
-    with their count.
+    Orders that wait for the log are named and do not count: they are safe, and the next ones would be too. Nor do background
+    tasks that turns can do without, and orders and conversations that were set apart: they are told as `degraded`.
     """
     waiting = await context.process.waiting_for()
     if waiting:
         raise NotReadyError(f"waiting for {waiting}")
     backlog = await context.process.backlog()
-    waits = context.process.degraded
+    waits = {}
     if backlog is not None and context.process.is_late(backlog):
         waits["orders"] = f"{backlog.pending} submitted orders wait for the log longer than they should"
     return Readiness(ready=True, waiting_for=waits, degraded=await _degraded(context, backlog))
 
 
 async def _degraded(context: AgentContext, backlog: Backlog | None) -> dict[str, str]:
-    """What was set apart, in sentences that say where to look."""
-    told: dict[str, str] = {}
+    """Background tasks that rest, and what was set apart, in sentences that say where to look."""
+    told = context.process.degraded
     if backlog is not None and backlog.set_apart:
         told["orders"] = f"{backlog.set_apart} submitted orders are set apart: ferroflux orders list --set-apart"
     conversations = await context.process.threads_apart()

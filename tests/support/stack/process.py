@@ -2,7 +2,7 @@
 
 One thing may be replaced: with `FERROFLUX_TEST_ENCODER=hashing` the encoder is the one without a model, so that a test
 of everything around the encoder does not wait for inference. With `slow` it takes a fixed time for each text, as a large
-model on a small machine does, so that a test of overload has one.
+model on a small machine does, so that a test of overload has one. Background tasks can be struck (`task_faults`).
 """
 
 import os
@@ -22,6 +22,7 @@ from query_api.replica.settings import ReplicaSettings
 from query_api.settings import ApiSettings
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.port import Matrix
+from tests.support.stack import task_faults
 
 _SECONDS_PER_TEXT = 0.02
 
@@ -38,6 +39,7 @@ _ENCODERS = {"hashing": HashingEncoder, "slow": SlowEncoder}
 
 
 def main(role: str, *arguments: str) -> None:
+    task_faults.install(os.environ.get(task_faults.VARIABLE, ""))
     encoder = _ENCODERS.get(os.environ.get("FERROFLUX_TEST_ENCODER", ""))
     if encoder is not None:
         patched: tuple[Any, ...] = (
