@@ -105,6 +105,30 @@ _PERIODS: Final = (
 _ENDS: Final = ("", "!", "q", " 8", "1q", " no", " z", "\u0301x")
 """What stands at the end, so that what fitted all the way does not fit after all."""
 
+_NEAR_MISSES: Final = (
+    *(
+        ("1/2-", "1/2q"),
+        ("1-1/2+", "q"),
+        ("1.1/2-", "1!"),
+        ("12/", "m2q"),
+        ("1x ", "1q"),
+        ("m8x ", "1q"),
+        ("1x1 x", "q"),
+        ("a-", "8q"),
+    ),
+    *(
+        ("aa-", "a"),
+        ("a--", "8"),
+        (",", "no"),
+        (", no", " z"),
+        ("1", "q pesos"),
+        ("no la ", "8"),
+        ("ok, ", "z"),
+        ("12.", ".12"),
+    ),
+)
+"""Periods with the end that what reads them almost takes."""
+
 _ATOMS: Final = (
     *(
         "a",
@@ -171,6 +195,8 @@ def fixed_shapes() -> Iterator[tuple[str, Shape]]:
     """The shapes with their names; each period has one of the ends."""
     for place, period in enumerate(_PERIODS):
         end = _ENDS[place % len(_ENDS)]
+        yield f"{period!r} {end!r}", periodic(period, end)
+    for period, end in _NEAR_MISSES:
         yield f"{period!r} {end!r}", periodic(period, end)
     yield "marks in the wrong order", two_halves("\u0301", "\u0323")
 

@@ -25,8 +25,8 @@ MOST: Final = 2.6
 RUNS: Final = 5
 RANDOM_SHAPES: Final = 8
 """Random shapes of each reader; every reader has its own."""
-ROUNDS: Final = 3
-"""A reader that only adds to the analysis of a text meets every third of the fixed shapes, each reader others."""
+ROUNDS: Final = 4
+"""A reader that only adds to the analysis of a text meets every fourth of the fixed shapes, each reader others."""
 ENOUGH: Final = 3
 """Shapes that take too long, after which no more are looked for."""
 CERTAIN_S: Final = 0.5
