@@ -180,9 +180,9 @@ _ATOMS: Final = (
 
 
 def periodic(period: str, end: str = "") -> Shape:
-    """A period that is repeated, and an end."""
+    """A period that is repeated a dozen times or several dozens, and an end: what takes two or three at a time leaves none."""
     width = max(len(period), len(unicodedata.normalize("NFKD", period)))
-    return lambda characters: period * max(1, characters // width) + end
+    return lambda characters: period * (12 * max(1, characters // (12 * width))) + end
 
 
 def two_halves(first: str, second: str) -> Shape:

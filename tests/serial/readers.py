@@ -90,7 +90,7 @@ class Reader:
 
     name: str
     function: Callable[[str], object]
-    characters: int = 1_000
+    characters: int = 800
     analyses: bool = False
     refuses: bool = False
 
@@ -162,7 +162,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _alias(text: str) -> CompiledAliases:
     """The text as the terms of a table, 120 characters each and 200 in an entry at most, as the schema has it."""
-    terms = [text[start : start + 120] for start in range(0, len(text), 120)]
+    terms = [f"{text[start : start + 110]} {start}" for start in range(0, len(text), 110)]
     return CompiledAliases(
         AliasRecord.model_construct(id="a", tenant=SHARED, kind=AliasKind.ALIAS, terms=(term,), targets=("tubo", term))
         for term in terms
@@ -279,7 +279,7 @@ READERS: Final = (
         1_000,
         analyses=True,
     ),
-    Reader("resolution", _resolved, 1_500, analyses=True),
+    Reader("resolution", _resolved, 1_200, analyses=True),
     Reader("a model's words", _own_words),
     Reader(
         "packing",
