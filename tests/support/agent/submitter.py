@@ -13,11 +13,12 @@ from pydantic import SecretStr
 from agent.orders.model import Order
 from agent.orders.outbox import Outbox
 from agent.orders.publishing import KafkaOrderPublisher
-from agent.orders.relay import OutboxRelay
+from agent.orders.relay import RELAY_BACKOFF, OutboxRelay
 from agent.orders.settings import OrderSettings
 from agent.orders.store import OrderStore
 from agent.storage.database import Database
 from agent.storage.settings import DatabaseSettings
+from runtime.supervision import Supervisor
 from schemas.errors import RetryableError
 from schemas.topics import KafkaSettings
 from tests.support.agent.orders import line, order
@@ -31,8 +32,10 @@ async def main(url: str, bootstrap: str, topic: str, orders: int, seed: int) -> 
     database = await Database.open(DatabaseSettings(url=SecretStr(url)))
     settings = OrderSettings(topic=topic, poll_s=0.05, lease_s=5, batch=50)
     kafka = KafkaSettings(bootstrap=bootstrap, partitions=3)
-    relay = OutboxRelay(Outbox(database), KafkaOrderPublisher(kafka, topic), settings)
-    relay.start()
+    publisher = KafkaOrderPublisher(kafka, topic)
+    relay = OutboxRelay(Outbox(database), publisher, settings)
+    supervisor = Supervisor()
+    supervisor.start("order-relay", relay.run, backoff=RELAY_BACKOFF)
     store, chance = OrderStore(database), random.Random(seed)
     numbers = list(range(orders))
     chance.shuffle(numbers)
@@ -43,7 +46,8 @@ async def main(url: str, bootstrap: str, topic: str, orders: int, seed: int) -> 
     print("submitted everything", flush=True)
     while (await Outbox(database).backlog()).pending:  # noqa: ASYNC110 - other processes empty it too
         await asyncio.sleep(0.1)
-    await relay.stop()
+    await supervisor.stop()
+    await publisher.close()
     await database.close()
     print("published everything", flush=True)
 
