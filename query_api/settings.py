@@ -56,7 +56,7 @@ class HttpSettings(BaseModel):
         description="Searches a worker holds at a time at most, however quick they are; more are answered 429.",
     )
     answer_within_s: float = Field(
-        0.25,
+        0.2,
         gt=0,
         le=60,
         description="Seconds within which a search, or a lookup, is to be answered: one that would take longer, by what is in "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -11,6 +12,7 @@ import httpx
 
 from deploy.http_client import problem_sentence
 from runtime.log_writer import LogWriter, OutboundRecord
+from runtime.retry_after import rest_s
 from schemas.api.limits import MAX_CHANGE_BYTES
 from schemas.errors import (
     ConfigurationError,
@@ -100,6 +102,7 @@ class HttpTarget:
             base_url=self.name, headers=headers, timeout=_HTTP_TIMEOUT_S, transport=transport
         )
         self._refused_in_a_row = 0
+        self._rng = random.Random()  # noqa: S311 - spreads clients in time, no secret
 
     async def send(self, changes: Sequence[EncodedChange], *, until_indexed: bool = False) -> None:
         """Post one batch, with backoff while the server asks for it or is away."""
@@ -130,12 +133,13 @@ class HttpTarget:
         """Post a batch once it is taken; why it is refused, where that is for what it holds."""
         body = b"\n".join(change.value for change in changes)
         parameters = self._parameters | ({"wait": "indexed"} if until_indexed else {})
-        pause = _FIRST_PAUSE_S
+        pause, asked = _FIRST_PAUSE_S, None
         deadline = asyncio.get_running_loop().time() + _RETRY_FOR_S
         while True:
             try:
                 response = await self._client.post("/v1/changes", content=body, params=parameters)
             except httpx.TransportError as error:
+                asked = None
                 reason = f"{self.name} cannot be reached ({type(error).__name__})"
             else:
                 if response.is_success:
@@ -145,9 +149,11 @@ class HttpTarget:
                     return _REFUSES_CONTENT[response.status_code](reason)
                 if response.status_code not in _TRY_AGAIN:
                     raise InvalidRequestError(reason)
-            if asyncio.get_running_loop().time() + pause > deadline:
+                asked = response.headers.get("Retry-After")
+            rest = rest_s(asked, pause, self._rng)
+            if asyncio.get_running_loop().time() + rest > deadline:
                 raise LogUnavailableError(f"{reason}; run the command again: it goes on where it stopped")
-            await asyncio.sleep(pause)
+            await asyncio.sleep(rest)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     async def __aenter__(self) -> Self:

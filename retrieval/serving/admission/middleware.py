@@ -33,8 +33,8 @@ _LATE_FADES: Final = 0.8
 """What is left of a lateness at the next look: one long callback is of the past a fifth of a second later."""
 
 BOUNDS: Final[Mapping[RouteClass, Bound]] = {
-    RouteClass.SEARCH: Bound(most=128, within_s=0.25, least=4),
-    RouteClass.LOOKUP: Bound(most=256, within_s=0.25, least=16),
+    RouteClass.SEARCH: Bound(most=128, within_s=0.2, least=4),
+    RouteClass.LOOKUP: Bound(most=256, within_s=0.2, least=16),
     RouteClass.CHAT: Bound(most=64),
     RouteClass.INTAKE: Bound(most=64 * 1024 * 1024),
     RouteClass.OPERATION: Bound(most=16),

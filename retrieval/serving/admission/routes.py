@@ -68,7 +68,7 @@ _TABLE: Final[tuple[tuple[str, str, RouteClass, TenantIn], ...]] = (
     # chat and orders
     ("POST", "/v1/chat", _CHAT, _BODY),
     ("GET", "/v1/chat", _LOOKUP, _QUERY),
-    ("POST", "/v1/chat/{thread}/retry", _OPERATION, _QUERY),
+    ("POST", "/v1/chat/{thread}/retry", _OPERATION, _BODY),
     ("GET", "/v1/chat/{thread}", _LOOKUP, _QUERY),
     ("GET", "/v1/chat/{thread}/trace", _LOOKUP, _QUERY),
     ("DELETE", "/v1/chat/{thread}", _LOOKUP, _QUERY),
@@ -76,7 +76,7 @@ _TABLE: Final[tuple[tuple[str, str, RouteClass, TenantIn], ...]] = (
     ("GET", "/v1/orders", _LOOKUP, _QUERY),
     ("GET", "/v1/orders/{order}", _LOOKUP, _QUERY),
     ("POST", "/v1/orders/{order}/confirm", _CHAT, _BODY),
-    ("POST", "/v1/orders/{order}/retry", _OPERATION, _QUERY),
+    ("POST", "/v1/orders/{order}/retry", _OPERATION, _BODY),
     # `ferroflux up`: changes and operations
     ("POST", "/v1/changes", _INTAKE, _BODY),
     ("GET", "/v1/dead-letters", _OPERATION, _QUERY),

@@ -17,7 +17,7 @@ from runtime.admission import Admission, Bound, Place
 _CORES = 2
 _SERVICE_S = 0.032
 _CAPACITY = _CORES / _SERVICE_S  # 62.5 a second
-_WITHIN_S = 0.25
+_WITHIN_S = 0.2
 
 
 @dataclass
