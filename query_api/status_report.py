@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from query_api.status_file import ReplicaStatus
 from retrieval.encoders.port import ModelRevision
@@ -74,7 +74,7 @@ def replica_health(status: ReplicaStatus | None, *, stale: bool) -> ReplicaHealt
     )
 
 
-def degraded(status: ReplicaStatus | None, aliases: Mapping[str, str]) -> dict[str, str]:
+def degraded(status: ReplicaStatus | None, aliases: Collection[str]) -> dict[str, str]:
     """What is amiss although the worker answers: of its replica, and of the aliases that cannot be used."""
     found = {} if status is None else status.degraded
     if aliases:
