@@ -175,7 +175,7 @@ class IndexerProcess:
             backoff=BACKOFF, divert=SnapshotDiversion(topics, BULK) if world.rng.random() < 0.8 else None,  # type: ignore[arg-type] # only what it calls
         )  # fmt: skip
         self._lanes = Lanes(
-            self._run, self, bulk_topic=BULK, live_turns=2, slice_length=SliceLength(0.05, 6, products=2),
+            self._run, self, bulk_topic=BULK, live_turns=2, slice_length=SliceLength(0.05, 6, records=2),
             monotonic=world.monotonic,
         )  # fmt: skip
         self.feed = SimFeed(GroupClient(documents, process), broker, process)

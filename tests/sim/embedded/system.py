@@ -104,7 +104,7 @@ class SystemRun:
         await self._recover(found, journal, pipeline, index)
         lanes = Lanes(
             self._runner(journal, pipeline).run, self, bulk_topic=BULK, live_turns=2,
-            slice_length=SliceLength(0.05, 6, products=2), live_length=SliceLength(0.05, 6, products=2, smallest=2),
+            slice_length=SliceLength(0.05, 6, records=2), live_length=SliceLength(0.05, 6, records=2, smallest=2),
             monotonic=self.process.world.monotonic,
         )  # fmt: skip
         topic_names = TopicNames(changes=(CHANGES,), bulk=BULK, documents=DOCUMENTS)
