@@ -71,9 +71,9 @@ def test_the_harness_finds_what_a_removed_guard_lets_through(removed: list[str],
         ("voided_durably", 200, 3),
         ("noted_until_void", 1600, 487),
         ("compare", 400, 143),
-        ("analysed_again", 100, 23),
+        ("analysed_again", 400, 51),
         ("raised", 800, 79),
-        ("drained", 1600, 140),
+        ("drained", 1600, 367),
     ],
 )
 def test_the_harness_finds_what_the_embedded_system_lacks_without_a_guard(removed: str, within: int, seen: int) -> None:
