@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, NewType
+from typing import NewType
 
 LogId = NewType("LogId", str)
 """Identity of a log: Kafka's cluster id. Offsets of one log mean nothing in another."""
 
 TopicPartition = tuple[str, int]
-
-ATTEMPT_HEADER: Final = "ferroflux.attempt"
-"""On a dead letter and on its redriven record: how often the record has been tried."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from typing import Final, Generic, Self, TypeVar
 import structlog
 
 from schemas.errors import FatalError, FerrofluxError, PoisonError, RefusedError
+from schemas.events.dead_letters import LONGEST_DETAIL
 
 log = structlog.get_logger(__name__)
 
@@ -28,9 +29,6 @@ T = TypeVar("T")
 
 UNEXPECTED: Final = "unexpected"
 """Reason of what a defect of ours set apart: the rest goes on, and the thing can be tried again after the fix."""
-
-LONGEST_DETAIL: Final = 1000
-"""Characters of a reason's sentence that are kept: it travels in headers and is read by people."""
 
 
 class DefectError(FatalError):

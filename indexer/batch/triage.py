@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from indexer.batch.plan import Arrival
-from indexer.records import ATTEMPT_HEADER, DeadLetter, InboundRecord
+from indexer.records import DeadLetter, InboundRecord
 from runtime.isolation import Batch, Isolation, Reason
-from schemas.errors import PoisonError, RecordTooLargeError
+from schemas.errors import RecordTooLargeError
+from schemas.events.dead_letters import previous_attempts, tenant_named
 from schemas.events.outcome import Changes
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
@@ -53,18 +54,10 @@ def dead_letter(
         record=record,
         reason=reason.code,
         detail=reason.detail,
-        tenant=_tenant(record, key),
-        attempt=previous_attempts(record) + 1,
+        tenant=tenant_named((record.key or b"").decode("utf-8", errors="replace")) if key is None else key.tenant,
+        attempt=previous_attempts(record.headers) + 1,
         stage=stage,
     )
-
-
-def previous_attempts(record: InboundRecord) -> int:
-    """How often a redriven record had been tried before, as its header says; 0 for one that comes fresh from its source."""
-    for name, value in record.headers:
-        if name == ATTEMPT_HEADER and value is not None and value.isdigit():
-            return min(int(value[:9]), 1_000_000)
-    return 0
 
 
 def _sort(record: InboundRecord, parser: EventParser, result: Triage, max_record_bytes: int, *, backfill: bool) -> None:
@@ -76,14 +69,3 @@ def _sort(record: InboundRecord, parser: EventParser, result: Triage, max_record
         result.ignored += 1
         return
     result.arrivals.extend(Arrival(event, record, backfill) for event in parsed.events)
-
-
-def _tenant(record: InboundRecord, key: SkuKey | None) -> str:
-    """The tenant for the operator's filter: known, or guessed from the record's key where that reads `tenant/sku`."""
-    if key is not None:
-        return key.tenant
-    raw = (record.key or b"").decode("utf-8", errors="replace")
-    try:
-        return SkuKey.parse(raw).tenant
-    except PoisonError:
-        return ""

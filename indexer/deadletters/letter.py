@@ -14,9 +14,9 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
 
-from indexer.records import ATTEMPT_HEADER, InboundRecord
+from indexer.records import InboundRecord
 from schemas.errors import InvalidRequestError
-from schemas.events.dead_letters import DIGEST_HEADER, OWN_HEADERS, TRUNCATED_HEADER
+from schemas.events.dead_letters import ATTEMPT_HEADER, DIGEST_HEADER, OWN_HEADERS, TRUNCATED_HEADER
 
 _PREFIX: Final = OWN_HEADERS
 SETTLES_HEADER: Final = "ferroflux.settles"

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from indexer.ports import Clock, Published
-from indexer.records import ATTEMPT_HEADER, DeadLetter
-from runtime.log_writer import LogWriter, OutboundRecord, record_bytes
+from indexer.records import DeadLetter
+from runtime.fitting import append_fitting, append_letters
+from runtime.log_writer import LogWriter, OutboundRecord
 from schemas.documents import SearchDocument
-from schemas.errors import ConfigurationError, PoisonError, RecordTooLargeError
-from schemas.events.dead_letters import LetterRecord, fitting_letter
+from schemas.events.dead_letters import LetterRecord, fitting_letter, own_headers
 from schemas.identity import SkuKey
 from schemas.shortening import shortened
-from schemas.topics import SMALLEST_RECORD_BYTES
 
 _BESIDE_VALUE: Final = 4 * 1024
 """Of a document's record: its key, which has at most 1.1 KB, and the batch's overhead."""
@@ -29,27 +28,21 @@ class KafkaDocumentPublisher:
 
     async def publish(self, documents: Sequence[SearchDocument]) -> Published:
         """Append documents in order, each in a form that the topic takes; durable when it returns."""
-        refused: dict[SkuKey, PoisonError] = {}
-        incomplete = 0
-        pending, most = list(documents), self._writer.limit(self._topic)
-        while pending:
-            fitting = [shortened(document, most - _BESIDE_VALUE) for document in pending]
-            records = [OutboundRecord(document.key.kafka_key, document.to_bytes(), []) for document in fitting]
-            refusals = await self._writer.append_each(self._topic, records)
-            incomplete += sum(
-                bool(document.omitted) for document, refusal in zip(fitting, refusals, strict=True) if refusal is None
+        fitted: dict[SkuKey, SearchDocument] = {}
+
+        def fit(document: SearchDocument, most: int) -> OutboundRecord:
+            fitting = fitted[document.key] = shortened(document, most - _BESIDE_VALUE)
+            return OutboundRecord(document.key.kafka_key, fitting.to_bytes(), [])
+
+        outcomes = dict(
+            zip(
+                (document.key for document in documents),
+                await append_fitting(self._writer, self._topic, documents, fit),
+                strict=True,
             )
-            too_large = [n for n, refusal in enumerate(refusals) if isinstance(refusal, RecordTooLargeError)]
-            if most <= SMALLEST_RECORD_BYTES:
-                too_large = []
-            refused |= {
-                pending[n].key: refusal
-                for n, refusal in enumerate(refusals)
-                if refusal is not None and n not in too_large
-            }
-            if too_large:
-                most = _less(most, [records[n] for n in too_large])
-            pending = [pending[n] for n in too_large]
+        )
+        refused = {key: refusal for key, refusal in outcomes.items() if refusal is not None}
+        incomplete = sum(bool(fitted[key].omitted) for key in outcomes.keys() - refused.keys())
         return Published(refused, incomplete)
 
     async def remove(self, keys: Sequence[SkuKey]) -> None:
@@ -72,30 +65,26 @@ class KafkaDeadLetterSink:
             ConfigurationError: the topic takes not even the smallest form of a letter.
         """
         now_us = self._clock.now_us()
-        pending, most = list(letters), self._writer.limit(self._topic)
-        while pending:
-            records = [OutboundRecord(*letter_record(letter, now_us=now_us, most=most)) for letter in pending]
-            refusals = await self._writer.append_each(self._topic, records)
-            refused = [number for number, refusal in enumerate(refusals) if refusal is not None]
-            if refused and most <= SMALLEST_RECORD_BYTES:
-                raise ConfigurationError(
-                    f"topic {self._topic} takes no dead letter: {refusals[refused[0]]}; correct the topic's configuration"
-                )
-            if refused:
-                most = _less(most, [records[number] for number in refused])
-            pending = [pending[number] for number in refused]
-
-
-def _less(most: int, refused: Sequence[OutboundRecord]) -> int:
-    """The next size to try where the topic takes less than it said, or said nothing."""
-    return max(SMALLEST_RECORD_BYTES, min(most, *map(record_bytes, refused)) // 2)
+        await append_letters(
+            self._writer, self._topic, letters, lambda letter, most: letter_record(letter, now_us=now_us, most=most)
+        )
 
 
 def letter_record(letter: DeadLetter, *, now_us: int, most: int) -> LetterRecord:
-    """A dead letter as a record of at most `most` bytes. aiokafka sends none without key and value: such a one becomes empty."""
+    """A dead letter as a record of at most `most` bytes."""
     record = letter.record
-    value = b"" if record.value is None and record.key is None else record.value
-    return fitting_letter(record.key, value, record.headers, _own_headers(letter, now_us), most=most)
+    ours = own_headers(
+        reason=letter.reason,
+        detail=letter.detail,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp_ms,
+        attempt=letter.attempt,
+        tenant=letter.tenant,
+        now_us=now_us,
+    )
+    return fitting_letter(record.key, record.value, record.headers, ours, most=most)
 
 
 def dead_letter_headers(letter: DeadLetter, *, now_us: int) -> list[tuple[str, bytes | None]]:
@@ -104,25 +93,3 @@ def dead_letter_headers(letter: DeadLetter, *, now_us: int) -> list[tuple[str, b
     Headers of ours that a redriven record brings along are replaced.
     """
     return letter_record(letter, now_us=now_us, most=sys.maxsize).headers
-
-
-def _own_headers(letter: DeadLetter, now_us: int) -> dict[str, str]:
-    """Reason, detail, coordinates, attempt, tenant, time (microseconds).
-
-    `ferroflux.null` names the parts (`value`) of the original that were null, where Kafka itself cannot keep them so.
-    """
-    record = letter.record
-    ours = {
-        "ferroflux.reason": letter.reason,
-        "ferroflux.detail": letter.detail,
-        "ferroflux.topic": record.topic,
-        "ferroflux.partition": str(record.partition),
-        "ferroflux.offset": str(record.offset),
-        "ferroflux.timestamp": str(record.timestamp_ms),
-        ATTEMPT_HEADER: str(letter.attempt),
-        "ferroflux.tenant": letter.tenant,
-        "ferroflux.time": str(now_us),
-    }
-    if record.value is None and record.key is None:
-        ours["ferroflux.null"] = "value"
-    return ours

@@ -21,13 +21,13 @@ from retrieval.text.apart.values import Apart, Flaw, Place
 from runtime.isolation import Batch, Isolation, Reason
 from schemas.documents import SearchDocument
 from schemas.errors import InvalidEventError
+from schemas.events.dead_letters import previous_attempts
 from schemas.identity import SkuKey
 
 _IDENTITY: Final = frozenset({"tenant", "sku", "rev", "state", "deleted"})
 """Without these a document says nothing of its product."""
 
 _LARGEST_REV: Final = 2**63 - 1
-ATTEMPT_HEADER: Final = "ferroflux.attempt"
 _INVALID: Final = InvalidEventError.code
 
 
@@ -80,9 +80,7 @@ def decode(records: Iterable[LogRecord], *, isolation: Isolation | None = None, 
 
 def place_of(record: LogRecord) -> Place:
     """Where a record stands; a redriven one brings along how often it was tried."""
-    tried = next((value for name, value in record.headers if name == ATTEMPT_HEADER), None) or b""
-    attempt = int(tried[:6]) + 1 if tried.isdigit() else 1
-    value = record.value or b""
+    attempt, value = previous_attempts(record.headers) + 1, record.value or b""
     return Place(record.partition, record.offset, record.timestamp_ms, attempt, len(value), sha256(value).hexdigest())
 
 

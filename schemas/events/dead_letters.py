@@ -14,6 +14,9 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.errors import PoisonError
+from schemas.identity import SkuKey
+
 Headers = Sequence[tuple[str, bytes | None]]
 
 OWN_HEADERS: Final = "ferroflux."
@@ -21,6 +24,13 @@ OWN_HEADERS: Final = "ferroflux."
 TRUNCATED_HEADER: Final = "ferroflux.truncated"
 DIGEST_HEADER: Final = "ferroflux.digest"
 SIZE_HEADER: Final = "ferroflux.size"
+ATTEMPT_HEADER: Final = "ferroflux.attempt"
+"""On a dead letter and on its redriven record: how often the record has been tried."""
+
+LONGEST_DETAIL: Final = 1000
+"""Characters of a reason's sentence that are kept: it travels in headers and is read by people."""
+_MOST_ATTEMPTS: Final = 999_999
+_NULL_HEADER: Final = "ferroflux.null"
 
 
 def _header(name: str) -> str:
@@ -76,6 +86,48 @@ _RECORD_OVERHEAD: Final = 128
 _HEADER_OVERHEAD: Final = 16
 
 
+def own_headers(
+    *,
+    reason: str,
+    detail: str,
+    topic: str,
+    partition: int,
+    offset: int,
+    timestamp_ms: int,
+    attempt: int,
+    tenant: str,
+    now_us: int,
+) -> dict[str, str]:
+    """The headers of a letter that are ours: why, the original's coordinates, how often it was tried, and when this was said."""
+    return {
+        "ferroflux.reason": reason,
+        "ferroflux.detail": detail[:LONGEST_DETAIL],
+        "ferroflux.topic": topic,
+        "ferroflux.partition": str(partition),
+        "ferroflux.offset": str(offset),
+        "ferroflux.timestamp": str(timestamp_ms),
+        ATTEMPT_HEADER: str(attempt),
+        "ferroflux.tenant": tenant,
+        "ferroflux.time": str(now_us),
+    }
+
+
+def previous_attempts(headers: Headers) -> int:
+    """How often a redriven record had been tried before, as its header says; 0 for one that comes fresh from its source."""
+    for name, value in headers:
+        if name == ATTEMPT_HEADER and value is not None and value.isdigit():
+            return min(int(value[:9]), _MOST_ATTEMPTS)
+    return 0
+
+
+def tenant_named(key: str) -> str:
+    """The tenant for the operator's filter, guessed from a record's key where that reads `tenant/sku`; else empty."""
+    try:
+        return SkuKey.parse(key).tenant
+    except PoisonError:
+        return ""
+
+
 def fitting_letter(
     key: bytes | None, value: bytes | None, headers: Headers, ours: Mapping[str, str], *, most: int
 ) -> LetterRecord:
@@ -85,6 +137,10 @@ def fitting_letter(
     find the original again and to know it.
     """
     own = [(name, text.encode("utf-8", errors="replace")) for name, text in ours.items()]
+    if (
+        key is None and value is None
+    ):  # Kafka takes no record without both: such a one becomes empty, and a header says so
+        value, own = b"", [*own, (_NULL_HEADER, b"value")]
     theirs = [(name, one) for name, one in headers if not name.startswith(OWN_HEADERS)]
     whole = LetterRecord(key, value, [*theirs, *own])
     if letter_bytes(whole) <= most:

@@ -10,8 +10,8 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Final
 
-Shape = Callable[[int], str]
-"""A text of about this many characters, counted as they fold; twice as many is the same text with each period twice as often."""
+Shape = Callable[[int, int], str]
+"""A text of about this many characters, counted as they fold, so many times over: each period is exactly so many times as often."""
 
 _PERIODS: Final = (
     *(
@@ -182,13 +182,13 @@ _ATOMS: Final = (
 def periodic(period: str, end: str = "") -> Shape:
     """A period that is repeated a dozen times or several dozens, and an end: what takes two or three at a time leaves none."""
     width = max(len(period), len(unicodedata.normalize("NFKD", period)))
-    return lambda characters: period * (12 * max(1, characters // (12 * width))) + end
+    return lambda characters, times: period * (12 * max(1, characters // (12 * width)) * times) + end
 
 
 def two_halves(first: str, second: str) -> Shape:
     """One period, then another: what the first asks for the second withholds."""
     halves = periodic(first), periodic(second)
-    return lambda characters: "".join(half(characters // 2) for half in halves)
+    return lambda characters, times: "".join(half(characters // 2, times) for half in halves)
 
 
 def fixed_shapes() -> Iterator[tuple[str, Shape]]:

@@ -10,12 +10,13 @@ from indexer.deadletters.desk import DeadLetterDesk, LetterFilter, Settled
 from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, KeptDeadLetterSink, find_in_journal
 from indexer.deadletters.letter import Letter, LetterId, Marker, Settlement, read_record
 from indexer.journal.sqlite import SqliteChangeJournal
-from indexer.records import ATTEMPT_HEADER, DeadLetter, InboundRecord, LogId
+from indexer.records import DeadLetter, InboundRecord, LogId
 from query_api.replica.decode import place_of
 from query_api.replica.letters.letter import letter_of as letter_of_replica
 from query_api.replica.log.port import LogRecord
 from retrieval.text.apart.values import Apart, Flaw
 from schemas.errors import InvalidRequestError, LogUnavailableError, NotFoundError, RecordTooLargeError
+from schemas.events.dead_letters import ATTEMPT_HEADER
 from schemas.topics import LARGEST_RECORD_BYTES
 from tests.support.indexing.fakes import DeadLetterLog, FakeClock
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.batch.triage import Triage, triage
-from indexer.records import ATTEMPT_HEADER, InboundRecord
+from indexer.records import InboundRecord
 from runtime.isolation import Isolation
+from schemas.events.dead_letters import ATTEMPT_HEADER
 from schemas.events.parser import EventParser
 from tests.support.indexing.fakes import event, record
 
