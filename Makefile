@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ARGS ?=
 
+# Tests start hundreds of processes: each would compile its libraries and ours again where the caller's shell forbids to keep it.
+unexport PYTHONDONTWRITEBYTECODE
+
 JARS := var/jars/kafka/.complete var/jars/debezium/.complete var/jars/debezium-mysql/.complete
 
 .DEFAULT_GOAL := help
@@ -24,7 +27,7 @@ test: setup-dev servers jars ## Every test: unit, contracts, processor time, int
 	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m integration --durations=25 $(ARGS)
 
 test-unit: setup-dev ## The quick tests that need no server (under a minute)
-	$(BIN)/python -m pytest -m "not integration and not slow and not serial" -n 2 $(ARGS)
+	$(BIN)/python -m pytest tests/unit tests/contracts tests/sim -m "not integration and not slow and not serial" -n 2 $(ARGS)
 
 test-integration: setup-dev servers jars ## The tests on real Kafka, PostgreSQL and Debezium (ARGS="-k replica")
 	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m integration --durations=25 $(ARGS)

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from agent.conversation.limits import LARGEST_ORDER_BYTES, RECORD_ROOM, OrderRoom
 from agent.orders.event import event_id
 from agent.orders.outbox import OutboxRow
 from runtime.kafka import client_options
 from runtime.log_writer import LogWriter, OutboundRecord
+from runtime.topics import LARGEST, POLICY, create_topics, describe_topics, largest_records
 from schemas.errors import ConfigurationError, FerrofluxError, LogUnavailableError, PoisonError
 from schemas.topics import KafkaSettings
 
@@ -22,13 +22,12 @@ log = structlog.get_logger(__name__)
 
 EVENT_ID_HEADER: Final = "ferroflux.event_id"
 _PUBLISH_S: Final = 20.0
-_SIZE: Final = "max.message.bytes"
 _TOPIC_CONFIG: Final = {
-    "cleanup.policy": "delete",
+    POLICY: "delete",
     # An order's record is its only copy for consumers that come later: it is kept for a quarter of a year.
     "retention.ms": "7776000000",
     # Whatever the setting for orders is raised to, the topic has room for it.
-    _SIZE: str(LARGEST_ORDER_BYTES + RECORD_ROOM),
+    LARGEST: str(LARGEST_ORDER_BYTES + RECORD_ROOM),
 }
 
 
@@ -77,7 +76,7 @@ class KafkaOrderPublisher:
 
         Raises:
             LogUnavailableError: no broker answered.
-            ConfigurationError: the settings name no broker.
+            ConfigurationError: the settings name no broker, or the cluster refuses to create the topic.
         """
         if self._prepared:
             return
@@ -85,7 +84,7 @@ class KafkaOrderPublisher:
         try:
             await admin.start()
             if self._kafka.create_topics:
-                await self._ensure_topic(admin)
+                await create_topics(admin, self._kafka, {self._topic: _TOPIC_CONFIG})
             largest = await self._largest(admin)
         except (KafkaError, OSError) as error:
             raise LogUnavailableError(f"Kafka did not answer about {self._topic}: {type(error).__name__}") from error
@@ -121,36 +120,15 @@ class KafkaOrderPublisher:
         """Flush and disconnect."""
         await self._writer.stop()
 
-    async def _ensure_topic(self, admin: Any) -> None:
-        if self._topic in await admin.list_topics():
-            return
-        topic = NewTopic(self._topic, self._kafka.partitions, self._kafka.replication, topic_configs=_TOPIC_CONFIG)
-        response = await admin.create_topics([topic])
-        outcome = response.to_object()["topic_errors"][0]
-        error = for_code(outcome["error_code"])
-        # Another process that starts at the same moment may have been faster.
-        if not outcome["error_code"] or error is TopicAlreadyExistsError:
-            log.info("topic created", topic=self._topic)
-            return
-        raise error(outcome.get("error_message") or error.__name__)
-
     async def _largest(self, admin: Any) -> int | None:
-        """The topic's `max.message.bytes`; None where the broker does not tell."""
-        resource = ConfigResource(ConfigResourceType.TOPIC, self._topic, configs={_SIZE: ""})
+        """What the topic takes, in bytes; None where the broker does not tell."""
         try:
-            answers = await admin.describe_configs([resource])
+            described = await describe_topics(admin, [self._topic])
         except KafkaError as error:
             # The embedded broker has no such request, and no such limit.
             log.debug("the broker does not tell a topic's limit", topic=self._topic, error=repr(error))
             return None
-        entries = [
-            entry
-            for answer in answers
-            for described in answer.to_object()["resources"]
-            for entry in described["config_entries"]
-        ]
-        values = [entry["config_value"] for entry in entries if entry["config_names"] == _SIZE]
-        return int(values[0]) if values and values[0] else None
+        return largest_records(described).get(self._topic)
 
     def _follow(self, largest: int) -> None:
         self._writer.carries({self._topic: largest})
@@ -163,7 +141,7 @@ class KafkaOrderPublisher:
             takes=largest,
             wanted=wanted,
             remedy=f"kafka-configs.sh --alter --entity-type topics --entity-name {self._topic} "
-            f"--add-config {_SIZE}={wanted}, or lower FERROFLUX_AGENT__LIMITS__ORDER_BYTES to {self._room.bytes}",
+            f"--add-config {LARGEST}={wanted}, or lower FERROFLUX_AGENT__LIMITS__ORDER_BYTES to {self._room.bytes}",
         )
 
 

@@ -9,24 +9,23 @@ it is less than what we create topics with, the start says what is done instead,
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any, Final, Self
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from indexer.records import LogId
 from runtime.kafka import client_options
+from runtime.topics import LARGEST, POLICY, create_topics, describe_topics, largest_records
 from schemas.errors import ConfigurationError, LogUnavailableError
 from schemas.topics import LARGEST_RECORD_BYTES, SMALLEST_RECORD_BYTES, KafkaSettings
 
 log = structlog.get_logger(__name__)
 
 _DOCUMENTS_CONFIG: Final = {
-    "cleanup.policy": "compact",
+    POLICY: "compact",
     # Half of a segment may be old revisions before the cleaner runs: a rebuilt replica reads at most twice the catalogue.
     "min.cleanable.dirty.ratio": "0.5",
     # The open segment is never compacted; rolling it every hour and at 64 MiB keeps that tail short.
@@ -34,25 +33,19 @@ _DOCUMENTS_CONFIG: Final = {
     "segment.bytes": "67108864",
     # Null records (garbage-collected products) stay a week, so that a replica that slept less still sees them.
     "delete.retention.ms": "604800000",
-    "max.message.bytes": str(LARGEST_RECORD_BYTES),
+    LARGEST: str(LARGEST_RECORD_BYTES),
 }
 _DEAD_LETTERS_CONFIG: Final = {
-    "cleanup.policy": "delete",
+    POLICY: "delete",
     "retention.ms": "2592000000",
-    "max.message.bytes": str(LARGEST_RECORD_BYTES),
+    LARGEST: str(LARGEST_RECORD_BYTES),
 }
 _CHANGES_CONFIG: Final = {
-    "cleanup.policy": "delete",
+    POLICY: "delete",
     # Two weeks of replay.
     "retention.ms": "1209600000",
-    "max.message.bytes": str(LARGEST_RECORD_BYTES),
+    LARGEST: str(LARGEST_RECORD_BYTES),
 }
-
-
-_SIZE: Final = "max.message.bytes"
-_POLICY: Final = "cleanup.policy"
-_DESCRIBED_WITHIN: Final = 10
-_DESCRIBED_AGAIN_S: Final = 0.2
 
 
 class TopicAdmin:
@@ -97,20 +90,14 @@ class TopicAdmin:
         """
         names = self._settings.topics
         try:
-            existing = set(await self._client.list_topics())
             wanted = dict.fromkeys(names.consumed, _CHANGES_CONFIG)
             wanted |= dict.fromkeys((names.documents, names.aliases), _DOCUMENTS_CONFIG)
             wanted |= {names.dead_letters: _DEAD_LETTERS_CONFIG}
-            absent = [name for name in wanted if name not in existing]
-            if absent and not self._settings.create_topics:
-                raise ConfigurationError(
-                    f"there is no topic {', '.join(absent)}, and kafka.create_topics is off: create it, or turn that on"
-                )
-            created = await self._create([(name, wanted[name]) for name in absent])
-            described = await self._describe(self._written)
+            created = await create_topics(self._client, self._settings, wanted)
+            described = await describe_topics(self._client, self._written)
             if names.documents not in created:
                 self._require_compaction(described.get(names.documents, {}))
-            self._check_sizes(_limits(described), created)
+            self._check_sizes(largest_records(described), created)
         except KafkaError as error:
             raise LogUnavailableError(f"Kafka did not answer about its topics: {error}") from error
         return created
@@ -122,7 +109,7 @@ class TopicAdmin:
             LogUnavailableError: the cluster did not answer.
         """
         try:
-            return _limits(await self._describe(self._written))
+            return largest_records(await describe_topics(self._client, self._written))
         except KafkaError as error:
             raise LogUnavailableError(f"Kafka did not describe its topics: {error}") from error
 
@@ -131,36 +118,13 @@ class TopicAdmin:
         names = self._settings.topics
         return (names.bulk, names.documents, names.aliases, names.dead_letters)
 
-    async def _describe(self, topics: Collection[str]) -> dict[str, dict[str, str]]:
-        """Configurations by topic; those of a topic that we may not describe are empty."""
-        resources = [
-            ConfigResource(ConfigResourceType.TOPIC, name, configs=dict.fromkeys((_POLICY, _SIZE), ""))
-            for name in topics
-        ]
-        for _ in range(_DESCRIBED_WITHIN):
-            responses = await self._client.describe_configs(resources)
-            found = [one for response in responses for one in response.to_object()["resources"]]
-            # A broker may not have heard yet of a topic that was just created.
-            late = [
-                one["resource_name"] for one in found if one["error_code"] and for_code(one["error_code"]).retriable
-            ]
-            if not late:
-                return {
-                    one["resource_name"]: {
-                        entry["config_names"]: entry["config_value"] for entry in one["config_entries"]
-                    }
-                    for one in found
-                }
-            await asyncio.sleep(_DESCRIBED_AGAIN_S)
-        raise LogUnavailableError(f"Kafka does not describe topic {', '.join(late)} yet")
-
     def _check_sizes(self, limits: Mapping[str, int], created: Collection[str]) -> None:
         for name, limit in limits.items():
             if name in created or limit >= LARGEST_RECORD_BYTES:
                 continue
             command = (
                 f"kafka-configs.sh --bootstrap-server {self._settings.bootstrap} --alter --entity-type topics "
-                f"--entity-name {name} --add-config {_SIZE}={LARGEST_RECORD_BYTES}"
+                f"--entity-name {name} --add-config {LARGEST}={LARGEST_RECORD_BYTES}"
             )
             if limit < SMALLEST_RECORD_BYTES:
                 raise ConfigurationError(
@@ -173,44 +137,10 @@ class TopicAdmin:
                 remedy=command,
             )
 
-    async def _create(self, topics: list[tuple[str, dict[str, str]]]) -> list[str]:
-        """Create topics; returns those that were really absent: a broker's list may lag behind a creation."""
-        if not topics:
-            return []
-        response = await self._client.create_topics(
-            [
-                NewTopic(name, self._settings.partitions, self._settings.replication, topic_configs=config)
-                for name, config in topics
-            ]
-        )
-        created = []
-        for outcome in response.to_object()["topic_errors"]:
-            error = for_code(outcome["error_code"])
-            if not outcome["error_code"]:
-                created.append(outcome["topic"])
-                continue
-            # Another indexer that starts at the same moment may have been faster.
-            if error is TopicAlreadyExistsError:
-                continue
-            reason = outcome.get("error_message") or error.__name__
-            if error.retriable:
-                raise LogUnavailableError(f"Kafka could not create topic {outcome['topic']} yet: {reason}")
-            raise ConfigurationError(
-                f"Kafka refused to create topic {outcome['topic']}: {reason}; "
-                "create it by hand, or correct kafka.partitions and kafka.replication"
-            )
-        if created:
-            log.info("topics created", topics=created)
-        return created
-
     def _require_compaction(self, described: Mapping[str, str]) -> None:
-        name, policy = self._settings.topics.documents, described.get(_POLICY)
+        name, policy = self._settings.topics.documents, described.get(POLICY)
         if policy is not None and policy != "compact":
             raise ConfigurationError(
                 f"topic {name} has cleanup.policy={policy}, and replicas are built from it: "
                 "set it to compact, or name another topic in kafka.topics.documents"
             )
-
-
-def _limits(described: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
-    return {name: int(configs[_SIZE]) for name, configs in described.items() if configs.get(_SIZE)}

@@ -36,7 +36,6 @@ class QueryVectors:
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         if missing:
             for text, vector in zip(missing, await self._queue.vectors(missing), strict=True):
-                # A copy: a row would keep alive the vectors of all who were encoded with it.
-                known[text] = vector.copy()
-                self._kept.put(text, known[text])
+                known[text] = vector
+                self._kept.put(text, vector)
         return [known[text] for text in texts]

@@ -20,13 +20,11 @@ from retrieval.serving.admission.callers import OTHERS, Callers
 from retrieval.serving.admission.routes import Route, RouteClass, route_of
 from retrieval.serving.problems import SHED, TITLES, TooManyRequestsError
 from runtime.admission import Admission, Bound, Reason, Refused
+from schemas.api.limits import MAX_CHANGES_BYTES
 from schemas.api.problems import PROBLEM_MEDIA_TYPE
 
 INTAKE_REQUEST_BYTES: Final = 64 * 1024
 """What a request with change events counts for at least: its own cost beside that of its bytes."""
-
-MAX_INTAKE_BYTES: Final = 8 * 1024 * 1024
-"""What a request with change events counts for at most, and where it does not announce its length."""
 
 _LOOK_EVERY_S: Final = 0.025
 _LATE_FADES: Final = 0.8
@@ -175,4 +173,6 @@ def _units(route: Route, scope: Scope) -> int:
     if route.kind is not RouteClass.INTAKE:
         return 1
     announced = Headers(scope=scope).get("Content-Length", "")
-    return max(INTAKE_REQUEST_BYTES, min(int(announced), MAX_INTAKE_BYTES) if announced.isdigit() else MAX_INTAKE_BYTES)
+    # One that does not announce its length may send the most that a request may hold.
+    most = MAX_CHANGES_BYTES
+    return max(INTAKE_REQUEST_BYTES, min(int(announced), most) if announced.isdigit() else most)

@@ -52,11 +52,10 @@ class Snapshot:
         found = self.searcher.search(queries.flagged(Flag.CHECKPOINT), 1, count=False).hits
         return checkpoint_from_bytes(self.stored(found[0][1])) if found else None
 
-    def set_apart(self) -> SetApart:
-        """What was set apart when this was committed."""
-        found = self.addresses(queries.flagged(Flag.LEDGER), 1)
+    def set_apart(self, ledger: Ledger | None = None) -> SetApart:
+        """What was set apart when this was committed; the ledger is read where the caller does not have it."""
         return SetApart(
-            Ledger.from_json(self.stored(found[0])) if found else Ledger(),
+            self._ledger() if ledger is None else ledger,
             self.count(queries.flagged(Flag.PARTLY_INDEXED)),
             self.count(queries.flagged(Flag.NOT_INDEXED)),
         )
@@ -110,6 +109,10 @@ class Snapshot:
                 revisions = self._integers(Field.REV, page)
                 for address, revision in zip(page, revisions, strict=True):
                     yield self.key(address), revision
+
+    def _ledger(self) -> Ledger:
+        found = self.addresses(queries.flagged(Flag.LEDGER), 1)
+        return Ledger.from_json(self.stored(found[0])) if found else Ledger()
 
     def _held(
         self, keys: Collection[SkuKey], narrowed: tantivy.Query | None

@@ -115,7 +115,7 @@ class TantivyWriter:
             writer.rollback()
             raise
         self._snapshot = self._load()
-        self._set_apart = self._snapshot.set_apart()
+        self._set_apart = self._snapshot.set_apart(ledger)
         applied = Applied(len(fresh), len(documents) - len(fresh), newly_apart(notes, written))
         log.debug(
             "text batch committed",
