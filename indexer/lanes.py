@@ -30,9 +30,9 @@ RunBatch = Callable[[Sequence[InboundRecord]], Awaitable[bool]]
 _FIRST_SLICE: Final = 16
 _SMALLEST_SLICE: Final = 4
 SMALLEST_LIVE_SLICE: Final = 16
-"""Live records of one piece at least, where they wait: in smaller ones a busy machine would not keep up with twenty a second."""
+"""Products of live records in one piece at least, where they wait: in smaller ones a busy machine would not keep up with twenty a second."""
 _MEMORY: Final = 0.7
-"""Share of the earlier slices in the mean cost of a record; the newest slice has the rest."""
+"""Share of the earlier slices in the mean cost of a product; the newest slice has the rest."""
 
 
 class LaneControl(Protocol):
@@ -58,25 +58,45 @@ class LaneControl(Protocol):
 
 @dataclass(slots=True)
 class SliceLength:
-    """How many records make a slice of about `seconds`: learnt from the slices before, for texts cost a hundred prices.
+    """How many products make a slice of about `seconds`: learnt from the slices before, for texts cost a hundred prices.
 
-    Not fewer than `smallest`: part of a slice's cost does not depend on its length, so the shorter they were made on a busy
-    machine, the longer the records would take.
+    Products and not records: all records of one product in a slice are read, planned, written and published once, so a
+    thousand rows of one cost little more together than one of them, and as much each where they are apart. Not fewer than
+    `smallest`: part of a slice's cost does not depend on its length, so the shorter they were made on a busy machine, the
+    longer the records would take.
     """
 
     seconds: float
     largest: int
-    records: int = _FIRST_SLICE
+    products: int = _FIRST_SLICE
     smallest: int = _SMALLEST_SLICE
-    _seconds_per_record: float = 0.0
+    _seconds_per_product: float = 0.0
 
-    def learn(self, records: int, seconds: float) -> None:
-        """Take a finished slice into account. It grows at most twofold: the next records may be dear ones."""
-        cost = seconds / records
-        mean = cost if not self._seconds_per_record else _MEMORY * self._seconds_per_record + (1 - _MEMORY) * cost
-        self._seconds_per_record = mean
+    def beginning(self, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
+        """The records of the next slice, in their order: up to the first of one product too many."""
+        keys: set[object] = set()
+        for place, record in enumerate(records):
+            keys.add(_product(record))
+            if len(keys) > self.products:
+                return records[:place]
+        return records
+
+    def has_room(self, records: Sequence[InboundRecord]) -> bool:
+        """Whether another product could join these records in one slice."""
+        return len(set(map(_product, records))) < self.products
+
+    def learn(self, records: Sequence[InboundRecord], seconds: float) -> None:
+        """Take a finished slice into account. It grows at most twofold: the next products may be dear ones."""
+        cost = seconds / len(set(map(_product, records)))
+        mean = cost if not self._seconds_per_product else _MEMORY * self._seconds_per_product + (1 - _MEMORY) * cost
+        self._seconds_per_product = mean
         wanted = int(self.seconds / mean) if mean > 0 else self.largest
-        self.records = max(self.smallest, min(wanted, 2 * self.records, self.largest))
+        self.products = max(self.smallest, min(wanted, 2 * self.products, self.largest))
+
+
+def _product(record: InboundRecord) -> object:
+    """What is equal for records of one product; a record without a key may be of any."""
+    return record.key or (record.partition, record.offset)
 
 
 class Lanes:
@@ -115,11 +135,11 @@ class Lanes:
             if not await self._run_live(live, epoch):
                 return
             while bulk and not self._stopping and await self._serve_live() and self._control.epoch == epoch:
-                piece = bulk[: self._slice.records]
+                piece = self._slice.beginning(bulk)
                 began = self._monotonic()
                 if not await self._run(piece):
                     return
-                self._slice.learn(len(piece), self._monotonic() - began)
+                self._slice.learn(piece, self._monotonic() - began)
                 bulk = bulk[len(piece) :]
         finally:
             # After a revocation the group decides where to begin, and a seek of ours could skip records.
@@ -145,18 +165,16 @@ class Lanes:
         try:
             while left and self._control.epoch == epoch and not self._stopping:
                 # A log may give its records by ones and twos however many wait; a piece of so few costs as much as one of many.
-                while (
-                    len(left) < length.records and taken < length.largest and (more := await self._control.more_live())
-                ):
+                while length.has_room(left) and taken < length.largest and (more := await self._control.more_live()):
                     left += more
                     taken += len(more)
                 if self._control.epoch != epoch:
                     break
-                piece = left[: length.records]
+                piece = length.beginning(left)
                 began = self._monotonic()
                 if not await self._run(piece):
                     return False
-                length.learn(len(piece), self._monotonic() - began)
+                length.learn(piece, self._monotonic() - began)
                 left = left[len(piece) :]
         finally:
             if left and self._control.epoch == epoch:

@@ -32,15 +32,14 @@ READY = '"event": "ready"'
 class Installation:
     """One data directory and the `ferroflux up` over it."""
 
-    def __init__(self, folder: Path, more: Mapping[str, str] | None = None) -> None:
-        self._more = more or {}
+    def __init__(self, folder: Path, more: Mapping[str, str] | None = None, *, encoder: str = "") -> None:
+        """`more` of the environment; `encoder` names one of the tests' own (`tests.support.stack.process`) in place of the model."""
+        self._more = {**(more or {}), "FERROFLUX_TEST_ENCODER": encoder}
         self.data = folder / "data"
         self.port = free_port()
+        up = [sys.executable, "-m", "tests.support.stack.process", "cli", "up"] if encoder else command("up")
         self.process = ManagedProcess(
-            "up",
-            [*command("up"), "--port", str(self.port), "--no-sample"],
-            log_dir=folder / "logs",
-            env=self.environment,
+            "up", [*up, "--port", str(self.port), "--no-sample"], log_dir=folder / "logs", env=self.environment
         )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 

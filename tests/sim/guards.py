@@ -29,6 +29,8 @@ class Guards:
     """A document that a replica cannot analyse stops no other."""
     ledger: bool = True
     """What a replica set apart is committed with its data."""
+    restarted: bool = True
+    """A background task that a defect of ours ended is begun again."""
     analysed_again: bool = True
     """A replica that starts analyses again what an earlier version could not."""
     letters_again: bool = True

@@ -175,7 +175,7 @@ class IndexerProcess:
             backoff=BACKOFF, divert=SnapshotDiversion(topics, BULK) if world.rng.random() < 0.8 else None,  # type: ignore[arg-type] # only what it calls
         )  # fmt: skip
         self._lanes = Lanes(
-            self._run, self, bulk_topic=BULK, live_turns=2, slice_length=SliceLength(0.05, 6, records=2),
+            self._run, self, bulk_topic=BULK, live_turns=2, slice_length=SliceLength(0.05, 3, products=1, smallest=1),
             monotonic=world.monotonic,
         )  # fmt: skip
         self.feed = SimFeed(GroupClient(documents, process), broker, process)
@@ -189,7 +189,7 @@ class IndexerProcess:
         self.process.spawn(self._consume())
         if self.process.world.guards.verifier:
             self.process.spawn(self.feed.client.heartbeats())
-            self.process.spawn(self.verifier.run())
+            self.process.supervise("document-verifier", self.verifier.run)
 
     @property
     def epoch(self) -> int:
@@ -256,6 +256,7 @@ class SimFeed:
 
     async def poll(self) -> list[FedRecord]:
         await self._process.point()
+        self._process.stumble()
         records = self.client.fetch(20)
         if not records:
             await self._broker.appended(0.2)

@@ -47,10 +47,10 @@ class ReplicaProcess:
     def __init__(self, process: Process, broker: Broker, store: MemoryTextStore) -> None:
         self.process = process
         self.writer = MortalWriter(store, process)
-        self._tailer = build_tailer(process, broker, self.writer)
+        self._broker = broker
 
     def start(self) -> None:
-        self.process.spawn(self._tailer.run())
+        self.process.supervise("replica", lambda: build_tailer(self.process, self._broker, self.writer).run())
 
 
 class SimLetterBox:
@@ -82,6 +82,7 @@ class SimDocumentLog:
 
     async def poll(self) -> Polled:
         await self._process.point()
+        self._process.stumble()
         world = self._process.world
         await asyncio.sleep(
             world.latency() + (world.rng.expovariate(1 / slow) if (slow := world.weather.replica_s) else 0)

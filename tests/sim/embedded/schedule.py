@@ -69,8 +69,8 @@ class EmbeddedSchedule:
     def _start(self) -> None:
         self._runs += 1
         rng = self._world.rng
-        # Some are killed at an exact point of their start or of their work.
-        stops = {rng.randint(1, 60): Stop(None)} if rng.random() < 0.4 else {}
+        # Some are killed at an exact point of their start or of their work; some of those among its first.
+        stops = {rng.randint(1, rng.choice((6, 60))): Stop(None)} if rng.random() < 0.4 else {}
         self._run = SystemRun(Process(self._world, f"up-{self._runs}", stops), self._disk)
         self._run.start()
 

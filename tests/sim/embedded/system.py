@@ -95,8 +95,8 @@ class SystemRun:
         writer = MortalWriter(self._disk.text, self.process)
         self.poison = writer.poison
         found = replace(found, replica_is_new=writer.checkpoint() is None)
-        tailer = build_tailer(self.process, self._broker, WatchedWriter(writer, DOCUMENTS, self._progress))
-        self.process.spawn(tailer.run())
+        watched = WatchedWriter(writer, DOCUMENTS, self._progress)
+        self.process.supervise("replica", lambda: build_tailer(self.process, self._broker, watched).run())
         index = SimIndex(self._disk.vectors, self.process)
         topics = SimTopics(self._broker, self.process)
         publisher = _Topics(PacedPublisher(topics, self._documents, self._progress), topics)
@@ -104,7 +104,7 @@ class SystemRun:
         await self._recover(found, journal, pipeline, index)
         lanes = Lanes(
             self._runner(journal, pipeline).run, self, bulk_topic=BULK, live_turns=2,
-            slice_length=SliceLength(0.05, 6, records=2), live_length=SliceLength(0.05, 6, records=2, smallest=2),
+            slice_length=SliceLength(0.05, 3, products=1, smallest=1), live_length=SliceLength(0.05, 3, products=1, smallest=1),
             monotonic=self.process.world.monotonic,
         )  # fmt: skip
         topic_names = TopicNames(changes=(CHANGES,), bulk=BULK, documents=DOCUMENTS)

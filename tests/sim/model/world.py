@@ -7,10 +7,13 @@ stopped, or died. A process can be stopped (as by SIGSTOP) or killed at any call
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from runtime.backoff import BackoffPolicy
+from runtime.supervision import Supervisor, Time
 from tests.sim.guards import Guards
 from tests.sim.model.loop import SimLoop
 
@@ -20,6 +23,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 START_S = 1_700_000_000
+RESTARTS: Final = BackoffPolicy(base_s=0.05, cap_s=0.4)
+
+
+class DefectError(Exception):
+    """What no port says: a defect of ours, in the middle of a background task."""
 
 
 class Fault(Enum):
@@ -69,6 +77,43 @@ class Process:
         self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
+
+    def supervise(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A background task under production's supervisor: a defect begins it again, and one too many ends the process."""
+        self.spawn(self._supervised(name, work) if self.world.guards.restarted else _unseen(work))
+
+    async def _supervised(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        world = self.world
+        supervisor = Supervisor(time=Time(world.monotonic, asyncio.sleep), rng=world.mishaps)
+        supervisor.start(name, lambda: self._watched(work), backoff=RESTARTS)
+        try:
+            await supervisor.failed()
+            self.kill()
+        finally:
+            await supervisor.stop()
+
+    async def _watched(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Only the defects of this simulation may end a task: what its data makes of it is a violation."""
+        try:
+            await work()
+        except DefectError:
+            raise
+        except Exception as error:
+            if self.alive:
+                self.world.violate(f"{self.name} ended with {error!r}")
+                self.world.errors.append(error)
+            raise
+
+    def stumble(self) -> None:
+        """A place in a background task where a defect of ours may show.
+
+        Raises:
+            DefectError: it did.
+        """
+        world = self.world
+        if self.alive and not world.calm and world.mishaps.random() < world.mishap_rate:
+            world.note(self.name, "a background task dies")
+            raise DefectError
 
     def kill(self) -> None:
         """As kill -9: no cleanup of ours counts any more, for every port refuses a dead process."""
@@ -134,7 +179,13 @@ class World:
     apart: dict[str, str] = field(default_factory=dict)
     """What replicas have set apart and committed: the product's key, by the record's place in the log."""
 
+    mishaps: random.Random = field(init=False)
+    """When a background task dies, and how long it rests then: dice of their own, too."""
+    mishap_rate: float = field(init=False)
+
     def __post_init__(self) -> None:
+        self.mishaps = random.Random(self.rng.getstate()[1][1])
+        self.mishap_rate = self.mishaps.choice((0.0, 0.0, 0.02, 0.1))
         self.versions = random.Random(self.rng.getstate()[1][0])
         self.defects = self.versions.choice((0.0, 0.0, 0.5, 1.0))
 
@@ -206,3 +257,9 @@ class World:
         await asyncio.sleep(self.latency())
         await process.point()
         return result
+
+
+async def _unseen(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A task of which nobody hears that it died."""
+    with suppress(DefectError):
+        await work()

@@ -38,6 +38,14 @@ class SlowEncoder(HashingEncoder):
 _ENCODERS = {"hashing": HashingEncoder, "slow": SlowEncoder}
 
 
+def _embedded(arguments: Sequence[str]) -> tuple[Any, ...]:
+    if arguments[:1] != ("up",):
+        return ()
+    import deploy.embedded.system  # noqa: PLC0415 - half a second that only `up` needs
+
+    return (deploy.embedded.system,)
+
+
 def main(role: str, *arguments: str) -> None:
     task_faults.install(os.environ.get(task_faults.VARIABLE, ""))
     encoder = _ENCODERS.get(os.environ.get("FERROFLUX_TEST_ENCODER", ""))
@@ -47,6 +55,7 @@ def main(role: str, *arguments: str) -> None:
             indexer.offline,
             query_api.bootstrap,
             deploy.generations.production,
+            *_embedded(arguments),
         )
         for module in patched:
             # Another dimension is another model: what a test of generations needs of a second one.

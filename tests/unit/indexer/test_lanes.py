@@ -15,8 +15,14 @@ from schemas.errors import PoisonError, RecordTooLargeError
 LIVE, BULK = "warehouse.changes", "warehouse.changes.bulk"
 
 
-def record(topic: str, offset: int, partition: int = 0, value: bytes = b"{}") -> InboundRecord:
-    return InboundRecord(topic, partition, offset, 1_700_000_000_000, b"t/S", value, (("kept", b"\xff"),))
+def record(topic: str, offset: int, partition: int = 0, value: bytes = b"{}", *, sku: str = "") -> InboundRecord:
+    """Of a product of its own, unless it is named."""
+    key = f"t/{sku or offset}".encode()
+    return InboundRecord(topic, partition, offset, 1_700_000_000_000, key, value, (("kept", b"\xff"),))
+
+
+def of_products(count: int) -> list[InboundRecord]:
+    return [record(LIVE, offset) for offset in range(count)]
 
 
 class Log:
@@ -135,19 +141,19 @@ async def test_a_stop_begins_no_further_piece() -> None:
 def test_a_piece_stays_within_its_bounds_and_grows_at_most_twofold(slices: list[tuple[int, float]]) -> None:
     length = SliceLength(0.15, 500)
     for records, seconds in slices:
-        before = length.records
-        length.learn(records, seconds)
-        assert 4 <= length.records <= max(4, min(500, 2 * before))
+        before = length.products
+        length.learn(of_products(records), seconds)
+        assert 4 <= length.products <= max(4, min(500, 2 * before))
 
 
 def test_a_piece_finds_the_length_that_takes_its_time() -> None:
     length = SliceLength(0.15, 500)
     for _ in range(30):
-        length.learn(length.records, 0.012 * length.records)
-    assert length.records == 12
+        length.learn(of_products(length.products), 0.012 * length.products)
+    assert length.products == 12
     for _ in range(30):
-        length.learn(length.records, 0.0002 * length.records)
-    assert length.records == 500
+        length.learn(of_products(length.products), 0.0002 * length.products)
+    assert length.products == 500
 
 
 @pytest.mark.parametrize(
@@ -249,8 +255,17 @@ async def test_what_was_read_more_is_given_back_with_the_rest() -> None:
 def test_a_slice_is_never_shorter_than_what_it_costs_anyway() -> None:
     length = SliceLength(0.3, 256, smallest=16)
     for _ in range(20):
-        length.learn(16, 4.0)
-    assert length.records == 16
+        length.learn(of_products(16), 4.0)
+    assert length.products == 16
+
+
+async def test_the_records_of_one_product_are_worked_together_however_many_and_in_their_order() -> None:
+    log = Log(more=[2, 0])
+    flood = [record(LIVE, offset, sku="" if offset in {50, 120} else "wide") for offset in range(200)]
+    await sliced(log, records=2).take(flood)
+    assert [len(batch) for batch in log.ran] == [120, 82]
+    assert [offset for batch in log.ran for _, offset in batch] == [*range(200), 100, 101]
+    assert log.rewound == []
 
 
 async def test_what_is_left_of_a_poll_after_a_live_slice_failed_is_read_again_with_it() -> None:
