@@ -5,7 +5,10 @@ order, the shown cards), so a tool's effect is a state transition that one check
 turn that was killed is taken up again without doing anything twice.
 """
 
-from typing import Literal, NotRequired, TypedDict
+from decimal import Decimal
+from typing import Final, Literal, NotRequired, TypedDict
+
+_BEYOND: Final = 2**63
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -21,6 +24,27 @@ ToolName = Literal[
     "order_clear",
     "order_submit",
 ]
+
+
+def storable(value: JsonValue) -> JsonValue:
+    """What a planner said, as every checkpointer takes it: an integer beyond 64 bits as its digits, half of a surrogate pair as U+FFFD."""
+    match value:
+        case int() if not -_BEYOND <= value < _BEYOND:
+            # By way of Decimal: Python refuses to spell more than 4,300 digits of an integer.
+            return str(Decimal(value))
+        case str():
+            return storable_text(value)
+        case list():
+            return [storable(each) for each in value]
+        case dict():
+            return {storable_text(name): storable(each) for name, each in value.items()}
+        case _:
+            return value
+
+
+def storable_text(text: str) -> str:
+    """`storable` of a text."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class Card(TypedDict):

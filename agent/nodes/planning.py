@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from agent.conversation.limits import AgentLimits
-from agent.conversation.state import ModelUse, ThreadState, ToolCall
+from agent.conversation.state import ModelUse, ThreadState, ToolCall, storable, storable_text
 from agent.ports import CatalogueSearch, Clock, Planner, PlannerStep, TurnContext
 from agent.tools.order_tools import draft_of
 from schemas.identity import TenantId
@@ -38,7 +38,11 @@ class PlanNode:
         timings["plan"] = round(timings.get("plan", 0.0) + spent, 3)
         number = work["step"] + 1
         pending = [
-            ToolCall(id=f"{state.get('turn', 0)}.{number}.{place}", name=call.name, args=dict(call.args))
+            ToolCall(
+                id=f"{state.get('turn', 0)}.{number}.{place}",
+                name=storable_text(call.name),
+                args={storable_text(name): storable(value) for name, value in call.args.items()},
+            )
             for place, call in enumerate(step.calls)
         ]
         stopped = "steps" if pending and number >= self._limits.steps else ""
@@ -50,8 +54,8 @@ class PlanNode:
                 "pending": [] if stopped else pending,
                 "uses": [*work["uses"], _use(step, self._planner.name, spent)],
                 "timings_ms": timings,
-                "note": step.note or work["note"],
-                "reply": step.reply if not pending else "",
+                "note": storable_text(step.note) or work["note"],
+                "reply": storable_text(step.reply) if not pending else "",
                 "stopped": stopped or work["stopped"],
             }
         }

@@ -32,6 +32,8 @@ _MANAGED_FILE: Final = ".managed.json"
 _COMPONENTS: Final = ("idx", "pos", "term", "store", "fast", "fieldnorm")
 _PIN_PREFIX: Final = ".pinned-"
 _PIN_ATTEMPTS: Final = 50
+_REMOVE_ATTEMPTS: Final = 20
+_REMOVE_AGAIN_S: Final = 0.05
 _ABANDONED_S: Final = 24 * 3600
 
 
@@ -75,7 +77,7 @@ def pinned_commit(directory: Path) -> Iterator[Path]:
             raise ContentionError(f"the text index in {directory} changed {_PIN_ATTEMPTS} times while it was pinned")
         yield pinned
     finally:
-        shutil.rmtree(pinned, ignore_errors=True)
+        _remove(pinned)
 
 
 def complete_staged(staged: Path) -> None:
@@ -120,6 +122,15 @@ def _link(directory: Path, pinned: Path, names: Iterable[str]) -> None:
             raise
         except OSError:
             shutil.copyfile(directory / name, pinned / name)
+
+
+def _remove(pinned: Path) -> None:
+    # A reader's own thread may write its lock file in the middle of it; what stays all the same is cleared away a day later.
+    for _ in range(_REMOVE_ATTEMPTS):
+        shutil.rmtree(pinned, ignore_errors=True)
+        if not pinned.exists():
+            return
+        time.sleep(_REMOVE_AGAIN_S)
 
 
 def _clear_abandoned(directory: Path) -> None:
