@@ -26,8 +26,8 @@ test: setup-dev servers jars ## Every test: unit, contracts, processor time, int
 	$(BIN)/python -m pytest -m serial --durations=5 $(ARGS)
 	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m integration --durations=25 $(ARGS)
 
-test-unit: setup-dev ## The quick tests that need no server (under a minute)
-	$(BIN)/python -m pytest tests/unit tests/contracts tests/sim -m "not integration and not slow and not serial" -n 2 $(ARGS)
+test-unit: setup-dev ## The quick unit tests (under a minute); `make test` runs the slower ones, contracts and simulation too
+	$(BIN)/python -m pytest tests/unit -m "not slow" -n 2 $(ARGS)
 
 test-integration: setup-dev servers jars ## The tests on real Kafka, PostgreSQL and Debezium (ARGS="-k replica")
 	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m integration --durations=25 $(ARGS)

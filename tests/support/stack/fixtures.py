@@ -1,18 +1,23 @@
 """Fixture: builds stacks and stops them with the test."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from schemas.topics import TopicNames
-from tests.support.kafka.server import KafkaServer
-from tests.support.stack.stack import Stack
+if TYPE_CHECKING:
+    from schemas.topics import TopicNames
+    from tests.support.kafka.server import KafkaServer
+    from tests.support.stack.stack import Stack
 
 
 @pytest.fixture
 def stack_of(tmp_path_factory: pytest.TempPathFactory, topics: TopicNames) -> Iterator[Callable[..., Stack]]:
     """`stack_of(kafka)` is a stack on this broker, its vector store running."""
+    from tests.support.stack.stack import Stack  # noqa: PLC0415 - every start of pytest reads this module, and few need seconds of imports
+
     running: list[Stack] = []
 
     def build(kafka: KafkaServer, **options: Any) -> Stack:

@@ -16,6 +16,8 @@ from agent.ports import OrderReceipt, PlannedCall, PlannerStep, TurnContext
 from tests.support.agent.catalogue import MemoryCatalogue, product
 from tests.support.agent.session import Session, lines
 
+pytestmark = pytest.mark.slow
+
 DOZENS = product("DOC-1", "Guantes de carnaza", "30", unit="DOC")
 VALUES = (
     st.integers(-(10**40), 10**40)

@@ -18,6 +18,8 @@ from schemas.errors import ConfigurationError, LogUnavailableError
 from tests.support.faults import Faults
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 TASKS = {
     "replica", "alias-tailer", "indexer-thread", "indexer", "http",
     "watch-files", "open-generation", "refresh-replica", "open-agent", "order-relay", "thread-pruner",

@@ -17,6 +17,8 @@ from schemas.identity import TenantId
 from tests.support.agent.serving import Serving
 from tests.unit.query_api.app_under_test import Stores
 
+pytestmark = pytest.mark.slow
+
 KEYS = {"norte": ["north-key-0123456789"]}
 WITH_BODY = {"DELETE", "PATCH", "POST", "PUT"}
 

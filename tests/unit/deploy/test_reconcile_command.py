@@ -25,6 +25,8 @@ from schemas.changes import ChangeEvent
 from schemas.identity import SkuKey
 from tests.support.indexing.fakes import DocumentLog, event, make_pipeline, records_of
 
+pytestmark = pytest.mark.slow
+
 EVENTS = [
     event("A", "item", 1, {"title": "Clavo 2 pulgadas"}),
     event("A", "price", 1, {"price": 3.5, "currency": "MXN"}),

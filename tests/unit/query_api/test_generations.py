@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import httpx
+import pytest
 
 from query_api.bootstrap import build_app
 from query_api.generations.serving import Stores as GenerationStores
@@ -19,6 +20,8 @@ from schemas.generations import MAIN, EncoderChoice
 from tests.contracts.generation_store_suite import manifest
 from tests.support.waiting import eventually
 from tests.unit.query_api.app_under_test import CATALOGUE, Stores, document, serving
+
+pytestmark = pytest.mark.slow
 
 OTHER = (*CATALOGUE, document("NEW", title="Tornillo nuevo"))
 

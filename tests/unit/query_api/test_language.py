@@ -4,6 +4,8 @@ import pytest
 
 from tests.unit.query_api.app_under_test import serving
 
+pytestmark = pytest.mark.slow
+
 
 async def search(client, **body):
     answer = await client.post("/v1/search", json={"tenant": "norte", **body})

@@ -13,6 +13,8 @@ from runtime.bounded_cache import caches
 from tests.support.agent.serving import Serving, calling
 from tests.unit.query_api.app_under_test import Stores, serving
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 MADE_UP = 3_000
 ROUTES = 7

@@ -21,6 +21,8 @@ from schemas.errors import ConfigurationError
 from tests.support.waiting import eventually
 from tests.unit.query_api.app_under_test import Stores, document, serving
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(query_api.__file__).parent / "page"
 
 

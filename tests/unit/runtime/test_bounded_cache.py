@@ -11,6 +11,8 @@ import pytest
 from runtime.bounded_cache import LONGEST_WORD, BoundedCache, caches, remembered, remembered_words
 from runtime.weights import weight_of
 
+pytestmark = pytest.mark.slow
+
 
 def by_length(_key: object, value: str) -> int:
     return len(value)

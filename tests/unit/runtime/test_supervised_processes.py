@@ -41,6 +41,8 @@ from tests.unit.query_api.app_under_test import Stores
 from tests.unit.query_api.replica.fakes import FakeBroker
 from tests.unit.query_api.test_generations import Two, status_file
 
+pytestmark = pytest.mark.slow
+
 AWAY = LogUnavailableError("the broker is away")
 FATAL = ConfigurationError("set the port")
 Process = Callable[[Faults, Path, pytest.MonkeyPatch], AbstractAsyncContextManager[asyncio.Future[FatalError]]]

@@ -17,6 +17,8 @@ from schemas.export import FOLDER
 from schemas.identity import SkuKey
 from schemas.version import SourceVersion
 
+pytestmark = pytest.mark.slow
+
 PARSER = EventParser(default_tenant="ferre")
 SCHEMA = jsonschema.Draft202012Validator(json.loads((FOLDER / "change-event.json").read_text(encoding="utf-8")))
 

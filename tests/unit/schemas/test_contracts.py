@@ -12,6 +12,8 @@ from schemas.compatibility import incompatibilities
 from schemas.events.dead_letters import DeadLetterHeaders
 from schemas.export import CONTRACTS, FOLDER, IncompatibleSchemaError, export_all, main, render, to_text
 
+pytestmark = pytest.mark.slow
+
 RELEASED = Path(__file__).with_name("released")
 
 

@@ -13,6 +13,8 @@ from deploy.cli import events
 from deploy.cli.events import app, split_record
 from schemas.errors import ConfigurationError, InvalidMappingError
 
+pytestmark = pytest.mark.slow
+
 GOOD = b'{"sku":"A-1","version":5,"fields":{"title":"Pinza"}}'
 DELETE = b'{"sku":"A-1","version":6,"op":"delete"}'
 HEARTBEAT = b'{"ts_ms":1700000000000}'

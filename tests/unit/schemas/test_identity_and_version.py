@@ -11,6 +11,8 @@ from schemas.errors import InvalidEventError
 from schemas.identity import SkuKey
 from schemas.version import SourceVersion, Stamp, canonical_digest
 
+pytestmark = pytest.mark.slow
+
 tenants = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
 skus = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=40)
 

@@ -2,6 +2,7 @@
 
 from functools import reduce
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, facet_name
 from schemas.identity import SkuKey
 from schemas.merge import ItemState, MergeOutcome, merge_all
 from schemas.version import SourceVersion
+
+pytestmark = pytest.mark.slow
 
 KEY = SkuKey.of("ferre", "A-1")
 FIELDS = ("title", "description", "brand")

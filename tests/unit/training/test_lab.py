@@ -17,6 +17,8 @@ from tests.support.tiny_models import cross_encoder_folder
 from tests.unit.training.doubles import ROWS, tiny_bench, write_rows
 from training.systems.sparse_embeddings import CachedSparseEncoder
 
+pytestmark = pytest.mark.slow
+
 JUDGED = [
     {"id": "1", "tenant": "sol", "type": "name", "query": "martillo uña", "judgments": {"MAR-1": 3, "MAR-2": 1}},
     {"id": "2", "tenant": "sol", "type": "name", "query": "broca concreto", "judgments": {"BRO-1": 3}},

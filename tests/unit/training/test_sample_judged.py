@@ -18,6 +18,8 @@ from training.measures.summary import summarise
 from training.systems.hybrid import HybridSystem
 from training.systems.settings import LabSettings
 
+pytestmark = pytest.mark.slow
+
 FERRETERIA_TYPES = {
     "one_word", "slang", "typo", "dimension", "brand_model", "sku", "abbrev", "multi_attr", "use_intent", "english",
     "negation_or_exclusion", "quantity_order", "plural_compound", "no_result",

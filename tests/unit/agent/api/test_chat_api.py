@@ -7,6 +7,8 @@ from structlog.testing import capture_logs
 from schemas.api.orders import OrderView
 from tests.support.agent.serving import Serving, calling
 
+pytestmark = pytest.mark.slow
+
 NORTE = {"tenant": "norte", "thread": "thread-1"}
 
 

@@ -10,6 +10,8 @@ from jsonschema.exceptions import ValidationError
 from schemas.export import FOLDER
 from tests.support.agent.serving import Serving, calling
 
+pytestmark = pytest.mark.slow
+
 NORTE = {"tenant": "norte", "thread": "thread-1"}
 
 

@@ -14,6 +14,8 @@ from runtime.isolation import Reason
 from schemas.identity import TenantId
 from tests.support.agent.serving import Serving, calling
 
+pytestmark = pytest.mark.slow
+
 NORTE = {"tenant": "norte", "thread": "thread-1"}
 
 

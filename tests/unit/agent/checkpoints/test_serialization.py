@@ -14,6 +14,8 @@ from agent.checkpoints.errors import UnknownStateTypeError
 from agent.checkpoints.serialization import StrictRedisSerializer, StrictSerializer
 from schemas.api.problems import InvalidField
 
+pytestmark = pytest.mark.slow
+
 BOTH = [StrictSerializer(), StrictRedisSerializer()]
 
 plain = st.recursive(

@@ -24,6 +24,8 @@ from schemas.identity import TenantId
 from schemas.orders import SubmittedOrder
 from tests.support.agent.orders import MemoryLog, line, order
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = OrderSettings(poll_s=0.05, batch=2)
 NORTE = TenantId("norte")
 

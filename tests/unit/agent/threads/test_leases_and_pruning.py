@@ -20,6 +20,8 @@ from agent.threads.registry import ThreadRegistry
 from runtime.isolation import DefectError
 from schemas.identity import TenantId
 
+pytestmark = pytest.mark.slow
+
 NORTE = TenantId("norte")
 
 

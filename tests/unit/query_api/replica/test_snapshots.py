@@ -26,6 +26,8 @@ from schemas.errors import ConfigurationError, NotReadyError
 from tests.support.waiting import eventually
 from tests.unit.query_api.replica.fakes import document
 
+pytestmark = pytest.mark.slow
+
 TOPIC = "catalog.documents"
 
 

@@ -13,6 +13,8 @@ from retrieval.analysis.pipeline import analyse, analyse_stages
 from retrieval.analysis.tokens import TokenKind
 from tests.support.data import shared_data
 
+pytestmark = pytest.mark.slow
+
 
 def slots(text: str, **options) -> list[set[str]]:
     """The alternatives of each position that has any."""

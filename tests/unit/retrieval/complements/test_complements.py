@@ -17,6 +17,8 @@ from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
 from schemas.identity import TenantId
 
+pytestmark = pytest.mark.slow
+
 NORTE = TenantId("norte")
 KNOWN = PhraseTrie[str]()
 for thing in ("taladro", "broca", "martillo", "disco de corte", "amoladora", "llave de caño", "tornillo", "mango"):

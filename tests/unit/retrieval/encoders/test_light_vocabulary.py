@@ -14,6 +14,8 @@ from retrieval.encoders.runtime.tokenization import LightTokenizer, TextTokenize
 from retrieval.encoders.settings import DEFAULT_MODEL, default_cache_dir
 from tests.support.data import shared_data
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):

@@ -1,8 +1,11 @@
 """Preparing a model ahead of time, as the image's build does it."""
 
+import pytest
 import structlog
 
 from retrieval.encoders import prepare
+
+pytestmark = pytest.mark.slow
 
 
 def test_an_unknown_model_is_named_with_its_remedy(monkeypatch, tmp_path):

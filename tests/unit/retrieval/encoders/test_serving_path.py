@@ -4,8 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from retrieval.encoders.factory import prepare_model
 from retrieval.encoders.settings import EncoderSettings
+
+pytestmark = pytest.mark.slow
 
 PROGRAM = """
 import sys

@@ -22,6 +22,8 @@ from schemas.documents import SearchDocument
 from schemas.errors import IncompatibleIndexError, IndexInUseError, NotReadyError
 from schemas.identity import SkuKey, TenantId
 
+pytestmark = pytest.mark.slow
+
 TENANT = TenantId("acme")
 HERE = CatalogueFilter(TENANT)
 

@@ -17,6 +17,8 @@ from schemas.errors import IndexInUseError, ModelMismatchError, NotReadyError, S
 from tests.contracts.vector_index_suite import REVISION, TENANT, axis, create, key, payload, update
 from tests.support.data import ROOT
 
+pytestmark = pytest.mark.slow
+
 KILLED_WRITER = """
 import asyncio, sys
 from pathlib import Path

@@ -13,6 +13,8 @@ from schemas.errors import ConfigurationError, StoreRefusedError, StoreUnavailab
 from tests.contracts.vector_index_suite import REVISION, TENANT, axis, create, key, payload, update
 from tests.support.qdrant_grpc import Fault, StandInServer
 
+pytestmark = pytest.mark.slow
+
 
 def settings_for(server: StandInServer, **changes) -> VectorSettings:
     fields = {

@@ -17,6 +17,8 @@ from retrieval.vectors.qdrant.grpc_wire import GrpcWire, add_at_revisions
 from retrieval.vectors.qdrant.wire import NewPoint, Upsert
 from retrieval.vectors.settings import Consistency, VectorSettings, VectorStoreKind
 
+pytestmark = pytest.mark.slow
+
 IDS = ["1b853b8a-f9cd-5c1e-abdb-e4eed557fe86", "7a0e5d0c-3c53-5d3c-8a5c-0d2f5b3f3a11"]
 RECORD = {"tenant": "acme", "rev": 2, "alive": 1, "price": 1.5, "state": '{"ñ":"½"}'}
 STORED = {

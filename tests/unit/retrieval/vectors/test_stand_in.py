@@ -13,6 +13,8 @@ from tests.contracts.vector_index_suite import REVISION, axis, create, key
 from tests.support.data import ROOT
 from tests.support.qdrant_grpc import Fault, RemoteFaults
 
+pytestmark = pytest.mark.slow
+
 
 def _start(directory) -> tuple[subprocess.Popen[str], int]:
     command = [sys.executable, "-m", "tests.support.qdrant_grpc", "--dir", str(directory)]

@@ -9,6 +9,8 @@ from schemas.errors import ConfigurationError
 from tests.support.agent.contexts import context
 from tests.support.agent.models import chat_completion, openai_server, tool_call
 
+pytestmark = pytest.mark.slow
+
 
 async def test_the_rules_need_no_settings() -> None:
     async with open_planner(PlannerChoice.DETERMINISTIC, PlannerSettings()) as planner:

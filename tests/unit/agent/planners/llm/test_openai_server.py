@@ -15,6 +15,8 @@ from agent.planners.llm.tools import Toolbox
 from schemas.errors import ConfigurationError
 from tests.support.agent.models import chat_completion, openai_server, streamed, tool_call
 
+pytestmark = pytest.mark.slow
+
 TOOLS = Toolbox(TOOL_SPECS).to_openai()
 QUESTION = [HumanMessage("clavos")]
 ARGUMENTS = '{"query": "clavos"}'
