@@ -5,6 +5,7 @@ them. Then, on a timetable of independent askers, 1.2 and 3 times as many querie
 query is another one, so no cache helps. A good answer is a 200 with every retriever in it.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from tests.benchmarks.workload.launch import send_load
 _CLIENTS = 8
 _FACTORS = (1.2, 3.0)
 _CHANGES_PER_S = 20.0
+_CHANGES_SEED = 89
 _FOLLOWED_PER_S = 4.0
 _LOOK_EVERY_S = 0.1
 _SECONDS = 30.0
@@ -76,6 +78,8 @@ def _observe(context: Context, outcome: Outcome, target: Target) -> None:
 
 
 def _loads(context: Context, target: Target, seconds: float) -> Callable[..., Load]:
+    sent = itertools.count(step=int(_CHANGES_PER_S * seconds) + 1)
+
     def load(**other: Any) -> Load:
         return Load(
             **{
@@ -89,6 +93,8 @@ def _loads(context: Context, target: Target, seconds: float) -> Callable[..., Lo
                 "queries_per_s": 0.0,
                 "followed_per_s": _FOLLOWED_PER_S,
                 "look_every_s": _LOOK_EVERY_S,
+                "changes_seed": _CHANGES_SEED,
+                "first_change": next(sent),
                 **other,
             }
         )

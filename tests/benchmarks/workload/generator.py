@@ -9,6 +9,7 @@ again and again until the answer shows the change; the end of that answer is the
 """
 
 import asyncio
+import itertools
 import json
 import random
 import sys
@@ -52,6 +53,10 @@ class Load:
     clients: int = 0
     """Where there are any, queries are asked by so many, each again as soon as it is answered, instead of on a timetable."""
     look_every_s: float = 0.015
+    first_change: int = 0
+    """Changes of the seed `changes_seed` that earlier loads have sent to this system: what they deleted shows no later price."""
+    changes_seed: int | None = None
+    """The seed of the changes alone; None: `seed`."""
 
 
 @dataclass(slots=True)
@@ -94,7 +99,7 @@ class Generator:
         load = self._load
         begin = asyncio.get_running_loop().time() + 0.5
         timetable = [
-            self._sender(load.changes_per_s, begin, self._change, changes(catalogue, load.seed)),
+            self._sender(load.changes_per_s, begin, self._change, self._changes(catalogue)),
             self._sender(load.queries_per_s, begin, self._query, distinct_queries(catalogue, load.seed)),
             self._clients(load.clients, begin, distinct_queries(catalogue, load.seed)),
             self._sender(load.health_per_s, begin, self._health, iter(lambda: None, 0)),
@@ -146,6 +151,10 @@ class Generator:
         if error is not None:
             self.observed.counts["failed"] += 1
             print(f"a request failed: {error!r}", file=sys.stderr)
+
+    def _changes(self, catalogue: Catalogue) -> Iterator[Change]:
+        seed = self._load.seed if self._load.changes_seed is None else self._load.changes_seed
+        return itertools.islice(changes(catalogue, seed), self._load.first_change, None)
 
     async def _change(self, change: Change, due: float) -> None:
         loop = asyncio.get_running_loop()
