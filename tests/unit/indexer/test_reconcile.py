@@ -14,6 +14,7 @@ from indexer.records import InboundRecord
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex
+from retrieval.vectors.port import PointPayload, PointWrite
 from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.errors import ConfigurationError
 from schemas.events.parser import EventParser
@@ -315,3 +316,15 @@ def test_versions_end_where_epochs_do():
     assert next_version(SourceVersion(1, MAX_SEQUENCE)) == SourceVersion(2, 0)
     with pytest.raises(Exception, match="out of range"):
         next_version(SourceVersion(MAX_EPOCH, MAX_SEQUENCE))
+
+
+async def test_a_stored_state_that_cannot_be_read_is_counted_and_keeps_no_other_from_being_compared(here):
+    await here.take(*ROWS)
+    here.tail()
+    held = (await here.index.read([KEY]))[KEY]
+    await here.index.write([PointWrite(KEY, held.rev, PointPayload(held.rev, alive=True, state=b"{torn"))])
+    rows = [*ROWS[:2], event("B", "item", 6, {"title": "Pija larga"})]
+    run = here.run(Rows(*rows))
+    counts = await found(run)
+    assert run.report.unreadable == 1
+    assert counts[Kind.DIFFERENT] == 1, "of the product that can be read"

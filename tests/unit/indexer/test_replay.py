@@ -14,6 +14,7 @@ from indexer.replay.replayer import Replayed, Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import JournalReplaySource
 from retrieval.vectors.memory import MemoryIndex
+from retrieval.vectors.port import PointPayload, PointWrite
 from schemas.errors import InvalidEventError, InvalidRequestError, LogUnavailableError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
@@ -236,3 +237,17 @@ async def test_a_dependency_that_is_away_is_waited_for(journal: SqliteChangeJour
     assert counts.applied + counts.duplicates + counts.stale == 5
     assert len(setting.log.compacted()) == 2
     assert len(setting.slept) == 1
+
+
+@pytest.mark.parametrize("apply", [False, True])
+async def test_a_state_that_cannot_be_read_is_counted_and_the_other_products_go_on(
+    journal: SqliteChangeJournal, *, apply: bool
+) -> None:
+    setting = Setting(journal)
+    bad = SkuKey.of("acme", "A1")
+    await setting.index.write([PointWrite(bad, None, PointPayload(1, alive=True, state=b"{torn"))])
+    counts = await setting.run(apply=apply)
+    assert counts.set_apart == 1
+    assert (counts.events, counts.poison) == (5, 1)
+    assert counts.applied == 2, "the other product's"
+    assert {key.sku for key in setting.log.compacted()} == ({"B1"} if apply else set())
