@@ -1,8 +1,11 @@
 """`/v1/items/{sku}`: one product as it now is, what is like it and what goes with it; `/v1/tenants`: whose catalogues there are."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from query_api.http.context import ApiContext, Context
 from query_api.http.openapi import PROBLEMS, TENANT_PROBLEMS
@@ -16,7 +19,22 @@ from schemas.documents import SearchDocument
 from schemas.errors import InvalidEventError, InvalidRequestError, NotFoundError
 from schemas.identity import MAX_SKU_LENGTH, SkuKey, TenantId
 
-router = APIRouter(tags=["catalogue"])
+_ENCODED_SLASH: Final = b"%2f"
+
+
+class _AsWritten(APIRoute):
+    """A route whose last segment the client wrote as one: a SKU that ends in `/similar`, its slash encoded, is an item's."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As the route matches, save where the path's last slash was encoded and belongs to the SKU."""
+        _, _, word = self.path.rpartition("/")
+        written = scope.get("raw_path", b"").partition(b"?")[0].lower()
+        if not word.startswith("{") and written.endswith(_ENCODED_SLASH + word.encode()):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+router = APIRouter(tags=["catalogue"], route_class=_AsWritten)
 
 
 @router.get(
@@ -85,7 +103,7 @@ async def get_item(
     tenant: Annotated[Tenant, Query()],
     context: Context,
 ) -> Item:
-    """The product as the text replica holds it now. A SKU may contain slashes."""
+    """The product as the text replica holds it now. A SKU may contain slashes; encode them (`%2F`) where it ends in a word of this path."""
     context.access.check(request.headers, TenantId(tenant))
     return Item.of(await _living(context, context.worker.reader, _key(tenant, sku)))
 

@@ -7,7 +7,8 @@ register that it left is deleted in the same record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from codecs import BOM_UTF8
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -25,6 +26,17 @@ from schemas.version import SourceVersion
 _ROW_OPERATIONS: Final = frozenset({"c", "u", "d", "r"})
 _NO_DECODERS: Final[Mapping[str, Decoder]] = {}
 _TRANSACTION_STATES: Final = ("BEGIN", "END")
+_EXTENDED: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "$oid": str,
+    "$numberInt": int,
+    "$numberLong": int,
+    "$numberDouble": float,
+    "$numberDecimal": str,
+    "$date": lambda held: held,
+}
+_OUTBOX: Final = frozenset({"aggregatetype", "aggregateid", "payload"})
+_SIGNAL: Final = frozenset({"id", "type", "data"})
+"""The columns that Debezium's documentation gives the two tables."""
 
 
 def without_rows(payload: Mapping[str, Any]) -> Ignored | None:
@@ -38,6 +50,14 @@ def without_rows(payload: Mapping[str, Any]) -> Ignored | None:
     if payload.get("op") == "m" and "source" in payload:
         return Ignored("a logical decoding message (pg_logical_emit_message)")
     return None
+
+
+def within_text(text: str) -> Any:
+    """What a JSON text within a record holds: an outbox's payload, MongoDB's row. One level; what is no JSON stays as it is."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
 
 
 def is_change(payload: Mapping[str, Any]) -> bool:
@@ -77,31 +97,73 @@ def parse_change(
     read = is_snapshot_read(op, source)
     version = source_version(source, rule, snapshot_read=read, processed_ms=_milliseconds(payload))
     changed_at_us = 0 if read else commit_time_us(source)  # a read says when it was read, not when it was written
-    decoders = _NO_DECODERS if schema is None else row_decoders(schema)
+    decoders = _NO_DECODERS if schema is None else table.spelling.of(row_decoders(schema))
+    before = _row(payload.get("before"), table)
     if op == "d":
-        identity = _deleted_identity(payload.get("before"), record_key, table, decoders)
+        identity = _deleted_identity(before, record_key, table, decoders)
         return Changes((ChangeEvent(identity.key, identity.facet, version, None, changed_at_us=changed_at_us),))
-    return Changes(_written(payload, table, decoders, version, changed_at_us))
+    after = _row(payload.get("after"), table)
+    if after is None:
+        msg = f"op {op!r} has no row: 'after' is not an object"
+        raise InvalidEventError(msg)
+    aside = _of_the_connector(after, table)
+    if aside is not None:
+        return aside
+    return Changes(_written(after, before if op == "u" else None, table, decoders, version, changed_at_us))
+
+
+def _row(raw: Any, table: CompiledTable) -> Mapping[str, Any] | None:
+    """A row under the mapping's spelling of its columns; None where there is none. MongoDB's is JSON text."""
+    if type(raw) is str:
+        raw = within_text(raw)
+        raw = {column: _plain(value) for column, value in raw.items()} if type(raw) is dict else raw
+    return table.spelling.of(raw) if type(raw) is dict else None
+
+
+def _plain(value: Any) -> Any:
+    """A value of MongoDB's extended JSON, of those that a row of a shop has; any other stays as it is."""
+    if type(value) is not dict or len(value) != 1:
+        return value
+    [(kind, held)] = value.items()
+    try:
+        return _EXTENDED[kind](held) if kind in _EXTENDED else value
+    except (TypeError, ValueError):
+        return value
+
+
+def _of_the_connector(row: Mapping[str, Any], table: CompiledTable) -> Ignored | None:
+    """What a row is that a connector reads for itself, not for us; a mapping that names its columns has it all the same.
+
+    Raises:
+        InvalidEventError: it is a row of an outbox table, which no router has opened.
+    """
+    columns = frozenset(map(str.casefold, row))
+    if columns >= _OUTBOX and table.mapped_columns.isdisjoint(_OUTBOX):
+        msg = (
+            "it is a row of an outbox table, not of products: add Debezium's outbox event router to the connector "
+            "(io.debezium.transforms.outbox.EventRouter, with table.expand.json.payload=true), or map the table's columns"
+        )
+        raise InvalidEventError(msg)
+    if columns == _SIGNAL and table.mapped_columns.isdisjoint(_SIGNAL - {"id"}):
+        return Ignored("a row of the connector's signalling table")
+    return None
 
 
 def _written(
-    payload: Mapping[str, Any],
+    after: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
     table: CompiledTable,
     decoders: Mapping[str, Decoder],
     version: SourceVersion,
     changed_at_us: int,
 ) -> tuple[ChangeEvent, ...]:
-    after, before = payload.get("after"), payload.get("before")
-    if type(after) is not dict:
-        msg = f"op {payload['op']!r} has no row: 'after' is not an object"
-        raise InvalidEventError(msg)
     identity = table.identity(after, decoders)
     if table.deleted is not None and table.deleted(after):
         written = ChangeEvent(identity.key, identity.facet, version, None, changed_at_us=changed_at_us)
     else:
         fields, unavailable = table.values(after, decoders)
         written = ChangeEvent(identity.key, identity.facet, version, fields, unavailable, changed_at_us)
-    left = _identity_or_none(before, table, decoders) if type(before) is dict and payload["op"] == "u" else None
+    left = None if before is None else _identity_or_none(before, table, decoders)
     if left is None or left == identity:
         return (written,)
     return (ChangeEvent(left.key, left.facet, version, None, changed_at_us=changed_at_us), written)
@@ -118,13 +180,13 @@ def _identity_or_none(
 
 
 def _deleted_identity(
-    before: Any, record_key: bytes | None, table: CompiledTable, decoders: Mapping[str, Decoder]
+    before: Mapping[str, Any] | None, record_key: bytes | None, table: CompiledTable, decoders: Mapping[str, Decoder]
 ) -> RowIdentity:
     """Who was deleted: the key's columns go before those of `before`, which may hold nothing but defaults."""
     row: dict[str, Any] = {}
-    if type(before) is dict:
+    if before is not None:
         row.update(_decoded(before, decoders))
-    row.update(_key_row(record_key))
+    row.update(table.spelling.of(_key_row(record_key)))
     if not row:
         msg = (
             "the deletion names no row: 'before' is null and the record has no usable key; publish with Debezium's "
@@ -139,7 +201,7 @@ def _key_row(record_key: bytes | None) -> dict[str, Any]:
     if not record_key:
         return {}
     try:
-        raw = orjson.loads(record_key)
+        raw = orjson.loads(record_key.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError:
         return {}
     if type(raw) is not dict:

@@ -6,6 +6,7 @@ without any setting.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
 
 MAX_ROW_BYTES: Final = 1024 * 1024
 """Of one facet's row in its normal form. A merged state and its document are made of such rows, and travel with every change."""
+
+_EXPAND: Final = " (of an outbox's payload, table.expand.json.payload=true of the event router makes an object)"
 
 TOMBSTONE: Final = Ignored("a Kafka tombstone (null value): a deletion is an event with a version")
 
@@ -53,15 +56,17 @@ class EventParser:
             msg = f"the event has {len(value)} bytes, more than {MAX_EVENT_BYTES}"
             raise UnparsableEventError(msg)
         try:
-            raw = orjson.loads(value)
+            raw = orjson.loads(value.removeprefix(BOM_UTF8))
         except orjson.JSONDecodeError as error:
             raise UnparsableEventError(_unreadable(value, error)) from error
-        if type(raw) is not dict:
+        try:
+            if type(raw) is str:
+                raw = debezium.within_text(raw)
             if raw is None:
                 return TOMBSTONE
-            msg = f"the event is {_kind(raw)}, not a JSON object"
-            raise UnparsableEventError(msg)
-        try:
+            if type(raw) is not dict:
+                msg = f"the event is {_kind(raw)}, not a JSON object"
+                raise UnparsableEventError(msg)
             parsed = self._event(raw, key)
             if len(value) > MAX_ROW_BYTES and isinstance(parsed, Changes):
                 _require_moderate_rows(parsed)
@@ -78,6 +83,8 @@ class EventParser:
     def _other(self, raw: Mapping[str, Any], key: bytes | None) -> ParsedRecord:
         if "payload" in raw and raw.keys() <= {"schema", "payload"}:
             payload, schema = raw["payload"], raw.get("schema")
+            if type(payload) is str:
+                payload, schema = debezium.within_text(payload), None
             if payload is None:
                 return TOMBSTONE
             if type(payload) is not dict:
@@ -97,12 +104,12 @@ class EventParser:
 
 def _unreadable(value: bytes, error: orjson.JSONDecodeError) -> str:
     if value[:1] == b"\x00":
-        return "the value is in a schema registry's binary form: use Connect's JsonConverter for values"
+        return "the value is Avro or Protobuf framed by a schema registry (magic byte 0): use Connect's JsonConverter for values"
     return f"the value is not JSON: {error}"[:300]
 
 
 def _kind(raw: object) -> str:
-    return {list: "a list", str: "text", bool: "a boolean"}.get(type(raw), "a number")
+    return {list: "a list", str: f"text{_EXPAND}", bool: "a boolean"}.get(type(raw), "a number")
 
 
 def _unrecognised(payload: Mapping[str, Any]) -> str:

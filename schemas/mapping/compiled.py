@@ -23,6 +23,7 @@ from schemas.mapping import model
 from schemas.mapping.columns import comparable
 from schemas.mapping.matching import TableName, matcher
 from schemas.mapping.readers import FieldReader, KeyPart, Row, compile_field, compile_key_part
+from schemas.mapping.spelling import ColumnSpelling
 
 _MAX_KNOWN_TABLES: Final = 10_000
 """Resolved tables that are remembered; a flood of invented names must not fill the memory."""
@@ -51,6 +52,8 @@ class CompiledTable:
     deleted: Callable[[Row], bool] | None
     default_tenant: TenantId
     unavailable: UnavailableValue
+    spelling: ColumnSpelling
+    """Rows and decoders go through it before the methods read them."""
 
     def identity(self, row: Row, decoders: Mapping[str, Decoder]) -> RowIdentity:
         """Which register the row belongs to.
@@ -194,6 +197,7 @@ def _compile_table(
         deleted=None if table.deleted_when is None else _deletion(table.deleted_when),
         default_tenant=default_tenant,
         unavailable=unavailable,
+        spelling=ColumnSpelling(used),
     )
 
 

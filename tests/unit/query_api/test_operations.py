@@ -174,6 +174,20 @@ async def test_an_item_is_given_by_its_sku_even_with_slashes_and_blanks(client):
         assert answer.json()["part_number"] == "DCD-777"
 
 
+@pytest.mark.parametrize("word", ["similar", "complements"])
+async def test_a_sku_that_ends_in_a_word_of_the_path_is_read_with_its_slash_encoded(word):
+    stores = Stores([document(f"A/{word}", title="Codo"), document("A", title="Tee")])
+    await stores.embed()
+    async with serving(stores.app()) as client:
+        for slash in ("%2F", "%2f"):
+            answer = await client.get(f"/v1/items/A{slash}{word}?tenant=norte")
+            assert (answer.status_code, answer.json().get("sku")) == (200, f"A/{word}")
+            of_it = await client.get(f"/v1/items/A{slash}{word}/{word}", params={"tenant": "norte"})
+            assert (of_it.status_code, "items" in of_it.json()) == (200, True)
+        of_the_other = await client.get(f"/v1/items/A/{word}", params={"tenant": "norte"})
+        assert (of_the_other.status_code, "items" in of_the_other.json()) == (200, True)
+
+
 async def test_tenants_are_those_with_products(client):
     assert (await client.get("/v1/tenants")).json() == {"tenants": ["norte", "sur"]}
 

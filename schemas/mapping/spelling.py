@@ -1,0 +1,60 @@
+"""Column names as a mapping spells them: the same letters without regard to case and accents are the same column.
+
+Oracle writes every name in capitals, SQL Server as its table was made, and people write *código* with and without the
+accent. A column that is spelt exactly as in the mapping goes before one that is only folded alike.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+_MAX_KNOWN_ROWS: Final = 1_000
+"""Shapes of rows that are remembered: a table has one, and one more for each change of its columns."""
+
+_SAME: Final[Mapping[str, str]] = {}
+
+
+def folded(name: str) -> str:
+    """A column's name without case, accents and surrounding blanks."""
+    decomposed = unicodedata.normalize("NFKD", name.strip().casefold())
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+
+
+class ColumnSpelling:
+    """Which of a row's columns a mapping's entry means, by its own spelling of them."""
+
+    __slots__ = ("_known", "_named")
+
+    def __init__(self, columns: Iterable[str]) -> None:
+        self._named: dict[str, list[str]] = {}
+        for column in sorted(columns):
+            self._named.setdefault(folded(column), []).append(column)
+        self._known: dict[tuple[str, ...], Mapping[str, str]] = {}
+
+    def of(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The row under the mapping's spelling; other columns keep their own. The row itself where nothing differs."""
+        names = self._renamed(tuple(row))
+        return {names.get(column, column): value for column, value in row.items()} if names else row
+
+    def _renamed(self, columns: tuple[str, ...]) -> Mapping[str, str]:
+        known = self._known.get(columns)
+        if known is None:
+            known = self._rename(columns)
+            if len(self._known) >= _MAX_KNOWN_ROWS:
+                self._known.clear()
+            self._known[columns] = known
+        return known
+
+    def _rename(self, columns: tuple[str, ...]) -> Mapping[str, str]:
+        taken, names = set(columns), dict[str, str]()
+        for column in columns:
+            wanted = self._named.get(folded(column), ())
+            if column in wanted:
+                continue
+            free = next((name for name in wanted if name not in taken), None)
+            if free is not None:
+                names[column] = free
+                taken.add(free)
+        return names or _SAME
