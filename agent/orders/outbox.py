@@ -7,7 +7,6 @@ A row that the log will never take as it is is set apart with its reason, until 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -48,9 +47,10 @@ class Backlog:
 class Outbox:
     """The rows of all tenants, as relays take them."""
 
-    def __init__(self, database: Database, *, now_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+    def __init__(self, database: Database, *, now_us: Callable[[], int] | None = None) -> None:
+        """`now_us`: the time, where it is not the database's."""
         self._database = database
-        self._now_us = now_us
+        self._now_us: Callable[[], int | ColumnElement[int]] = now_us or database.now_us
 
     async def claim(self, owner: str, *, limit: int, lease_s: float) -> list[OutboxRow]:
         """The oldest records that nobody holds, now held by `owner` for `lease_s` seconds; oldest first."""

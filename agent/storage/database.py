@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Self
 
 import asyncpg  # type: ignore[import-untyped]  # the library ships no types
-from sqlalchemy import Insert, Table, event
+from sqlalchemy import BigInteger, ColumnElement, Insert, Table, cast, event, extract, func, literal
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
@@ -19,6 +20,7 @@ from agent.storage.settings import DatabaseSettings
 from schemas.errors import ConfigurationError, PoisonError, RetryableError
 
 _READ_ONLY: Final = "ferroflux_read_only"
+_SECOND_US: Final = 1_000_000
 _SYNCHRONOUS: Final = "ferroflux_synchronous"
 _DATA_EXCEPTIONS: Final = "22"
 """The class of PostgreSQL's states that a value is at fault for."""
@@ -112,6 +114,16 @@ class Database:
         """
         async with self.read() as connection:
             await connection.exec_driver_sql("SELECT 1")
+
+    def now_us(self) -> ColumnElement[int]:
+        """The database's own time, microseconds since 1970, as an expression of its SQL: what leases count by.
+
+        Workers' clocks differ, and one that is fast would take what another still holds. SQLite's file is of one machine,
+        whose clock is everybody's.
+        """
+        if self._engine.dialect.name == "sqlite":
+            return literal(time.time_ns() // 1000, BigInteger)
+        return cast(extract("epoch", func.clock_timestamp()) * _SECOND_US, BigInteger)
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
         """An insert that knows `on_conflict_do_nothing` and `on_conflict_do_update`, which both databases have."""

@@ -135,7 +135,7 @@ class ThreadLeases:
             runs_out_at = asked_at + self._lease_s
 
     async def _take(self, tenant: TenantId, thread: str, owner: str) -> bool:
-        now = _now_us()
+        now = self._database.now_us()
         async with self._database.write(durable=False) as connection:
             made = await connection.execute(
                 self._database.insert(threads)
@@ -177,12 +177,8 @@ class ThreadLeases:
             # The lease runs out by itself; the turn's own outcome matters more than this.
             log.warning("thread lease not given back", tenant=tenant, code=error.code)
 
-    def _until_us(self) -> int:
-        return _now_us() + int(self._lease_s * 1_000_000)
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
+    def _until_us(self) -> ColumnElement[int]:
+        return self._database.now_us() + int(self._lease_s * 1_000_000)
 
 
 def _is(tenant: TenantId, thread: str) -> ColumnElement[bool]:

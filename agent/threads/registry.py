@@ -66,7 +66,7 @@ class ThreadRegistry:
         async with self._database.read() as connection:
             rows = await connection.execute(
                 select(threads.c.tenant, threads.c.thread)
-                .where(wanted, threads.c.lease_until_us <= now, ~apart)
+                .where(wanted, threads.c.lease_until_us <= self._database.now_us(), ~apart)
                 .order_by(threads.c.last_turn_us)
                 # Those that are passed over are few, and may all be among the first.
                 .limit(limit + len(passed_over))

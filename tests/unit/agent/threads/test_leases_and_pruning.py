@@ -47,7 +47,7 @@ class Failing(Database):
 
     def __init__(self, real: Database, error: Exception) -> None:
         self._real, self._error, self._writes = real, error, 0
-        self.insert = real.insert
+        self.insert, self.now_us = real.insert, real.now_us
 
     def write(self, *, durable: bool = True):
         self._writes += 1
