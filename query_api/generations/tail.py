@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -114,7 +113,14 @@ class GenerationTail:
         backoff = self._backoff()
         for attempt in range(1, _RESTORE_ATTEMPTS + 1):
             try:
-                await asyncio.to_thread(partial(restore_newest, store, self.directory, topic=self.topic, log_id=log_id))
+                await asyncio.to_thread(
+                    restore_newest,
+                    store,
+                    self.directory,
+                    topic=self.topic,
+                    log_id=log_id,
+                    oldest_s=self._settings.snapshots.oldest_s,
+                )
             except SnapshotStoreError as error:
                 log.warning("snapshot store is away", attempt=attempt, of=_RESTORE_ATTEMPTS, reason=str(error))
                 await asyncio.sleep(backoff.next())

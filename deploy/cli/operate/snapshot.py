@@ -103,7 +103,7 @@ def list_(*, url: _StoreOption = "", data_dir: _EmbeddedOption = None, as_json: 
     for column in ("products", "size", "log", "state"):
         table.add_column(column)
     for snapshot_id in store.ids():
-        manifest, state = _look(store, snapshot_id, place.topic)
+        manifest, state = _look(store, snapshot_id, place)
         if as_json:
             print(json.dumps({**(_summary(manifest) if manifest else {"id": snapshot_id}), "state": state}))
         elif manifest is None:
@@ -121,7 +121,7 @@ def verify(snapshot: _SnapshotArgument = "", *, url: _StoreOption = "", data_dir
     place, store = _Place.of(data_dir), SnapshotStore(url)
     try:
         manifest = _manifest(store, snapshot)
-        require_fitting(manifest, topic=place.topic, log_id=None)
+        place.require_fitting(manifest)
         verify_snapshot(store, manifest)
     except (CorruptSnapshotError, IncompatibleSnapshotError) as error:
         print(f"refused: {error}")
@@ -141,10 +141,10 @@ def restore(snapshot: _SnapshotArgument = "", *, url: _StoreOption = "", data_di
     with place.owned():
         if snapshot:
             manifest = _manifest(store, snapshot)
-            require_fitting(manifest, topic=place.topic, log_id=None)
+            place.require_fitting(manifest)
             restore_snapshot(store, manifest, place.directory)
         else:
-            restored = restore_newest(store, place.directory, topic=place.topic, log_id=None)
+            restored = restore_newest(store, place.directory, topic=place.topic, log_id=None, oldest_s=place.oldest_s)
             for refusal in restored.refused:
                 print(f"refused: {refusal.reason}")
             if restored.manifest is None:
@@ -162,18 +162,24 @@ class _Place:
     directory: Path
     topic: str
     embedded: DataDirectory | None
+    oldest_s: float | None
+    """None: the next start of `up` compares the stores, so no age is too great."""
 
     @classmethod
     def of(cls, data_dir: Path | None) -> "_Place":
         settings = ReplicaSettings()
-        topic = settings.kafka.topics.documents
+        topic, oldest_s = settings.kafka.topics.documents, settings.snapshots.oldest_s
         if data_dir is None:
             root = settings.text.directory
             view = view_of(GenerationFile(root).read())
             manifest = view.manifests.get(view.live)
-            return cls(text_folder(root, manifest), topic if manifest is None else manifest.documents, None)
+            return cls(text_folder(root, manifest), topic if manifest is None else manifest.documents, None, oldest_s)
         embedded = DataDirectory.resolve(data_dir)
-        return cls(embedded.text, topic, embedded)
+        return cls(embedded.text, topic, embedded, None)
+
+    def require_fitting(self, manifest: Manifest) -> None:
+        """Check that a snapshot can serve this replica. Raises as `query_api.replica.snapshots.manifest.require_fitting`."""
+        require_fitting(manifest, topic=self.topic, log_id=None, oldest_s=self.oldest_s)
 
     @contextmanager
     def owned(self) -> Iterator[None]:
@@ -201,7 +207,7 @@ def _manifest(store: SnapshotStore, snapshot_id: str) -> Manifest:
     return manifest
 
 
-def _look(store: SnapshotStore, snapshot_id: str, topic: str) -> tuple[Manifest | None, str]:
+def _look(store: SnapshotStore, snapshot_id: str, place: _Place) -> tuple[Manifest | None, str]:
     try:
         manifest = store.manifest(snapshot_id)
     except (CorruptSnapshotError, IncompatibleSnapshotError) as error:
@@ -209,7 +215,7 @@ def _look(store: SnapshotStore, snapshot_id: str, topic: str) -> tuple[Manifest 
     if manifest is None:
         return None, "unfinished"
     try:
-        require_fitting(manifest, topic=topic, log_id=None)
+        place.require_fitting(manifest)
     except IncompatibleSnapshotError as error:
         return manifest, str(error)
     return manifest, "fits"

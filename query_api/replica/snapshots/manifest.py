@@ -6,6 +6,7 @@ from, cannot name a file outside the folder that it is restored to.
 
 import re
 import secrets
+import time
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -17,6 +18,7 @@ from retrieval.text.tantivy_index.commit_files import COMMIT_FILE, META_FILE
 from retrieval.text.tantivy_index.compatibility import METADATA_FILE, current_metadata
 
 FORMAT: Final = 1
+_DAY_S: Final = 86_400
 MANIFEST_FILE: Final = "manifest.json"
 SNAPSHOT_ID: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 """UTC time and eight random digits: sorting by name is sorting by time."""
@@ -105,8 +107,10 @@ def new_snapshot_id(now_us: int) -> str:
     return f"{datetime.fromtimestamp(now_us / 1e6, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-def require_fitting(manifest: Manifest, *, topic: str, log_id: str | None) -> None:
-    """Check that a snapshot can serve this version and this log; without a `log_id` any log will do.
+def require_fitting(manifest: Manifest, *, topic: str, log_id: str | None, oldest_s: float | None) -> None:
+    """Check that a snapshot can serve this version and this log, and is no older than `oldest_s` seconds.
+
+    Without a `log_id` any log will do; `oldest_s` is None where the replica is compared with the vector index afterwards.
 
     Raises:
         IncompatibleSnapshotError: it cannot; the message says why.
@@ -120,3 +124,10 @@ def require_fitting(manifest: Manifest, *, topic: str, log_id: str | None) -> No
     ):
         if theirs != ours:
             raise IncompatibleSnapshotError(f"snapshot {manifest.id} is of {what} {theirs!r}, this replica of {ours!r}")
+    age_s = time.time() - manifest.created_us / 1e6
+    if oldest_s is not None and age_s > oldest_s:
+        raise IncompatibleSnapshotError(
+            f"snapshot {manifest.id} was taken {age_s / _DAY_S:.1f} days ago, more than {oldest_s / _DAY_S:.1f} "
+            "(snapshots.oldest_s): a product that was deleted and collected since might come back. Let the replica be built "
+            "from the log, and take snapshots more often (snapshots.interval_s)"
+        )

@@ -48,8 +48,10 @@ class Restored:
     refused: tuple[Refusal, ...] = ()
 
 
-def restore_newest(store: SnapshotStore, directory: Path, *, topic: str, log_id: str | None) -> Restored:
-    """Put the newest snapshot in place that is whole and fits; refuse the others with a reason, and restore none if none does.
+def restore_newest(
+    store: SnapshotStore, directory: Path, *, topic: str, log_id: str | None, oldest_s: float | None
+) -> Restored:
+    """Put the newest snapshot in place that is whole and fits (`require_fitting`); refuse the others with a reason, and restore none if none does.
 
     Raises:
         ConfigurationError: there is an index in `directory` already.
@@ -61,7 +63,7 @@ def restore_newest(store: SnapshotStore, directory: Path, *, topic: str, log_id:
             manifest = store.manifest(snapshot_id)
             if manifest is None:
                 continue
-            require_fitting(manifest, topic=topic, log_id=log_id)
+            require_fitting(manifest, topic=topic, log_id=log_id, oldest_s=oldest_s)
             restore_snapshot(store, manifest, directory)
         except (CorruptSnapshotError, IncompatibleSnapshotError) as error:
             log.warning("snapshot refused", snapshot=snapshot_id, code=error.code, reason=str(error))

@@ -5,6 +5,7 @@ import json
 import random
 import shutil
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class Place:
         return create_snapshot(self.directory, self.store, topic=TOPIC)
 
     def restore(self, log_id: str | None = "log-1"):
-        return restore_newest(self.store, self.restored, topic=TOPIC, log_id=log_id)
+        return restore_newest(self.store, self.restored, topic=TOPIC, log_id=log_id, oldest_s=86_400.0)
 
     def held(self) -> dict[str, int]:
         reader = open_reader(TextIndexSettings(directory=self.restored))
@@ -340,8 +341,21 @@ async def test_a_failure_costs_a_warning_and_not_the_replica(place, monkeypatch)
 
 def test_a_snapshot_of_any_log_fits_where_none_is_asked_for(place):
     place.write("A")
-    check = partial(require_fitting, place.take(), topic=TOPIC)
+    check = partial(require_fitting, place.take(), topic=TOPIC, oldest_s=None)
     check(log_id=None)
     check(log_id="log-1")
     with pytest.raises(IncompatibleSnapshotError, match="log 'log-1'"):
         check(log_id="log-2")
+
+
+def test_a_snapshot_that_is_older_than_the_topic_remembers_deletions_is_refused_with_the_remedy(place, monkeypatch):
+    place.write("A")
+    taken = place.take()
+    now = taken.created_us / 1e6
+    monkeypatch.setattr(time, "time", lambda: now + 1.5 * 86_400)
+    restored = place.restore()
+    assert restored.manifest is None
+    assert "1.5 days ago, more than 1.0 (snapshots.oldest_s)" in restored.refused[0].reason
+    assert "built from the log" in restored.refused[0].reason
+    monkeypatch.setattr(time, "time", lambda: now + 0.9 * 86_400)
+    assert place.restore().manifest == taken
