@@ -21,6 +21,7 @@ from schemas.events.positions import commit_time_us, is_snapshot_read, source_ve
 from schemas.fields import shown
 from schemas.mapping.compiled import CompiledMapping, CompiledTable, RowIdentity
 from schemas.mapping.matching import TableName
+from schemas.mapping.spelling import respelt
 from schemas.version import SourceVersion
 
 _ROW_OPERATIONS: Final = frozenset({"c", "u", "d", "r"})
@@ -97,27 +98,28 @@ def parse_change(
     read = is_snapshot_read(op, source)
     version = source_version(source, rule, snapshot_read=read, processed_ms=_milliseconds(payload))
     changed_at_us = 0 if read else commit_time_us(source)  # a read says when it was read, not when it was written
-    decoders = _NO_DECODERS if schema is None else table.spelling.of(row_decoders(schema))
-    before = _row(payload.get("before"), table)
+    before, after = _row(payload.get("before")), _row(payload.get("after"))
+    names = table.spelling.names(after or before or ())
+    decoders = _NO_DECODERS if schema is None else respelt(row_decoders(schema), names)
+    before = None if before is None else table.spelling.of(before)
+    aside = _of_the_connector(before or {} if op == "d" else after or {}, table)
+    if aside is not None:
+        return aside
     if op == "d":
         identity = _deleted_identity(before, record_key, table, decoders)
         return Changes((ChangeEvent(identity.key, identity.facet, version, None, changed_at_us=changed_at_us),))
-    after = _row(payload.get("after"), table)
     if after is None:
         msg = f"op {op!r} has no row: 'after' is not an object"
         raise InvalidEventError(msg)
-    aside = _of_the_connector(after, table)
-    if aside is not None:
-        return aside
-    return Changes(_written(after, before if op == "u" else None, table, decoders, version, changed_at_us))
+    return Changes(_written(respelt(after, names), before if op == "u" else None, table, decoders, version, changed_at_us))
 
 
-def _row(raw: Any, table: CompiledTable) -> Mapping[str, Any] | None:
-    """A row under the mapping's spelling of its columns; None where there is none. MongoDB's is JSON text."""
-    if type(raw) is str:
-        raw = within_text(raw)
-        raw = {column: _plain(value) for column, value in raw.items()} if type(raw) is dict else raw
-    return table.spelling.of(raw) if type(raw) is dict else None
+def _row(raw: Any) -> Mapping[str, Any] | None:
+    """A row as the connector names its columns; None where there is none. MongoDB's is JSON text."""
+    if type(raw) is not str:
+        return raw if type(raw) is dict else None
+    held = within_text(raw)
+    return {column: _plain(value) for column, value in held.items()} if type(held) is dict else None
 
 
 def _plain(value: Any) -> Any:

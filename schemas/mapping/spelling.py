@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+V = TypeVar("V")
 
 _MAX_KNOWN_ROWS: Final = 1_000
 """Shapes of rows that are remembered: a table has one, and one more for each change of its columns."""
@@ -20,6 +22,11 @@ def folded(name: str) -> str:
     """A column's name without case, accents and surrounding blanks."""
     decomposed = unicodedata.normalize("NFKD", name.strip().casefold())
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+
+
+def respelt(columns: Mapping[str, V], names: Mapping[str, str]) -> Mapping[str, V]:
+    """What is given by column, under other names; itself where there are none."""
+    return {names.get(column, column): value for column, value in columns.items()} if names else columns
 
 
 class ColumnSpelling:
@@ -35,10 +42,11 @@ class ColumnSpelling:
 
     def of(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """The row under the mapping's spelling; other columns keep their own. The row itself where nothing differs."""
-        names = self._renamed(tuple(row))
-        return {names.get(column, column): value for column, value in row.items()} if names else row
+        return respelt(row, self.names(row))
 
-    def _renamed(self, columns: tuple[str, ...]) -> Mapping[str, str]:
+    def names(self, row: Iterable[str]) -> Mapping[str, str]:
+        """The mapping's name of each column that the row spells otherwise."""
+        columns = tuple(row)
         known = self._known.get(columns)
         if known is None:
             known = self._rename(columns)

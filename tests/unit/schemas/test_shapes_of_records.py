@@ -66,6 +66,13 @@ def test_types_of_the_schema_envelope_are_found_under_either_spelling():
     assert read(change) == [("T1", {"price": 10.5})]
 
 
+def test_a_type_of_the_schema_envelope_is_of_the_column_that_it_names_and_of_no_other():
+    fields = [{"field": "PRECIO", "type": "bytes", "name": "org.apache.kafka.connect.data.Decimal", "parameters": {"scale": "2"}}]  # fmt: skip
+    schema = {"type": "struct", "fields": [{"field": "after", "type": "struct", "fields": fields}]}
+    change = {"schema": schema, "payload": row_change({"codigo": "T1", "PRECIO": "BBo=", "precio": "7.5"})}
+    assert read(change) == [("T1", {"price": 7.5, "attributes.PRECIO": 10.5})]
+
+
 def test_deleted_when_and_templates_read_by_the_mappings_spelling_too():
     mapping = """
 tables:
@@ -150,6 +157,11 @@ OUTBOX = {
 def test_a_row_of_an_outbox_table_is_refused_with_the_router_that_opens_it(row):
     with pytest.raises(InvalidEventError, match="EventRouter"):
         read(row_change(row, table="outbox_event"))
+
+
+def test_nor_does_its_deletion_delete_a_product():
+    with pytest.raises(InvalidEventError, match="EventRouter"):
+        read(row_change(None, op="d", before={**dict.fromkeys(OUTBOX), "id": "6f1c"}), b'{"id": "6f1c"}')
 
 
 def test_a_mapping_that_names_the_columns_of_an_outbox_table_has_its_rows():
