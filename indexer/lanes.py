@@ -95,8 +95,15 @@ class SliceLength:
 
 
 def _product(record: InboundRecord) -> object:
-    """What is equal for records of one product; a record without a key may be of any."""
-    return record.key or (record.partition, record.offset)
+    """What is equal for records of one product: a canonical key, `tenant/sku`.
+
+    Any other key says nothing of products (a connector's is of a row, and some producers key a whole shop alike), so each
+    such record counts as one.
+    """
+    key = record.key
+    if key is not None and b"/" in key and not key.startswith((b"{", b'"')):
+        return key
+    return record.partition, record.offset
 
 
 class Lanes:

@@ -1,6 +1,7 @@
 """Two lanes: live changes go first, a bulk load is never starved, and what is not done comes again."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -257,6 +258,14 @@ def test_a_slice_is_never_shorter_than_what_it_costs_anyway() -> None:
     for _ in range(20):
         length.learn(of_products(16), 4.0)
     assert length.products == 16
+
+
+@pytest.mark.parametrize("key", [b'{"sku":"x"}', b'{"path":"a/b"}', b"acme", b'"a/b"', None])
+async def test_records_whose_key_is_no_products_count_one_by_one(key: bytes | None) -> None:
+    log = Log()
+    await sliced(log, records=2).take([replace(record(BULK, offset), key=key) for offset in range(12)])
+    assert len(log.ran[0]) == 3
+    assert sum(map(len, log.ran)) == 12
 
 
 async def test_the_records_of_one_product_are_worked_together_however_many_and_in_their_order() -> None:
