@@ -111,7 +111,9 @@ def parse_change(
     if after is None:
         msg = f"op {op!r} has no row: 'after' is not an object"
         raise InvalidEventError(msg)
-    return Changes(_written(respelt(after, names), before if op == "u" else None, table, decoders, version, changed_at_us))
+    return Changes(
+        _written(respelt(after, names), before if op == "u" else None, table, decoders, version, changed_at_us)
+    )
 
 
 def _row(raw: Any) -> Mapping[str, Any] | None:
