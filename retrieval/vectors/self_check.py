@@ -30,6 +30,11 @@ _LOOKED_AT: Final = 256
 """Points that are looked at for the sample; the others may be tombstones, or of another template of texts."""
 
 
+_ATTEMPTS: Final = 3
+"""Others may write to the collection meanwhile, and not every store shows a point's vector and payload change at one moment."""
+_AGAIN_S: Final = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How far a vector that was computed again may lie from the stored one."""
@@ -67,29 +72,31 @@ async def require_same_vectors(index: VectorIndex, encoder: TextEncoder, *, wher
         ModelMismatchError: they do not rank as stored.
         StoreUnavailableError: the store did not answer.
     """
-    began = perf_counter()
-    texts = await _sample(index, encoder.revision.id)
-    stored = await index.vectors(list(texts), using=TEXT_VECTOR)
-    keys = [key for key in texts if key in stored]
-    if not keys:
-        return
-    again = await asyncio.to_thread(encoder.encode_passages, [texts[key] for key in keys])
     bounds = EXACT if encoder.revision.quantisation in _UNQUANTISED else QUANTISED
-    cosine, displaced = agreement(np.stack([stored[key] for key in keys]), again)
-    log.info(
-        "stored texts encoded again",
-        texts=len(keys),
-        least_cosine=round(cosine, 5),
-        largest_displacement=round(displaced, 5),
-        seconds=round(perf_counter() - began, 3),
-    )
-    if cosine < bounds.cosine or displaced > bounds.order:
-        raise ModelMismatchError(
-            f"{len(keys)} texts of {where} were encoded again with the recorded model {encoder.revision.model} and do not rank as "
-            f"stored (cosine {cosine:.4f}, at least {bounds.cosine} is asked; order wrong by {displaced:.4f}, at most {bounds.order}): "
-            "delete the model's folder in encoder.cache_dir, so that it is prepared again. If that does not help, this machine "
-            "computes other vectors: use the version and processor that wrote the collection, or build a generation here"
+    for attempt in range(1, _ATTEMPTS + 1):
+        began = perf_counter()
+        texts, stored = await _held(index, encoder.revision.id)
+        if not texts:
+            return
+        again = await asyncio.to_thread(encoder.encode_passages, texts)
+        cosine, displaced = agreement(stored, again)
+        log.info(
+            "stored texts encoded again",
+            texts=len(texts),
+            least_cosine=round(cosine, 5),
+            largest_displacement=round(displaced, 5),
+            seconds=round(perf_counter() - began, 3),
         )
+        if cosine >= bounds.cosine and displaced <= bounds.order:
+            return
+        if attempt < _ATTEMPTS:
+            await asyncio.sleep(_AGAIN_S)
+    raise ModelMismatchError(
+        f"{len(texts)} texts of {where} were encoded again with the recorded model {encoder.revision.model} and do not rank as "
+        f"stored (cosine {cosine:.4f}, at least {bounds.cosine} is asked; order wrong by {displaced:.4f}, at most {bounds.order}): "
+        "delete the model's folder in encoder.cache_dir, so that it is prepared again. If that does not help, this machine "
+        "computes other vectors: use the version and processor that wrote the collection, or build a generation here"
+    )
 
 
 def agreement(stored: Matrix, again: Matrix) -> tuple[float, float]:
@@ -107,15 +114,26 @@ def agreement(stored: Matrix, again: Matrix) -> tuple[float, float]:
     return float(np.diag(now).min()), displaced
 
 
-async def _sample(index: VectorIndex, revision: str) -> dict[SkuKey, str]:
-    """Texts of living products whose vector is of this encoder, as they were embedded."""
-    texts: dict[SkuKey, str] = {}
+async def _held(index: VectorIndex, revision: str) -> tuple[list[str], Matrix]:
+    """Stored texts, and the vectors that were made of them: of products that nobody changed while both were read."""
+    sample = await _sample(index, revision)
+    stored = await index.vectors(list(sample), using=TEXT_VECTOR)
+    after = await index.read(list(sample))
+    keys = [key for key, (rev, _) in sample.items() if key in stored and key in after and after[key].rev == rev]
+    if not keys:
+        return [], np.empty((0, 0), dtype=np.float32)
+    return [sample[key][1] for key in keys], np.stack([stored[key] for key in keys])
+
+
+async def _sample(index: VectorIndex, revision: str) -> dict[SkuKey, tuple[int, str]]:
+    """Living products whose vector is of this encoder: their revision, and their text as it was embedded."""
+    texts: dict[SkuKey, tuple[int, str]] = {}
     looked_at = 0
     async for page in index.scan(page=_LOOKED_AT // 4):
         for key, payload in page.items():
             text = _text_of(key, payload) if payload.text_model == revision and payload.alive else None
             if text is not None:
-                texts[key] = text
+                texts[key] = (payload.rev, text)
             if len(texts) == SAMPLE:
                 return texts
         looked_at += len(page)

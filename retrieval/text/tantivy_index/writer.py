@@ -49,6 +49,8 @@ class TantivyWriter:
         self._index.config_reader(reload_policy="manual")
         # One indexing thread: a batch then becomes one segment, and a commit's cost is dominated by its segments.
         self._writer: tantivy.IndexWriter | None = _lock(self._index, settings)
+        # What a writer that was killed in mid-commit left: the next commit has the same number, and its files the same names.
+        self._writer.garbage_collect_files()
         self._snapshot = self._load()
         self._isolation = Isolation("analyse documents")
         self._set_apart = self._snapshot.set_apart()

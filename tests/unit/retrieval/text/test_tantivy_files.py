@@ -225,3 +225,22 @@ def test_readers_answer_while_the_writer_merges_and_cleans_up(settings):
     assert set(answers) == {50}
     reader.refresh()
     assert reader.counts().alive == 50
+
+
+def test_what_a_kill_in_mid_commit_left_is_in_the_way_of_no_later_commit(settings, tmp_path):
+    """The next commit has the number of the one that was cut off, and its list of deletions the same name."""
+    write(settings, *(document(f"S{number}") for number in range(20)))
+    ahead = TextIndexSettings(directory=tmp_path / "ahead", heap_mb=15)
+    shutil.copytree(settings.directory, ahead.directory)
+    write(ahead, document("S1", rev=2), offset=2)
+    [left] = {path.name for path in ahead.directory.glob("*.del")} - {
+        path.name for path in settings.directory.glob("*.del")
+    }
+    (settings.directory / left).write_bytes((ahead.directory / left).read_bytes()[:10])
+    managed = settings.directory / ".managed.json"
+    managed.write_text(json.dumps([*json.loads(managed.read_text()), left]))
+    for rev in (2, 3):
+        write(settings, document("S1", rev=rev), offset=rev)
+    reader = open_reader(settings)
+    assert dict(reader.revisions())[SkuKey.of("acme", "S1")] == 3
+    assert reader.counts().alive == 20

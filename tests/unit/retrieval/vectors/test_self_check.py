@@ -9,6 +9,7 @@ import pytest
 from indexer.service.encoding import OffLoopEncoder
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.port import Matrix, ModelRevision
+from retrieval.vectors import self_check
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.self_check import QUANTISED, SAMPLE, agreement, open_collection
 from schemas.errors import ModelMismatchError
@@ -166,3 +167,36 @@ async def test_quantised_layers_have_their_own_bounds():
     index = await _filled(int8)
     await open_collection(index, Disturbed(int8, noisy))
     assert QUANTISED.cosine < 1
+
+
+class Busy(MemoryIndex):
+    """An index that others write to: texts change while their vectors are read, with their revision or, at first, without."""
+
+    def __init__(self, real: MemoryIndex, *, moves: bool, times: int) -> None:
+        self._points, self._revision = real._points, real._revision
+        self._moves, self._times = moves, times
+
+    async def vectors(self, keys, *, using):
+        found = dict(await super().vectors(keys, using=using))
+        first = min(found)
+        if self._times:
+            self._times -= 1
+            found[first] = found[first][::-1].copy()
+            if self._moves:
+                held = self._points[first]
+                self._points[first] = replace(held, payload=replace(held.payload, rev=held.payload.rev + 1))
+        return found
+
+
+@pytest.mark.parametrize(("moves", "times"), [(True, 50), (False, 2)])
+async def test_changes_meanwhile_are_no_other_encoder(moves, times, monkeypatch):
+    monkeypatch.setattr(self_check, "_AGAIN_S", 0.0)
+    encoder = HashingEncoder(64)
+    await open_collection(Busy(await _filled(encoder), moves=moves, times=times), encoder)
+
+
+async def test_what_differs_each_time_is_another_encoder(monkeypatch):
+    monkeypatch.setattr(self_check, "_AGAIN_S", 0.0)
+    encoder = HashingEncoder(64)
+    with pytest.raises(ModelMismatchError):
+        await open_collection(Busy(await _filled(encoder), moves=False, times=50), encoder)
