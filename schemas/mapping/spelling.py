@@ -12,16 +12,17 @@ from typing import Any, Final, TypeVar
 
 V = TypeVar("V")
 
-_MAX_KNOWN_ROWS: Final = 1_000
+_MOST_SHAPES: Final = 64
 """Shapes of rows that are remembered: a table has one, and one more for each change of its columns."""
-
-_SAME: Final[Mapping[str, str]] = {}
+_LONGEST_SHAPE: Final = 16_384
+"""Characters of a remembered shape's names; what a flood of invented ones has is made out each time."""
 
 
 def folded(name: str) -> str:
     """A column's name without case, accents and surrounding blanks."""
-    decomposed = unicodedata.normalize("NFKD", name.strip().casefold())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    # Letter by letter: all marks go, so none has to be put in order first, which takes more than linear time.
+    letters = (unicodedata.normalize("NFKD", letter) for letter in name.strip().casefold())
+    return "".join(letter for decomposed in letters for letter in decomposed if not unicodedata.combining(letter))
 
 
 def respelt(columns: Mapping[str, V], names: Mapping[str, str]) -> Mapping[str, V]:
@@ -50,9 +51,10 @@ class ColumnSpelling:
         known = self._known.get(columns)
         if known is None:
             known = self._rename(columns)
-            if len(self._known) >= _MAX_KNOWN_ROWS:
-                self._known.clear()
-            self._known[columns] = known
+            if sum(map(len, columns)) <= _LONGEST_SHAPE:
+                if len(self._known) >= _MOST_SHAPES:
+                    self._known.clear()
+                self._known[columns] = known
         return known
 
     def _rename(self, columns: tuple[str, ...]) -> Mapping[str, str]:
@@ -65,4 +67,4 @@ class ColumnSpelling:
             if free is not None:
                 names[column] = free
                 taken.add(free)
-        return names or _SAME
+        return names

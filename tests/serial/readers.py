@@ -73,6 +73,7 @@ from schemas.events.parser import EventParser
 from schemas.fields import attribute_value, normalise_fields
 from schemas.identity import SkuKey, TenantId
 from schemas.mapping.columns import comparable, identity_text
+from schemas.mapping.spelling import ColumnSpelling
 
 TENANT: Final = TenantId("acme")
 WITHIN: Final = CatalogueFilter(TENANT)
@@ -310,4 +311,5 @@ READERS: Final = (
     ),
     Reader("event", _event),
     Reader("snapshot read", lambda text: is_snapshot_read(text.encode())),
+    Reader("column names", lambda text: ColumnSpelling(("codigo", text)).of({text + "x": 1})),
 )
