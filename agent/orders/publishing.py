@@ -124,8 +124,8 @@ class KafkaOrderPublisher:
         """What the topic takes, in bytes; None where the broker does not tell."""
         try:
             described = await describe_topics(admin, [self._topic])
-        except KafkaError as error:
-            # The embedded broker has no such request, and no such limit.
+        except (KafkaError, LogUnavailableError) as error:
+            # The embedded broker has no such request, and no such limit; a topic that is not ours to make may come with its first record.
             log.debug("the broker does not tell a topic's limit", topic=self._topic, error=repr(error))
             return None
         return largest_records(described).get(self._topic)

@@ -34,16 +34,11 @@ class KafkaDocumentPublisher:
             fitting = fitted[document.key] = shortened(document, most - _BESIDE_VALUE)
             return OutboundRecord(document.key.kafka_key, fitting.to_bytes(), [])
 
-        outcomes = dict(
-            zip(
-                (document.key for document in documents),
-                await append_fitting(self._writer, self._topic, documents, fit),
-                strict=True,
-            )
-        )
-        refused = {key: refusal for key, refusal in outcomes.items() if refusal is not None}
-        incomplete = sum(bool(fitted[key].omitted) for key in outcomes.keys() - refused.keys())
-        return Published(refused, incomplete)
+        refusals = await append_fitting(self._writer, self._topic, documents, fit)
+        refused = {
+            document.key: refusal for document, refusal in zip(documents, refusals, strict=True) if refusal is not None
+        }
+        return Published(refused, sum(bool(one.omitted) for key, one in fitted.items() if key not in refused))
 
     async def remove(self, keys: Sequence[SkuKey]) -> None:
         """Append null records: the products' tombstones are collected, and compaction forgets them."""
