@@ -138,6 +138,12 @@ class Pipeline:
             report.defects = sum(letter.reason == UNEXPECTED for letter in first_look.letters)
             letters = await self._settle(fold(first_look.arrivals), report, lease, publish_stale=True)
             await self._bury([*first_look.letters, *letters], report, lease)
+        if report.conflicts:
+            log.warning(
+                "changes of one version differ: which of them stands is arbitrary; let the source send versions that grow",
+                changes=report.conflicts,
+                first=report.twins,
+            )
         report.total_seconds = self._clock.monotonic() - started
         return report
 

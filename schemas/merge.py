@@ -13,12 +13,17 @@ bring back what had been dropped.
 And: a row may lack fields that its source could not give. The register then remembers, per such field, the
 newest older event that gave one (`carried`), with that event's stamp: a deletion and a full row without the field give
 "absent", which is a value too.
+
+And: events of one register may be placed in their source's log or only counted (`SourceVersion.position`), where a release
+counted what a later one places. Each kind has a total order, the two together have none, so the register is the product of two:
+the newest counted event and the newest placed one, and which of them shows follows from both (`goes_before`). A product of
+joins is a join.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -68,6 +73,8 @@ class FacetState:
 
     `unavailable` are the names that the newest event could not give; `carried` holds those of them that an older event
     gave. `changed_at_us` is the newest event's commit time in microseconds since 1970, 0 where unknown.
+    `reached` is the greatest sequence of the placed events of the newest one's epoch, where that is above its own. `other` is the
+    register of the other kind where events of both met: of those that are placed, where a counted one shows, and the reverse.
     """
 
     stamp: Stamp
@@ -75,6 +82,8 @@ class FacetState:
     unavailable: frozenset[str] = field(default_factory=frozenset)
     carried: Mapping[str, Carried] = field(default_factory=dict)
     changed_at_us: int = 0
+    reached: int = 0
+    other: FacetState | None = None
 
     @classmethod
     def of(cls, event: ChangeEvent) -> FacetState:
@@ -91,12 +100,31 @@ class FacetState:
         """Whether the newest event deleted the row."""
         return self.fields is None
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether the register's events have positions, rather than being counted only."""
+        return self.stamp.version.position is not None
+
+    @property
+    def reach(self) -> int:
+        """The greatest sequence of the events of the newest one's epoch."""
+        return max(self.reached, self.stamp.version.sequence)
+
+    def goes_before(self, counted: FacetState) -> bool:
+        """Whether this register of placed events shows, rather than one of counted events: once one of it was counted higher."""
+        return (self.stamp.version.epoch, self.reach) > (counted.stamp.version.epoch, counted.stamp.version.sequence)
+
     def values(self) -> dict[str, FieldValue]:
         """The row as it now is: the newest event's fields and the carried ones; empty for a tombstone."""
         if self.fields is None:
             return {}
-        carried = {name: kept.value for name, kept in self.carried.items() if kept.value is not ABSENT}
-        return {**self.fields, **carried}
+        carried = dict(self.carried)
+        if self.other is not None:
+            for name in self.unavailable - carried.keys():
+                given = self.other.given(name)
+                if given is not None:
+                    carried[name] = given
+        return {**self.fields, **{name: kept.value for name, kept in carried.items() if kept.value is not ABSENT}}
 
     def given(self, name: str) -> Carried | None:
         """What this register knows of one field, and since which event; None where no event gave it yet."""
@@ -108,18 +136,41 @@ class FacetState:
 
 def join(left: FacetState, right: FacetState) -> FacetState:
     """The least upper bound of two registers of the same facet."""
+    if left.other is None and right.other is None and left.is_placed == right.is_placed:
+        return _newest(left, right)
+    counted, placed = _of_each_kind((left, left.other, right, right.other))
+    shown, other = (placed, counted) if placed.goes_before(counted) else (counted, placed)
+    joined = replace(shown, other=other)
+    return left if joined == left else right if joined == right else joined
+
+
+def _of_each_kind(parts: Iterable[FacetState | None]) -> tuple[FacetState, FacetState]:
+    """The join of the counted ones and that of the placed ones; there is one of either at least."""
+    joined: dict[bool, FacetState] = {}
+    for part in parts:
+        if part is not None:
+            alone = replace(part, other=None)
+            held = joined.get(part.is_placed)
+            joined[part.is_placed] = alone if held is None else _newest(held, alone)
+    return joined[False], joined[True]
+
+
+def _newest(left: FacetState, right: FacetState) -> FacetState:
+    """The join of two registers of one kind."""
     newest, older = (left, right) if left.stamp >= right.stamp else (right, left)
-    changed_at_us = newest.changed_at_us
+    changed_at_us, reached = newest.changed_at_us, newest.reached
     if left.stamp == right.stamp:  # one event delivered twice, perhaps with another commit time: the later one counts
         changed_at_us = max(left.changed_at_us, right.changed_at_us)
+    if newest.is_placed and older.stamp.version.epoch == newest.stamp.version.epoch and older.reach > newest.reach:
+        reached = older.reach
     carried = dict(newest.carried)
     for name in newest.unavailable:
         offered = older.given(name)
         if offered is not None and (name not in carried or offered.stamp > carried[name].stamp):
             carried[name] = offered
-    if carried == newest.carried and changed_at_us == newest.changed_at_us:
+    if carried == newest.carried and (changed_at_us, reached) == (newest.changed_at_us, newest.reached):
         return newest
-    return FacetState(newest.stamp, newest.fields, newest.unavailable, carried, changed_at_us)
+    return replace(newest, carried=carried, changed_at_us=changed_at_us, reached=reached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +217,8 @@ class ItemState:
         if held.stamp == event.stamp:
             return self if joined is held else ItemState({**self.facets, event.facet: joined}), MergeOutcome.DUPLICATE
         if joined is held:
-            return self, MergeOutcome.STALE
+            known = held.other is not None and held.other.stamp == event.stamp
+            return self, MergeOutcome.DUPLICATE if known else MergeOutcome.STALE
         return ItemState({**self.facets, event.facet: joined}), MergeOutcome.APPLIED
 
     def _dropped_for(self, facet: FacetKey) -> FacetKey | None:
@@ -236,6 +288,10 @@ def _facet_to_json(facet: FacetState) -> dict[str, Any]:
             name: [kept.stamp.to_json()] if kept.value is ABSENT else [kept.stamp.to_json(), kept.value]
             for name, kept in facet.carried.items()
         }
+    if facet.reached:
+        raw["r"] = facet.reached
+    if facet.other is not None:
+        raw["o"] = _facet_to_json(facet.other)
     return raw
 
 
@@ -244,4 +300,12 @@ def _facet_from_json(raw: dict[str, Any]) -> FacetState:
         name: Carried(Stamp.from_json(kept[0]), kept[1] if len(kept) > 1 else ABSENT)
         for name, kept in raw.get("c", {}).items()
     }
-    return FacetState(Stamp.from_json(raw["s"]), raw["f"], frozenset(raw.get("u", ())), carried, raw.get("t", 0))
+    return FacetState(
+        stamp=Stamp.from_json(raw["s"]),
+        fields=raw["f"],
+        unavailable=frozenset(raw.get("u", ())),
+        carried=carried,
+        changed_at_us=raw.get("t", 0),
+        reached=raw.get("r", 0),
+        other=_facet_from_json(raw["o"]) if "o" in raw else None,
+    )

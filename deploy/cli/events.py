@@ -217,7 +217,7 @@ def _event_to_json(event: ChangeEvent) -> dict[str, object]:
         "sku": event.key.sku,
         "facet": event.facet,
         "op": "delete" if event.is_delete else "upsert",
-        "version": {"epoch": event.version.epoch, "sequence": event.version.sequence},
+        "version": event.version.to_json(),
         "fields": event.fields,
         "unavailable": sorted(event.unavailable),
         "changed_at": event.changed_at_us,

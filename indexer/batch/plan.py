@@ -44,8 +44,9 @@ class Merged:
     stale: int
     beyond: int = 0
     """Events of more places or lists than a product may hold."""
-    conflicts: int = 0
-    """Events that met another row of the same facet with the same version: the source does not count properly."""
+    conflicts: tuple[str, ...] = ()
+    """The facets and versions of events that met another row of the same facet with the same version: their order is
+    arbitrary, since the source does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +106,10 @@ def merge(stored: PointPayload | None, arrivals: Sequence[Arrival]) -> Merged:
     """Merge one product's events into what is stored of it."""
     state = ItemState() if stored is None else ItemState.from_bytes(stored.state)
     counts = dict(_NO_COUNTS)
-    conflicts = 0
+    conflicts: list[str] = []
     for arrival in arrivals:
-        conflicts += state.conflicts_with(arrival.event)
+        if state.conflicts_with(arrival.event):
+            conflicts.append(f"{arrival.event.facet} at {arrival.event.version}")
         state, outcome = state.merge(arrival.event)
         counts[outcome] += 1
     return Merged(
@@ -116,7 +118,7 @@ def merge(stored: PointPayload | None, arrivals: Sequence[Arrival]) -> Merged:
         duplicates=counts[MergeOutcome.DUPLICATE],
         stale=counts[MergeOutcome.STALE],
         beyond=counts[MergeOutcome.BEYOND],
-        conflicts=conflicts,
+        conflicts=tuple(conflicts),
     )
 
 

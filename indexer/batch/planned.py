@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from indexer.batch.plan import Decision, Delete, Embed, Merged, Noop, PatchPayload, Stale
-from indexer.batch.report import BatchReport
+from indexer.batch.report import MAX_TWINS, BatchReport
 from retrieval.vectors.port import NamedVectors, PointWrite
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
@@ -48,6 +48,7 @@ class PlannedWork:
     def count(self, report: BatchReport) -> None:
         """Add this work, which went through, to the batch's report."""
         count_events(self.merged, report)
+        report.twins += [f"{self.key} {twin}" for twin in self.merged.conflicts][: MAX_TWINS - len(report.twins)]
         match self.decision:
             case Embed():
                 report.embedded += 1
@@ -64,5 +65,5 @@ def count_events(merged: Merged, report: BatchReport) -> None:
     report.applied += merged.applied
     report.duplicates += merged.duplicates
     report.stale += merged.stale
-    report.conflicts += merged.conflicts
+    report.conflicts += len(merged.conflicts)
     report.beyond += merged.beyond

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from indexer.batch.apart import Fault
 from schemas.identity import SkuKey
+
+MAX_TWINS: Final = 5
+"""Conflicts that a batch names; a source that counts badly has as many as it has changes."""
 
 
 class Freshness(NamedTuple):
@@ -38,6 +41,8 @@ class BatchReport:
     duplicates: int = 0
     stale: int = 0
     conflicts: int = 0
+    twins: list[str] = field(default_factory=list)
+    """The first of the conflicts: product, facet and version."""
     embedded: int = 0
     patched: int = 0
     deleted: int = 0

@@ -136,7 +136,7 @@ class Seeder:
         state = before.join(ItemState.from_bytes(source.state))
         if target is not None and state.to_bytes() == target.state:
             return None
-        merged = Merged(state, applied=1, duplicates=0, stale=0, conflicts=0)
+        merged = Merged(state, applied=1, duplicates=0, stale=0)
         decision = plan(
             key, target, merged, (), compose=self._compose, model=self._encoder.model, first_rev=self._clock.now_us()
         )

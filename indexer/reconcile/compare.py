@@ -14,7 +14,7 @@ from enum import StrEnum
 from schemas.changes import ChangeEvent, FacetKey, FieldValue
 from schemas.identity import SkuKey
 from schemas.merge import FacetState, ItemState, MergeOutcome
-from schemas.version import MAX_SEQUENCE, SourceVersion, canonical_digest
+from schemas.version import MAX_SEQUENCE, POSITION_BITS, SourceVersion, canonical_digest
 
 Register = tuple[SkuKey, FacetKey]
 """One facet of one product: what a row of the truth speaks of."""
@@ -121,7 +121,9 @@ def winning_version(held: FacetState | None, truth: SourceVersion, *, versioned:
 
 def next_version(version: SourceVersion) -> SourceVersion:
     """The version right above; the next epoch's first where the sequence is at its end."""
-    if version.sequence == MAX_SEQUENCE:
+    if version.position is not None and version.position + 1 < 1 << POSITION_BITS:
+        return SourceVersion.of(version.sequence, version.epoch, version.position + 1)
+    if version.sequence == MAX_SEQUENCE or version.position is not None:
         return SourceVersion.of(0, version.epoch + 1)
     return SourceVersion.of(version.sequence + 1, version.epoch)
 

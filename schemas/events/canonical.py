@@ -6,6 +6,7 @@ Read by hand rather than by pydantic, because every price change of every shop g
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,7 +17,7 @@ from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, facet_key, facet_
 from schemas.errors import InvalidEventError, MissingKeyError
 from schemas.fields import canonical_field_name, field_rule, normalise_fields, shown
 from schemas.identity import SkuKey, TenantId, sku_id, tenant_id
-from schemas.version import SourceVersion
+from schemas.version import POSITION_PATTERN, SourceVersion
 
 MEMBERS: Final = frozenset({"tenant", "sku", "facet", "op", "version", "fields", "unavailable", "changed_at"})
 """The members of the event; any other is an error, for a misspelt one would be lost without a word."""
@@ -24,6 +25,8 @@ MEMBERS: Final = frozenset({"tenant", "sku", "facet", "op", "version", "fields",
 MAX_UNAVAILABLE: Final = 300
 _MICROSECONDS_FROM: Final = 10**14
 """Smaller numbers are milliseconds or seconds sent by mistake: as microseconds they would lie before 1973."""
+_VERSION_MEMBERS: Final = frozenset({"epoch", "sequence", "position"})
+_POSITION: Final = re.compile(POSITION_PATTERN)
 _NOTHING_UNAVAILABLE: Final[frozenset[str]] = frozenset()
 _EPOCH_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -59,7 +62,7 @@ def encode_event(event: ChangeEvent) -> bytes:
         "sku": event.key.sku,
         "facet": event.facet,
         "op": "delete" if event.is_delete else "upsert",
-        "version": {"epoch": event.version.epoch, "sequence": event.version.sequence},
+        "version": event.version.to_json(),
     }
     if event.fields is not None:
         raw["fields"] = dict(event.fields)
@@ -101,15 +104,22 @@ def _facet(raw: Any) -> FacetKey:
 def _version(raw: Any) -> SourceVersion:
     if type(raw) is int:
         return SourceVersion.of(raw)
-    if type(raw) is dict:
-        epoch, sequence = raw.get("epoch", 0), raw.get("sequence")
-        if type(epoch) is int and type(sequence) is int and raw.keys() <= {"epoch", "sequence"}:
-            return SourceVersion.of(sequence, epoch)
+    if type(raw) is dict and raw.keys() <= _VERSION_MEMBERS:
+        epoch, sequence, position = raw.get("epoch", 0), raw.get("sequence"), raw.get("position")
+        if type(epoch) is int and type(sequence) is int and (position is None or _is_position(position)):
+            return SourceVersion.of(sequence, epoch, None if position is None else int(position, 16))
     if raw is None:
         msg = "the event has no 'version': send a number that grows with every change of the row at its source"
         raise InvalidEventError(msg)
-    msg = 'version is neither an integer below 2**64 nor {"epoch": integer, "sequence": integer}'
+    msg = (
+        'version is neither an integer below 2**64 nor {"epoch": integer, "sequence": integer}, '
+        'perhaps with "position": up to 80 hexadecimal digits'
+    )
     raise InvalidEventError(msg)
+
+
+def _is_position(raw: Any) -> bool:
+    return type(raw) is str and _POSITION.fullmatch(raw) is not None
 
 
 def _row(raw: Mapping[str, Any], facet: FacetKey) -> tuple[dict[str, Any] | None, frozenset[str]]:

@@ -96,7 +96,9 @@ def parse_change(
         msg = f"table {name} ({name.connector or 'no connector'}) matches no entry of the mapping: add it, or list it under ignore"
         raise UnmappedTableError(msg)
     read = is_snapshot_read(op, source)
-    version = source_version(source, rule, snapshot_read=read, processed_ms=_milliseconds(payload))
+    version = source_version(
+        source, rule, snapshot_read=read, processed_ms=_milliseconds(payload), order=_order_in_transaction(payload)
+    )
     changed_at_us = 0 if read else commit_time_us(source)  # a read says when it was read, not when it was written
     before, after = _row(payload.get("before")), _row(payload.get("after"))
     names = table.spelling.names(after or before or ())
@@ -240,3 +242,10 @@ def _table_name(source: Mapping[str, Any]) -> TableName:
 def _milliseconds(payload: Mapping[str, Any]) -> int:
     value = payload.get("ts_ms")
     return value if type(value) is int else 0
+
+
+def _order_in_transaction(payload: Mapping[str, Any]) -> int | None:
+    """The event's number in its transaction, where the connector runs with provide.transaction.metadata."""
+    transaction = payload.get("transaction")
+    number = transaction.get("total_order") if type(transaction) is dict else None
+    return number if type(number) is int else None

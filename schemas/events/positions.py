@@ -1,8 +1,11 @@
-"""The version of a Debezium change: its position in the source's history (docs/decisions/0003 has the reasons).
+"""The version of a Debezium change: its place in the source's history (docs/decisions/0003 and 0071 have the reasons).
 
-One history has one kind of position. A PostgreSQL source counts in LSNs and a MySQL source in binlog positions; a
+One history has one kind of place. A PostgreSQL source counts in LSNs and a MySQL source in binlog positions; a
 microsecond clock between them would compare as newer than every LSN and silently freeze the row. So a snapshot read
 without a position ranks below every position of its epoch, and a streamed change without one is rejected.
+
+Of other connectors the sequence is the commit clock, and where they say more (`schemas.events.wide_positions`) a wide position
+orders what a clock cannot: changes of one transaction, and what was committed while a snapshot was read.
 """
 
 from __future__ import annotations
@@ -15,15 +18,18 @@ from typing import Any, Final, Literal
 import orjson
 
 from schemas.errors import InvalidEventError
+from schemas.events.wide_positions import wide_position
 from schemas.fields import shown
 from schemas.version import MAX_SEQUENCE, SourceVersion
 
 VersionMode = Literal["auto", "position", "clock"]
-"""`auto`: the position where the connector has one (PostgreSQL, MySQL, MariaDB), else the commit clock."""
+"""`auto`: the position where the connector has one, else the commit clock; `position`: never the clock alone; `clock`: only that."""
 
 _FILE_BITS: Final = 20
 _POSITION_BITS: Final = 32
 _ROW_BITS: Final = 12
+_WIDE_POSITION_BITS: Final = 64
+_WIDE_ROW_BITS: Final = 32
 FIRST_BINLOG_SEQUENCE: Final = 1 << (_POSITION_BITS + _ROW_BITS)
 """Binlog files count from 1, so every MySQL position is at least this; milliseconds since 1970 stay below until 2527."""
 
@@ -51,34 +57,59 @@ def is_snapshot_read(op: str, source: Mapping[str, Any]) -> bool:
 
 
 def source_version(
-    source: Mapping[str, Any], rule: SourceRule, *, snapshot_read: bool, processed_ms: int
+    source: Mapping[str, Any], rule: SourceRule, *, snapshot_read: bool, processed_ms: int, order: int | None = None
 ) -> SourceVersion:
-    """The version of one change. `processed_ms` is when the connector made the event, milliseconds since 1970.
+    """The version of one change.
+
+    `processed_ms` is when the connector made the event, milliseconds since 1970; `order` the event's number in its
+    transaction, where the connector gives it (provide.transaction.metadata).
 
     Raises:
         InvalidEventError: a streamed change has no position, or one that is out of range.
     """
     connector = source.get("connector")
+    position = None
     if rule.version != "clock" and connector == "postgresql":
         sequence = _lsn(source)
         if sequence is None and snapshot_read:
             sequence = _lsn_of_sequence(source)
         fallback, missing = 0, "source.lsn"
     elif rule.version != "clock" and connector in ("mysql", "mariadb"):
-        sequence = _binlog_sequence(source)
+        sequence, position = _binlog_place(source)
         fallback, missing = min(max(processed_ms, 0), FIRST_BINLOG_SEQUENCE - 1), "source.file and source.pos"
-    elif rule.version == "position":
-        msg = f"the mapping asks for positions, but connector {shown(connector)} has none; use version: clock"
-        raise InvalidEventError(msg)
     else:
-        sequence = commit_time_us(source) or None
-        fallback, missing = 0, "commit time (source.ts_us, ts_ns or ts_ms)"
+        return _by_clock(source, rule, snapshot_read=snapshot_read, processed_ms=processed_ms, order=order)
     if sequence is None:
         if not snapshot_read:
             msg = f"the change has no {missing}, so its place in the history is unknown"
             raise InvalidEventError(msg)
         sequence = fallback
-    return SourceVersion(rule.epoch, sequence)
+    return SourceVersion(rule.epoch, sequence, position)
+
+
+def _by_clock(
+    source: Mapping[str, Any], rule: SourceRule, *, snapshot_read: bool, processed_ms: int, order: int | None
+) -> SourceVersion:
+    """Counted by the commit clock, and placed where the connector says where in its log the change is.
+
+    A source that does not know when it committed (a time of zero or below) counts by the connector's clock, which is a little later.
+    """
+    position = None
+    sequence = commit_time_us(source)
+    if rule.version != "clock":
+        position = wide_position(source, snapshot_read=snapshot_read, clock_us=sequence, order=order)
+    if position is None and rule.version == "position":
+        msg = (
+            f"the mapping asks for positions, but this change of connector {shown(source.get('connector'))} has none; "
+            "use version: clock, or auto"
+        )
+        raise InvalidEventError(msg)
+    if not sequence and not snapshot_read:
+        sequence = max(processed_ms, 0) * 1_000
+        if not sequence and position is None:
+            msg = "the change has no commit time (source.ts_us, ts_ns or ts_ms), so its place in the history is unknown"
+            raise InvalidEventError(msg)
+    return SourceVersion.of(sequence, rule.epoch, position)
 
 
 def commit_time_us(source: Mapping[str, Any]) -> int:
@@ -93,15 +124,16 @@ def commit_time_us(source: Mapping[str, Any]) -> int:
 def pack_binlog(file_number: int, position: int, row: int) -> int:
     """One 64-bit number of a binlog file's number (20 bits), the event's position (32) and the row in it (12).
 
-    A row beyond 4,095 of one event shares the last number: MySQL splits events at 8 KB, and rows of one event have
-    different keys.
+    A position or a row that needs more bits shares the greatest number that fits.
 
     Raises:
-        InvalidEventError: the file's number or the position needs more bits.
+        InvalidEventError: the file's number needs more bits, or a number is below zero.
     """
-    if not 0 <= file_number < 1 << _FILE_BITS or not 0 <= position < 1 << _POSITION_BITS or row < 0:
+    if not 0 <= file_number < 1 << _FILE_BITS or not 0 <= position < 1 << _WIDE_POSITION_BITS or row < 0:
         msg = f"binlog position (file {file_number}, pos {position}, row {row}) is out of range"
         raise InvalidEventError(msg)
+    fits = position < 1 << _POSITION_BITS
+    position, row = (position, row) if fits else ((1 << _POSITION_BITS) - 1, 1 << _ROW_BITS)
     return (file_number << _POSITION_BITS | position) << _ROW_BITS | min(row, (1 << _ROW_BITS) - 1)
 
 
@@ -132,12 +164,25 @@ def _lsn(source: Mapping[str, Any]) -> int | None:
     return lsn
 
 
-def _binlog_sequence(source: Mapping[str, Any]) -> int | None:
+def _binlog_place(source: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """The packed place of a change, and its wide one where 64 bits do not hold it.
+
+    A transaction beyond 4 GiB goes on in its file, whose positions have 32 bits in the log: of the event across the border the
+    connector makes a negative one (the next event's, less the length). Those after it begin at 0 again, and nothing in them says so.
+    """
     file, position, row = source.get("file"), source.get("pos"), source.get("row")
     if type(file) is not str or not file or type(position) is not int:
-        return None
+        return None, None
     number = _FILE_NUMBER.search(file)
     if number is None or int(number[1]) == 0:
         msg = f"binlog file {file[:80]!r} does not end in its number"
         raise InvalidEventError(msg)
-    return pack_binlog(int(number[1]), position, row if type(row) is int else 0)
+    if -(1 << _POSITION_BITS) < position < 0:
+        position += 1 << _POSITION_BITS
+    row = row if type(row) is int else 0
+    packed = pack_binlog(int(number[1]), position, row)
+    if position < 1 << _POSITION_BITS and row < 1 << _ROW_BITS:
+        return packed, None
+    return packed, (int(number[1]) << _WIDE_POSITION_BITS | position) << _WIDE_ROW_BITS | min(
+        row, (1 << _WIDE_ROW_BITS) - 1
+    )

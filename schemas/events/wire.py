@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, StrictBool, Strict
 from schemas import fields as rules
 from schemas.events.canonical import MAX_UNAVAILABLE
 from schemas.identity import MAX_SKU_LENGTH
-from schemas.version import MAX_EPOCH, MAX_SEQUENCE
+from schemas.version import MAX_EPOCH, MAX_SEQUENCE, POSITION_PATTERN
 
 _DECIMAL_TEXT: Final = r"^\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?)?\s*$"
 _ATTRIBUTE_NAMES: Final = f"^attributes\\.[^\\x00-\\x1f\\x7f]{{1,{rules.MAX_ATTRIBUTE_NAME}}}$"
@@ -97,10 +97,15 @@ class ItemFields(BaseModel):
 
 
 class Version(_Strict):
-    """Position of the change in its source's history, compared as a pair."""
+    """Position of the change in its source's history: the epoch decides, then the position or the sequence."""
 
     epoch: int = Field(0, strict=True, ge=0, le=MAX_EPOCH, description="Raised when the source starts its count again.")
     sequence: int = Field(strict=True, ge=0, le=MAX_SEQUENCE, description="Grows with every change of the row.")
+    position: Annotated[StrictStr, Field(pattern=f"^{POSITION_PATTERN}$")] | None = Field(
+        None,
+        description="The place in the source's log where 64 bits do not hold it, in hexadecimal digits: it decides between two "
+        "versions that have one, and the sequence between any others.",
+    )
 
 
 def _row_by_operation(schema: dict[str, Any]) -> None:

@@ -18,11 +18,13 @@ from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import PointPayload, PointWrite, VectorIndex
 from schemas.building import stored_digest
 from schemas.documents import SearchDocument
+from schemas.errors import ContentionError
 from schemas.identity import SkuKey
 
 log = structlog.get_logger(__name__)
 
 _PAGE: Final = 500
+_ATTEMPTS: Final = 3
 
 
 @dataclass(slots=True)
@@ -66,8 +68,13 @@ async def _raise(
     # The vector index lost writes with the machine; the journal has restored their content, but not how often it was
     # written. The replica would refuse the lower revision as outdated, so the point goes one beyond the document's.
     writes = [PointWrite(key, payload.rev, replace(payload, rev=held[key].rev + 1)) for key, payload in ahead.items()]
+    for _ in range(_ATTEMPTS):
+        if not writes:
+            return
+        refused = await vectors.write(writes)
+        writes = [write for write in writes if write.key in refused]
     if writes:
-        await vectors.write(writes)
+        raise ContentionError(f"{len(writes)} products could not be given a newer revision in {_ATTEMPTS} attempts")
 
 
 def _is_ahead(document: SearchDocument | None, payload: PointPayload) -> bool:

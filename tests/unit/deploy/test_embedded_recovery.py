@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from indexer.records import LogId
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex
+from retrieval.vectors.port import PointWrite
 from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
-from schemas.errors import LogUnavailableError
+from schemas.errors import ContentionError, LogUnavailableError
 from schemas.identity import SkuKey
 from schemas.merge import merge_all
 from tests.support.indexing.fakes import DocumentLog, event, make_pipeline, records_of
@@ -51,6 +53,9 @@ class Stores:
         newest = list(self.topic.compacted().values()) if documents is None else documents
         MemoryTextWriter(self._replica).apply(newest, Checkpoint("log"))
         self.reader.refresh()
+
+    def published(self) -> list[SearchDocument]:
+        return list(self.topic.compacted().values())
 
     async def agree_on(self, events: list[ChangeEvent]) -> None:
         """Both stores hold every product as the merge of the events has it, at the same revision."""
@@ -130,6 +135,37 @@ async def test_after_a_power_cut_a_vector_index_that_lost_everything_catches_up_
     assert found.raised > 0
     after.tail()
     await after.agree_on(HISTORY)
+
+
+class Refusing(MemoryIndex):
+    """Refuses the first guarded writes of a recovery, as a store does that answers before it has done them."""
+
+    refusals = 0
+
+    async def write(self, writes: Sequence[PointWrite]) -> frozenset[SkuKey]:
+        if self.refusals:
+            self.refusals -= 1
+            return frozenset(write.key for write in writes)
+        return await super().write(writes)
+
+
+@pytest.mark.parametrize("refusals", [1, 9])
+async def test_a_revision_that_could_not_be_raised_is_tried_again_and_never_passed_over(refusals: int) -> None:
+    before, after = Stores(), Stores()
+    for one in HISTORY:
+        await before.take([one])
+    after.index = Refusing()
+    after.pipeline = make_pipeline(after.index, publisher=after.topic)
+    await after.take(HISTORY)
+    after.tail(before.published())
+    after.index.refusals = refusals
+    if refusals == 1:
+        assert (await reconcile(after.index, after.reader, after.pipeline)).raised > 0
+        after.tail()
+        await after.agree_on(HISTORY)
+    else:
+        with pytest.raises(ContentionError, match="revision"):
+            await reconcile(after.index, after.reader, after.pipeline)
 
 
 async def test_a_recovery_from_a_power_cut_that_is_killed_is_gone_on_from(journal: SqliteChangeJournal) -> None:

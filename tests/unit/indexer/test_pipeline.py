@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from indexer.batch.plan import Arrival
 from indexer.pipeline import PipelineLimits
@@ -300,3 +301,14 @@ async def test_only_live_changes_are_samples_of_freshness() -> None:
     live = await pipeline.process([record(event("A1", "stock", 12, {"stock": 4}))])
     assert [len(report.freshness) for report in (loaded, replayed, live)] == [0, 0, 1]
     assert [document.times.backfill for document in log.documents] == [True, True, False]
+
+
+async def test_changes_that_cannot_be_ordered_are_named() -> None:
+    pipeline = make_pipeline(MemoryIndex())
+    twins = [event("A1", "item", 10, {"title": f"Row {number}"}) for number in range(9)]
+    with capture_logs() as logs:
+        report = await pipeline.process(records_of(twins))
+    assert report.conflicts >= 5
+    [warning] = [entry for entry in logs if "one version" in entry["event"]]
+    assert warning["changes"] == report.conflicts
+    assert warning["first"] == ["acme/A1 item at 0:10"] * 5

@@ -292,7 +292,8 @@ def test_a_streamed_change_without_a_position_is_refused(source, op):
     [
         {**MYSQL, "file": "mysql-bin"},
         {**MYSQL, "file": "b.9999999999"},
-        {**MYSQL, "pos": 2**32},
+        {**MYSQL, "pos": 2**64},
+        {**MYSQL, "pos": -(2**32)},
         {**MYSQL, "row": -1},
         {**POSTGRES, "lsn": 2**63 * 2 - 1 + 2**70},
     ],

@@ -24,7 +24,9 @@ values = st.one_of(
 @st.composite
 def events(draw) -> ChangeEvent:
     facet = FacetKey(draw(st.sampled_from(["item", "price", "price:wholesale", "stock:north"])))
-    version = SourceVersion(draw(st.integers(0, 1)), draw(st.integers(0, 4)))
+    version = SourceVersion(
+        draw(st.integers(0, 1)), draw(st.integers(0, 4)), draw(st.one_of(st.none(), st.integers(0, 4)))
+    )
     changed_at_us = draw(st.integers(0, 3))
     if draw(st.booleans()) and draw(st.booleans()):
         return ChangeEvent(KEY, facet, version, None, changed_at_us=changed_at_us)
