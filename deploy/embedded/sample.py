@@ -1,7 +1,7 @@
 """The sample catalogue on a first run: it takes the way of every change, as events through the log.
 
-Its versions are fixed and small, so loading it a second time (the first was interrupted) changes nothing, and whatever
-a user changes in a sample product is newer.
+Its versions are fixed microseconds of a moment long ago, so loading it a second time (the first was interrupted) changes nothing,
+and whatever a user changes in a sample product is newer by the same count.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from deploy.ingest.rows import Row
 from deploy.sample.generator import DEFAULT_COUNT, generate
 from schemas.errors import FatalError
 
-_FIRST_SEQUENCE: Final = 1
+_FIRST_SEQUENCE: Final = 1_000_000_000_000_000
+"""September 2001. A small number would be a count, and a change stamped by the clock a freezing one."""
 _BATCH_ROWS: Final = 50
 
 

@@ -28,6 +28,7 @@ from deploy.embedded.generations.http import generations_router
 from deploy.embedded.generations.member import Surroundings
 from deploy.embedded.generations.system import EmbeddedGenerations
 from deploy.embedded.intake.ends import LogEnds
+from deploy.embedded.intake.held import held_router
 from deploy.embedded.intake.http import CHANGES_PATH, changes_router
 from deploy.embedded.intake.intake import ChangeIntake
 from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal
@@ -44,6 +45,7 @@ from deploy.embedded.replica import EmbeddedReplica
 from deploy.embedded.settings import EmbeddedOptions, EmbeddedSettings
 from deploy.embedded.storage.endpoint import Endpoint
 from deploy.embedded.storage.ownership import Ownership, PreviousStop
+from deploy.ingest.held.store import StoreHeldVersions
 from indexer.bootstrap import build_indexer
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal.sqlite import SqliteChangeJournal
@@ -357,6 +359,7 @@ class EmbeddedSystem:
             keys = self.settings.api.http.api_keys
             access = Access(keys)
             app.include_router(changes_router(self.intake, access, self.default_tenant))
+            app.include_router(held_router(StoreHeldVersions(self.vectors, now_us=SystemClock().now_us), access))
             app.include_router(operations_router(self._operations(producer), access))
             app.include_router(generations_router(self.generations, access, tuple(keys), self.settings.indexer.encoder))
             app.mount("/indexer", self._indexer_face())

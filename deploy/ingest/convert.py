@@ -52,15 +52,16 @@ _ITEM_CELLS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class EncodedEvent:
-    """A change event as it travels: the record key and the canonical JSON."""
+    """A change event as it travels: the record key and the canonical JSON; beside it the event, where it is one of a facet."""
 
     key: bytes
     value: bytes
+    event: ChangeEvent | None = None
 
     @classmethod
     def of(cls, event: ChangeEvent) -> EncodedEvent:
         """Encode one event."""
-        return cls(event.key.kafka_key, encode_event(event))
+        return cls(event.key.kafka_key, encode_event(event), event)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -11,8 +9,8 @@ from typing import Final, Protocol, Self
 import httpx
 
 from deploy.http_client import problem_sentence
+from deploy.ingest.patient import RETRY_FOR_S, PatientClient
 from runtime.log_writer import LogWriter, OutboundRecord
-from runtime.retry_after import rest_s
 from schemas.api.limits import MAX_CHANGE_BYTES
 from schemas.errors import (
     ConfigurationError,
@@ -25,11 +23,6 @@ from schemas.errors import (
 from schemas.events.parser import MAX_EVENT_BYTES
 from schemas.topics import KafkaSettings
 
-_RETRY_FOR_S: Final = 120.0
-_FIRST_PAUSE_S: Final = 0.2
-_LONGEST_PAUSE_S: Final = 5.0
-_HTTP_TIMEOUT_S: Final = 90.0
-_TRY_AGAIN: Final = frozenset({408, 429, 502, 503, 504})
 _REFUSES_CONTENT: Final[Mapping[int, type[PoisonError]]] = {413: RecordTooLargeError, 422: RecordRefusedError}
 """What the server says of the changes. Anything else that is no success, it says of us."""
 _REFUSED_IN_A_ROW: Final = 50
@@ -94,15 +87,9 @@ class HttpTarget:
         self, url: str, *, api_key: str = "", lane: str = "live", transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._parameters = {} if lane == "live" else {"lane": lane}
-        self.name = url.rstrip("/")
-        headers = {"content-type": "application/x-ndjson"}
-        if api_key:
-            headers["authorization"] = f"Bearer {api_key}"
-        self._client = httpx.AsyncClient(
-            base_url=self.name, headers=headers, timeout=_HTTP_TIMEOUT_S, transport=transport
-        )
+        self._client = PatientClient(url, media_type="application/x-ndjson", api_key=api_key, transport=transport)
+        self.name = self._client.url
         self._refused_in_a_row = 0
-        self._rng = random.Random()  # noqa: S311 - spreads clients in time, no secret
 
     async def send(self, changes: Sequence[EncodedChange], *, until_indexed: bool = False) -> None:
         """Post one batch, with backoff while the server asks for it or is away."""
@@ -133,34 +120,19 @@ class HttpTarget:
         """Post a batch once it is taken; why it is refused, where that is for what it holds."""
         body = b"\n".join(change.value for change in changes)
         parameters = self._parameters | ({"wait": "indexed"} if until_indexed else {})
-        pause, asked = _FIRST_PAUSE_S, None
-        deadline = asyncio.get_running_loop().time() + _RETRY_FOR_S
-        while True:
-            try:
-                response = await self._client.post("/v1/changes", content=body, params=parameters)
-            except httpx.TransportError as error:
-                asked = None
-                reason = f"{self.name} cannot be reached ({type(error).__name__})"
-            else:
-                if response.is_success:
-                    return None
-                reason = problem_sentence(response)
-                if response.status_code in _REFUSES_CONTENT:
-                    return _REFUSES_CONTENT[response.status_code](reason)
-                if response.status_code not in _TRY_AGAIN:
-                    raise InvalidRequestError(reason)
-                asked = response.headers.get("Retry-After")
-            rest = rest_s(asked, pause, self._rng)
-            if asyncio.get_running_loop().time() + rest > deadline:
-                raise LogUnavailableError(f"{reason}; run the command again: it goes on where it stopped")
-            await asyncio.sleep(rest)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
+        response = await self._client.post("/v1/changes", body, parameters)
+        if response.is_success:
+            return None
+        reason = problem_sentence(response)
+        if response.status_code in _REFUSES_CONTENT:
+            return _REFUSES_CONTENT[response.status_code](reason)
+        raise InvalidRequestError(reason)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
+        await self._client.close()
 
 
 class KafkaTarget:
@@ -172,7 +144,7 @@ class KafkaTarget:
         self.name = f"kafka://{settings.bootstrap}/{topic}"
         self._settings = settings
         self._topic = topic
-        self._log = LogWriter(settings, timeout_s=_RETRY_FOR_S)
+        self._log = LogWriter(settings, timeout_s=RETRY_FOR_S)
 
     async def send(self, changes: Sequence[EncodedChange]) -> None:
         """Produce one batch and wait for every acknowledgement."""

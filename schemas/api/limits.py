@@ -45,3 +45,6 @@ KEY_PATTERN: Final = r"^[!-~]{1,128}$"
 
 MAX_MESSAGE: Final = 20_000
 """Characters of a chat message that are read at all; how many the agent takes is its own limit, and smaller."""
+
+MAX_HELD: Final = 1_000
+"""Facets whose version one request asks for."""

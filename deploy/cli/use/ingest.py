@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,11 +15,13 @@ from rich.table import Table
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, KeyOption, UrlOption
 from deploy.cli.progress import FractionProgress
+from deploy.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, gate_of
 from deploy.cli.wording import counted
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.http_client import api_key, locate
 from deploy.ingest.columns import ColumnMapping
 from deploy.ingest.convert import Rejected, RowConverter
+from deploy.ingest.held.gate import Gate
 from deploy.ingest.resume import Checkpoint, RunState, run_name
 from deploy.ingest.rows import Row, RowSource
 from deploy.ingest.run import IngestReport, IngestRun
@@ -36,6 +39,10 @@ _EXAMPLES: Final = """
 Columns are recognised by their names, in Spanish and English (`sku`, `codigo`, `titulo`, `marca`, `precio`,
 `existencia`, `imagen`, …); a column that is no field becomes an attribute of the product. A run that was interrupted
 goes on where it stopped when the same command is given again, and gives every row the version that it had.
+
+Before anything is sent it is looked what is there: a file that could not win, or whose versions would win over every later
+change of the source that feeds the products (a log position is smaller than the time in microseconds), is refused with
+what to do. Exit code 0: everything is there; 1: rows were bad or refused; 3: some are older than what is there, which stays.
 
 **Examples**
 
@@ -89,6 +96,8 @@ def ingest(
         Path | None, typer.Option(help="Write bad rows to this file (JSON lines).", show_default=False)
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Forget an interrupted run of this file.")] = False,
+    look: LookOption = True,
+    force: ForceOption = False,
 ) -> None:
     """Load a catalogue file."""
     configure_quiet_logging()
@@ -117,10 +126,15 @@ def ingest(
         decimal_comma=decimal_comma,
         epoch=epoch,
     )
+    gate = (
+        gate_of(kafka, target.name, api_key(key), option="--sequence", by_clock=sequence is None, force=force)
+        if look
+        else None
+    )
     _announce(console, source, converter, target, checkpoint)
     started = time.monotonic()
     try:
-        report = asyncio.run(_run(console, source, converter, target, checkpoint, reject))
+        report = asyncio.run(_run(console, source, converter, target, checkpoint, reject, gate))
     except KeyboardInterrupt:
         rows = checkpoint.state.rows_done
         console.print(f"interrupted after row {rows:,}: the same command goes on there", highlight=False)
@@ -128,6 +142,8 @@ def ingest(
     _summarise(console, report, time.monotonic() - started, target.name, reject)
     if report.rejected:
         raise typer.Exit(EXIT_REJECTED)
+    if report.older:
+        raise typer.Exit(EXIT_OLDER)
 
 
 def _target(kafka: str, topic: str, url: str, data_dir: Path | None, key: str, *, bulk: bool) -> ChangeTarget:
@@ -164,6 +180,7 @@ async def _run(
     target: ChangeTarget,
     checkpoint: Checkpoint,
     reject: Path | None,
+    gate: Gate | None,
 ) -> IngestReport:
     rejects = reject.open("ab") if reject is not None else None
 
@@ -178,8 +195,11 @@ async def _run(
             def show(report: IngestReport) -> None:
                 bar.update(report.fraction, f"{report.skipped + report.rows:,} rows, {report.rejected:,} bad")
 
-            async with target:
-                return await IngestRun(source, converter, target, checkpoint, show, keep).run()
+            async with AsyncExitStack() as opened:
+                await opened.enter_async_context(target)
+                if gate is not None:
+                    await opened.enter_async_context(gate.held)
+                return await IngestRun(source, converter, target, checkpoint, show, keep, gate=gate).run()
     finally:
         if rejects is not None:
             rejects.close()
@@ -205,11 +225,20 @@ def _announce(
 
 def _summarise(console: Console, report: IngestReport, seconds: float, target: str, reject: Path | None) -> None:
     rate = report.rows / seconds if seconds else 0.0
+    parts = [f"{counted(report.changes, 'change')} to {target}", counted(report.rejected - report.refused, "bad row")]
+    if report.equal:
+        parts.append(f"{counted(report.equal, 'change')} already there")
+    if report.older:
+        parts.append(f"{counted(report.older, 'row')} older than what is there")
+    if report.refused:
+        parts.append(f"{counted(report.refused, 'row')} refused")
+    if report.skipped:
+        parts.append(f"{report.skipped:,} done before")
     console.print(
-        f"{counted(report.rows, 'row')} in {seconds:.1f} s ({rate:,.0f}/s): {counted(report.changes, 'change')} to {target}, "
-        f"{counted(report.rejected, 'bad row')}" + (f", {report.skipped:,} done before" if report.skipped else ""),
-        highlight=False,
+        f"{counted(report.rows, 'row')} in {seconds:.1f} s ({rate:,.0f}/s): {', '.join(parts)}", highlight=False
     )
+    if report.older:
+        console.print(f"  left as it is, for example {report.older_sample}", highlight=False, markup=False)
     table = Table(show_header=False, box=None, padding=(0, 2))
     for name, count in sorted(report.products_by_tenant.items()):
         table.add_row(f"  {name}", f"{count:,} products")

@@ -1,9 +1,14 @@
 """`ferroflux produce`: one change of one product, sent by hand."""
 
 import asyncio
+import sys
 import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
 
 import orjson
 import typer
@@ -11,9 +16,13 @@ import typer
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, KeyOption, UrlOption
 from deploy.cli.use.ingest import live_target
+from deploy.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, gate_of
 from deploy.http_client import ApiClient, api_key, locate
 from deploy.ingest.convert import EncodedEvent
-from deploy.ingest.targets import HttpTarget
+from deploy.ingest.held.gate import Gate
+from deploy.ingest.held.port import VersionRefusedError
+from deploy.ingest.held.verdict import Judged, Verdict
+from deploy.ingest.targets import ChangeTarget, HttpTarget
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key, facet_name
 from schemas.errors import InvalidRequestError, NotFoundError, NotReadyError
 from schemas.fields import normalise_fields
@@ -30,6 +39,9 @@ _HELP: Final = """Send one change of one product.
 
 A change is the whole row of one facet: `--set` gives all its fields. Price and stock are facets of their own, and the
 facet follows from the fields where you name none, so a price can be set without knowing the title.
+
+It is looked first what is there: a change that could not win, or whose version would win over every later change of the
+source that feeds the facet, is refused with what to do. Exit code 3: it is older than what is there, which stays.
 
 **Examples**
 
@@ -77,22 +89,60 @@ def produce(
     url: UrlOption = "",
     data_dir: DataDirOption = None,
     key: KeyOption = "",
+    look: LookOption = True,
+    force: ForceOption = False,
 ) -> None:
     """Send one change of one product."""
     configure_quiet_logging()
     sequence = time.time_ns() // 1_000 if version is None else version
     event = build_event(tenant, sku, sets or [], facet, delete=delete, version=SourceVersion.of(sequence, epoch))
-    started = time.monotonic()
-    if kafka:
-        asyncio.run(_to_kafka(kafka, topic, event))
-    else:
-        asyncio.run(_to_running(locate(url, data_dir), api_key(key), event, until_indexed=wait))
-    sent = time.monotonic() - started
-    print(f"{event.key}: {event.facet} at version {event.version} taken in {sent * 1000:.0f} ms")
-    if wait:
-        if kafka:
-            _until_visible(locate(url, data_dir), api_key(key), event)
+    base = "" if kafka else locate(url, data_dir)
+    gate = (
+        gate_of(kafka, base, api_key(key), option="--version", by_clock=version is None, force=force) if look else None
+    )
+    target = live_target(kafka, topic) if kafka else HttpTarget(base, api_key=api_key(key))
+    visible = partial(_until_visible, url, data_dir, api_key(key), event) if wait and kafka else None
+    asyncio.run(_produce(target, gate, event, wait=wait, visible=visible))
+
+
+async def _produce(
+    target: ChangeTarget, gate: Gate | None, event: ChangeEvent, *, wait: bool, visible: Callable[[], None] | None
+) -> None:
+    """Look, send, wait, look again: what came in between may be newer."""
+    async with AsyncExitStack() as opened:
+        await opened.enter_async_context(target)
+        if gate is not None:
+            await opened.enter_async_context(gate.held)
+        before = await _judged(gate, event)
+        if before.verdict.refused:
+            raise VersionRefusedError(f"not sent: {before.reason}")
+        if before.verdict is Verdict.OLDER:
+            _tell_older(f"not sent: {before.reason}")
+        started = time.monotonic()
+        if isinstance(target, HttpTarget):
+            await target.send([EncodedEvent.of(event)], until_indexed=wait)
+        else:
+            await target.send([EncodedEvent.of(event)])
+        sent = time.monotonic() - started
+        already = ", which was there already" if before.verdict is Verdict.EQUAL else ""
+        print(f"{event.key}: {event.facet} at version {event.version} taken in {sent * 1000:.0f} ms{already}")
+        if not wait:
+            return
+        if visible is not None:
+            await asyncio.to_thread(visible)
+        after = await _judged(gate, event)
+        if after.verdict in (Verdict.OLDER, Verdict.CANNOT_WIN, Verdict.FROZEN):
+            _tell_older(f"taken, but without effect: {after.reason}")
         print(f"visible to searches after {(time.monotonic() - started) * 1000:.0f} ms")
+
+
+async def _judged(gate: Gate | None, event: ChangeEvent) -> Judged:
+    return Judged(Verdict.UNKNOWN) if gate is None else (await gate.judge([event]))[0]
+
+
+def _tell_older(sentence: str) -> NoReturn:
+    print(f"ferroflux: {sentence}", file=sys.stderr)
+    raise typer.Exit(EXIT_OLDER)
 
 
 def build_event(
@@ -138,20 +188,10 @@ def _facet_of(fields: dict[str, Any]) -> str:
     return facets.pop() if facets else ITEM_FACET
 
 
-async def _to_running(url: str, key: str, event: ChangeEvent, *, until_indexed: bool) -> None:
-    async with HttpTarget(url, api_key=key) as target:
-        await target.send([EncodedEvent.of(event)], until_indexed=until_indexed)
-
-
-async def _to_kafka(bootstrap: str, topic: str, event: ChangeEvent) -> None:
-    async with live_target(bootstrap, topic) as target:
-        await target.send([EncodedEvent.of(event)])
-
-
-def _until_visible(url: str, key: str, event: ChangeEvent) -> None:
+def _until_visible(url: str, data_dir: Path | None, key: str, event: ChangeEvent) -> None:
     """Wait until the API's view of the product is as new as the change: by its own time of change."""
     deadline = time.monotonic() + _WAIT_S
-    with ApiClient(url, key=key) as client:
+    with ApiClient(locate(url, data_dir), key=key) as client:
         while time.monotonic() < deadline:
             if _is_visible(client, event):
                 return

@@ -79,6 +79,7 @@ _TABLE: Final[tuple[tuple[str, str, RouteClass, TenantIn], ...]] = (
     ("POST", "/v1/orders/{order}/retry", _OPERATION, _BODY),
     # `ferroflux up`: changes and operations
     ("POST", "/v1/changes", _INTAKE, _BODY),
+    ("POST", "/v1/changes/held", _INTAKE, _BODY),
     ("GET", "/v1/dead-letters", _OPERATION, _QUERY),
     ("GET", "/v1/dead-letters/{letter_id}", _OPERATION, _NOWHERE),
     ("POST", "/v1/dead-letters/redrive", _OPERATION, _BODY),

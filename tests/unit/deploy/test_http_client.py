@@ -61,7 +61,7 @@ async def test_ingest_rests_as_the_server_says(monkeypatch) -> None:
     async def rest(seconds: float) -> None:
         found.append(seconds)
 
-    monkeypatch.setattr("deploy.ingest.targets.asyncio.sleep", rest)
+    monkeypatch.setattr("deploy.ingest.patient.asyncio.sleep", rest)
     answer, asked = answering(busy("3"), httpx.Response(503, json=BUSY), httpx.Response(200, json={}))
     async with HttpTarget("http://ferroflux", transport=httpx.MockTransport(answer)) as target:
         await target.send([])

@@ -4,6 +4,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 from deploy.embedded.generations.http import generations_router
+from deploy.embedded.intake.held import held_router
 from deploy.embedded.intake.http import changes_router
 from deploy.embedded.operations.http import operations_router
 from schemas.identity import TenantId
@@ -15,6 +16,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs/reference/http-api.md"
 def test_every_route_is_on_the_page() -> None:
     app = Stores().app()
     app.include_router(changes_router(Mock(), Mock(), TenantId("norte")))
+    app.include_router(held_router(Mock(), Mock()))
     app.include_router(operations_router(Mock(), Mock()))
     app.include_router(generations_router(Mock(), Mock(), (), Mock()))
     served = app.openapi()["paths"]

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount
 
 from deploy.embedded.generations.http import generations_router
+from deploy.embedded.intake.held import held_router
 from deploy.embedded.intake.http import changes_router
 from deploy.embedded.operations.http import operations_router
 from indexer.service.http import http_app
@@ -21,6 +22,7 @@ from tests.unit.query_api.app_under_test import Stores
 def search_of_up() -> FastAPI:
     app = Stores().app()
     app.include_router(changes_router(Mock(), Mock(), TenantId("norte")))
+    app.include_router(held_router(Mock(), Mock()))
     app.include_router(operations_router(Mock(), Mock()))
     app.include_router(generations_router(Mock(), Mock(), (), Mock()))
     return app

@@ -1,0 +1,31 @@
+"""Held versions in plain memory: the port's semantics, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Self
+
+from deploy.ingest.held.port import Held, Look, NotLookedError, Register
+
+
+class MemoryHeldVersions:
+    """The port `HeldVersions` on a dictionary. `away` makes it one that cannot be reached."""
+
+    def __init__(self, held: Mapping[Register, Held] | None = None, *, now_us: int | None = None) -> None:
+        self.held: dict[Register, Held] = dict(held or {})
+        self.now_us = now_us
+        self.away = False
+        self.looks: list[frozenset[Register]] = []
+
+    async def look(self, registers: Collection[Register]) -> Look:
+        """Look in the dictionary."""
+        if self.away:
+            raise NotLookedError
+        self.looks.append(frozenset(registers))
+        return Look({register: self.held[register] for register in registers if register in self.held}, self.now_us)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
