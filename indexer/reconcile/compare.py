@@ -2,7 +2,8 @@
 
 A corrective event carries the smallest version that wins over what is stored, never the time of the comparison: a change
 that the source made meanwhile, or makes next, has a higher version and wins over the correction. A correction that is
-sent twice, or too late, therefore changes nothing for the worse.
+sent twice, or too late, therefore changes nothing for the worse. Where what is stored carries the largest version of its epoch, the
+correction begins the next one, and says so: the source has to follow. Above the largest epoch's largest version there is nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from schemas.changes import ChangeEvent, FacetKey, FieldValue
+from schemas.errors import InvalidEventError
 from schemas.identity import SkuKey
 from schemas.merge import FacetState, ItemState, MergeOutcome
-from schemas.version import MAX_SEQUENCE, POSITION_BITS, SourceVersion, canonical_digest
+from schemas.version import SourceVersion, canonical_digest
 
 Register = tuple[SkuKey, FacetKey]
 """One facet of one product: what a row of the truth speaks of."""
@@ -54,13 +56,31 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One register on which the truth and the vector store differ; `events` mend it."""
+    """One register on which the truth and the vector store differ; `events` mend it.
+
+    There are none where no version wins over what is stored.
+    """
 
     kind: Kind
     register: Register
     truth: Side | None
     stored: Side | None
     events: tuple[ChangeEvent, ...]
+
+    @property
+    def unbeatable(self) -> bool:
+        """Whether nothing can mend it: what is stored carries the largest version of the largest epoch."""
+        return not self.events
+
+    @property
+    def begun_epoch(self) -> int | None:
+        """The epoch that mending begins, since no version of the stored row's is left; None where it begins none."""
+        own = None if self.truth is None else self.truth.version
+        version = self.events[0].version if self.events else None
+        stored = None if self.stored is None else self.stored.version
+        if version is None or stored is None or version == own or _next_of_epoch(stored) is not None:
+            return None
+        return version.epoch
 
 
 def compare_row(held: FacetState | None, row: ChangeEvent, *, versioned: bool, now_us: int) -> Difference | None:
@@ -77,10 +97,10 @@ def compare_row(held: FacetState | None, row: ChangeEvent, *, versioned: bool, n
         return None
     kind = Kind.EXTRA if wanted is None else Kind.MISSING if values is None else Kind.DIFFERENT
     truth = Side.of(row.version if versioned else None, wanted)
-    event = ChangeEvent(
-        row.key, row.facet, winning_version(held, row.version, versioned=versioned), wanted, changed_at_us=now_us
+    version = winning_version(held, row.version, versioned=versioned)
+    return Difference(
+        kind, (row.key, row.facet), truth, _side(held), _event((row.key, row.facet), version, wanted, now_us)
     )
-    return Difference(kind, (row.key, row.facet), truth, _side(held), (event,))
 
 
 def surplus_row(
@@ -92,9 +112,8 @@ def surplus_row(
     """
     if held.is_tombstone or (read_at is not None and held.stamp.version > read_at):
         return None
-    key, facet = register
-    event = ChangeEvent(key, facet, next_version(held.stamp.version), None, changed_at_us=now_us)
-    return Difference(Kind.EXTRA, register, None, _side(held), (event,))
+    version = next_version(held.stamp.version)
+    return Difference(Kind.EXTRA, register, None, _side(held), _event(register, version, None, now_us))
 
 
 def compare_change(state: ItemState | None, event: ChangeEvent) -> Difference | None:
@@ -110,22 +129,41 @@ def compare_change(state: ItemState | None, event: ChangeEvent) -> Difference | 
     return Difference(kind, (event.key, event.facet), Side.of(event.version, event.fields), _side(held), (event,))
 
 
-def winning_version(held: FacetState | None, truth: SourceVersion, *, versioned: bool) -> SourceVersion:
-    """The smallest version that wins over the stored register and belongs to the truth's epoch or a later one.
+def winning_version(held: FacetState | None, truth: SourceVersion, *, versioned: bool) -> SourceVersion | None:
+    """The smallest version that wins over the stored register and belongs to the truth's epoch or a later one; None: there is none.
 
     A truth that gives each row its own version gives a row that is not stored that version.
     """
     floor = truth if versioned and held is None else SourceVersion(truth.epoch, 0)
-    return floor if held is None else max(next_version(held.stamp.version), floor)
+    if held is None:
+        return floor
+    above = next_version(held.stamp.version)
+    return None if above is None else max(above, floor)
 
 
-def next_version(version: SourceVersion) -> SourceVersion:
-    """The version right above; the next epoch's first where the sequence is at its end."""
-    if version.position is not None and version.position + 1 < 1 << POSITION_BITS:
-        return SourceVersion.of(version.sequence, version.epoch, version.position + 1)
-    if version.sequence == MAX_SEQUENCE or version.position is not None:
-        return SourceVersion.of(0, version.epoch + 1)
-    return SourceVersion.of(version.sequence + 1, version.epoch)
+def next_version(version: SourceVersion) -> SourceVersion | None:
+    """The version right above; the next epoch's first where the sequence is at its end; None where the epochs are, too."""
+    return _next_of_epoch(version) or _in_range(0, version.epoch + 1)
+
+
+def _next_of_epoch(version: SourceVersion) -> SourceVersion | None:
+    if version.position is not None:  # it decides, so the count stays
+        return _in_range(version.sequence, version.epoch, version.position + 1)
+    return _in_range(version.sequence + 1, version.epoch)
+
+
+def _in_range(sequence: int, epoch: int, position: int | None = None) -> SourceVersion | None:
+    try:
+        return SourceVersion.of(sequence, epoch, position)
+    except InvalidEventError:
+        return None
+
+
+def _event(
+    register: Register, version: SourceVersion | None, fields: Mapping[str, FieldValue] | None, now_us: int
+) -> tuple[ChangeEvent, ...]:
+    """The event that mends a register; none where no version wins."""
+    return () if version is None else (ChangeEvent(*register, version, fields, changed_at_us=now_us),)
 
 
 def _side(held: FacetState | None) -> Side | None:

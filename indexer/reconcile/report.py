@@ -29,6 +29,11 @@ class Report:
     unreadable: int = 0
     """Products whose stored state cannot be read; the log names them. A new generation is built without them."""
 
+    unbeatable: int = 0
+    """Differences that no version can mend: what is stored carries the largest version of the largest epoch."""
+    epochs_begun: int = 0
+    """Differences whose mending begins a new epoch, because what is stored carries the largest version of its own."""
+
     @property
     def agree(self) -> bool:
         """Whether nothing differs, and everything could be compared."""
@@ -55,6 +60,8 @@ class Report:
             "republished": self.republished,
             "unmended": self.unmended,
             "unreadable": self.unreadable,
+            "unbeatable": self.unbeatable,
+            "epochs_begun": self.epochs_begun,
         }
 
 
@@ -65,6 +72,16 @@ def difference_sample(difference: Difference) -> dict[str, Any]:
     for name, side in (("truth", difference.truth), ("stored", difference.stored)):
         version = None if side is None or side.version is None else str(side.version)
         sample[name] = None if side is None else {"version": version, "content": side.digest}
+    if difference.begun_epoch is not None:
+        sample["remedy"] = (
+            f"what is stored carries the largest version of its epoch: mending begins epoch {difference.begun_epoch}; raise the source's "
+            "epoch to it (in the mapping, or --epoch), or its later changes are older"
+        )
+    if difference.unbeatable:
+        sample["remedy"] = (
+            "what is stored carries the largest version of the largest epoch: no event wins over it; `ferroflux facet reset --help` "
+            "says how a frozen facet is freed"
+        )
     return sample
 
 

@@ -146,7 +146,7 @@ class Reconciliation:
         for keys in _chunks(ahead, _PAGE):
             await republisher.overtake({key: self._ahead[key] for key in keys})
             self.report.republished += len(keys)
-        self.report.unmended = 0 if self._options.delete_extra else len(deletions)
+        self.report.unmended = self.report.unbeatable + (0 if self._options.delete_extra else len(deletions))
         return self.report
 
     def _deletions(self) -> list[ChangeEvent]:
@@ -214,6 +214,8 @@ class Reconciliation:
             found = self._difference(register, self._open[register], states.get(register[0]))
             if found is not None:
                 self._found.append(found)
+                self.report.unbeatable += found.unbeatable
+                self.report.epochs_begun += found.begun_epoch is not None
                 self.report.count(found.kind, difference_sample(found), samples=self._options.samples)
 
     async def _look_again_at_documents(self, keys: Sequence[SkuKey]) -> None:

@@ -313,9 +313,41 @@ def test_a_repaired_row_agrees_with_the_truth(held, truth):
 
 
 def test_versions_end_where_epochs_do():
+    assert next_version(SourceVersion(1, 7)) == SourceVersion(1, 8)
     assert next_version(SourceVersion(1, MAX_SEQUENCE)) == SourceVersion(2, 0)
-    with pytest.raises(Exception, match="out of range"):
-        next_version(SourceVersion(MAX_EPOCH, MAX_SEQUENCE))
+    assert next_version(SourceVersion(MAX_EPOCH, MAX_SEQUENCE)) is None
+
+
+async def test_over_the_largest_version_the_next_epoch_is_begun_and_said(here):
+    await here.take(ChangeEvent(KEY, ITEM_FACET, SourceVersion(0, MAX_SEQUENCE), {"title": "Viejo"}))
+    here.tail()
+    run = here.run(Rows(event("A", "item", 6, {"title": "Nuevo"})))
+    counts = await found(run)
+    assert counts == {Kind.DIFFERENT: 1}
+    [sample] = run.report.samples[Kind.DIFFERENT]
+    assert "mending begins epoch 1" in sample["remedy"]
+    report = await run.repair(here, here)
+    assert [one.version for one in here.sent] == [SourceVersion(1, 0)]
+    assert (report.epochs_begun, report.unbeatable, report.unmended) == (1, 0, 0)
+
+
+async def test_over_the_largest_version_of_the_largest_epoch_nothing_wins_and_others_are_mended(here):
+    largest = SourceVersion(MAX_EPOCH, MAX_SEQUENCE)
+    await here.take(
+        ChangeEvent(KEY, ITEM_FACET, largest, {"title": "Para siempre"}), event("B", "item", 1, {"title": "Viejo"})
+    )
+    here.tail()
+    run = here.run(
+        Rows(
+            ChangeEvent(KEY, ITEM_FACET, SourceVersion(0, 9), {"title": "Nuevo"}),
+            event("B", "item", 9, {"title": "Nuevo"}),
+        )
+    )
+    assert await found(run) == {Kind.DIFFERENT: 2}
+    assert any("no event wins over it" in one.get("remedy", "") for one in run.report.samples[Kind.DIFFERENT])
+    report = await run.repair(here, here)
+    assert [str(one.key) for one in here.sent] == ["acme/B"]
+    assert (report.unbeatable, report.unmended, report.summary()["unbeatable"]) == (1, 1, 1)
 
 
 async def test_a_stored_state_that_cannot_be_read_is_counted_and_keeps_no_other_from_being_compared(here):
