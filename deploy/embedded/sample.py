@@ -1,7 +1,7 @@
 """The sample catalogue on a first run: it takes the way of every change, as events through the log.
 
-Its versions are fixed microseconds of a moment long ago, so loading it a second time (the first was interrupted) changes nothing,
-and whatever a user changes in a sample product is newer by the same count.
+Every row has version 0, so loading it a second time (the first was interrupted) changes nothing, and whatever a user changes in a
+sample product is newer, whichever way they count: 0 is no count's, so a change that the clock stamps freezes nothing.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from deploy.ingest.rows import Row
 from deploy.sample.generator import DEFAULT_COUNT, generate
 from schemas.errors import FatalError
 
-_FIRST_SEQUENCE: Final = 1_000_000_000_000_000
-"""September 2001. A small number would be a count, and a change stamped by the clock a freezing one."""
+_VERSION: Final = 0
 _BATCH_ROWS: Final = 50
 
 
@@ -62,9 +61,9 @@ async def load_sample(
 
 
 def _changes(count: int) -> Iterator[list[OutboundChange]]:
-    converter = RowConverter(ColumnMapping({}), _FIRST_SEQUENCE)
+    converter = RowConverter(ColumnMapping({}), _VERSION)
     for number, cells in enumerate(generate(count)):
-        converted = converter.convert(Row(number + 1, cells), number)
+        converted = converter.convert(Row(number + 1, cells), 0)
         if isinstance(converted, Rejected):
             raise SampleError(f"row {converted.line} of the sample catalogue: {converted.reason}")
         yield [OutboundChange(change.key, change.value) for change in converted.changes]

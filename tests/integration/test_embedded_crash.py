@@ -249,13 +249,13 @@ def test_a_second_up_over_the_same_folder_is_refused_with_a_sentence(installatio
 def test_the_commands_find_the_running_system_by_its_folder(installation: Installation, tmp_path: Path) -> None:
     installation.start()
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str, status: int = 0) -> str:
         process = ManagedProcess(
             arguments[0], command(*arguments), log_dir=tmp_path / "logs", env=installation.environment
         )
         process.start()
         wait_until(lambda: not process.running, timeout=60, what=f"ferroflux {arguments[0]}")
-        assert process.returncode == 0, process.tail()
+        assert process.returncode == status, process.tail()
         return process.log.read_text()
 
     file = tmp_path / "lista.csv"
@@ -264,6 +264,12 @@ def test_the_commands_find_the_running_system_by_its_folder(installation: Instal
     assert "30 rows" in run("ingest", str(file), "--tenant", TENANT)
     said = run("produce", "--tenant", TENANT, "--sku", "C-7", "--set", "price=99.5", "--wait")
     assert "visible to searches after" in said
+    yesterday = str(time.time_ns() // 1_000 - 86_400_000_000)
+    assert "older" in run(
+        "produce", "--tenant", TENANT, "--sku", "C-7", "--set", "price=1", "--version", yesterday, status=3
+    )
+    assert "0 changes" in run("ingest", str(file), "--tenant", TENANT, "--sequence", yesterday, status=3)
+    assert "never win" in run("ingest", str(file), "--tenant", TENANT, "--sequence", "8412", status=1)
     answer = json.loads(run("search", "clavo 7 pulgadas", "--json"))
     assert ("C-7", 99.5) in [(hit["item"]["sku"], hit["item"]["price"]) for hit in answer["hits"]]
     status = json.loads(run("status", "--json"))

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -100,13 +100,31 @@ def produce(
     gate = (
         gate_of(kafka, base, api_key(key), option="--version", by_clock=version is None, force=force) if look else None
     )
-    target = live_target(kafka, topic) if kafka else HttpTarget(base, api_key=api_key(key))
+    target, send = _target(kafka, topic, base, api_key(key), until_indexed=wait)
     visible = partial(_until_visible, url, data_dir, api_key(key), event) if wait and kafka else None
-    asyncio.run(_produce(target, gate, event, wait=wait, visible=visible))
+    asyncio.run(_produce(target, send, gate, event, wait=wait, visible=visible))
+
+
+_Send = Callable[[Sequence[EncodedEvent]], Awaitable[None]]
+
+
+def _target(kafka: str, topic: str, base: str, key: str, *, until_indexed: bool) -> tuple[ChangeTarget, _Send]:
+    """Where the change goes, and the way to send it there; a running system answers when it is indexed, if asked to."""
+    if kafka:
+        cluster = live_target(kafka, topic)
+        return cluster, cluster.send
+    running = HttpTarget(base, api_key=key)
+    return running, partial(running.send, until_indexed=until_indexed)
 
 
 async def _produce(
-    target: ChangeTarget, gate: Gate | None, event: ChangeEvent, *, wait: bool, visible: Callable[[], None] | None
+    target: ChangeTarget,
+    send: _Send,
+    gate: Gate | None,
+    event: ChangeEvent,
+    *,
+    wait: bool,
+    visible: Callable[[], None] | None,
 ) -> None:
     """Look, send, wait, look again: what came in between may be newer."""
     async with AsyncExitStack() as opened:
@@ -119,10 +137,7 @@ async def _produce(
         if before.verdict is Verdict.OLDER:
             _tell_older(f"not sent: {before.reason}")
         started = time.monotonic()
-        if isinstance(target, HttpTarget):
-            await target.send([EncodedEvent.of(event)], until_indexed=wait)
-        else:
-            await target.send([EncodedEvent.of(event)])
+        await send([EncodedEvent.of(event)])
         sent = time.monotonic() - started
         already = ", which was there already" if before.verdict is Verdict.EQUAL else ""
         print(f"{event.key}: {event.facet} at version {event.version} taken in {sent * 1000:.0f} ms{already}")

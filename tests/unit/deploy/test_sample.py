@@ -2,8 +2,13 @@
 
 from collections import Counter
 
+import orjson
 import pytest
 
+from deploy.embedded.sample import load_sample
+from deploy.embedded.storage.layout import DataDirectory
+from deploy.ingest.held.port import Held
+from deploy.ingest.held.verdict import Rules, Verdict
 from deploy.sample.generator import (
     DEFAULT_COUNT,
     ENGLISH_TENANT,
@@ -11,6 +16,7 @@ from deploy.sample.generator import (
     capacity,
     generate,
 )
+from schemas.version import SourceVersion, Stamp
 
 
 def test_the_same_seed_makes_the_same_catalogue():
@@ -48,3 +54,21 @@ def test_some_products_are_sold_out_and_some_are_not_counted():
 def test_an_impossible_count_is_refused(count: int):
     with pytest.raises(ValueError, match="the sample can make 1 to"):
         list(generate(count))
+
+
+async def test_whatever_a_user_sends_wins_over_the_sample_by_a_clock_as_by_a_count(tmp_path):
+    versions: set[int] = set()
+
+    class Intake:
+        async def take(self, changes, **_):
+            versions.update(orjson.loads(change.value)["version"]["sequence"] for change in changes)
+
+    directory = DataDirectory(tmp_path)
+    assert await load_sample(directory, Intake(), lambda *_: None, count=30) == 30
+    assert versions
+    now = 1_790_000_000_000_000
+    for there in versions:
+        for sent in (1, now):
+            stamp = Stamp(SourceVersion(0, sent), "m")
+            judged = Rules("--version", by_clock=True).judge(stamp, Held(Stamp(SourceVersion(0, there), "z")), now)
+            assert judged.verdict is Verdict.APPLIES
