@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import structlog
 
@@ -63,33 +63,35 @@ class OperatorsHeldVersions:
     `opening` gives the open index, or None where there is no collection yet: then nothing is held.
     """
 
-    def __init__(self, opening: Callable[[AsyncExitStack], Coroutine[Any, Any, VectorIndex | None]]) -> None:
+    def __init__(self, opening: Callable[[AsyncExitStack], Awaitable[VectorIndex | None]]) -> None:
         self._opening = opening
         self._stack = AsyncExitStack()
-        self._opened: asyncio.Task[VectorIndex | None] | None = None
+        self._lock = asyncio.Lock()
+        self._opened: list[VectorIndex | None] = []
 
     async def look(self, registers: Collection[Register]) -> Look:
         """Open the store where it is not yet, then read."""
-        if self._opened is None:
-            self._opened = asyncio.create_task(self._opening(self._stack))
-        try:
-            async with asyncio.timeout(OPEN_WITHIN_S):
-                index = await asyncio.shield(self._opened)
-        except TimeoutError as error:
-            raise NotLookedError(f"the vector store did not answer within {OPEN_WITHIN_S:.0f} s") from error
-        except NotLookedError:
-            raise
-        except FerrofluxError as error:
-            raise NotLookedError(str(error)) from error
+        index = await self._index()
         return Look() if index is None else await StoreHeldVersions(index).look(registers)
+
+    async def _index(self) -> VectorIndex | None:
+        async with self._lock:
+            if not self._opened:
+                try:
+                    async with asyncio.timeout(OPEN_WITHIN_S):
+                        self._opened.append(await self._opening(self._stack))
+                except TimeoutError as error:
+                    raise NotLookedError(f"the vector store did not answer within {OPEN_WITHIN_S:.0f} s") from error
+                except NotLookedError:
+                    raise
+                except FerrofluxError as error:
+                    raise NotLookedError(str(error)) from error
+            return self._opened[0]
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._opened is not None:
-            self._opened.cancel()
-            await asyncio.wait([self._opened])
         await self._stack.aclose()
 
 
