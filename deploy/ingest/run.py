@@ -104,12 +104,12 @@ class IngestRun:
         batches = self._batches(report.skipped)
         # Reading and converting run in a thread: a slow disk or a wide row must not hold up acknowledgements.
         batch = await asyncio.to_thread(next, batches, None)
-        opening = await self._opening(batch)
+        judged, looked = await self._opening(batch)
         underway: deque[tuple[_Batch, asyncio.Task[list[_Settled]]]] = deque()
         try:
             while True:
                 if batch is not None:
-                    underway.append((batch, asyncio.create_task(self._deliver(batch, opening))))
+                    underway.append((batch, asyncio.create_task(self._deliver(batch, judged))))
                 while underway and (batch is None or len(underway) >= self.in_flight):
                     done, task = underway.popleft()
                     self._count(report, await task, done.fraction, samples)
@@ -117,20 +117,22 @@ class IngestRun:
                     self.on_progress(report)
                 if batch is None:
                     break
-                batch, opening = await asyncio.to_thread(next, batches, None), None
+                batch, judged = await asyncio.to_thread(next, batches, None), None
+                if not looked:
+                    judged, looked = await self._opening(batch)
         finally:
             await _abandon([task for _, task in underway])
             self.checkpoint.advance(report.skipped + report.rows, rejected_before + report.rejected, now=True)
         self.checkpoint.finish()
         return report
 
-    async def _opening(self, batch: _Batch | None) -> list[Judged] | None:
-        """What became of the changes of the first rows that can be read, before anything is sent."""
+    async def _opening(self, batch: _Batch | None) -> tuple[list[Judged] | None, bool]:
+        """What becomes of the first changes of the file, before anything is sent; and whether there were any in the batch."""
         if batch is None or self.gate is None:
-            return None
+            return None, True
         judged = await self._judge(batch)
         self.gate.require_that_some_can_win(judged)
-        return judged
+        return judged, bool(judged)
 
     async def _judge(self, batch: _Batch) -> list[Judged]:
         events = [change.event for change in _changes(batch) if change.event is not None]

@@ -122,6 +122,16 @@ class TestHttp(HeldVersionsContract):
             with pytest.raises(InvalidRequestError, match="asks for a key"):
                 await held.look([(LIVING, PRICE)])
 
+    async def test_a_store_that_does_not_answer_is_a_server_to_be_asked_again(self) -> None:
+        away = MemoryHeldVersions()
+        away.away = True
+        app = FastAPI()
+        app.include_router(held_router(away, Access({})))
+        install_problem_handlers(app)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://up") as client:
+            answer = await client.post(HELD_PATH, json={"registers": [{"tenant": "norte", "sku": "A"}]})
+        assert answer.status_code == 503
+
     async def test_a_release_without_the_route_was_not_looked_at(self) -> None:
         transport = httpx.MockTransport(lambda _: httpx.Response(404, json={"title": "Not found"}))
         async with HttpHeldVersions("http://up", transport=transport) as held:

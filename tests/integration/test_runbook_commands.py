@@ -37,11 +37,15 @@ async def test_every_lever_works_as_the_runbook_shows_it(kafka, stack_of, tmp_pa
     stack, operator = installation(kafka, stack_of, tmp_path)
     on_kafka, changes = f"--kafka {kafka.bootstrap}", stack.topics.changes[0]
 
-    assert "2 rows" in await operator.types(f"ingest catalogue.csv --tenant my-shop {on_kafka}")
+    said = await operator.types(f"ingest catalogue.csv --tenant my-shop {on_kafka}")
+    assert "2 rows" in said
+    assert "not looked" not in said
     gone = ChangeEvent(SkuKey.of("my-shop", "A-9"), ITEM_FACET, SourceVersion(0, 2), None)
     await append(kafka.bootstrap, changes, [event_record(gone), Record(b"my-shop/X", b"{broken"), Record(b"k", b"[]")])
     await bulk_done(stack)
     await stack.settled()
+    counted = f"ingest catalogue.csv --tenant my-shop --sequence 8412 {on_kafka}"
+    assert "never win" in await operator.types(counted, status=1)
 
     # Dead letters
     listed = json.loads(await operator.types(f"dlq list --since 2h --json {on_kafka}"))

@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from deploy.ingest.held.http import HELD_PATH
-from deploy.ingest.held.port import HeldVersions, Register
+from deploy.ingest.held.port import HeldVersions, NotLookedError, Register
 from retrieval.serving.access import Access
 from schemas.api.limits import MAX_HELD, TENANT_PATTERN
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 from schemas.changes import facet_key
-from schemas.errors import InvalidEventError, InvalidRequestError
+from schemas.errors import InvalidEventError, InvalidRequestError, NotReadyError
 from schemas.identity import MAX_SKU_LENGTH, SkuKey
 
 _DESCRIPTION: Final = f"""Ask which version each of up to {MAX_HELD} facets holds, before changes of them are sent.
@@ -80,7 +80,10 @@ def held_router(held: HeldVersions, access: Access) -> APIRouter:
         registers = [_register(one) for one in asked.registers]
         for tenant in dict.fromkeys(key.tenant for key, _ in registers):
             access.check(request.headers, tenant)
-        look = await held.look(registers)
+        try:
+            look = await held.look(registers)
+        except NotLookedError as error:
+            raise NotReadyError(str(error)) from error
         answer = {
             "now_us": look.now_us,
             "held": [

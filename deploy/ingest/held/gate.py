@@ -70,7 +70,7 @@ class Gate:
         if harm is None and judged and all(one.verdict in _CANNOT for one in judged):
             harm = judged[0]
         if harm is not None and not self.force:
-            raise VersionRefusedError(f"nothing was sent: {harm.reason}")
+            raise VersionRefusedError(f"nothing was sent by this run: {harm.reason}")
 
     def _judged(self, change: ChangeEvent, look: Look, now_us: int) -> Judged:
         judged = self.rules.judge(change.stamp, look.held.get((change.key, change.facet)), now_us)

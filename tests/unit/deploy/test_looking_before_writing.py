@@ -142,6 +142,13 @@ async def test_over_a_databases_positions_a_file_by_the_clock_is_refused_before_
     assert shop.checkpoints() == [], "a later run of the file gets versions of its own"
 
 
+async def test_rows_that_cannot_be_read_are_not_the_first_that_decide(shop) -> None:
+    shop.holds("S0", LSN)
+    with pytest.raises(VersionRefusedError, match="freeze"):
+        await shop.ingest([*({"sku": f"B{n}"} for n in range(7)), *rows(12)], shop.gate())
+    assert shop.target.sent == []
+
+
 async def test_a_row_found_later_that_would_freeze_is_left_out_whole_with_its_reason(shop) -> None:
     shop.holds("S7", LSN)
     report = await shop.ingest(rows(12, price=3), shop.gate())
