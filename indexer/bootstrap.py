@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Final
 from weakref import WeakValueDictionary
 
 import structlog
@@ -24,6 +25,7 @@ from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import ChangeJournal, Clock, DeadLetterSink, DocumentComposer, DocumentPublisher
 from indexer.publish_lock import PublishLock
 from indexer.records import LogId
+from indexer.respelling import Respeller
 from indexer.runner import BatchRunner
 from indexer.service.app import IndexerApp
 from indexer.service.clock import SystemClock
@@ -58,6 +60,10 @@ from schemas.generations import Generation
 from schemas.mapping.loading import load_mapping
 
 log = structlog.get_logger(__name__)
+
+_VERIFIERS: Final = "verifier-2"
+"""Ends the name of the verifiers' group. A new number has them read the documents topic from its beginning once more: the second
+found what was stored under other spellings of a SKU (decision 0076)."""
 
 
 def build_indexer(
@@ -96,16 +102,18 @@ def build_indexer(
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
     topics = settings.kafka.topics
     writer = LogWriter(settings.kafka)
-    publisher: DocumentPublisher = KafkaDocumentPublisher(writer, topics.documents)
+    documents = KafkaDocumentPublisher(writer, topics.documents)
+    publisher: DocumentPublisher = documents if pace is None else pace(documents)
     sink: DeadLetterSink = KafkaDeadLetterSink(writer, topics.dead_letters, clock=clock)
     if standing is not None:
         sink = SharedDeadLetterSink(sink, standing)
+    off_loop = OffLoopEncoder(encoder, executor)
     pipeline = Pipeline(
         parser=parser,
         index=index,
-        publisher=publisher if pace is None else pace(publisher),
+        publisher=publisher,
         dead_letters=sink if bury is None else bury(sink),
-        encoder=OffLoopEncoder(encoder, executor),
+        encoder=off_loop,
         compose=compose,
         clock=clock,
         rng=rng,
@@ -133,10 +141,21 @@ def build_indexer(
         else None,
     )
     consumer.handle_with(runner.run)
+    respeller = Respeller(
+        index,
+        publisher,
+        documents,
+        pipeline.republish,
+        encoder=off_loop,
+        compose=compose,
+        clock=clock,
+        rng=rng,
+        dense_only=encoder.sparse is None,
+    )
     verifier = DocumentVerifier(
         lambda: KafkaDocumentFeed(
             settings.kafka,
-            group_id=f"{settings.consumer.group_id}-verifier",
+            group_id=f"{settings.consumer.group_id}-{_VERIFIERS}",
             metadata_age_s=settings.consumer.metadata_age_s,
         ),
         index,
@@ -144,9 +163,11 @@ def build_indexer(
         metrics=metrics,
         clock=clock,
         rng=rng,
+        respell=respeller.respell,
     )
     return IndexerApp(
         pipeline=pipeline,
+        respeller=respeller,
         runner=runner,
         consumer=consumer,
         writer=writer,

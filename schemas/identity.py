@@ -2,11 +2,20 @@
 
 One `SkuKey` names a product everywhere: the Kafka key `tenant/sku`, the point id in the vector store (UUIDv5 of that
 key, so that a writer needs no lookup) and the key term of the text replica.
+
+A SKU has one spelling. Keyboards and databases write the same letters composed (NFC) or decomposed (NFD), and copying from
+a page brings characters along that nobody sees; what comes from outside is therefore brought to NFC without Unicode's
+Default_Ignorable_Code_Points (`sku_id`, `SkuKey.of`). Among these are the joiners (U+200C, U+200D), which in some scripts
+change how a word looks: in an article number they are dropped all the same, since two products that differ in nothing else
+could not be told apart by anyone who types one. A key that was stored is taken as it stands (`SkuKey.parse`): it names a
+point or a document under just those bytes. What releases before this rule stored is joined to its product by
+`indexer.respelling` (decision 0076).
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 import uuid
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +34,14 @@ MAX_SKU_LENGTH: Final = 256
 
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_IGNORABLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+"""Unicode's Default_Ignorable_Code_Point: soft hyphen, zero-width characters, marks of writing direction, variation selectors."""
+_LONGEST_SPELLING: Final = 3 * MAX_SKU_LENGTH
+"""Visible characters that are brought to NFC; a letter decomposes into three at most in what people write. Sorting the
+marks of a longer text takes time that grows with its square."""
 _POINT_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:ferroflux:sku")
 
 
@@ -43,11 +60,23 @@ def tenant_id(raw: str) -> TenantId:
 
 
 def sku_id(raw: str) -> SkuId:
-    """Validate a SKU: 1 to 256 characters without control characters; surrounding blanks are not part of it.
+    """Validate a SKU and bring it to its one spelling: 1 to 256 characters without control characters.
+
+    Surrounding blanks and invisible characters are not part of it, and letters are composed (NFC).
 
     Raises:
         InvalidEventError: it is empty, too long, or holds a control character or a lone surrogate.
     """
+    return _valid_sku(raw if raw.isascii() else _one_spelling(raw))
+
+
+def _one_spelling(raw: str) -> str:
+    """NFC without what nobody sees; a text that is far too long is left as it is, and refused for its length."""
+    visible = _IGNORABLE.sub("", raw)
+    return visible if len(visible) > _LONGEST_SPELLING else unicodedata.normalize("NFC", visible)
+
+
+def _valid_sku(raw: str) -> SkuId:
     sku = raw.strip()
     if not sku or len(sku) > MAX_SKU_LENGTH or _CONTROL.search(sku):
         msg = f"sku {raw[:80]!r} is not 1-{MAX_SKU_LENGTH} printable characters"
@@ -69,7 +98,7 @@ class SkuKey:
 
     @classmethod
     def of(cls, tenant: str, sku: str) -> SkuKey:
-        """Validate both parts.
+        """Validate both parts, and bring the SKU to its one spelling.
 
         Raises:
             InvalidEventError: one of them is not allowed.
@@ -78,7 +107,7 @@ class SkuKey:
 
     @classmethod
     def parse(cls, text: str) -> SkuKey:
-        """Read `tenant/sku`; the first slash separates, later ones belong to the SKU.
+        """Read a stored `tenant/sku` as it stands, in whatever spelling; the first slash separates, later ones are the SKU's.
 
         Raises:
             InvalidEventError: there is no slash, or a part is not allowed.
@@ -87,7 +116,25 @@ class SkuKey:
         if not slash:
             msg = f"key {text[:80]!r} is not of the form tenant/sku"
             raise InvalidEventError(msg)
-        return cls.of(tenant, sku)
+        return cls(tenant_id(tenant), _valid_sku(sku))
+
+    @property
+    def canonical(self) -> SkuKey:
+        """The product's key in its one spelling: the key itself, save for what a release before that rule stored.
+
+        A SKU of invisible characters alone has no other spelling.
+        """
+        if self.sku.isascii():
+            return self
+        try:
+            return SkuKey(self.tenant, sku_id(self.sku))
+        except InvalidEventError:
+            return self
+
+    @property
+    def is_canonical(self) -> bool:
+        """Whether the key is in its product's one spelling."""
+        return self.canonical == self
 
     def __str__(self) -> str:
         return f"{self.tenant}/{self.sku}"

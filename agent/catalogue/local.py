@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Final
 
@@ -90,21 +91,20 @@ class LocalCatalogue:
 
     async def items(self, tenant: TenantId, skus: Sequence[str]) -> Mapping[str, Product]:
         """Read from the text replica, which holds every living product whole."""
-        keys = []
-        for sku in dict.fromkeys(skus):
-            try:
-                keys.append(SkuKey.of(tenant, sku))
-            except InvalidEventError:
-                continue  # a text that cannot be a SKU names no product
+        keys: dict[str, SkuKey] = {}
+        for sku in skus:
+            with suppress(InvalidEventError):  # a text that cannot be a SKU names no product
+                keys[sku] = SkuKey.of(tenant, sku)
         if not keys:
             return {}
         try:
-            documents = await asyncio.to_thread(self._fetch, keys)
+            documents = await asyncio.to_thread(self._fetch, list(dict.fromkeys(keys.values())))
         except (NotReadyError, RetryableError) as error:
             raise CatalogueUnavailableError(str(error)) from error
         living = [document for document in documents if not document.deleted]
         read = Readings(self._isolation, living, name=lambda document: document.sku, counted=self._counted)
-        return {product.sku: product for product in read.read(product_of)}
+        products = {product.sku: product for product in read.read(product_of)}
+        return {sku: products[key.sku] for sku, key in keys.items() if key.sku in products}
 
     async def vocabulary(self, tenant: TenantId, text: str, *, limit: int) -> list[str]:
         """Words of the catalogue that begin as the text's words do."""

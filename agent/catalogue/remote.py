@@ -96,7 +96,7 @@ class RemoteCatalogue:
         answers = await asyncio.gather(*(self._item(tenant, sku) for sku in wanted))
         given = [(sku, answer) for sku, answer in zip(wanted, answers, strict=True) if answer is not None]
         read = Readings(self._isolation, given, name=lambda each: each[0], counted=self._counted)
-        return {product.sku: product for product in read.read(lambda each: _item_product(each[1]))}
+        return dict(read.read(lambda each: (each[0], _item_product(each[1]))))
 
     async def vocabulary(self, tenant: TenantId, text: str, *, limit: int) -> list[str]:
         """The words of the titles that a search for the text finds, most frequent first."""

@@ -41,6 +41,7 @@ from deploy.embedded.publishing import LARGEST_BYTES, PacedPublisher
 from deploy.embedded.recovery.plan import Found
 from deploy.embedded.recovery.reconcile import reconcile
 from deploy.embedded.recovery.replay import replay
+from deploy.embedded.recovery.spelling import respell_once
 from deploy.embedded.replica import EmbeddedReplica
 from deploy.embedded.settings import EmbeddedOptions, EmbeddedSettings
 from deploy.embedded.storage.endpoint import Endpoint
@@ -300,6 +301,9 @@ class EmbeddedSystem:
                 found = await self._thread.call(lambda: reconcile(self.vectors, self.reader, self.indexer.pipeline))
                 await self._documents.reached(self.progress, Stage.READABLE)
                 step.note(f"{found.compared:,} products, {found.republished:,} of them published again")
+        spelling = self.options.directory.one_spelling
+        if await self._thread.call(lambda: respell_once(spelling, self.indexer.respeller)):
+            await self._documents.reached(self.progress, Stage.READABLE)
         await self.vectors.maintain()
 
     async def _open_generations(self) -> None:

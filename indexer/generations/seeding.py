@@ -20,7 +20,7 @@ from indexer.batch.plan import Merged, plan
 from indexer.batch.planned import PlannedWork
 from indexer.batch.publishing import FencedPublisher
 from indexer.batch.report import BatchReport
-from indexer.generations.takeover import VectorDonor, with_vectors
+from indexer.generations.takeover import StoredPoints, VectorDonor, with_vectors
 from indexer.pipeline import PermanentLease
 from indexer.ports import Clock, DocumentComposer, DocumentPublisher, PassageEncoder
 from retrieval.vectors.port import PointPayload, VectorIndex
@@ -55,7 +55,7 @@ class Seeder:
     def __init__(
         self,
         *,
-        source: VectorIndex,
+        source: StoredPoints,
         target: VectorIndex,
         publisher: DocumentPublisher,
         encoder: PassageEncoder,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,8 +10,20 @@ import numpy as np
 from indexer.batch.planned import PlannedWork
 from indexer.ports import PassageEncoder
 from retrieval.passages import text_hash
-from retrieval.vectors.port import TEXT_VECTOR, NamedVectors, PointPayload, Vector, VectorIndex
+from retrieval.vectors.port import TEXT_VECTOR, NamedVectors, PointPayload, Vector
 from schemas.identity import SkuKey
+
+
+class StoredPoints(Protocol):
+    """Where states and vectors are taken over from: a collection (`VectorIndex`), or a view of one."""
+
+    async def read(self, keys: Sequence[SkuKey], /) -> Mapping[SkuKey, PointPayload]:
+        """Payloads of the products that it holds."""
+        ...
+
+    async def vectors(self, keys: Collection[SkuKey], /, *, using: str) -> Mapping[SkuKey, Vector]:
+        """Vectors of the products that have one of that name."""
+        ...
 
 
 class VectorDonor(Protocol):
@@ -28,7 +40,7 @@ class CollectionDonor:
     It gives dense vectors; a generation with a sparse encoder beside is built without a donor.
     """
 
-    def __init__(self, source: VectorIndex, model: str) -> None:
+    def __init__(self, source: StoredPoints, model: str) -> None:
         self._source = source
         self._model = model
         self.given = 0

@@ -154,7 +154,9 @@ class Reconciliation:
         # A product that only the replica knows is deleted like any other: the tombstone goes the way of every change.
         missing = {found.register[0] for found in self._found if found.kind is Kind.MISSING}
         unknown = [
-            key for key, kind in self._found_documents.items() if kind is Kind.REPLICA_EXTRA and key not in missing
+            key
+            for key, kind in self._found_documents.items()
+            if kind is Kind.REPLICA_EXTRA and key not in missing and key.is_canonical
         ]
         return surplus + [
             ChangeEvent(key, ITEM_FACET, _FIRST_VERSION, None, changed_at_us=self._clock.now_us()) for key in unknown
@@ -182,7 +184,12 @@ class Reconciliation:
             self.report.products += len(points)
             if self._truth is not None and self._truth.exact:
                 for key, point in points.items():
-                    if key.tenant in self._tenants and (state := self._state(key, point)) is not None:
+                    # One in another spelling is not surplus: the indexer joins it to its product, and to delete it would delete that.
+                    if (
+                        key.tenant in self._tenants
+                        and key.is_canonical
+                        and (state := self._state(key, point)) is not None
+                    ):
                         self._look_for_surplus(key, state)
             if self._reader is not None:
                 self._seen_products.update(_fingerprint(str(key)) for key in points)

@@ -13,6 +13,7 @@ from indexer.kafka.consumer import ChangeConsumer
 from indexer.pipeline import Pipeline
 from indexer.ports import Clock
 from indexer.records import TopicPartition
+from indexer.respelling import Respeller
 from indexer.runner import BatchRunner
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
@@ -40,6 +41,7 @@ class IndexerApp:
         self,
         *,
         pipeline: Pipeline,
+        respeller: Respeller,
         runner: BatchRunner,
         consumer: ChangeConsumer,
         writer: LogWriter,
@@ -55,6 +57,8 @@ class IndexerApp:
     ) -> None:
         self.pipeline = pipeline
         """For start-up reconciliation (`republish`) and replays (`apply`); safe beside the running consumer."""
+        self.respeller = respeller
+        """For a start-up that has no verifier, to join what was stored under other spellings of a SKU."""
         self.metrics = metrics
         self.progress = progress
         self._runner = runner

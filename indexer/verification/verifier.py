@@ -4,13 +4,16 @@ What it closes: a writer that was stopped, whose records another writer has take
 an overtaken document and dies before it reads the revision back. Nothing is redelivered, and the compacted topic would
 end on the old document. The verifier reads every record of the topic at least once *after* it was appended, whoever
 appended it, so no document can be last without having been compared with the store (decision 0020).
+
+It is also who meets what a release before stored under another spelling of a SKU, and has it joined to its product
+(decision 0076): whatever an indexer of that release still writes during an upgrade comes by here, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -42,6 +45,14 @@ class Republisher(Protocol):
         ...
 
 
+class Respell(Protocol):
+    """Joins points in other spellings to their products: `Respeller.respell`."""
+
+    async def __call__(self, keys: Collection[SkuKey], /) -> object:
+        """Return when they are joined and removed."""
+        ...
+
+
 class VerifierMetrics(Protocol):
     """Where the verifier counts."""
 
@@ -65,6 +76,7 @@ class DocumentVerifier:
         settle_s: float = 2.0,
         sleep: Sleep = asyncio.sleep,
         backoff: BackoffPolicy | None = None,
+        respell: Respell | None = None,
     ) -> None:
         self._open_feed = open_feed
         self._index = index
@@ -75,6 +87,7 @@ class DocumentVerifier:
         self._settle_s = settle_s
         self._sleep = sleep
         self._backoff = backoff or BackoffPolicy()
+        self._respell = respell
         self._failures = 0
         self.idle = False
         """Whether everything that was read has been compared; for tests and for readiness."""
@@ -120,6 +133,10 @@ class DocumentVerifier:
 
     async def _look(self, due: Mapping[SkuKey, LastSeen]) -> None:
         stored = await self._index.revisions(list(due))
+        others = [key for key in due if key in stored and not key.is_canonical]
+        if others and self._respell is not None:
+            await self._respell(others)
+            due = {key: seen for key, seen in due.items() if key not in others}
         overtaken = [key for key, seen in due.items() if key in stored and (seen.rev is None or stored[key] > seen.rev)]
         unknown = [key for key, seen in due.items() if not seen.deleted and stored.get(key, 0) < (seen.rev or 0)]
         apart: Mapping[SkuKey, Fault] = {}

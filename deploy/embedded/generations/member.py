@@ -21,8 +21,10 @@ from deploy.embedded.intake.progress import LogProgress, Stage
 from deploy.embedded.loop_thread import LoopThread
 from deploy.embedded.publishing import LARGEST_BYTES, PacedPublisher
 from deploy.embedded.recovery.reconcile import reconcile
+from deploy.embedded.recovery.spelling import MARKER, respell_once
 from deploy.embedded.replica import EmbeddedReplica
 from deploy.embedded.settings import EmbeddedSettings
+from indexer.collection.collector import DocumentRemover
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.generations.build import OnProgress, seeding_progress
 from indexer.generations.seeding import Seeder
@@ -31,6 +33,7 @@ from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import DocumentComposer, DocumentPublisher
+from indexer.respelling import Respeller
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from query_api.generations.serving import Stores
@@ -89,6 +92,7 @@ class GenerationMember:
     _letters: LeftToMain = field(init=False)
     _unseeded: Counter[str] = field(init=False, default_factory=Counter)
     _publisher: DocumentPublisher = field(init=False)
+    _remover: DocumentRemover = field(init=False)
     _encode: OffLoopEncoder = field(init=False)
     _documents: LogEnds = field(init=False)
     _follower: JournalFollower | None = None
@@ -134,6 +138,8 @@ class GenerationMember:
                 await around.thread.call(lambda: self._seed(on_progress))
         if around.stores_may_differ:
             await self._compare()
+        if await around.thread.call(lambda: respell_once(self.folder / MARKER, self._respeller())):
+            await self._documents.reached(around.progress, Stage.READABLE)
         follower = self._follower = JournalFollower(around.journal, self._pipeline, self._place, after=after)
         self._start(
             "follow-journal",
@@ -243,9 +249,8 @@ class GenerationMember:
         async def build() -> None:
             await ends.open()
             await writer.start()
-            self._publisher = PacedPublisher(
-                KafkaDocumentPublisher(writer, self.manifest.documents), ends, around.progress
-            )
+            documents = self._remover = KafkaDocumentPublisher(writer, self.manifest.documents)
+            self._publisher = PacedPublisher(documents, ends, around.progress)
             onward = KafkaDeadLetterSink(writer, around.settings.kafka.topics.dead_letters, clock=SystemClock())
             self._letters = LeftToMain(KeptDeadLetterSink(around.dead_letters, onward, clock=SystemClock()))
             self._pipeline = Pipeline(
@@ -275,6 +280,19 @@ class GenerationMember:
         await asyncio.to_thread(reader.refresh)
         await self.around.thread.call(lambda: reconcile(self.vectors, reader, self._pipeline))
         await self._documents.reached(self.around.progress, Stage.READABLE)
+
+    def _respeller(self) -> Respeller:
+        return Respeller(
+            self.vectors,
+            self._publisher,
+            self._remover,
+            self._pipeline.republish,
+            encoder=self._encode,
+            compose=self.around.compose,
+            clock=SystemClock(),
+            rng=random.Random(),  # noqa: S311 - jitter, no secret
+            dense_only=self.encoder.sparse is None,
+        )
 
     async def _seed(self, on_progress: OnProgress) -> None:
         counts = await self.around.main.counts()

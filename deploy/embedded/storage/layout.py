@@ -55,6 +55,11 @@ class DataDirectory:
         return self.root / "vectors"
 
     @property
+    def one_spelling(self) -> Path:
+        """There once every point of the vector index is under its SKU's one spelling."""
+        return self.root / "one-spelling"
+
+    @property
     def text(self) -> Path:
         """The text replica (Tantivy)."""
         return self.root / "text"

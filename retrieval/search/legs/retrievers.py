@@ -7,8 +7,9 @@ business of `retrieval.search.legs.fanout`. A further way of finding is another 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import Final, Protocol
 
 from retrieval.analysis.tokens import TokenKind
@@ -19,7 +20,8 @@ from retrieval.search.ranking.fusion import RankedHit
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, VectorIndex
 from schemas.api.retrievers import RetrieverName
-from schemas.identity import SkuId, SkuKey
+from schemas.errors import InvalidEventError
+from schemas.identity import SkuKey, TenantId
 
 _MAX_CODE_CHARACTERS: Final = 64
 _MAX_CODES: Final = 4
@@ -154,11 +156,18 @@ class RedirectLeg:
 
     async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
         """The targets that live and meet the filter, in the entry's order."""
-        keys = [SkuKey(query.within.tenant, SkuId(sku)) for sku in query.redirects[: self.depth]]
+        keys = list(_named(query.within.tenant, query.redirects[: self.depth]))
         living = await asyncio.get_running_loop().run_in_executor(
             self._executor, self._reader.matching, keys, query.within
         )
         return [RankedHit(key, 1.0) for key in keys if key in living]
+
+
+def _named(tenant: TenantId, skus: Iterable[str]) -> Iterator[SkuKey]:
+    """The products that SKUs name, in whatever spelling an entry has them; a text that can be no SKU names none."""
+    for sku in skus:
+        with suppress(InvalidEventError):
+            yield SkuKey.of(tenant, sku)
 
 
 class ListLeg:

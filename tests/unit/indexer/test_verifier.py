@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -13,9 +14,9 @@ from indexer.verification.feed import FedRecord
 from indexer.verification.pending import PendingLooks
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import PointWrite
+from retrieval.vectors.port import PointPayload, PointWrite
 from schemas.errors import LogUnavailableError
-from schemas.identity import SkuKey
+from schemas.identity import SkuId, SkuKey, TenantId
 from tests.support.indexing.fakes import DocumentLog, FakeClock, event, make_pipeline, records_of
 
 PLACE: TopicPartition = ("documents", 0)
@@ -65,7 +66,12 @@ class Feed:
 
 
 async def verify(
-    index: MemoryIndex, log: DocumentLog, pages: Sequence[Sequence[FedRecord]], *, rebalances_at: int | None = None
+    index: MemoryIndex,
+    log: DocumentLog,
+    pages: Sequence[Sequence[FedRecord]],
+    *,
+    rebalances_at: int | None = None,
+    respell: Any = None,
 ) -> tuple[Feed, CollectorRegistry]:
     clock, registry = FakeClock(), CollectorRegistry()
     feed = Feed(pages, clock)
@@ -73,6 +79,7 @@ async def verify(
     verifier = DocumentVerifier(
         lambda: feed, index, make_pipeline(index, publisher=log).republish,
         metrics=IndexerMetrics(registry), clock=clock, rng=random.Random(1), sleep=lambda delay: asyncio.sleep(0),
+        respell=respell,
     )  # fmt: skip
     await asyncio.gather(asyncio.ensure_future(verifier.run()), return_exceptions=True)
     return feed, registry
@@ -121,6 +128,22 @@ async def test_a_null_record_over_a_stored_product_is_followed_by_its_document()
     (index, rev), log = await stored(), DocumentLog()
     await verify(index, log, [[fed(0, None)]])
     assert [one.rev for one in log.documents] == [rev]
+
+
+async def test_a_document_under_another_spelling_of_a_sku_is_joined_to_its_product_and_not_published_again() -> None:
+    index, log, joined = MemoryIndex(), DocumentLog(), list[SkuKey]()
+    other = SkuKey(TenantId("acme"), SkuId("Pin\u0303a"))
+    gone = SkuKey(TenantId("acme"), SkuId("Ten\u0303ir"))
+    await index.write([PointWrite(other, None, PointPayload(rev=7, alive=True, state=b"{}"))])
+
+    async def respell(keys: Collection[SkuKey]) -> None:
+        joined.extend(keys)
+
+    pages = [[fed(0, document(3), other.kafka_key), fed(1, None, gone.kafka_key)]]
+    feed, _ = await verify(index, log, pages, respell=respell)
+    assert joined == [other]
+    assert log.documents == []
+    assert feed.committed[-1] == {PLACE: 2}
 
 
 async def test_what_the_store_does_not_know_is_counted_and_never_undone() -> None:

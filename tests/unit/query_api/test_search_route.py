@@ -1,10 +1,13 @@
 """`/v1/search` over HTTP: both forms, filters, pages, facets, tenants, signals."""
 
+from urllib.parse import quote
+
 import pytest
 from structlog.testing import capture_logs
 
 from schemas.api.search import SearchResponse
-from tests.unit.query_api.app_under_test import serving
+from schemas.identity import SkuKey
+from tests.unit.query_api.app_under_test import CATALOGUE, Stores, document, serving
 
 
 async def search(client, **body):
@@ -133,3 +136,17 @@ async def test_a_change_in_the_replica_is_visible_without_a_restart(client, stor
         if answer["price"] == 0.75:
             return
     raise AssertionError("the change never became visible")
+
+
+@pytest.mark.parametrize("spelling", ["TUERCA-N\u0303-6", "TUERCA-\u00d1-6", "\ufeffTUERCA-\u200b\u00d1-6"])
+async def test_a_product_is_found_by_every_spelling_of_its_sku(spelling):
+    stores = Stores([document(SkuKey.of("norte", "TUERCA-\u00d1-6").sku, title="Contratuerca"), *CATALOGUE])
+    await stores.embed()
+    async with serving(stores.app()) as caller:
+        item = await caller.get(f"/v1/items/{quote(spelling)}", params={"tenant": "norte"})
+        assert item.json()["title"] == "Contratuerca"
+        found = (await caller.post("/v1/search", json={"tenant": "norte", "text": spelling})).json()
+        assert found["hits"][0]["item"]["title"] == "Contratuerca"
+        assert "code" in {signal["retriever"] for signal in found["hits"][0]["signals"]}
+        told = await caller.post("/v1/search", json={"tenant": "norte", "text": "lija", "why_not": spelling})
+        assert told.json()["why_not"]["sku"] == "TUERCA-\u00d1-6"

@@ -169,7 +169,7 @@ async def indexing(faults: Faults, _folder: Path, patch) -> AsyncIterator[asynci
 
         async def __call__(self, _manifest, _standing) -> Member:
             app = IndexerApp(
-                pipeline=part, runner=part, consumer=StillConsumer(), writer=part, open_index=part.start,
+                pipeline=part, respeller=part, runner=part, consumer=StillConsumer(), writer=part, open_index=part.start,
                 revision=HashingEncoder(8).revision, executor=part, metrics=IndexerMetrics(CollectorRegistry()),
                 progress=Progress(), probe=part, clock=indexer.bootstrap.SystemClock(), verifier=part, tasks=self._tasks,
             )  # fmt: skip

@@ -1,5 +1,6 @@
 """Identities and versions: what is allowed, what is unambiguous, what is ordered how."""
 
+import unicodedata
 import uuid
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.changes import facet_instance, facet_key, facet_name
 from schemas.errors import InvalidEventError
-from schemas.identity import SkuKey
+from schemas.identity import SkuId, SkuKey, TenantId
 from schemas.version import SourceVersion, Stamp, canonical_digest
 
 pytestmark = pytest.mark.slow
@@ -49,6 +50,46 @@ def test_a_sku_that_cannot_be_a_key_is_refused(sku):
 
 def test_blanks_around_a_sku_are_no_part_of_it():
     assert SkuKey.of("t", "  A 1 ").sku == "A 1"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "TUERCA-N\u0303-6", "TUERCA-\u00d1-6", "\ufeffTUERCA-\u00d1-6", "TUERCA\u200b-\u00d1-6", "TUERCA-N\u200d\u0303-6",
+        "\u200e TUERCA-\u00d1-6 \u202c", "TUER\u00adCA-\u00d1\ufe0f-6", "TUERCA-\u00d1-6\u2060",
+    ],
+)  # fmt: skip
+def test_spellings_that_nobody_can_tell_apart_are_one_product(spelling):
+    assert SkuKey.of("t", spelling) == SkuKey.of("t", "TUERCA-\u00d1-6")
+    stored = SkuKey(TenantId("t"), SkuId(spelling.strip()))
+    assert SkuKey.parse(str(stored)) == stored
+    assert stored.canonical == SkuKey.of("t", "TUERCA-\u00d1-6")
+
+
+@pytest.mark.parametrize("sku", ["TUERCA-N-6", "tuerca-\u00d1-6", "TUERCA\u2013\u00d1-6", "TUERCA-\u00d1-\uff16"])
+def test_spellings_that_differ_to_the_eye_stay_products_of_their_own(sku):
+    assert SkuKey.of("t", sku) != SkuKey.of("t", "TUERCA-\u00d1-6")
+
+
+@pytest.mark.parametrize("sku", ["\u200b", "\ufeff \u200d", "\u00ad" * 300, "a\u0301" * 257, "\u0323\u0301" * 50_000])
+def test_a_sku_without_visible_characters_or_with_too_many_is_refused(sku):
+    with pytest.raises(InvalidEventError, match="sku"):
+        SkuKey.of("t", sku)
+
+
+def test_marks_that_nobody_sees_do_not_count_for_the_length():
+    assert SkuKey.of("t", "\u200b" * 1000 + "e\u0301" * 256).sku == "\u00e9" * 256
+
+
+@given(tenants, st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=60))
+def test_the_one_spelling_is_its_own(tenant, sku):
+    try:
+        key = SkuKey.of(tenant, sku)
+    except InvalidEventError:
+        return
+    assert SkuKey.of(tenant, key.sku) == key
+    assert key.is_canonical
+    assert SkuKey.of(tenant, unicodedata.normalize("NFD", sku)) == key
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,12 @@ async def test_items_that_the_shop_does_not_have_are_left_out(api) -> None:
     assert len(api.asked) == 2
 
 
+async def test_a_product_comes_under_the_spelling_that_was_asked_for(api) -> None:
+    asked = "\u200bMAR-1"  # as an order of a release before may hold it
+    items = await api.catalogue().items(NORTE, [asked])
+    assert items[asked].sku == "MAR-1"
+
+
 async def test_the_words_of_titles_are_the_vocabulary(api) -> None:
     assert await api.catalogue().vocabulary(NORTE, "mart", limit=1) == ["martillo"]
 
