@@ -52,6 +52,7 @@ from agent.threads.registry import ThreadRegistry
 from retrieval.serving.admission.middleware import Doors
 from retrieval.serving.exposition import MULTIPROCESS_FOLDER
 from retrieval.serving.until_signal import ProcessEnd, serve_until_signal
+from runtime.redaction import shown
 from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
 from schemas.errors import FerrofluxError
@@ -199,7 +200,7 @@ def run_agent(settings: AgentSettings, workers: int = 1, *, prepare_process: Cal
         lifespan="on",
         timeout_graceful_shutdown=http.shutdown_s,
     )
-    log.info("agent starts", workers=workers, settings=settings.agent.model_dump(mode="json"))
+    log.info("agent starts", workers=workers, settings=shown(settings.agent))
     if workers == 1:
         serve_until_signal(config, end)
         return

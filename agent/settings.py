@@ -78,7 +78,12 @@ class AgentSettings(BaseSettings):
     """All settings of an agent process; those beside `agent` are the ones that search and indexer read too."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FERROFLUX_", env_nested_delimiter="__", env_ignore_empty=True, extra="ignore", frozen=True
+        hide_input_in_errors=True,
+        env_prefix="FERROFLUX_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
     )
 
     agent: AgentSection = Field(default_factory=AgentSection)

@@ -14,6 +14,7 @@ import httpx
 
 from deploy.embedded.storage.endpoint import Endpoint
 from deploy.embedded.storage.layout import DataDirectory
+from runtime.redaction import redacted, without_credentials
 from runtime.retry_after import TRIES, rest_s
 from schemas.errors import (
     ConfigurationError,
@@ -46,7 +47,7 @@ def locate(url: str = "", data_dir: Path | None = None) -> str:
     chosen = url or os.environ.get(URL_VARIABLE, "")
     if chosen:
         if not chosen.startswith(("http://", "https://")):
-            msg = f"{chosen!r} is no address: it begins with http:// or https://"
+            msg = f"{redacted(chosen)!r} is no address: it begins with http:// or https://"
             raise ConfigurationError(msg)
         return chosen.rstrip("/")
     directory = DataDirectory.resolve(data_dir)
@@ -106,7 +107,9 @@ class ApiClient:
                         raise InvalidRequestError(line["error"])
                     yield line
         except httpx.TransportError as error:
-            raise UnreachableError(f"{self.url} went away in the middle ({type(error).__name__}); try again") from error
+            raise UnreachableError(
+                f"{without_credentials(self.url)} went away in the middle ({type(error).__name__}); try again"
+            ) from error
 
     def _answer(self, method: str, path: str, **options: Any) -> Any:
         """Ask; a server that is busy is asked again after as long as it says, a few times."""
@@ -124,7 +127,7 @@ class ApiClient:
             return self._client.request(method, path, **options)
         except httpx.TransportError as error:
             msg = (
-                f"no ferroflux answers at {self.url} ({type(error).__name__}): start one with `ferroflux up`, "
+                f"no ferroflux answers at {without_credentials(self.url)} ({type(error).__name__}): start one with `ferroflux up`, "
                 "or give the address of a running one with --url"
             )
             raise UnreachableError(msg) from error
@@ -147,6 +150,6 @@ def problem_sentence(response: httpx.Response) -> str:
         problem = response.json()
         detail = problem.get("detail") or problem["title"]
     except (ValueError, KeyError, AttributeError):
-        return f"{response.request.url} answered {response.status_code}"
+        return f"{without_credentials(str(response.request.url))} answered {response.status_code}"
     wrong = [f"{entry['field']}: {entry['detail']}" for entry in problem.get("errors") or () if entry.get("field")]
     return f"{detail} ({'; '.join(wrong[:3])})" if wrong and wrong[0] not in detail else str(detail)

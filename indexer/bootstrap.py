@@ -51,6 +51,7 @@ from retrieval.vectors.settings import VectorStoreKind
 from runtime.backoff import BackoffPolicy
 from runtime.http_server import HttpServer
 from runtime.log_writer import LogWriter
+from runtime.redaction import shown
 from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
 from schemas.building import build_document
@@ -194,7 +195,7 @@ async def run_indexer(settings: IndexerSettings) -> None:
             "vectors.kind is edge, which one process owns alone, so no search worker could read it: "
             "run `ferroflux up`, or set FERROFLUX_VECTORS__KIND=qdrant"
         )
-    log.info("indexer starts", settings=settings.redacted())
+    log.info("indexer starts", settings=shown(settings))
     load_mapping(settings.mapping, settings.default_tenant)  # a mistake in it is told now, not with the first change
     tasks = TaskMetrics(REGISTRY)
     supervisor = Supervisor(tasks)

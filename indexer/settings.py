@@ -1,7 +1,7 @@
 """The indexer's settings: environment variables `FERROFLUX_<SECTION>__<NAME>`, checked for contradictions at start."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -80,7 +80,9 @@ class HttpSettings(BaseModel):
 class IndexerSettings(BaseSettings):
     """Everything that the indexer can be told."""
 
-    model_config = SettingsConfigDict(env_prefix="FERROFLUX_", env_nested_delimiter="__", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        hide_input_in_errors=True, env_prefix="FERROFLUX_", env_nested_delimiter="__", extra="ignore", frozen=True
+    )
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     vectors: VectorSettings = Field(default_factory=VectorSettings)
@@ -104,11 +106,11 @@ class IndexerSettings(BaseSettings):
                 raise ValueError(
                     f"kafka.sasl_mechanism {kafka.sasl_mechanism!r} is none of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"
                 )
-            if not kafka.sasl_username or not kafka.sasl_password:
+            if not kafka.sasl_username or not kafka.sasl_password.get_secret_value():
                 raise ValueError(
                     f"kafka.security_protocol is {kafka.security_protocol}, so kafka.sasl_username and kafka.sasl_password must be set"
                 )
-        elif kafka.sasl_username or kafka.sasl_password:
+        elif kafka.sasl_username or kafka.sasl_password.get_secret_value():
             raise ValueError(
                 "kafka.sasl_username is set, but kafka.security_protocol has no SASL: the password would not be used"
             )
@@ -119,10 +121,3 @@ class IndexerSettings(BaseSettings):
         if len(set(topics)) < len(topics):
             raise ValueError("kafka.topics names one topic for two purposes: the indexer would read what it writes")
         return self
-
-    def redacted(self) -> dict[str, Any]:
-        """The settings for the log at start, without secrets."""
-        shown = self.model_dump(mode="json")
-        kafka = shown["kafka"]
-        kafka["sasl_password"] = "set" if kafka["sasl_password"] else ""
-        return shown

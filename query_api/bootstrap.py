@@ -38,6 +38,7 @@ from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.admission import Bound
+from runtime.redaction import shown
 from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
 from schemas.errors import ConfigurationError
@@ -183,7 +184,7 @@ def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callabl
         workers=workers,
         host=settings.http.host,
         port=settings.http.port,
-        settings=settings.model_dump(mode="json"),
+        settings=shown(settings),
     )
     if workers == 1:
         serve_until_signal(config, end)

@@ -92,7 +92,12 @@ class ApiSettings(BaseSettings):
     """All settings of a query worker."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FERROFLUX_", env_nested_delimiter="__", env_ignore_empty=True, extra="ignore", frozen=True
+        hide_input_in_errors=True,
+        env_prefix="FERROFLUX_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
     )
 
     vectors: VectorSettings = Field(default_factory=VectorSettings)

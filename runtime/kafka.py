@@ -23,7 +23,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         options |= {
             "sasl_mechanism": settings.sasl_mechanism,
             "sasl_plain_username": settings.sasl_username,
-            "sasl_plain_password": settings.sasl_password,
+            "sasl_plain_password": settings.sasl_password.get_secret_value(),
         }
     context = ssl_context(settings)
     if context is not None:

@@ -5,7 +5,7 @@ The record key is `tenant/sku` everywhere; only a Debezium connector's topics ke
 
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 DEFAULT_PARTITIONS: Final = 12
 
@@ -52,7 +52,7 @@ class KafkaSettings(BaseModel):
     security_protocol: str = Field("PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
     sasl_mechanism: str = Field("PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
     sasl_username: str = Field("", description="SASL user name.")
-    sasl_password: str = Field("", description="SASL password; never logged.", repr=False)
+    sasl_password: SecretStr = Field(SecretStr(""), description="SASL password; never shown.")
     ssl_cafile: str = Field("", description="Certificate authority file for SSL; empty: the system's.")
     topics: TopicNames = Field(default_factory=TopicNames)
     partitions: int = Field(DEFAULT_PARTITIONS, ge=1, le=1000, description="Partitions of a topic that we create.")

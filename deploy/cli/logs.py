@@ -1,11 +1,17 @@
-"""Logging of our processes: JSON lines on standard error for machines, short coloured ones for a terminal."""
+"""Logging of our processes: JSON lines on standard error for machines, short coloured ones for a terminal.
+
+Whoever logs an address takes its password out; a library that quotes one does not. So every line goes through the redaction
+twice: member by member, while a name still says what its value is, and once more as it is written, traceback included.
+"""
 
 import logging
 import os
 import sys
-from typing import Final
+from typing import Any, Final
 
 import structlog
+
+from runtime.redaction import known_secrets, redacted, redacted_value, without
 
 # Without local variables: settings with keys, and bodies of customers, pass through ours. And a value of ours may be
 # megabytes, nested hundreds deep: to print one took minutes of the loop that met it. And what a library's
@@ -13,10 +19,24 @@ import structlog
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
-_READABLE: Final = structlog.dev.ConsoleRenderer(
-    exception_formatter=structlog.dev.RichTracebackFormatter(show_locals=False)
-)
+# The plain form: one that is set into a frame breaks an address over two lines, and half a password is hidden from no one.
+_READABLE: Final = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 LEVEL_VARIABLE: Final = "FERROFLUX_LOG_LEVEL"
+
+
+def _hide_members(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Members without what their names or their texts give away; what is no text keeps its form for the renderer."""
+    return {name: redacted_value(value, name) for name, value in event.items()}
+
+
+class _LineRedaction:
+    """The last processor: the whole line, as it is about to be written, without secrets; those that we were given above all."""
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        self._known = known
+
+    def __call__(self, _logger: object, _method: str, line: Any) -> Any:
+        return redacted(without(self._known, line)) if isinstance(line, str) else line
 
 
 def configure_logging() -> None:
@@ -38,9 +58,10 @@ def _configure(level: str, *, aiokafka: int) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    ending: list[structlog.types.Processor] = (
+    rendering: list[structlog.types.Processor] = (
         [_READABLE] if terminal else [_TRACEBACKS, structlog.processors.JSONRenderer()]
     )
+    ending: list[structlog.types.Processor] = [_hide_members, *rendering, _LineRedaction(known_secrets(os.environ))]
     structlog.configure(
         processors=[*shared, structlog.processors.StackInfoRenderer(), *ending],
         wrapper_class=structlog.make_filtering_bound_logger(number),

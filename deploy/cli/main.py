@@ -2,11 +2,13 @@
 
 import os
 import sys
+from types import TracebackType
 from typing import Annotated, Final
 
 import typer
 
 from deploy.cli.registry import LazyGroup
+from runtime.redaction import known_secrets, redacted, without
 from schemas.errors import ConfigurationError, FerrofluxError, InvalidMappingError, RetryableError
 
 EXIT_FAILED: Final = 1
@@ -45,6 +47,7 @@ def root(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a failure of ours is one sentence on standard error and an exit code."""
     command = typer.main.get_command(app)
+    sys.excepthook = _tell_crash
     try:
         command.main(args=arguments, prog_name="ferroflux")
     except FerrofluxError as error:
@@ -73,11 +76,21 @@ def _exit_code(error: FerrofluxError) -> int:
 
 def _fail(sentence: str, code: int) -> None:
     if os.environ.get(DEBUG_VARIABLE):
-        import traceback  # noqa: PLC0415 - only a debugging user pays for it
-
-        traceback.print_exc()
-    print(f"ferroflux: {sentence}", file=sys.stderr)
+        _tell_crash(*sys.exc_info())
+    print(f"ferroflux: {plain(sentence)}", file=sys.stderr)
     sys.exit(code)
+
+
+def plain(text: str) -> str:
+    """A text that goes to a terminal or a log collector, without secrets: those of this process's environment above all."""
+    return redacted(without(known_secrets(os.environ), text))
+
+
+def _tell_crash(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    """A traceback without local variables, and without the secrets that an error's own words may quote."""
+    import traceback  # noqa: PLC0415 - only a debugging user and a defect pay for it
+
+    print(plain("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from runtime.redaction import redacted
 
 RUN_PANEL: Final = "Run"
 USE_PANEL: Final = "Use"
@@ -57,6 +61,10 @@ COMMANDS: Final = (
 )  # fmt: skip
 
 
+_USAGE_ERROR: Final[type[BaseException]] = typer.BadParameter.__mro__[1]
+"""What is said of any wrong argument. Typer brings a parser of its own along and names only this kind of it in public."""
+
+
 class LazyGroup(TyperGroup):
     """The root command. For its own help it holds one line a command; the one that is called is loaded then."""
 
@@ -68,12 +76,31 @@ class LazyGroup(TyperGroup):
                 TyperCommand(name=entry.name, help=entry.help, rich_help_panel=entry.panel, rich_markup_mode=None)
             )
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """As usual; what is said of a wrong argument repeats it without the secrets in it."""
+        with _without_secrets():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """As usual; what is said of a wrong argument of the command repeats it without the secrets in it."""
+        with _without_secrets():
+            return super().invoke(ctx)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command as usual, then put the real one in the place of its line."""
         name, command, rest = super().resolve_command(ctx, args)
         if name is None or command is None:
             return name, command, rest
         return name, load(self._entries[name]), rest
+
+
+@contextmanager
+def _without_secrets() -> Iterator[None]:
+    try:
+        yield
+    except _USAGE_ERROR as error:
+        error.__dict__["message"] = redacted(error.__dict__["message"])
+        raise
 
 
 def load(entry: CommandEntry) -> Any:

@@ -15,6 +15,7 @@ from retrieval.generations.errors import GateFailedError, GenerationRefusedError
 from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import GenerationView, Records, reports_of, view_of
 from retrieval.vectors.port import VectorCounts
+from runtime.redaction import redacted_value
 from schemas.errors import NotReadyError
 from schemas.generations import Generation, ReplicaReport, Stage
 
@@ -190,7 +191,8 @@ class GenerationDesk:
         if (record := view.stages.get(name)) is not None and record.set_apart:
             found["set_apart"] = record.set_apart
         if manifest is not None:
-            found |= manifest.model_dump(mode="json", exclude={"name", "starts"})
+            # A release before wrote models' URLs into manifests as they were given.
+            found |= redacted_value(manifest.model_dump(mode="json", exclude={"name", "starts"}))
         if stage is not Stage.DROPPING:
             counts = await self._facts.counts(manifest)
             found |= {

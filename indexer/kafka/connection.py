@@ -18,4 +18,5 @@ def faststream_security(settings: KafkaSettings) -> BaseSecurity:
     if "SASL" not in settings.security_protocol:
         return BaseSecurity(ssl_context=context)
     kind = _SASL[settings.sasl_mechanism]
-    return kind(settings.sasl_username, settings.sasl_password, ssl_context=context, use_ssl=context is not None)
+    password = settings.sasl_password.get_secret_value()
+    return kind(settings.sasl_username, password, ssl_context=context, use_ssl=context is not None)

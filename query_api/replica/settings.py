@@ -55,7 +55,12 @@ class ReplicaSettings(BaseSettings):
     """All settings of `ferroflux replica`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FERROFLUX_", env_nested_delimiter="__", env_ignore_empty=True, extra="ignore", frozen=True
+        hide_input_in_errors=True,
+        env_prefix="FERROFLUX_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
     )
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)

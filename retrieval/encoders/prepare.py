@@ -16,6 +16,7 @@ from retrieval.encoders.settings import EncoderSettings
 from retrieval.encoders.sparse.export import prepare_sparse
 from retrieval.rerank.export import prepare_reranker
 from retrieval.rerank.settings import RerankSettings
+from runtime.redaction import without_credentials
 from schemas.errors import FerrofluxError
 
 log = structlog.get_logger(__name__)
@@ -32,7 +33,9 @@ class SearchPart(BaseModel):
 class PrepareSettings(BaseSettings):
     """The models that the environment names (`FERROFLUX_ENCODER__MODEL`, `FERROFLUX_SEARCH__RERANK__MODEL`)."""
 
-    model_config = SettingsConfigDict(env_prefix="FERROFLUX_", env_nested_delimiter="__", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        hide_input_in_errors=True, env_prefix="FERROFLUX_", env_nested_delimiter="__", extra="ignore", frozen=True
+    )
 
     encoder: EncoderSettings = Field(default_factory=EncoderSettings)
     search: SearchPart = Field(default_factory=SearchPart)
@@ -55,9 +58,9 @@ def _prepared(model: str, cache_dir: Path, prepare: Callable[[], object]) -> boo
     try:
         prepare()
     except FerrofluxError as error:
-        log.error("model could not be prepared", model=model, code=error.code, remedy=str(error))  # noqa: TRY400 - the sentence is the message, a traceback would hide it
+        log.error("model could not be prepared", model=without_credentials(model), code=error.code, remedy=str(error))  # noqa: TRY400 - the sentence is the message, a traceback would hide it
         return False
-    log.info("model is prepared", model=model, cache=str(cache_dir))
+    log.info("model is prepared", model=without_credentials(model), cache=str(cache_dir))
     return True
 
 

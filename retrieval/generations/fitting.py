@@ -9,6 +9,7 @@ from retrieval.encoders.port import ModelRevision
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.errors import GenerationUnfitError
 from retrieval.text.tantivy_index.compatibility import current_metadata
+from runtime.redaction import without_credentials
 from schemas.generations import MAIN, EncoderChoice, Generation, Origin
 from schemas.version import canonical_digest
 
@@ -16,19 +17,21 @@ from schemas.version import canonical_digest
 def choice_of(settings: EncoderSettings) -> EncoderChoice:
     """The part of the settings that decides where a text lands; open layers must have been settled.
 
+    A manifest is read by everyone: of a model's URL it holds no credentials.
+
     Raises:
         ValueError: they were not.
     """
     if settings.layers is LayerChoice.AUTO:
         raise ValueError("a manifest records the layers that were chosen: settle_layers comes first")
     return EncoderChoice(
-        model=settings.model,
+        model=without_credentials(settings.model),
         layers=str(settings.layers),
         query_prompt=settings.query_prompt,
         passage_prompt=settings.passage_prompt,
         max_length=settings.max_length,
         truncate_dimension=settings.truncate_dimension,
-        sparse_model=settings.sparse.model,
+        sparse_model=without_credentials(settings.sparse.model),
         sparse_max_length=settings.sparse.max_length,
     )
 
@@ -38,10 +41,15 @@ def encoder_settings(own: EncoderSettings, manifest: Generation | None) -> Encod
     if manifest is None:
         return own
     choice = manifest.encoder
-    sparse = own.sparse.model_copy(update={"model": choice.sparse_model, "max_length": choice.sparse_max_length})
+    sparse = own.sparse.model_copy(
+        update={
+            "model": _with_credentials(choice.sparse_model, own.sparse.model),
+            "max_length": choice.sparse_max_length,
+        }
+    )
     return own.model_copy(
         update={
-            "model": choice.model,
+            "model": _with_credentials(choice.model, own.model),
             "layers": LayerChoice(choice.layers),
             "query_prompt": choice.query_prompt,
             "passage_prompt": choice.passage_prompt,
@@ -50,6 +58,11 @@ def encoder_settings(own: EncoderSettings, manifest: Generation | None) -> Encod
             "sparse": sparse,
         }
     )
+
+
+def _with_credentials(recorded: str, own: str) -> str:
+    """The model of a manifest as this process reaches it: by its own URL, where that names the same."""
+    return own if without_credentials(own) == without_credentials(recorded) else recorded
 
 
 def text_folder(root: Path, manifest: Generation | None) -> Path:
@@ -110,7 +123,7 @@ def require_revision(manifest: Generation | None, revision: ModelRevision) -> No
     """
     if manifest is not None and manifest.revision != revision.id:
         raise GenerationUnfitError(
-            f"generation {manifest.name} was built with revision {manifest.revision} of {manifest.encoder.model}, this "
+            f"generation {manifest.name} was built with revision {manifest.revision} of {without_credentials(manifest.encoder.model)}, this "
             f"process has {revision.id}: use the same model files and library, or build a generation with these"
         )
 

@@ -11,6 +11,7 @@ from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.qdrant.calls import StoreCalls
 from retrieval.vectors.qdrant.index import QdrantIndex
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
+from runtime.redaction import without_credentials
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +72,7 @@ async def drop_collection(settings: VectorSettings) -> None:
         StoreUnavailableError: the server did not answer.
     """
     client = remote_client(settings)
-    calls = StoreCalls(settings.url, timeout_s=settings.timeout_s, retry=settings.retry)
+    calls = StoreCalls(without_credentials(settings.url), timeout_s=settings.timeout_s, retry=settings.retry)
 
     async def drop() -> bool:
         if not await client.collection_exists(settings.collection):

@@ -64,14 +64,15 @@ from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextW
 from retrieval.text.port import Checkpoint
 from retrieval.understanding.negation import read_negation
 from retrieval.understanding.quantity import read_quantity
+from runtime.redaction import redacted
 from schemas.aliases import SHARED, AliasKind, AliasRecord
 from schemas.api.limits import MAX_TEXT
 from schemas.changes import facet_key
 from schemas.documents import SearchDocument
-from schemas.errors import FerrofluxError
+from schemas.errors import FerrofluxError, InvalidEventError
 from schemas.events.parser import EventParser
 from schemas.fields import attribute_value, normalise_fields
-from schemas.identity import SkuKey, TenantId
+from schemas.identity import SkuKey, TenantId, sku_id
 from schemas.mapping.columns import comparable, identity_text
 from schemas.mapping.spelling import ColumnSpelling
 
@@ -202,6 +203,12 @@ def _event(text: str) -> object:
     return None
 
 
+def _sku(text: str) -> object:
+    with contextlib.suppress(InvalidEventError):
+        return sku_id(text)
+    return None
+
+
 def _planned(text: str) -> object:
     """The steps of planning one by one, beneath the planner's own bound."""
     slots_ = compared_slots(text)
@@ -242,6 +249,9 @@ READERS: Final = (
     Reader("passage", lambda text: passage_text(_document(title=text, description=text, brand=text)), 3_000),
     Reader("hashed words", lambda text: _EMBEDDED.encode_queries([text])),
     Reader("shared words", lambda text: OverlapReranker().score(text, [text])),
+    # What every record and every line of the log goes through.
+    Reader("sku", _sku),
+    Reader("redaction", redacted, 2_000),
     # Planning a query: its steps, then the whole within its bound.
     Reader("normalised query", normalise_query),
     Reader("bounded query", bounded_query),

@@ -167,7 +167,9 @@ def kafka_settings() -> KafkaSettings:
     from pydantic_settings import BaseSettings, SettingsConfigDict  # noqa: PLC0415 - only --kafka needs it
 
     class _KafkaEnvironment(BaseSettings):
-        model_config = SettingsConfigDict(env_prefix="FERROFLUX_", env_nested_delimiter="__", extra="ignore")
+        model_config = SettingsConfigDict(
+            hide_input_in_errors=True, env_prefix="FERROFLUX_", env_nested_delimiter="__", extra="ignore"
+        )
         kafka: KafkaSettings = KafkaSettings()
 
     return _KafkaEnvironment().kafka

@@ -11,14 +11,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import fsspec.core
-from fsspec.utils import get_protocol
 
 from query_api.replica.snapshots.errors import CorruptSnapshotError, SnapshotStoreError
 from query_api.replica.snapshots.manifest import MANIFEST_FILE, SNAPSHOT_ID, Manifest, SnapshotFile
+from runtime.redaction import redacted, without_credentials
 from schemas.errors import ConfigurationError, FerrofluxError
 
 _CHUNK: Final = 1024 * 1024
@@ -40,6 +40,7 @@ class SnapshotStore:
             )
         try:
             self.name = shown_url(url)
+            _ = urlsplit(url).port  # one that is no number is a URL's mistake, whatever store it names
             self._files, root = fsspec.core.url_to_fs(url)
         except ImportError as error:
             raise ConfigurationError(f"the snapshot store needs a package that is not installed: {error}") from error
@@ -134,17 +135,14 @@ class SnapshotStore:
             raise
         except Exception as error:  # each store's library has errors of its own
             raise SnapshotStoreError(
-                f"{self.name} could not {what}: {type(error).__name__}: {_first_line(error)}"
+                f"{self.name} could not {what}: {type(error).__name__}: {redacted(_first_line(error))}"
             ) from error
 
 
 def shown_url(url: str) -> str:
     """The URL without user, password and query, for logs and messages."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
-    protocol = get_protocol(url)
-    return f"{protocol}://{host}{parts.path}" if parts.scheme else url
+    return without_credentials(url).partition("?")[0]
 
 
-def _first_line(error: BaseException) -> Any:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0][:200]

@@ -11,6 +11,7 @@ import fsspec
 import structlog
 
 from retrieval.encoders.models.cache import publish
+from runtime.redaction import redacted, without_credentials
 from schemas.errors import ConfigurationError, ModelNotFoundError
 
 log = structlog.get_logger(__name__)
@@ -95,7 +96,7 @@ def find_source(model: str, cache_dir: Path, *, marker: str = "modules.json") ->
     folder = Path(model).expanduser()
     if not folder.is_dir():
         raise ModelNotFoundError(
-            f"no model {model!r}: it is neither a folder nor a URL nor one of the built-in models {', '.join(_BUILT_IN)}"
+            f"no model {redacted(model)!r}: it is neither a folder nor a URL nor one of the built-in models {', '.join(_BUILT_IN)}"
         )
     return ModelSource(folder.resolve().name, folder)
 
@@ -136,7 +137,8 @@ def find_folder(model: str, cache_dir: Path, *, setting: str, saved_by: str) -> 
 
 
 def _fetch(url: str, cache_dir: Path, marker: str) -> Path:
-    digest = blake2b(url.encode(), digest_size=8).hexdigest()
+    # Of the address alone: a signature that was renewed names the same model.
+    digest = blake2b(without_credentials(url).encode(), digest_size=8).hexdigest()
     entry = cache_dir / "downloads" / f"{_last_segment(url)}-{digest}"
     return publish(entry, _downloader(url, marker), lambda folder: (folder / marker).is_file())
 
@@ -148,9 +150,9 @@ def _downloader(url: str, marker: str) -> Callable[[Path], None]:
             filesystem, root = fsspec.url_to_fs(url)
             filesystem.get(f"{root.rstrip('/')}/", f"{target}/", recursive=True)
         except (OSError, ValueError, ImportError) as error:
-            # The URL stays out of the message: it may carry a password.
+            # The URL stays out of the message: it may carry a password. What a library says may quote it.
             raise ConfigurationError(
-                f"the model {_last_segment(url)!r} cannot be fetched from its URL: {error}"
+                f"the model {_last_segment(url)!r} cannot be fetched from its URL: {redacted(str(error))}"
             ) from error
         if not (target / marker).is_file():
             raise ModelNotFoundError(
@@ -161,4 +163,4 @@ def _downloader(url: str, marker: str) -> Callable[[Path], None]:
 
 
 def _last_segment(url: str) -> str:
-    return url.split("?", 1)[0].rstrip("/").rsplit("/", 1)[-1]
+    return without_credentials(url).split("?", 1)[0].rstrip("/").rsplit("/", 1)[-1]

@@ -39,6 +39,7 @@ from retrieval.vectors.qdrant.grpc_wire import GrpcWire
 from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, PointWire, Selection, StoredPoint, StoredVector, Upsert
 from retrieval.vectors.record import from_record, page_of, require_distinct, rev_of, to_record
 from retrieval.vectors.settings import VectorSettings
+from runtime.redaction import without_credentials
 from schemas.identity import SkuId, SkuKey, TenantId
 
 Item = TypeVar("Item")
@@ -65,7 +66,9 @@ class QdrantIndex:
         self._spaces = _DENSE_ALONE
         self._wire: PointWire = ClientWire(client, settings.collection) if local else GrpcWire(client, settings)
         self._calls = StoreCalls(
-            "in memory" if local else settings.url, timeout_s=settings.timeout_s, retry=settings.retry
+            "in memory" if local else without_credentials(settings.url),
+            timeout_s=settings.timeout_s,
+            retry=settings.retry,
         )
 
     async def recorded(self) -> Mapping[str, Any] | None:
