@@ -13,6 +13,7 @@ from retrieval.encoders.settings import EncoderSettings
 from retrieval.search.settings import SearchSettings
 from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.settings import VectorSettings
+from runtime.fetching import FetchSettings
 from schemas.identity import tenant_id
 
 
@@ -105,3 +106,4 @@ class ApiSettings(BaseSettings):
     text: TextSettings = Field(default_factory=TextSettings)
     search: SearchSettings = Field(default_factory=SearchSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    fetch: FetchSettings = Field(default_factory=FetchSettings)

@@ -365,7 +365,8 @@ class EmbeddedSystem:
             app.include_router(changes_router(self.intake, access, self.default_tenant))
             app.include_router(held_router(StoreHeldVersions(self.vectors, now_us=SystemClock().now_us), access))
             app.include_router(operations_router(self._operations(producer), access))
-            app.include_router(generations_router(self.generations, access, tuple(keys), self.settings.indexer.encoder))
+            own, fetch = self.settings.indexer.encoder, self.settings.api.fetch
+            app.include_router(generations_router(self.generations, access, tuple(keys), own, fetch))
             app.mount("/indexer", self._indexer_face())
             context: ApiContext = app.state.context
             chat = chat_beside(

@@ -1,14 +1,17 @@
-"""The encoder of a new generation, from the settings and what the command line changes of them."""
+"""The encoder of a new generation, from the settings and what the command line or a caller of the API changes of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from retrieval.encoders.models.sources import CONFIG_FILE, available_models, fetch_ahead
 from retrieval.encoders.settings import EncoderSettings
-from schemas.errors import ConfigurationError
+from runtime.fetching import FetchSettings, require_fetchable, require_resolved_below
+from schemas.errors import ConfigurationError, InvalidRequestError
 
 
 def chosen_encoder(settings: EncoderSettings, model: str, assignments: Sequence[str]) -> EncoderSettings:
@@ -34,3 +37,36 @@ def chosen_encoder(settings: EncoderSettings, model: str, assignments: Sequence[
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise ConfigurationError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def require_callers_choice(chosen: EncoderSettings, own: EncoderSettings, allowed: FetchSettings) -> None:
+    """Check what a caller of the API chose: models that the server has configured, that come with it, or that are listed.
+
+    Raises:
+        InvalidRequestError: it names what is not listed, or a folder that is the operator's to choose.
+    """
+    if chosen.cache_dir != own.cache_dir:
+        raise InvalidRequestError("set: cache_dir is a folder of the server, which its own settings name")
+    for what, model in _named(chosen, own):
+        require_fetchable(model, allowed, what=what)
+
+
+def fetch_callers_models(chosen: EncoderSettings, own: EncoderSettings, allowed: FetchSettings) -> None:
+    """Fetch what a caller named and `require_callers_choice` let through, so that nothing is left to be fetched; blocking.
+
+    Raises:
+        InvalidRequestError: a folder leads out of what is listed.
+        ConfigurationError, ModelNotFoundError: a URL cannot be read, or is no model's.
+    """
+    for what, model in _named(chosen, own):
+        if "://" not in model:
+            require_resolved_below(Path(model), allowed, what=what)
+        else:
+            fetch_ahead(model, own.cache_dir, **({} if what == "model" else {"marker": CONFIG_FILE}))
+
+
+def _named(chosen: EncoderSettings, own: EncoderSettings) -> list[tuple[str, str]]:
+    """The models that the caller brought in, each by the name of its setting."""
+    known = {"", own.model, own.sparse.model, *(each.model for each in available_models())}
+    both = (("model", chosen.model), ("sparse.model", chosen.sparse.model))
+    return [(what, model) for what, model in both if model not in known]

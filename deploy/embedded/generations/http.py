@@ -5,7 +5,7 @@ with several shops there is none, and the commands are for a system of one shop,
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -15,13 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
 from deploy.embedded.generations.system import EmbeddedGenerations
-from deploy.generations.encoder import chosen_encoder
+from deploy.generations.encoder import chosen_encoder, fetch_callers_models, require_callers_choice
 from deploy.generations.gate import JudgedFigures
-from indexer.generations.build import BuildProgress
+from indexer.generations.build import BuildOutcome, BuildProgress
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations.errors import GenerationRefusedError
 from retrieval.serving.access import Access
 from retrieval.serving.problems import ForbiddenError
+from runtime.fetching import FetchSettings
 from schemas.errors import ConfigurationError, FerrofluxError, InvalidRequestError
 from schemas.generations import GenerationName, Origin
 from schemas.identity import TenantId
@@ -67,9 +68,14 @@ class JudgedBody(BaseModel):
 
 
 def generations_router(
-    generations: EmbeddedGenerations, access: Access, tenants: tuple[str, ...], encoder: EncoderSettings
+    generations: EmbeddedGenerations,
+    access: Access,
+    tenants: tuple[str, ...],
+    encoder: EncoderSettings,
+    fetch: FetchSettings | None = None,
 ) -> APIRouter:
-    """The routes over one running system; `tenants` are those that have keys."""
+    """The routes over one running system; `tenants` are those that have keys, `fetch` is what a caller may have fetched."""
+    fetching = fetch or FetchSettings()
     router = APIRouter(tags=["operations"])
 
     def allow(request: Request) -> None:
@@ -85,7 +91,13 @@ def generations_router(
         allow(request)
         with _refusals():
             chosen = chosen_encoder(encoder, body.model, body.assignments)
-        return StreamingResponse(_build(generations, body, chosen), media_type="application/x-ndjson")
+        require_callers_choice(chosen, encoder, fetching)
+
+        async def fetched() -> EncoderSettings:
+            await asyncio.to_thread(fetch_callers_models, chosen, encoder, fetching)
+            return chosen
+
+        return StreamingResponse(_build(generations, body, fetched), media_type="application/x-ndjson")
 
     @router.post("/v1/generations/rollback", summary="Make the generation before the live one again")
     async def rollback(request: Request) -> Response:
@@ -146,16 +158,21 @@ async def _decided(generations: EmbeddedGenerations, move: Awaitable[str]) -> Re
     return _json({"live": live, "serving": serving, "workers": workers})
 
 
-async def _build(generations: EmbeddedGenerations, body: BuildBody, chosen: EncoderSettings) -> AsyncIterator[bytes]:
+async def _build(
+    generations: EmbeddedGenerations, body: BuildBody, fetched: Callable[[], Awaitable[EncoderSettings]]
+) -> AsyncIterator[bytes]:
     """Lines of progress; the last has the outcome, or `error` with its sentence. Who goes away ends the build, resumable."""
     newest = [BuildProgress("opening", 0.0, "")]
 
     def keep(progress: BuildProgress) -> None:
         newest[0] = progress
 
-    work = asyncio.ensure_future(
-        generations.build(body.name, chosen, origin=body.origin, take_over=body.take_over, on_progress=keep)
-    )
+    async def built() -> BuildOutcome:
+        return await generations.build(
+            body.name, await fetched(), origin=body.origin, take_over=body.take_over, on_progress=keep
+        )
+
+    work = asyncio.ensure_future(built())
     try:
         while not work.done():
             await asyncio.wait({work}, timeout=_TELL_EVERY_S)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import fsspec
 import structlog
@@ -136,18 +136,35 @@ def find_folder(model: str, cache_dir: Path, *, setting: str, saved_by: str) -> 
     return find_source(model, cache_dir, marker=CONFIG_FILE)
 
 
-def _fetch(url: str, cache_dir: Path, marker: str) -> Path:
+def fetch_ahead(model: str, cache_dir: Path, *, marker: str = "modules.json") -> None:
+    """Fetch a model whose URL somebody else named, so that `find_source` finds it in the cache; no redirect is followed.
+
+    Raises:
+        ConfigurationError: it cannot be read, or only behind a redirect.
+        ModelNotFoundError: it is no model's folder.
+    """
+    if "://" in model:
+        _fetch(model, cache_dir, marker, follow_redirects=False)
+
+
+def _fetch(url: str, cache_dir: Path, marker: str, *, follow_redirects: bool = True) -> Path:
     # Of the address alone: a signature that was renewed names the same model.
     digest = blake2b(without_credentials(url).encode(), digest_size=8).hexdigest()
     entry = cache_dir / "downloads" / f"{_last_segment(url)}-{digest}"
-    return publish(entry, _downloader(url, marker), lambda folder: (folder / marker).is_file())
+    return publish(
+        entry, _downloader(url, marker, follow_redirects=follow_redirects), lambda folder: (folder / marker).is_file()
+    )
 
 
-def _downloader(url: str, marker: str) -> Callable[[Path], None]:
+def _downloader(url: str, marker: str, *, follow_redirects: bool) -> Callable[[Path], None]:
+    # fsspec hands both on to aiohttp, which follows redirects to anywhere, and otherwise takes one for an answer.
+    stays: dict[str, Any] = {"allow_redirects": False, "client_kwargs": {"raise_for_status": _refuse_redirect}}
+    options = stays if not follow_redirects and url.lower().startswith(("http://", "https://")) else {}
+
     def download(target: Path) -> None:
         log.info("model download started", model=_last_segment(url))
         try:
-            filesystem, root = fsspec.url_to_fs(url)
+            filesystem, root = fsspec.url_to_fs(url, **options)
             filesystem.get(f"{root.rstrip('/')}/", f"{target}/", recursive=True)
         except (OSError, ValueError, ImportError) as error:
             # The URL stays out of the message: it may carry a password. What a library says may quote it.
@@ -160,6 +177,12 @@ def _downloader(url: str, marker: str) -> Callable[[Path], None]:
             )
 
     return download
+
+
+async def _refuse_redirect(response: Any) -> None:
+    """What aiohttp asks of every answer."""
+    if 300 <= response.status < 400:
+        raise OSError("it answers with a redirect, which is not followed for a URL that came by the API")
 
 
 def _last_segment(url: str) -> str:
