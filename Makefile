@@ -13,13 +13,16 @@ JARS := var/jars/kafka/.complete var/jars/debezium/.complete var/jars/debezium-m
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test test-unit test-integration test-sim bench lint format lock jars servers clean
+.PHONY: help setup setup-dev run env test test-unit test-integration test-sim bench lint format lock jars servers clean
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup ## Start everything in one process with the sample catalogue (ARGS="--port 8090 --no-sample")
 	$(BIN)/ferroflux up $(ARGS)
+
+env: ## Write passwords of this installation's own into .env, for `docker compose up`; what is there stays
+	@$(PYTHON) deploy/compose_env.py .env
 
 test: setup-dev servers jars ## Every test: unit, contracts, processor time, integration on real servers, end to end
 	FERROFLUX_REQUIRE_INTEGRATION=1 $(BIN)/python -m pytest -m "not integration and not serial" -n 2 --durations=10 $(ARGS)

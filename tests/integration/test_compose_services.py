@@ -35,14 +35,21 @@ class Translation:
             "kafka:9092": kafka.bootstrap,
             "http://qdrant:6333": "http://127.0.0.1:6333",
             "http://api:8000": "http://127.0.0.1:8000",
-            "postgresql://agent:${AGENT_DATABASE_PASSWORD:-agent}@orders:5432/agent": database,
+            "postgresql://agent:${AGENT_DATABASE_PASSWORD:?run make env}@orders:5432/agent": database,
             "/var/lib/ferroflux": str(folder),
             "/var/lib/snapshots": str(folder / "snapshots"),
             "/var/lib/workers": str(folder / "workers"),
             "/opt/ferroflux/models": str(default_cache_dir()),
             **{str(port): str(free_port()) for port in (8000, 8001, 8002, 8090)},
         }
-        self.beside = {"FERROFLUX_VECTORS__GRPC_PORT": str(grpc_port), "PYTHONPATH": str(ROOT)}
+        # This test's servers ask for no password; what does is tested in test_compose_passwords.py.
+        self.beside = {
+            "FERROFLUX_VECTORS__GRPC_PORT": str(grpc_port),
+            "FERROFLUX_KAFKA__SECURITY_PROTOCOL": "PLAINTEXT",
+            "FERROFLUX_KAFKA__SASL_USERNAME": "",
+            "FERROFLUX_KAFKA__SASL_PASSWORD": "",
+            "PYTHONPATH": str(ROOT),
+        }
 
     def mount(self, volume: str) -> None:
         source, target, *_ = volume.split(":")

@@ -38,6 +38,9 @@ alter table products replica identity full;
 alter table prices replica identity full;
 alter table stock replica identity full;
 
+-- The tables' owner says what is published; the connector, who owns nothing, could not.
+create publication ferroflux for table products, prices, stock, debezium_signal;
+
 insert into products (shop, sku, title, description, brand, category, unit, ean) values
   ('centro', 'BRO-001', 'Broca para concreto SDS Plus 1/4" x 6"', 'Broca con punta de carburo para rotomartillo', 'Taladrix', 'Brocas', 'pieza', '2000000900010'),
   ('centro', 'TOR-001', 'Tornillo autorroscante cabeza hexagonal #10 x 1"', 'Caja de 100 piezas', 'Tornimax', 'Tornillería', 'caja', '2000000900027'),

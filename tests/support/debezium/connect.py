@@ -66,7 +66,6 @@ class DebeziumConnect:
             "name": "warehouse",
             "database.hostname": "127.0.0.1",
             "database.port": str(postgres.port),
-            "database.user": "postgres",
             "database.password": "unused",
             "database.dbname": database,
         }

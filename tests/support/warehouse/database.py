@@ -4,7 +4,9 @@ The oracle knows nothing of events, facets or versions. It joins the tables as t
 resurrected or applied out of order on the way shows as a difference to it.
 """
 
+import asyncio
 import json
+import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,9 +15,12 @@ from typing import Any
 import asyncpg
 
 from tests.support.data import ROOT
+from tests.support.postgres.installation import binaries
 from tests.support.postgres.server import PostgresServer
 
 DEMO = ROOT / "deploy" / "debezium"
+
+CONNECTOR_PASSWORD = "made-for-tests"
 
 _ORACLE = """
 select p.*,
@@ -66,9 +71,20 @@ async def demo_warehouse(postgres: PostgresServer) -> AsyncIterator[Warehouse]:
     connection = await asyncpg.connect(postgres.dsn(name))
     try:
         await connection.execute((DEMO / "demo" / "warehouse.sql").read_text())
+        await _make_connector_user(postgres.dsn(name))
         yield Warehouse(name, connection)
     finally:
         await connection.close()
+
+
+async def _make_connector_user(dsn: str) -> None:
+    """By psql, as the container's entry point runs it: the file asks psql for the password."""
+    made = await asyncio.create_subprocess_exec(
+        *(str(binaries() / "psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--output", "/dev/null"),
+        *("--file", str(DEMO / "demo" / "connector.sql"), dsn),
+        env={**os.environ, "CONNECTOR_PASSWORD": CONNECTOR_PASSWORD},
+    )
+    assert await made.wait() == 0, "deploy/debezium/demo/connector.sql failed"
 
 
 def _item(row: dict[str, Any], attributes: tuple[str, ...]) -> dict[str, Any]:

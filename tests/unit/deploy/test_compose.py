@@ -2,6 +2,8 @@
 
 import json
 import re
+import stat
+import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+
+from deploy.compose_env import NAMES, write_env
 
 ROOT = Path(__file__).resolve().parents[3]
 OURS = ("indexer", "replica", "api", "agent")
@@ -93,6 +97,83 @@ def test_published_ports_are_bound_to_this_machine_only(compose: dict[str, Any])
     for name, service in compose["services"].items():
         for port in service.get("ports", ()):
             assert port.startswith("127.0.0.1:"), (name, port)
+
+
+def test_every_password_is_asked_for_and_none_has_a_default():
+    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    asked = re.findall(r"(?<!\$)\$\{(\w+)(.*?)\}", text)
+    assert {name for name, _ in asked} == set(NAMES)
+    assert {otherwise for _, otherwise in asked} == {":?run make env"}
+
+
+def test_every_listener_of_kafka_asks_for_a_password_or_is_inside_the_container(compose: dict[str, Any]):
+    kafka = compose["services"]["kafka"]["environment"]
+    protocols = dict(pair.split(":") for pair in kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(","))
+    for listener in kafka["KAFKA_LISTENERS"].split(","):
+        name, _, address = listener.partition("://")
+        assert protocols[name] == "SASL_PLAINTEXT" or address.startswith("localhost:"), listener
+        if protocols[name] == "SASL_PLAINTEXT":
+            users = kafka[f"KAFKA_LISTENER_NAME_{name}_PLAIN_SASL_JAAS_CONFIG"]
+            assert all(f'user_{user}="${{' in users for user in ("broker", "ferroflux", "connect"))
+    for name in OURS:
+        ours = compose["services"][name]["environment"]
+        assert ours["FERROFLUX_KAFKA__SASL_PASSWORD"].startswith("${KAFKA_PASSWORD:?")
+
+
+def test_images_are_of_exact_versions_and_ours_of_this_one(compose: dict[str, Any]):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for name, service in compose["services"].items():
+        image, _, tag = service["image"].rpartition(":")
+        if image.startswith("ferroflux"):
+            assert tag == project["version"], name
+        else:
+            assert re.match(r"v?\d+\.\d+", tag), (name, service["image"])
+    dockerfile = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
+    python = re.search(r"^ARG PYTHON_VERSION=(.*)$", dockerfile, re.MULTILINE)
+    assert python is not None
+    for base in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE):
+        tag = base.replace("${PYTHON_VERSION}", python[1]).rpartition(":")[2]
+        assert re.match(r"\d+\.\d+\.\d+", tag), base
+
+
+def test_the_connector_reads_as_a_user_of_its_own_who_may_replicate_and_no_more():
+    config = json.loads((ROOT / "deploy/debezium/warehouse-postgres.json").read_text(encoding="utf-8"))["config"]
+    made = (ROOT / "deploy/debezium/demo/connector.sql").read_text(encoding="utf-8")
+    assert f"create user {config['database.user']} with login replication" in made
+    assert config["publication.autocreate.mode"] == "disabled", "only an owner could make one"
+    granted = re.findall(r"^grant (.*) on (.*) to (\w+);$", made, re.MULTILINE)
+    assert granted == [
+        ("select", "products, prices, stock", config["database.user"]),
+        ("select, insert, delete", "debezium_signal", config["database.user"]),
+    ]
+
+
+def test_the_passwords_are_made_once_and_only_their_owner_may_read_them(tmp_path: Path):
+    file = tmp_path / ".env"
+    assert write_env(file) == list(NAMES)
+    made = file.read_text(encoding="utf-8")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    values = re.findall(r"^\w+=([0-9a-f]{48})$", made, re.MULTILINE)
+    assert len(set(values)) == len(NAMES)
+    assert write_env(file) == []
+    assert file.read_text(encoding="utf-8") == made
+    assert [path.name for path in tmp_path.iterdir()] == [".env"]
+
+
+def test_what_somebody_wrote_into_the_file_stays(tmp_path: Path):
+    file = tmp_path / ".env"
+    own = "# ours\nKAFKA_PASSWORD='a b'\nOTHER=1\nQDRANT_API_KEY=\nexport WAREHOUSE_PASSWORD=shop"
+    file.write_text(own, encoding="utf-8")
+    file.chmod(0o644)
+    added = write_env(file)
+    assert set(added) == set(NAMES) - {"KAFKA_PASSWORD", "WAREHOUSE_PASSWORD"}
+    assert file.read_text(encoding="utf-8").startswith(own + "\n")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_passwords_are_never_committed():
+    assert "/.env" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    assert "!.env" not in (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
 
 
 def test_no_secret_is_written_into_the_connector():
