@@ -36,8 +36,11 @@ _SECRET_NAME = re.compile(
     rf"(?:^|[_.\-\s])(?:{_GIVES_ACCESS})(?:(?<!token)s)?$|^(?:sig|policy)$|^x-(?:amz|goog)-", re.IGNORECASE
 )
 _ASSIGNED = re.compile(
-    rf"""((?<![a-z])(?:{_GIVES_ACCESS})(?:\\?["'])?[ ]?(?:=|(?<=["']):)[ ]?(?:\\?["'])?)([^\s"'&,;)}}\\\x1b]+)""",
+    rf"""((?<![a-z])(?:{_GIVES_ACCESS})(?:\\?["'])?[ ]?(?:=|(?<=["']):)[ ]?(?:\\?["'])?)((?:(?:Bearer|Basic)[ ])?[^\s"'&,;)}}\\\x1b]+)""",
     re.IGNORECASE,
+)
+_HEADER = re.compile(
+    r"""((?<![a-z])(?:authorization|x-api-key|api-key|cookie):[ ]?)[^\s"'\\][^\r\n"'\\\x1b]*""", re.IGNORECASE
 )
 _SCHEME = re.compile(r"\b(Bearer|Basic)[ ]+[A-Za-z0-9+/=_.~-]{6,}")
 
@@ -46,6 +49,7 @@ def redacted(text: str) -> str:
     """The text without what gives access: passwords in URLs and DSNs, query values, assigned keys, bearer tokens."""
     if "://" in text:
         text = _ADDRESS.sub(lambda found: "://" + _plain_address(found[0][3:]), text)
+    text = _HEADER.sub(rf"\1{HIDDEN}", text)
     text = _ASSIGNED.sub(rf"\1{HIDDEN}", text)
     return _SCHEME.sub(rf"\1 {HIDDEN}", text)
 
