@@ -35,6 +35,8 @@ from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
 from indexer.service.readiness import ReadinessProbe
 from indexer.settings import IndexerSettings
+from indexer.sources.kafka import KafkaSourceStore
+from indexer.sources.live import LiveSources
 from indexer.verification.kafka import KafkaDocumentFeed
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.factory import load_encoder
@@ -56,6 +58,7 @@ from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
 from schemas.building import build_document
 from schemas.errors import ConfigurationError
+from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
 from schemas.generations import Generation
 from schemas.mapping.loading import load_mapping
@@ -199,7 +202,8 @@ async def run_indexer(settings: IndexerSettings) -> None:
     load_mapping(settings.mapping, settings.default_tenant)  # a mistake in it is told now, not with the first change
     tasks = TaskMetrics(REGISTRY)
     supervisor = Supervisor(tasks)
-    crew = GenerationCrew(KafkaGenerationStore(settings.kafka), MemberFactory(settings, tasks), supervisor)
+    sources = LiveSources()
+    crew = GenerationCrew(KafkaGenerationStore(settings.kafka), MemberFactory(settings, tasks, sources), supervisor)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -211,6 +215,7 @@ async def run_indexer(settings: IndexerSettings) -> None:
         app = http_app(readiness=crew.readiness, registry=metrics, refresh=crew.refresh_metrics)
         supervisor.start("http", lambda: server.serve(app), ask_to_end=server.ask_to_end)
     try:
+        supervisor.start("follow-sources", lambda: KafkaSourceStore(settings.kafka).follow(sources))
         crew.start()
         await supervisor.run_until(stopping)
     finally:
@@ -225,8 +230,12 @@ def main(settings: IndexerSettings) -> None:
 class MemberFactory:
     """Puts the indexers of one process together, a generation each; those with the same encoder share it."""
 
-    def __init__(self, settings: IndexerSettings, tasks: TaskMetrics | None = None) -> None:
+    def __init__(
+        self, settings: IndexerSettings, tasks: TaskMetrics | None = None, sources: LiveSources | None = None
+    ) -> None:
+        """`sources` is what the process hears of the history of sources."""
         self._settings = settings
+        self._rules = AdmissionRules(settings.max_ahead_s, (sources or LiveSources()).history)
         self._tasks = tasks
         self._encoders: WeakValueDictionary[EncoderSettings, TextEncoder] = WeakValueDictionary()
 
@@ -249,7 +258,7 @@ class MemberFactory:
             settings,
             index=index,
             encoder=encoder,
-            parser=EventParser(mapping, settings.default_tenant),
+            parser=EventParser(mapping, settings.default_tenant, admission=self._rules),
             compose=partial(build_document, policy=mapping.policy),
             standing=standing,
             tasks=self._tasks,

@@ -17,6 +17,7 @@ from indexer.ports import Clock
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
+from indexer.sources.kafka import KafkaSourceStore
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.layers import settle_layers
 from retrieval.vectors.factory import open_vector_index
@@ -26,8 +27,10 @@ from retrieval.vectors.settings import VectorStoreKind
 from runtime.log_writer import LogWriter
 from schemas.building import build_document
 from schemas.errors import ConfigurationError
+from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
 from schemas.mapping.loading import load_mapping
+from schemas.sources import SourceHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,9 @@ async def offline_indexer(settings: IndexerSettings) -> AsyncIterator[OfflineInd
     topics = settings.kafka.topics
     async with AsyncExitStack() as stack:
         mapping = load_mapping(settings.mapping, settings.default_tenant)
-        parser = EventParser(mapping, settings.default_tenant)
+        history = SourceHistory(await KafkaSourceStore(settings.kafka).entries())
+        rules = AdmissionRules(settings.max_ahead_s, lambda: history)
+        parser = EventParser(mapping, settings.default_tenant, admission=rules)
         index = await open_vector_index(settings.vectors)
         stack.push_async_callback(index.close)
         chosen = await asyncio.to_thread(settle_layers, settings.encoder, await index.recorded())

@@ -132,6 +132,7 @@ class Pipeline:
                 self._parser,
                 max_record_bytes=self._limits.max_record_bytes,
                 isolation=self._stages.parse,
+                now_us=self._clock.now_us(),
                 bulk_topic=self._bulk_topic,
             )
             report = BatchReport(records=len(records), ignored=first_look.ignored)

@@ -57,8 +57,11 @@ class DeadLetterSink(Protocol):
 class ChangeJournal(Protocol):
     """A local durable copy of the change log, for the embedded mode, whose broker forgets at a stop."""
 
-    async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> None:
-        """Keep records; durable when it returns. A record that is kept already is not kept twice."""
+    async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
+        """Keep records; durable when it returns, with the records as they are kept.
+
+        A record that is kept already is not kept twice: its time stays that of its first keeping.
+        """
         ...
 
     async def mark_applied(self, log_id: LogId, next_offsets: Mapping[TopicPartition, int]) -> None:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NewType
+from typing import Final, NewType
+
+from schemas.events.dead_letters import first_taken_ms
 
 LogId = NewType("LogId", str)
 """Identity of a log: Kafka's cluster id. Offsets of one log mean nothing in another."""
 
 TopicPartition = tuple[str, int]
 
+_FIRST_PLAUSIBLE_MS: Final = 10**12
+"""September 2001: what lies before is a count of seconds, or nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class InboundRecord:
-    """One record of a change topic with its coordinates, before anything is believed about its bytes."""
+    """One record of a change topic with its coordinates, before anything is believed about its bytes.
+
+    `by_log` says whose word `timestamp_ms` is: the log's (LogAppendTime, the journal), or the producer's, whose clock may be wrong.
+    """
 
     topic: str
     partition: int
@@ -23,11 +31,27 @@ class InboundRecord:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    by_log: bool = True
 
     @property
     def coordinates(self) -> str:
         """`topic/partition@offset`, for logs and messages."""
         return f"{self.topic}/{self.partition}@{self.offset}"
+
+
+def taken_ms(record: InboundRecord, now_ms: int) -> int:
+    """When the log took a record, milliseconds since 1970: what its versions and its source are judged by, whenever it is read.
+
+    A record that was sent again brings the time of its first reading along. Where the topic leaves the time to producers,
+    theirs counts as far as it is not ahead of the reader's clock, so that reading again later decides the same; one that is
+    no time counts for nothing.
+    """
+    first = first_taken_ms(record.headers)
+    if first is not None:
+        return first
+    if record.by_log:
+        return record.timestamp_ms
+    return min(record.timestamp_ms, now_ms) if record.timestamp_ms >= _FIRST_PLAUSIBLE_MS else now_ms
 
 
 @dataclass(frozen=True, slots=True)

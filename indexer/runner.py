@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -102,7 +103,10 @@ class BatchRunner:
 
     async def _work(self, records: Sequence[InboundRecord], lease: Lease) -> BatchReport:
         if self._journal is not None:
-            await self._journal.append(self._log_id, records)
+            # The journal is the log that counts here: what it says is when it took them, whatever a producer's clock says.
+            now_ms = self._clock.now_us() // 1_000
+            taken = [replace(record, timestamp_ms=now_ms, by_log=True) for record in records]
+            records = await self._journal.append(self._log_id, taken)
         own = records
         if self._divert is not None:
             lease.check()

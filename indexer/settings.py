@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.vectors.settings import VectorSettings
+from schemas.events.admission import DEFAULT_MAX_AHEAD_S
 from schemas.topics import KafkaSettings
 
 
@@ -93,6 +94,11 @@ class IndexerSettings(BaseSettings):
         None, description="Mapping file from tables and columns to facets; none: canonical events only."
     )
     default_tenant: str = Field("default", description="Tenant of events that name none.")
+    max_ahead_s: float = Field(
+        DEFAULT_MAX_AHEAD_S,
+        ge=0,
+        description="How far a version that is a clock (microseconds since 1970) may lie past the moment at which the log took its record; what is further ahead is a dead letter.",
+    )
 
     @model_validator(mode="after")
     def _kafka_makes_sense(self) -> Self:
@@ -115,7 +121,7 @@ class IndexerSettings(BaseSettings):
                 "kafka.sasl_username is set, but kafka.security_protocol has no SASL: the password would not be used"
             )
         names = kafka.topics
-        topics = [*names.consumed, names.documents, names.aliases, names.generations, names.dead_letters]
+        topics = [*names.consumed, names.documents, names.aliases, names.generations, names.sources, names.dead_letters]
         if not kafka.topics.changes:
             raise ValueError("kafka.topics.changes names no topic: there is nothing to index")
         if len(set(topics)) < len(topics):

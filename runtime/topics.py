@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 POLICY: Final = "cleanup.policy"
 LARGEST: Final = "max.message.bytes"
+TIMESTAMPS: Final = "message.timestamp.type"
 
 _DESCRIBED_WITHIN: Final = 10
 _DESCRIBED_AGAIN_S: Final = 0.2
@@ -64,14 +65,15 @@ async def create_topics(client: Any, settings: KafkaSettings, wanted: Mapping[st
 
 
 async def describe_topics(client: Any, topics: Collection[str]) -> dict[str, dict[str, str]]:
-    """Policy and largest record of each topic, by the names of their configuration; empty where we may not describe it.
+    """Policy, largest record and timestamp type of each topic, by the names of their configuration; empty where we may not describe it.
 
     Raises:
         LogUnavailableError: the cluster does not describe one yet.
         KafkaError: the cluster did not answer, or has no such request.
     """
     resources = [
-        ConfigResource(ConfigResourceType.TOPIC, name, configs=dict.fromkeys((POLICY, LARGEST), "")) for name in topics
+        ConfigResource(ConfigResourceType.TOPIC, name, configs=dict.fromkeys((POLICY, LARGEST, TIMESTAMPS), ""))
+        for name in topics
     ]
     for _ in range(_DESCRIBED_WITHIN):
         responses = await client.describe_configs(resources)

@@ -75,6 +75,18 @@ class UnmappedTableError(PoisonError):
     code = "unmapped_table"
 
 
+class UndeclaredSourceError(PoisonError):
+    """The facet has declared sources, and the event is of none of them. Stop this source, or hand the facet over to it (`ferroflux facet handover`), then redrive."""
+
+    code = "undeclared_source"
+
+
+class VersionAheadError(PoisonError):
+    """The version is a clock's, and lies further ahead of the log's time than `max_ahead_s` allows: it would keep every later change out. Set the source's clock right and send the row again."""
+
+    code = "version_ahead"
+
+
 class RowTooLargeError(PoisonError):
     """The row has more text than a product may have in one facet. Send long texts shortened; images and documents belong behind a URL."""
 

@@ -35,6 +35,10 @@ class TopicNames(BaseModel):
         "catalog.generations",
         description="Compacted, one partition: which generations there are and which is live; made by the first build.",
     )
+    sources: str = Field(
+        "catalog.sources",
+        description="Compacted, one partition: which sources feed which facets; made by the first `ferroflux facet handover` or `reset`.",
+    )
     dead_letters: str = Field("warehouse.changes.dlq", description="Records that could not be processed, with reasons.")
 
     @property

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -53,6 +54,8 @@ from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.service.app import IndexerApp
 from indexer.service.clock import SystemClock
 from indexer.service.http import http_app
+from indexer.sources.file import FileSourceStore
+from indexer.sources.live import LiveSources
 from query_api.aliases.tailer import AliasTailer
 from query_api.bootstrap import build_app
 from query_api.http.context import ApiContext
@@ -75,6 +78,7 @@ from runtime.task_metrics import TaskMetrics
 from schemas.api.limits import MAX_CHANGES_BYTES
 from schemas.building import build_document
 from schemas.errors import FerrofluxError
+from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
 from schemas.generations import MAIN
 from schemas.identity import TenantId, tenant_id
@@ -101,6 +105,7 @@ class EmbeddedSystem:
     settings: EmbeddedSettings = field(init=False)
     encoder: TextEncoder = field(init=False)
     journal: SqliteChangeJournal = field(init=False)
+    sources: FileSourceStore = field(init=False)
     dead_letters: DeadLetterFile = field(init=False)
     vectors: EdgeIndex = field(init=False)
     broker: EmbeddedBroker = field(init=False)
@@ -259,7 +264,13 @@ class EmbeddedSystem:
     async def _build_indexer(self) -> None:
         settings = self.settings.indexer
         mapping = load_mapping(settings.mapping, settings.default_tenant)
-        self._parser = EventParser(mapping, settings.default_tenant)
+        live = LiveSources(fresh_for_s=math.inf)  # one process adds entries and decides by them
+        self.sources = FileSourceStore(
+            self.options.directory.sources, lambda: SystemClock().now_us() // 1_000, live.hear
+        )
+        live.hear(await self.sources.entries())
+        rules = AdmissionRules(settings.max_ahead_s, live.history)
+        self._parser = EventParser(mapping, settings.default_tenant, admission=rules)
         self._thread = LoopThread("indexer")
         self._stack.push_async_callback(self._thread.stop)
         self._start("indexer-thread", self._thread.watch)

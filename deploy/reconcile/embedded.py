@@ -19,6 +19,7 @@ from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.records import InboundRecord, LogId
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
+from indexer.sources.file import FileSourceStore
 from retrieval.text.factory import open_reader
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore
 from retrieval.text.port import TextIndexReader
@@ -30,6 +31,7 @@ from schemas.changes import ChangeEvent
 from schemas.errors import ConfigurationError
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
+from schemas.sources import OPERATOR_SOURCE
 
 
 @asynccontextmanager
@@ -56,6 +58,7 @@ async def embedded_stores(
                 history=partial(_history, journal),
                 changes=JournalledChanges(journal, settings.kafka.topics.changes[0]),
                 republisher=marked,
+                sources=FileSourceStore(directory.sources, lambda: SystemClock().now_us() // 1_000),
             )
         finally:
             await vectors.close()
@@ -94,7 +97,15 @@ class JournalledChanges:
         """Append events; the next start applies them."""
         now_ms = SystemClock().now_us() // 1000
         records = [
-            InboundRecord(self._topic, 0, self._offset + place, now_ms, event.key.kafka_key, encode_event(event), ())
+            InboundRecord(
+                self._topic,
+                0,
+                self._offset + place,
+                now_ms,
+                event.key.kafka_key,
+                encode_event(event, OPERATOR_SOURCE),
+                (),
+            )
             for place, event in enumerate(events)
         ]
         await self._journal.append(self._log_id, records)

@@ -19,6 +19,7 @@ from indexer.ports import DocumentComposer
 from indexer.records import InboundRecord
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
+from indexer.sources.kafka import KafkaSourceStore
 from query_api.settings import TextSettings
 from retrieval.text.factory import open_reader
 from retrieval.text.tantivy_index.commit_files import holds_index
@@ -32,6 +33,7 @@ from schemas.errors import ConfigurationError, ContentionError
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
 from schemas.mapping.loading import load_mapping
+from schemas.sources import OPERATOR_SOURCE
 from schemas.topics import KafkaSettings
 
 _PAGE: Final = 500
@@ -70,6 +72,7 @@ async def production_stores(
             republisher=StoredDocuments(
                 vectors, writer, settings.kafka.topics.documents, partial(build_document, policy=mapping.policy)
             ),
+            sources=KafkaSourceStore(settings.kafka),
         )
     finally:
         await writer.stop()
@@ -86,7 +89,8 @@ class KafkaChanges:
     async def send(self, events: Sequence[ChangeEvent]) -> None:
         """Append events in canonical form."""
         await self._writer.append(
-            self._topic, [OutboundRecord(event.key.kafka_key, encode_event(event), []) for event in events]
+            self._topic,
+            [OutboundRecord(event.key.kafka_key, encode_event(event, OPERATOR_SOURCE), []) for event in events],
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from indexer.reconcile.ports import ChangeSink, Republisher
 from indexer.records import InboundRecord
+from indexer.sources.port import SourceStore
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 
@@ -20,3 +21,5 @@ class OpenStores:
     history: Callable[[], AsyncIterator[Sequence[InboundRecord]]]
     changes: ChangeSink
     republisher: Republisher
+    sources: SourceStore
+    """Who feeds which facet: the log as a truth is read as the indexers read it."""

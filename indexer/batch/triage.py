@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from indexer.batch.plan import Arrival
-from indexer.records import DeadLetter, InboundRecord
+from indexer.records import DeadLetter, InboundRecord, taken_ms
 from runtime.isolation import Batch, Isolation, Reason
 from schemas.errors import RecordTooLargeError
 from schemas.events.dead_letters import previous_attempts, tenant_named
@@ -30,9 +30,12 @@ def triage(
     *,
     max_record_bytes: int,
     isolation: Isolation,
+    now_us: int,
     bulk_topic: str = "",
 ) -> Triage:
     """Parse every record by itself; those of `bulk_topic` are marked as backfill.
+
+    `now_us` counts only for records whose log does not say when it took them.
 
     Raises:
         DefectError: too many records showed a defect of ours.
@@ -41,7 +44,8 @@ def triage(
     batch: Batch[InboundRecord] = isolation.batch(len(records))
     for record in records:
         with batch.one(record, name=record.coordinates):
-            _sort(record, parser, result, max_record_bytes, backfill=record.topic == bulk_topic)
+            taken = taken_ms(record, now_us // 1_000)
+            _sort(record, parser, result, max_record_bytes, taken, backfill=record.topic == bulk_topic)
     result.letters = [dead_letter(each.thing, each.reason) for each in batch.set_apart]
     return result
 
@@ -60,11 +64,13 @@ def dead_letter(
     )
 
 
-def _sort(record: InboundRecord, parser: EventParser, result: Triage, max_record_bytes: int, *, backfill: bool) -> None:
+def _sort(
+    record: InboundRecord, parser: EventParser, result: Triage, max_record_bytes: int, taken: int, *, backfill: bool
+) -> None:
     size = len(record.value or b"")
     if size > max_record_bytes:
         raise RecordTooLargeError(f"the record has {size} bytes, more than the {max_record_bytes} that are accepted")
-    parsed = parser.parse(record.key, record.value)
+    parsed = parser.parse(record.key, record.value, taken_ms=taken)
     if not isinstance(parsed, Changes):
         result.ignored += 1
         return

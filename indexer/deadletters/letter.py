@@ -16,7 +16,14 @@ from typing import Any, Final
 
 from indexer.records import InboundRecord
 from schemas.errors import InvalidRequestError
-from schemas.events.dead_letters import ATTEMPT_HEADER, DIGEST_HEADER, OWN_HEADERS, TRUNCATED_HEADER
+from schemas.events.dead_letters import (
+    ATTEMPT_HEADER,
+    DIGEST_HEADER,
+    OWN_HEADERS,
+    TAKEN_HEADER,
+    TRUNCATED_HEADER,
+    first_taken_ms,
+)
 
 _PREFIX: Final = OWN_HEADERS
 SETTLES_HEADER: Final = "ferroflux.settles"
@@ -85,6 +92,8 @@ class Letter:
     time_us: int
     original: InboundRecord
     truncated: Truncation | None = None
+    taken_ms: int | None = None
+    """When a log first took the original; None in letters of releases that did not note it."""
 
     @property
     def origin(self) -> tuple[str, int, int, int, int]:
@@ -93,8 +102,9 @@ class Letter:
         return record.topic, record.partition, record.offset, record.timestamp_ms, self.attempt
 
     def redriven_headers(self) -> list[tuple[str, bytes | None]]:
-        """The original's headers, and how often it was tried."""
-        return [*self.original.headers, (ATTEMPT_HEADER, str(self.attempt).encode())]
+        """The original's headers, how often it was tried, and when a log first took it: it is judged as if it were read there."""
+        taken = [] if self.taken_ms is None else [(TAKEN_HEADER, str(self.taken_ms).encode())]
+        return [*self.original.headers, (ATTEMPT_HEADER, str(self.attempt).encode()), *taken]
 
     def to_json(self, *, whole: bool) -> dict[str, Any]:
         """For programs and for the table; `whole` adds the original's key, headers and value (base64 where not UTF-8)."""
@@ -168,6 +178,7 @@ def read_record(record: InboundRecord) -> Letter | Marker | None:
         time_us=_number(ours, "time"),
         original=original,
         truncated=_truncation(ours),
+        taken_ms=first_taken_ms(record.headers),
     )
 
 

@@ -37,6 +37,8 @@ from indexer.service.app import IndexerApp
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
+from indexer.sources.kafka import KafkaSourceStore
+from indexer.sources.live import LiveSources
 from retrieval.encoders.layers import settle_layers
 from retrieval.encoders.port import Matrix, TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
@@ -49,6 +51,7 @@ from retrieval.vectors.port import VectorIndex
 from runtime.log_writer import LogWriter
 from schemas.building import build_document
 from schemas.errors import RetryableError
+from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
 from schemas.generations import Generation, Origin
 from schemas.mapping.loading import load_mapping
@@ -175,6 +178,7 @@ class _Work:
     on_progress: OnProgress
     clock: Clock
     standing: Standing = field(init=False)
+    sources: LiveSources = field(default_factory=LiveSources)
 
     async def carry_out(self) -> None:
         """Seed where that is due, follow the change log until it is caught up, and count."""
@@ -184,6 +188,7 @@ class _Work:
         self.standing = Standing(self.outcome.manifest.name)
         app = self._indexer()
         app.topics_take(limits)
+        following = asyncio.create_task(KafkaSourceStore(self.settings.kafka).follow(self.sources))
         try:
             await _patiently(app.prepare)
             if self.outcome.manifest.origin is Origin.DOCUMENTS:
@@ -192,6 +197,8 @@ class _Work:
             await self._until_caught_up(app)
         finally:
             await app.stop()
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
         self.outcome.set_apart.update(self.standing.found)
         self.outcome.products = (await self.target.counts()).alive
         self.outcome.taken_over = 0 if self.donor is None else self.donor.given
@@ -203,7 +210,11 @@ class _Work:
             self.settings,
             index=self.target,
             encoder=self.encoder,
-            parser=EventParser(mapping, self.settings.default_tenant),
+            parser=EventParser(
+                mapping,
+                self.settings.default_tenant,
+                admission=AdmissionRules(self.settings.max_ahead_s, self.sources.history),
+            ),
             compose=partial(build_document, policy=mapping.policy),
             donor=self.donor,
             # Not live: what the parse finds the live generation has buried, and it moves no snapshots.

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -62,10 +62,14 @@ class SqliteChangeJournal:
         """
         return cls(path, connect(path))
 
-    async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> None:
-        """Keep records; durable when it returns, a power cut included. What is kept already is not kept twice."""
-        if records:
-            await self._run(lambda: self._append(log_id, records))
+    async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
+        """Keep records; durable when it returns, a power cut included. What is kept already is not kept twice.
+
+        Returns them as they are kept: one that came before has the time of its first keeping.
+        """
+        if not records:
+            return records
+        return await self._run(lambda: self._append(log_id, records)) or records
 
     async def mark_applied(self, log_id: LogId, next_offsets: Mapping[TopicPartition, int]) -> None:
         """Note that everything below these offsets is in the indexes; a watermark never goes back."""
@@ -140,13 +144,22 @@ class SqliteChangeJournal:
             raise
         self._connection.execute("COMMIT")
 
-    def _append(self, log_id: LogId, records: Sequence[InboundRecord]) -> None:
+    def _append(self, log_id: LogId, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
         log = self._log_row(log_id)
+        before = self._connection.total_changes
         with self._transaction(durable=True):
             rows = iter(records)
             while chunk := list(itertools.islice(rows, _ROWS_A_STATEMENT)):
                 values = [value for record in chunk for value in (log, *to_row(record))]
                 self._connection.execute(_insert_statement(len(chunk)), values)
+        if self._connection.total_changes - before == len(records):
+            return records
+        return [replace(record, timestamp_ms=self._kept_time(log, record)) for record in records]
+
+    def _kept_time(self, log: int, record: InboundRecord) -> int:
+        query = 'SELECT timestamp_ms FROM records WHERE log = ? AND topic = ? AND partition = ? AND "offset" = ?'
+        row = self._connection.execute(query, (log, record.topic, record.partition, record.offset)).fetchone()
+        return int(row[0])
 
     def _mark_applied(self, log_id: LogId, next_offsets: Mapping[TopicPartition, int]) -> None:
         log = self._log_row(log_id)

@@ -49,6 +49,8 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[Sequence[InboundRecord]], Awaitable[bool]]
 """Works a batch to its end; False where it was not done."""
 
+_LOG_APPEND_TIME: Final = 1
+"""Kafka's timestamp type of topics whose times are the brokers'."""
 _WATCH_SECONDS: Final = 0.5
 """How soon a consume loop that ended is noticed: the library tells nobody."""
 _COMMIT_SECONDS: Final = 10.0
@@ -333,6 +335,7 @@ def inbound(record: ConsumerRecord[Any, Any]) -> InboundRecord:
         key=record.key,
         value=record.value,
         headers=tuple(record.headers),
+        by_log=record.timestamp_type == _LOG_APPEND_TIME,
     )
 
 

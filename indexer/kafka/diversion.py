@@ -19,6 +19,7 @@ import structlog
 
 from indexer.records import InboundRecord
 from runtime.log_writer import LogWriter, OutboundRecord
+from schemas.events.dead_letters import TAKEN_HEADER, first_taken_ms
 
 log = structlog.get_logger(__name__)
 
@@ -55,12 +56,7 @@ class SnapshotDiversion:
             return records
         refusals = await self._writer.append_each(
             self._bulk_topic,
-            [
-                OutboundRecord(
-                    record.key, record.value, [*record.headers, (DIVERTED_HEADER, record.coordinates.encode())]
-                )
-                for record in moved
-            ],
+            [OutboundRecord(record.key, record.value, _moved_headers(record)) for record in moved],
         )
         gone = {record.coordinates for record, refusal in zip(moved, refusals, strict=True) if refusal is None}
         if len(gone) < len(moved):
@@ -70,3 +66,11 @@ class SnapshotDiversion:
 
     def _belongs_elsewhere(self, record: InboundRecord) -> bool:
         return record.topic != self._bulk_topic and is_snapshot_read(record.value)
+
+
+def _moved_headers(record: InboundRecord) -> list[tuple[str, bytes | None]]:
+    """The record's own, where it is from, and when its log took it: the copy is judged by the same time."""
+    headers = [*record.headers, (DIVERTED_HEADER, record.coordinates.encode())]
+    if record.by_log and first_taken_ms(record.headers) is None:
+        headers.append((TAKEN_HEADER, str(record.timestamp_ms).encode()))
+    return headers

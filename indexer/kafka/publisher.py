@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from indexer.ports import Clock, Published
-from indexer.records import DeadLetter
+from indexer.records import DeadLetter, taken_ms
 from runtime.fitting import append_fitting, append_letters
 from runtime.log_writer import LogWriter, OutboundRecord
 from schemas.documents import SearchDocument
@@ -78,6 +78,7 @@ def letter_record(letter: DeadLetter, *, now_us: int, most: int) -> LetterRecord
         attempt=letter.attempt,
         tenant=letter.tenant,
         now_us=now_us,
+        taken_ms=taken_ms(record, now_us // 1_000),
     )
     return fitting_letter(record.key, record.value, record.headers, ours, most=most)
 

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from indexer.records import LogId
 from runtime.kafka import client_options
-from runtime.topics import LARGEST, POLICY, create_topics, describe_topics, largest_records
+from runtime.topics import LARGEST, POLICY, TIMESTAMPS, create_topics, describe_topics, largest_records
 from schemas.errors import ConfigurationError, LogUnavailableError
 from schemas.topics import LARGEST_RECORD_BYTES, SMALLEST_RECORD_BYTES, KafkaSettings
 
@@ -44,6 +44,8 @@ _CHANGES_CONFIG: Final = {
     POLICY: "delete",
     # Two weeks of replay.
     "retention.ms": "1209600000",
+    # The brokers' time, not the producers': versions are judged by it, and again by the same when they are read again.
+    TIMESTAMPS: "LogAppendTime",
     LARGEST: str(LARGEST_RECORD_BYTES),
 }
 
@@ -94,10 +96,12 @@ class TopicAdmin:
             wanted |= dict.fromkeys((names.documents, names.aliases), _DOCUMENTS_CONFIG)
             wanted |= {names.dead_letters: _DEAD_LETTERS_CONFIG}
             created = await create_topics(self._client, self._settings, wanted)
-            described = await describe_topics(self._client, self._written)
+            described = await describe_topics(self._client, {*self._written, *names.consumed})
             if names.documents not in created:
                 self._require_compaction(described.get(names.documents, {}))
-            self._check_sizes(largest_records(described), created)
+            sizes = largest_records(described)
+            self._check_sizes({name: sizes[name] for name in self._written if name in sizes}, created)
+            self._check_times({name: described.get(name, {}) for name in names.consumed}, created)
         except KafkaError as error:
             raise LogUnavailableError(f"Kafka did not answer about its topics: {error}") from error
         return created
@@ -135,6 +139,17 @@ class TopicAdmin:
                 topic=name,
                 takes_bytes=limit,
                 remedy=command,
+            )
+
+    def _check_times(self, described: Mapping[str, Mapping[str, str]], created: Collection[str]) -> None:
+        for name, configs in described.items():
+            if name in created or configs.get(TIMESTAMPS) in (None, "LogAppendTime"):
+                continue
+            log.warning(
+                "topic leaves the time of a record to its producer, so versions are judged by that and by our own clock",
+                topic=name,
+                remedy=f"kafka-configs.sh --bootstrap-server {self._settings.bootstrap} --alter --entity-type topics "
+                f"--entity-name {name} --add-config {TIMESTAMPS}=LogAppendTime",
             )
 
     def _require_compaction(self, described: Mapping[str, str]) -> None:

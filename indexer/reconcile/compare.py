@@ -9,14 +9,14 @@ correction begins the next one, and says so: the source has to follow. Above the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from schemas.changes import ChangeEvent, FacetKey, FieldValue
-from schemas.errors import InvalidEventError
 from schemas.identity import SkuKey
 from schemas.merge import FacetState, ItemState, MergeOutcome
-from schemas.version import SourceVersion, canonical_digest
+from schemas.sources import MAX_OPERATOR_EPOCH
+from schemas.version import MAX_SEQUENCE, POSITION_BITS, SourceVersion, canonical_digest
 
 Register = tuple[SkuKey, FacetKey]
 """One facet of one product: what a row of the truth speaks of."""
@@ -78,7 +78,7 @@ class Difference:
         own = None if self.truth is None else self.truth.version
         version = self.events[0].version if self.events else None
         stored = None if self.stored is None else self.stored.version
-        if version is None or stored is None or version == own or _next_of_epoch(stored) is not None:
+        if version is None or stored is None or version == own or not _ends_its_epoch(stored):
             return None
         return version.epoch
 
@@ -142,21 +142,20 @@ def winning_version(held: FacetState | None, truth: SourceVersion, *, versioned:
 
 
 def next_version(version: SourceVersion) -> SourceVersion | None:
-    """The version right above; the next epoch's first where the sequence is at its end; None where the epochs are, too."""
-    return _next_of_epoch(version) or _in_range(0, version.epoch + 1)
+    """The version right above; the next epoch's first where the sequence is at its end; None where the epochs are, too.
+
+    A correction may carry an operator's epoch, so what any producer can write has a version above it.
+    """
+    if version.position is not None and version.position + 1 < 1 << POSITION_BITS:  # it decides, so the count stays
+        return replace(version, position=version.position + 1)
+    if version.position is None and version.sequence < MAX_SEQUENCE:
+        return replace(version, sequence=version.sequence + 1)
+    return SourceVersion(version.epoch + 1, 0) if version.epoch < MAX_OPERATOR_EPOCH else None
 
 
-def _next_of_epoch(version: SourceVersion) -> SourceVersion | None:
-    if version.position is not None:  # it decides, so the count stays
-        return _in_range(version.sequence, version.epoch, version.position + 1)
-    return _in_range(version.sequence + 1, version.epoch)
-
-
-def _in_range(sequence: int, epoch: int, position: int | None = None) -> SourceVersion | None:
-    try:
-        return SourceVersion.of(sequence, epoch, position)
-    except InvalidEventError:
-        return None
+def _ends_its_epoch(version: SourceVersion) -> bool:
+    above = next_version(version)
+    return above is None or above.epoch != version.epoch
 
 
 def _event(

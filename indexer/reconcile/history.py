@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
-from indexer.records import InboundRecord
+from indexer.records import InboundRecord, taken_ms
 from schemas.changes import ChangeEvent
 from schemas.errors import PoisonError
 from schemas.events.outcome import Changes
@@ -38,7 +39,8 @@ class ChangeLogTruth:
 
     def _events(self, record: InboundRecord) -> tuple[ChangeEvent, ...]:
         try:
-            parsed = self._parser.parse(record.key, record.value)
+            taken = taken_ms(record, time.time_ns() // 1_000_000)
+            parsed = self._parser.parse(record.key, record.value, taken_ms=taken)
         except PoisonError as error:
             self.rejected += 1
             log.debug("record is no change", coordinates=record.coordinates, reason=str(error))

@@ -159,7 +159,13 @@ class Replayer:
 
     def _select(self, records: Sequence[InboundRecord], selection: Selection, counts: Replayed) -> list[Arrival]:
         selected = [record for record in records if selection.takes_record(record)]
-        looked = triage(selected, self._parser, max_record_bytes=_LARGEST_RECORD, isolation=self._parsing)
+        looked = triage(
+            selected,
+            self._parser,
+            max_record_bytes=_LARGEST_RECORD,
+            isolation=self._parsing,
+            now_us=self._clock.now_us(),
+        )
         arrivals = [arrival for arrival in looked.arrivals if selection.takes_event(arrival.event)]
         counts.selected += len(selected)
         counts.ignored += looked.ignored

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,9 +18,10 @@ from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, facet_key, facet_
 from schemas.errors import InvalidEventError, MissingKeyError
 from schemas.fields import canonical_field_name, field_rule, normalise_fields, shown
 from schemas.identity import SkuKey, TenantId, sku_id, tenant_id
-from schemas.version import POSITION_PATTERN, SourceVersion
+from schemas.sources import DEFAULT_SOURCE, MAX_OPERATOR_EPOCH, OPERATOR_SOURCE, source_name
+from schemas.version import MAX_EPOCH, POSITION_PATTERN, SourceVersion
 
-MEMBERS: Final = frozenset({"tenant", "sku", "facet", "op", "version", "fields", "unavailable", "changed_at"})
+MEMBERS: Final = frozenset({"tenant", "sku", "facet", "op", "version", "fields", "unavailable", "changed_at", "source"})
 """The members of the event; any other is an error, for a misspelt one would be lost without a word."""
 
 MAX_UNAVAILABLE: Final = 300
@@ -48,15 +50,35 @@ def parse_canonical(raw: Mapping[str, Any], default_tenant: TenantId) -> ChangeE
     return ChangeEvent(
         key=_key(raw, default_tenant),
         facet=facet,
-        version=_version(raw.get("version")),
+        version=_version(raw.get("version"), MAX_OPERATOR_EPOCH if raw.get("source") == OPERATOR_SOURCE else MAX_EPOCH),
         fields=fields,
         unavailable=unavailable,
         changed_at_us=0 if changed_at is None else _changed_at_us(changed_at),
     )
 
 
-def encode_event(event: ChangeEvent) -> bytes:
-    """The canonical bytes of an event, for producers; `parse_canonical` gives the same event back."""
+def is_canonical(raw: Mapping[str, Any]) -> bool:
+    """Whether an object is meant as a canonical event: it names a SKU, and its `source`, where it has one, is no Debezium block."""
+    return "sku" in raw and type(raw.get("source")) is not dict and "__op" not in raw and "__deleted" not in raw
+
+
+def canonical_source(raw: Mapping[str, Any]) -> str:
+    """Whose change an event says it is; `producer` where it does not say.
+
+    Raises:
+        InvalidEventError: it is no name.
+    """
+    source = raw.get("source")
+    if source is None:
+        return DEFAULT_SOURCE
+    if type(source) is not str:
+        msg = "'source' is not text"
+        raise InvalidEventError(msg)
+    return source_name(source)
+
+
+def encode_event(event: ChangeEvent, source: str | None = None) -> bytes:
+    """The canonical bytes of an event, for producers; `parse_canonical` gives the same event back. `source`: whose change it is."""
     raw: dict[str, Any] = {
         "tenant": event.key.tenant,
         "sku": event.key.sku,
@@ -70,6 +92,8 @@ def encode_event(event: ChangeEvent) -> bytes:
         raw["unavailable"] = sorted(event.unavailable)
     if event.changed_at_us:
         raw["changed_at"] = event.changed_at_us
+    if source is not None and source != DEFAULT_SOURCE:
+        raw["source"] = source
     return orjson.dumps(raw)
 
 
@@ -101,13 +125,18 @@ def _facet(raw: Any) -> FacetKey:
     return facet_key(raw)
 
 
-def _version(raw: Any) -> SourceVersion:
+def _version(raw: Any, most_epoch: int) -> SourceVersion:
     if type(raw) is int:
         return SourceVersion.of(raw)
     if type(raw) is dict and raw.keys() <= _VERSION_MEMBERS:
         epoch, sequence, position = raw.get("epoch", 0), raw.get("sequence"), raw.get("position")
         if type(epoch) is int and type(sequence) is int and (position is None or _is_position(position)):
-            return SourceVersion.of(sequence, epoch, None if position is None else int(position, 16))
+            version = SourceVersion.of(sequence, position=None if position is None else int(position, 16))
+            return (
+                replace(version, epoch=epoch)
+                if MAX_EPOCH < epoch <= most_epoch
+                else SourceVersion.of(sequence, epoch, version.position)
+            )
     if raw is None:
         msg = "the event has no 'version': send a number that grows with every change of the row at its source"
         raise InvalidEventError(msg)

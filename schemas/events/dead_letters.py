@@ -21,6 +21,8 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 OWN_HEADERS: Final = "ferroflux."
 """What our own headers begin with; an original's headers of that kind are replaced by the letter's."""
+TAKEN_HEADER: Final = "ferroflux.taken"
+"""On a record that was sent again: when a log first took it, milliseconds since 1970. It is judged by that time."""
 TRUNCATED_HEADER: Final = "ferroflux.truncated"
 DIGEST_HEADER: Final = "ferroflux.digest"
 SIZE_HEADER: Final = "ferroflux.size"
@@ -30,6 +32,7 @@ ATTEMPT_HEADER: Final = "ferroflux.attempt"
 LONGEST_DETAIL: Final = 1000
 """Characters of a reason's sentence that are kept: it travels in headers and is read by people."""
 _MOST_ATTEMPTS: Final = 999_999
+_TIME_DIGITS: Final = 15
 _NULL_HEADER: Final = "ferroflux.null"
 
 
@@ -48,6 +51,10 @@ class DeadLetterHeaders(BaseModel):
     partition: str = Field(description="Partition of the original record, decimal.")
     offset: str = Field(description="Offset of the original record, decimal.")
     timestamp: str = Field(description="Timestamp of the original record, milliseconds since 1970, decimal.")
+    taken: str | None = Field(
+        None,
+        description="When the log first took the record, milliseconds since 1970, decimal; a redriven record keeps it, and is judged by it.",
+    )
     attempt: str = Field(description="How often the record has been tried, redrives included, decimal.")
     tenant: str = Field(description="The tenant where it is known, else empty.")
     time: str = Field(description="When the dead letter was written, microseconds since 1970, decimal.")
@@ -97,8 +104,10 @@ def own_headers(
     attempt: int,
     tenant: str,
     now_us: int,
+    taken_ms: int | None = None,
 ) -> dict[str, str]:
     """The headers of a letter that are ours: why, the original's coordinates, how often it was tried, and when this was said."""
+    taken = {} if taken_ms is None else {TAKEN_HEADER: str(taken_ms)}
     return {
         "ferroflux.reason": reason,
         "ferroflux.detail": detail[:LONGEST_DETAIL],
@@ -106,6 +115,7 @@ def own_headers(
         "ferroflux.partition": str(partition),
         "ferroflux.offset": str(offset),
         "ferroflux.timestamp": str(timestamp_ms),
+        **taken,
         ATTEMPT_HEADER: str(attempt),
         "ferroflux.tenant": tenant,
         "ferroflux.time": str(now_us),
@@ -118,6 +128,14 @@ def previous_attempts(headers: Headers) -> int:
         if name == ATTEMPT_HEADER and value is not None and value.isdigit():
             return min(int(value[:9]), _MOST_ATTEMPTS)
     return 0
+
+
+def first_taken_ms(headers: Headers) -> int | None:
+    """When a log first took a record that was sent again, as its header says; None for one that comes fresh from its source."""
+    for name, value in headers:
+        if name == TAKEN_HEADER and value is not None and value.isdigit() and len(value) <= _TIME_DIGITS:
+            return int(value)
+    return None
 
 
 def tenant_named(key: str) -> str:

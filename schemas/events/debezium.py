@@ -24,6 +24,8 @@ from schemas.mapping.matching import TableName
 from schemas.mapping.spelling import respelt
 from schemas.version import SourceVersion
 
+_UNNAMED: Final = "debezium"
+"""The source of a change whose connector has no name (`topic.prefix`)."""
 _ROW_OPERATIONS: Final = frozenset({"c", "u", "d", "r"})
 _NO_DECODERS: Final[Mapping[str, Decoder]] = {}
 _TRANSACTION_STATES: Final = ("BEGIN", "END")
@@ -99,7 +101,11 @@ def parse_change(
     version = source_version(
         source, rule, snapshot_read=read, processed_ms=_milliseconds(payload), order=_order_in_transaction(payload)
     )
-    changed_at_us = 0 if read else commit_time_us(source)  # a read says when it was read, not when it was written
+    committed_us = commit_time_us(source)
+    changed_at_us = 0 if read else committed_us  # a read says when it was read, not when it was written
+    # A wide position decides before the clock, which then freezes nothing.
+    is_clock = version.position is None and version.sequence in (committed_us, _milliseconds(payload) * 1_000)
+    origin = (rule.name or name.server or _UNNAMED, is_clock)
     before, after = _row(payload.get("before")), _row(payload.get("after"))
     names = table.spelling.names(after or before or ())
     decoders = _NO_DECODERS if schema is None else respelt(row_decoders(schema), names)
@@ -109,12 +115,13 @@ def parse_change(
         return aside
     if op == "d":
         identity = _deleted_identity(before, record_key, table, decoders)
-        return Changes((ChangeEvent(identity.key, identity.facet, version, None, changed_at_us=changed_at_us),))
+        deletion = ChangeEvent(identity.key, identity.facet, version, None, changed_at_us=changed_at_us)
+        return Changes((deletion,), *origin)
     if after is None:
         msg = f"op {op!r} has no row: 'after' is not an object"
         raise InvalidEventError(msg)
     return Changes(
-        _written(respelt(after, names), before if op == "u" else None, table, decoders, version, changed_at_us)
+        _written(respelt(after, names), before if op == "u" else None, table, decoders, version, changed_at_us), *origin
     )
 
 

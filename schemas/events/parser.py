@@ -14,11 +14,13 @@ import orjson
 
 from schemas.errors import InvalidEventError, RowTooLargeError, UnparsableEventError
 from schemas.events import debezium
-from schemas.events.canonical import parse_canonical
+from schemas.events.admission import Admission, AdmissionRules
+from schemas.events.canonical import canonical_source, is_canonical, parse_canonical
 from schemas.events.outcome import Changes, Ignored, ParsedRecord
 from schemas.identity import tenant_id
 from schemas.mapping.compiled import CompiledMapping
 from schemas.mapping.loading import default_mapping
+from schemas.sources import OPERATOR_SOURCE
 
 __all__ = ["MAX_EVENT_BYTES", "MAX_ROW_BYTES", "TOMBSTONE", "Changes", "EventParser", "Ignored", "ParsedRecord"]
 
@@ -28,6 +30,9 @@ MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
 MAX_ROW_BYTES: Final = 1024 * 1024
 """Of one facet's row in its normal form. A merged state and its document are made of such rows, and travel with every change."""
 
+_CANONICAL: Final = frozenset({"version", "facet", "fields"})
+"""Members that tell a canonical event of a named source from Debezium's."""
+
 _EXPAND: Final = " (of an outbox's payload, table.expand.json.payload=true of the event router makes an object)"
 
 TOMBSTONE: Final = Ignored("a Kafka tombstone (null value): a deletion is an event with a version")
@@ -36,16 +41,27 @@ TOMBSTONE: Final = Ignored("a Kafka tombstone (null value): a deletion is an eve
 class EventParser:
     """Parses change records, canonical and Debezium, under one mapping. Pure: safe to share between threads."""
 
-    def __init__(self, mapping: CompiledMapping | None = None, default_tenant: str = "default") -> None:
+    def __init__(
+        self,
+        mapping: CompiledMapping | None = None,
+        default_tenant: str = "default",
+        *,
+        admission: AdmissionRules | None = None,
+    ) -> None:
         """Without a mapping, the default one of conventional column names.
 
-        `default_tenant` is the tenant of events and rows that name none, unless the mapping says another.
+        `default_tenant` is the tenant of events and rows that name none, unless the mapping says another. `admission` says
+        which sources and versions are let in; without it, all are.
         """
         self.mapping = default_mapping(default_tenant) if mapping is None else mapping
         self._canonical_tenant = tenant_id(default_tenant)
+        self._admission = None if admission is None else Admission(admission, self.mapping.declared)
 
-    def parse(self, key: bytes | None, value: bytes | None) -> ParsedRecord:
+    def parse(self, key: bytes | None, value: bytes | None, *, taken_ms: int | None = None) -> ParsedRecord:
         """Changes of one record, or why it holds none.
+
+        `taken_ms` is when the log took the record, milliseconds since 1970: with it, its source and versions are judged, and
+        the events have the epoch of their source. A file that no log took has none.
 
         Raises:
             PoisonError: the record can never be processed as it is; the class says in which way, the message why.
@@ -70,15 +86,22 @@ class EventParser:
             parsed = self._event(raw, key)
             if len(value) > MAX_ROW_BYTES and isinstance(parsed, Changes):
                 _require_moderate_rows(parsed)
+            if self._admission is not None and taken_ms is not None and isinstance(parsed, Changes):
+                return self._admission.admit(parsed, taken_ms)
         except RecursionError as error:
             msg = "the event is nested deeper than any row is"
             raise UnparsableEventError(msg) from error
         return parsed
 
     def _event(self, raw: Mapping[str, Any], key: bytes | None) -> ParsedRecord:
-        if "sku" in raw and "source" not in raw and "__op" not in raw and "__deleted" not in raw:
-            return Changes((parse_canonical(raw, self._canonical_tenant),))
+        if is_canonical(raw):
+            return self._canonical(raw)
         return self._other(raw, key)
+
+    def _canonical(self, raw: Mapping[str, Any]) -> Changes:
+        source = canonical_source(raw)
+        may_be_clock = source != OPERATOR_SOURCE and not self.mapping.counts(source)
+        return Changes((parse_canonical(raw, self._canonical_tenant),), source, may_be_clock)
 
     def _other(self, raw: Mapping[str, Any], key: bytes | None) -> ParsedRecord:
         if "payload" in raw and raw.keys() <= {"schema", "payload"}:
@@ -95,10 +118,10 @@ class EventParser:
         ignored = debezium.without_rows(payload)
         if ignored is not None:
             return ignored
-        if debezium.is_change(payload):
+        if debezium.is_change(payload) and not (type(payload["source"]) is str and payload.keys() & _CANONICAL):
             return debezium.parse_change(payload, schema, key, self.mapping)
-        if schema is None and payload.keys() & {"version", "facet", "fields", "op"}:
-            return Changes((parse_canonical(payload, self._canonical_tenant),))
+        if schema is None and payload.keys() & {*_CANONICAL, "op"}:
+            return self._canonical(payload)
         raise InvalidEventError(_unrecognised(payload))
 
 

@@ -46,6 +46,8 @@ class SourceRule:
 
     epoch: int = 0
     version: VersionMode = "auto"
+    name: str = ""
+    """Its name among the sources of facets; empty where the mapping gives it none."""
 
 
 def is_snapshot_read(op: str, source: Mapping[str, Any]) -> bool:

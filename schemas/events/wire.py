@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, StrictBool, Strict
 from schemas import fields as rules
 from schemas.events.canonical import MAX_UNAVAILABLE
 from schemas.identity import MAX_SKU_LENGTH
+from schemas.sources import SOURCE_PATTERN
 from schemas.version import MAX_EPOCH, MAX_SEQUENCE, POSITION_PATTERN
 
 _DECIMAL_TEXT: Final = r"^\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?)?\s*$"
@@ -136,6 +137,9 @@ class _Change(_Strict):
         Annotated[int, Field(strict=True, ge=0, lt=2**63)] | Annotated[StrictStr, Field(max_length=40)] | None
     ) = Field(
         None, description="When the source committed the change: microseconds since 1970, or ISO 8601 with a zone."
+    )
+    source: Annotated[StrictStr, Field(pattern=f"^{SOURCE_PATTERN}$")] | None = Field(
+        None, description="Whose change it is, where facets have declared sources; absent: `producer`."
     )
 
 

@@ -24,6 +24,7 @@ from schemas.mapping.columns import comparable
 from schemas.mapping.matching import TableName, matcher
 from schemas.mapping.readers import FieldReader, KeyPart, Row, compile_field, compile_key_part
 from schemas.mapping.spelling import ColumnSpelling
+from schemas.sources import Declared
 
 _MAX_KNOWN_TABLES: Final = 10_000
 """Resolved tables that are remembered; a flood of invented names must not fill the memory."""
@@ -123,7 +124,14 @@ class CompiledMapping:
     _tables: Sequence[tuple[Callable[[TableName], bool], CompiledTable]]
     _ignored: Sequence[Callable[[TableName], bool]]
     _sources: Sequence[tuple[Callable[[TableName], bool], SourceRule]]
+    declared: Declared = field(default_factory=Declared)
+    """The facets of which the file says who feeds them."""
+    _counting: frozenset[str] = frozenset()
     _known: dict[TableName, tuple[CompiledTable | None, SourceRule, bool]] = field(default_factory=dict)
+
+    def counts(self, source: str) -> bool:
+        """Whether the versions of canonical events of this source are said to be a count, never a clock."""
+        return source in self._counting
 
     def resolve(self, name: TableName) -> tuple[CompiledTable | None, SourceRule, bool]:
         """The table's entry (None: there is none), its source's rule, and whether its changes are ignored."""
@@ -160,8 +168,27 @@ def compile_mapping(mapping: model.Mapping, default_tenant: str = "default") -> 
             for index, table in enumerate(mapping.tables)
         ],
         _ignored=[matcher(match) for match in mapping.ignore],
-        _sources=[(matcher(source.match), SourceRule(source.epoch, source.version)) for source in mapping.sources],
+        _sources=[
+            (matcher(source.match), SourceRule(source.epoch, source.version, source.name)) for source in mapping.sources
+        ],
+        declared=_declared(mapping),
+        _counting=frozenset(source.name for source in mapping.sources if source.name and source.version == "position"),
     )
+
+
+def _declared(mapping: model.Mapping) -> Declared:
+    epochs = {source.name: source.epoch for source in reversed(mapping.sources) if source.name}
+    declared: dict[tuple[str, str], dict[str, int]] = {}
+    for index, facet in enumerate(mapping.facets):
+        place = (facet.tenant or "", facet.facet)
+        if place in declared:
+            whose = f"of tenant {facet.tenant}" if facet.tenant else "of every tenant"
+            msg = (
+                f"facets[{index}]: facet {facet.facet} {whose} is declared twice; name all of its sources in one entry"
+            )
+            raise InvalidMappingError(msg)
+        declared[place] = {name: epochs.get(name, 0) for name in facet.fed_by}
+    return Declared(declared)
 
 
 def _compile_table(

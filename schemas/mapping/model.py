@@ -9,7 +9,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from schemas.changes import facet_key
+from schemas.errors import InvalidEventError
 from schemas.events.unavailable import DEFAULT_PLACEHOLDER
+from schemas.identity import tenant_id
+from schemas.sources import MAX_SOURCE_LENGTH, source_name
 from schemas.version import MAX_EPOCH
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=256)]
@@ -137,8 +141,13 @@ class Match(_Strict):
 
 
 class Source(_Strict):
-    """What the operator says of a database: its epoch, and what orders its changes."""
+    """What the operator says of a database, or of the canonical events that carry its name: its epoch, and what orders its changes."""
 
+    name: str = Field(
+        "",
+        max_length=MAX_SOURCE_LENGTH,
+        description="Its name in `facets`, and in the `source` of canonical events; absent: the connector's topic.prefix.",
+    )
     match: Match = Field(default_factory=Match)
     epoch: int = Field(
         0,
@@ -147,8 +156,55 @@ class Source(_Strict):
         description="Raise it by one when the database starts its count again (restore, failover).",
     )
     version: Literal["auto", "position", "clock"] = Field(
-        "auto", description="auto: LSN or binlog position where there is one, else the commit clock."
+        "auto",
+        description="auto: LSN or binlog position where there is one, else the commit clock. Of canonical events, `position` says that their versions are a count, never a clock.",
     )
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.name:
+            _require_source(self.name)
+        return self
+
+
+class FacetSources(_Strict):
+    """Who feeds a facet: events of any other source are refused. What is not declared here takes events of every source."""
+
+    tenant: str | None = Field(None, description="Whose facet; absent: every tenant's.")
+    facet: str = Field(
+        max_length=256, description="`item`, `price` or `stock`, or one instance of it, such as `stock:branch-2`."
+    )
+    fed_by: tuple[str, ...] = Field(
+        min_length=1,
+        max_length=100,
+        description="Names of sources: of `sources`, of connectors (topic.prefix), or of canonical events (`producer` where they name none).",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and isinstance(raw.get("fed_by"), str):
+            return {**raw, "fed_by": [raw["fed_by"]]}
+        return raw
+
+    @model_validator(mode="after")
+    def _valid(self) -> Self:
+        try:
+            facet_key(self.facet)
+            if self.tenant is not None:
+                tenant_id(self.tenant)
+        except InvalidEventError as error:
+            raise ValueError(str(error)) from error
+        for name in self.fed_by:
+            _require_source(name)
+        return self
+
+
+def _require_source(name: str) -> None:
+    try:
+        source_name(name)
+    except InvalidEventError as error:
+        raise ValueError(str(error)) from error
 
 
 class DeletedWhen(_Strict):
@@ -221,6 +277,9 @@ class Mapping(_Strict):
         DEFAULT_PLACEHOLDER, min_length=1, max_length=256, description="The connector's unavailable.value.placeholder."
     )
     sources: tuple[Source, ...] = Field((), max_length=1_000, description="The first that matches counts.")
+    facets: tuple[FacetSources, ...] = Field(
+        (), max_length=10_000, description="Which sources feed which facet: the beginning of each facet's history."
+    )
     ignore: tuple[Match, ...] = Field((), max_length=1_000, description="Tables whose changes are no concern of ours.")
     tables: tuple[Table, ...] = Field((), max_length=1_000, description="The first that matches counts.")
     documents: Documents = Field(default_factory=Documents)

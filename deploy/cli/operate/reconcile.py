@@ -28,9 +28,11 @@ from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
 from retrieval.generations.fitting import text_folder
+from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
 from schemas.identity import tenant_id
 from schemas.mapping.loading import load_mapping
+from schemas.sources import SourceHistory
 
 app = typer.Typer()
 
@@ -138,12 +140,14 @@ class _Choice:
     currency: str
     decimal_comma: bool
 
-    def truth(self, stores: OpenStores) -> Truth | None:
+    async def truth(self, stores: OpenStores) -> Truth | None:
         if self.source == "stores":
             return None
         mapping = load_mapping(self.settings.mapping, self.settings.default_tenant)
         if self.source == "log":
-            return ChangeLogTruth(stores.history, EventParser(mapping, self.settings.default_tenant))
+            history = SourceHistory(await stores.sources.entries())
+            rules = AdmissionRules(self.settings.max_ahead_s, lambda: history)
+            return ChangeLogTruth(stores.history, EventParser(mapping, self.settings.default_tenant, admission=rules))
         if self.source.startswith(("postgres://", "postgresql://")):
             return PostgresTruth(self.source, mapping, server=self.server)
         return CatalogueTruth(
@@ -181,7 +185,9 @@ async def _run(
     repair: bool,
 ) -> Report:
     async with opening() as stores:
-        run = Reconciliation(choice.truth(stores), stores.vectors, stores.reader, options=options, clock=SystemClock())
+        run = Reconciliation(
+            await choice.truth(stores), stores.vectors, stores.reader, options=options, clock=SystemClock()
+        )
         report = await run.compare()
         if repair and not report.agree:
             await run.repair(stores.changes, stores.republisher)

@@ -17,8 +17,9 @@ from deploy.embedded.intake.splitting import DocumentSplitter, LineSplitter, Mem
 from schemas.api.limits import MAX_CHANGE_BYTES, MAX_CHANGES, MAX_REPORTED
 from schemas.api.problems import InvalidField
 from schemas.errors import InvalidRequestError, PoisonError
-from schemas.events.canonical import encode_event, parse_canonical
+from schemas.events.canonical import canonical_source, encode_event, parse_canonical
 from schemas.identity import TenantId
+from schemas.sources import OPERATOR_SOURCE
 
 log = structlog.get_logger(__name__)
 
@@ -95,8 +96,10 @@ class ChangeReader:
                 f"the request holds more than {MAX_CHANGES} events; send them in several requests"
             )
         try:
-            event = parse_canonical(self._object(member), self._default_tenant)
-            change = _sized(OutboundChange(event.key.kafka_key, encode_event(event)))
+            raw = self._object(member)
+            source = _require_own(canonical_source(raw))
+            event = parse_canonical(raw, self._default_tenant)
+            change = _sized(OutboundChange(event.key.kafka_key, encode_event(event, source)))
         except (PoisonError, InvalidRequestError) as error:
             self._note(member, str(error), error)
             return
@@ -129,6 +132,14 @@ class ChangeReader:
         alone = isinstance(self._splitter, DocumentSplitter) and not self._splitter.is_list
         hint = "; for one event a line, send Content-Type: application/x-ndjson" if alone else ""
         return InvalidRequestError(f"{reason}{hint}")
+
+
+def _require_own(source: str) -> str:
+    if source == OPERATOR_SOURCE:
+        raise InvalidRequestError(
+            f"source {OPERATOR_SOURCE} is reserved for corrections: send the name of the source itself"
+        )
+    return source
 
 
 def _sized(change: OutboundChange) -> OutboundChange:

@@ -118,10 +118,11 @@ class WatchedJournal:
         self._journal = journal
         self._progress = progress
 
-    async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> None:
+    async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
         """Keep the records, then say so."""
-        await self._journal.append(log_id, records)
+        kept = await self._journal.append(log_id, records)
         self._progress.advance(Stage.JOURNALLED, next_offsets(records))
+        return kept
 
     async def mark_applied(self, log_id: LogId, watermarks: Mapping[TopicPartition, int]) -> None:
         """Note the watermarks, then say so."""

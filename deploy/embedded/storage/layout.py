@@ -40,6 +40,11 @@ class DataDirectory:
         return self.root / "journal.db"
 
     @property
+    def sources(self) -> Path:
+        """Which sources feed which facets, as operators declared it."""
+        return self.root / "sources.json"
+
+    @property
     def dead_letters(self) -> Path:
         """Dead letters and what became of them (SQLite)."""
         return self.root / "dead-letters.db"

@@ -33,8 +33,8 @@ class ByArrival(EventParser):
 
     arrived = 0
 
-    def parse(self, key: bytes | None, value: bytes | None) -> ParsedRecord:
-        parsed = super().parse(key, value)
+    def parse(self, key: bytes | None, value: bytes | None, *, taken_ms: int | None = None) -> ParsedRecord:
+        parsed = super().parse(key, value, taken_ms=taken_ms)
         if isinstance(parsed, Changes):
             ByArrival.arrived += 1
             for event in parsed.events:

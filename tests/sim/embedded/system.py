@@ -247,8 +247,9 @@ class _Forgetful:
     def __init__(self, journal: SqliteChangeJournal) -> None:
         self._journal = journal
 
-    async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> None:
+    async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
         """Nothing is written."""
+        return records
 
     async def mark_applied(self, log_id: LogId, offsets: Mapping[TopicPartition, int]) -> None:
         await self._journal.mark_applied(log_id, offsets)
@@ -257,9 +258,10 @@ class _Forgetful:
 class _Hasty(_Forgetful):
     """The order taken away: a record counts as applied as soon as it is kept."""
 
-    async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> None:
-        await self._journal.append(log_id, records)
+    async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
+        kept = await self._journal.append(log_id, records)
         await self._journal.mark_applied(log_id, next_offsets(records))
+        return kept
 
 
 class _WholeJournal:

@@ -58,6 +58,13 @@ async def test_a_record_appended_again_is_kept_once(journal: SqliteChangeJournal
     assert [kept.offset for kept in await everything(journal)] == [0, 1, 2]
 
 
+async def test_a_record_that_comes_again_has_the_time_of_its_first_keeping(journal: SqliteChangeJournal) -> None:
+    await journal.append(LOG, [record(0, timestamp_ms=10)])
+    again = [record(0, timestamp_ms=70), record(1, timestamp_ms=70)]
+    assert await journal.append(LOG, again) == [record(0, timestamp_ms=10), record(1, timestamp_ms=70)]
+    assert await everything(journal) == [record(0, timestamp_ms=10), record(1, timestamp_ms=70)]
+
+
 async def test_the_same_coordinates_in_another_log_are_another_record(journal: SqliteChangeJournal) -> None:
     await journal.append(LOG, [record(0)])
     await journal.append(NEXT_LOG, [record(0)])

@@ -16,6 +16,7 @@ from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError, ContentionError
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
+from schemas.sources import OPERATOR_SOURCE
 from schemas.topics import LARGEST_RECORD_BYTES
 from tests.support.indexing.fakes import event, make_pipeline, records_of
 
@@ -94,7 +95,7 @@ async def test_a_point_that_others_keep_changing_is_given_up_and_said_so(index):
 async def test_corrections_are_canonical_events_of_the_change_topic():
     topics, correction = Topics(), event("A", "item", 2, None)
     await KafkaChanges(topics, "warehouse.changes").send([correction])
-    assert topics.records == [("warehouse.changes", b"acme/A", encode_event(correction))]
+    assert topics.records == [("warehouse.changes", b"acme/A", encode_event(correction, OPERATOR_SOURCE))]
 
 
 @pytest.mark.parametrize(

@@ -83,8 +83,13 @@ async def test_null_and_binary_headers_pass_the_parser() -> None:
     raw = ConsumerRecord("warehouse.changes", 3, 41, 1_700_000_000_000, 0, b"k", None, None, 1, -1, headers)
     async with TestKafkaBroker(consumer.broker):
         await consumer._subscriber.process_message((raw,))
-    assert seen == [InboundRecord("warehouse.changes", 3, 41, 1_700_000_000_000, b"k", None, headers)]
+    assert seen == [InboundRecord("warehouse.changes", 3, 41, 1_700_000_000_000, b"k", None, headers, by_log=False)]
     assert seen[0] == inbound(raw)
+
+
+def test_a_topic_with_the_brokers_times_says_so() -> None:
+    raw = ConsumerRecord("warehouse.changes", 3, 41, 1_700_000_000_000, 1, b"k", None, None, 1, -1, ())
+    assert inbound(raw).by_log
 
 
 async def test_commits_are_explicit_and_rewinds_leave_foreign_partitions_alone() -> None:

@@ -16,7 +16,7 @@ from query_api.replica.letters.letter import letter_of as letter_of_replica
 from query_api.replica.log.port import LogRecord
 from retrieval.text.apart.values import Apart, Flaw
 from schemas.errors import InvalidRequestError, LogUnavailableError, NotFoundError, RecordTooLargeError
-from schemas.events.dead_letters import ATTEMPT_HEADER
+from schemas.events.dead_letters import ATTEMPT_HEADER, TAKEN_HEADER
 from schemas.topics import LARGEST_RECORD_BYTES
 from tests.support.indexing.fakes import DeadLetterLog, FakeClock
 
@@ -86,7 +86,8 @@ async def test_a_letter_is_redriven_once_with_its_attempt_count(setting: Setting
     assert await setting.desk.redrive(EVERY) == Settled(1)
     assert await setting.desk.redrive(EVERY) == Settled(0)
     (letter,) = setting.again
-    assert letter.redriven_headers() == [*BAD.headers, (ATTEMPT_HEADER, b"1")]
+    taken = str(BAD.timestamp_ms).encode()
+    assert letter.redriven_headers() == [*BAD.headers, (ATTEMPT_HEADER, b"1"), (TAKEN_HEADER, taken)]
     assert await setting.ids() == []
     assert (await setting.desk.letter(letter.id)).original == BAD
 

@@ -57,6 +57,7 @@ def test_headers_name_reason_coordinates_attempt_and_keep_the_originals() -> Non
         "ferroflux.partition": b"3",
         "ferroflux.offset": b"41",
         "ferroflux.timestamp": b"1700000100041",
+        "ferroflux.taken": b"1700000100041",
         "ferroflux.attempt": b"2",
         "ferroflux.tenant": b"acme",
         "ferroflux.time": b"5",

@@ -12,6 +12,7 @@ from indexer.lanes import Lanes, SliceLength
 from indexer.records import InboundRecord, TopicPartition
 from runtime.log_writer import OutboundRecord
 from schemas.errors import PoisonError, RecordTooLargeError
+from schemas.events.dead_letters import TAKEN_HEADER
 
 LIVE, BULK = "warehouse.changes", "warehouse.changes.bulk"
 
@@ -196,7 +197,11 @@ async def test_reads_move_to_the_bulk_topic_as_they_are_and_stay_once_there() ->
     ((topic, moved),) = writer.records
     assert topic == BULK
     assert (moved.key, moved.value) == (read.key, read.value)
-    assert moved.headers == [("kept", b"\xff"), (DIVERTED_HEADER, b"warehouse.changes/0@5")]
+    assert moved.headers == [
+        ("kept", b"\xff"),
+        (DIVERTED_HEADER, b"warehouse.changes/0@5"),
+        (TAKEN_HEADER, str(read.timestamp_ms).encode()),
+    ]
     there = [record(BULK, 1, value=b'{"op":"r"}')]
     assert await divert(there) == there
 

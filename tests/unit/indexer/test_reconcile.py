@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,9 +18,12 @@ from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
 from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.errors import ConfigurationError
-from schemas.events.parser import EventParser
+from schemas.events.admission import AdmissionRules
+from schemas.events.canonical import encode_event
+from schemas.events.parser import Changes, EventParser
 from schemas.identity import SkuKey
 from schemas.merge import FacetState, merge_all
+from schemas.sources import FIRST_OPERATOR_EPOCH, MAX_OPERATOR_EPOCH, OPERATOR_SOURCE
 from schemas.version import MAX_EPOCH, MAX_SEQUENCE, SourceVersion
 from tests.support.indexing.fakes import DocumentLog, FakeClock, event, make_pipeline, no_sleep, record, records_of
 
@@ -315,7 +319,8 @@ def test_a_repaired_row_agrees_with_the_truth(held, truth):
 def test_versions_end_where_epochs_do():
     assert next_version(SourceVersion(1, 7)) == SourceVersion(1, 8)
     assert next_version(SourceVersion(1, MAX_SEQUENCE)) == SourceVersion(2, 0)
-    assert next_version(SourceVersion(MAX_EPOCH, MAX_SEQUENCE)) is None
+    assert next_version(SourceVersion(MAX_EPOCH, MAX_SEQUENCE)) == SourceVersion(FIRST_OPERATOR_EPOCH, 0)
+    assert next_version(SourceVersion(MAX_OPERATOR_EPOCH, MAX_SEQUENCE)) is None
 
 
 async def test_over_the_largest_version_the_next_epoch_is_begun_and_said(here):
@@ -332,7 +337,7 @@ async def test_over_the_largest_version_the_next_epoch_is_begun_and_said(here):
 
 
 async def test_over_the_largest_version_of_the_largest_epoch_nothing_wins_and_others_are_mended(here):
-    largest = SourceVersion(MAX_EPOCH, MAX_SEQUENCE)
+    largest = SourceVersion(MAX_OPERATOR_EPOCH, MAX_SEQUENCE)
     await here.take(
         ChangeEvent(KEY, ITEM_FACET, largest, {"title": "Para siempre"}), event("B", "item", 1, {"title": "Viejo"})
     )
@@ -348,6 +353,14 @@ async def test_over_the_largest_version_of_the_largest_epoch_nothing_wins_and_ot
     report = await run.repair(here, here)
     assert [str(one.key) for one in here.sent] == ["acme/B"]
     assert (report.unbeatable, report.unmended, report.summary()["unbeatable"]) == (1, 1, 1)
+
+
+def test_even_the_largest_version_is_beaten_by_a_correction():
+    largest = ChangeEvent(KEY, ITEM_FACET, SourceVersion(MAX_EPOCH, MAX_SEQUENCE), {"title": "Ahead"})
+    mended = replace(largest, version=next_version(largest.version), fields={"title": "True"})
+    sent = EventParser(admission=AdmissionRules()).parse(None, encode_event(mended, OPERATOR_SOURCE), taken_ms=1)
+    assert sent == Changes((mended,))
+    assert merge_all([largest, mended]).facets[ITEM_FACET].values() == {"title": "True"}
 
 
 async def test_a_stored_state_that_cannot_be_read_is_counted_and_keeps_no_other_from_being_compared(here):

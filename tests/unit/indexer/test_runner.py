@@ -2,13 +2,14 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from indexer.ports import LeaseLostError, Published
 from indexer.publish_lock import PublishLock
-from indexer.records import LogId
+from indexer.records import InboundRecord, LogId
 from indexer.runner import BatchRunner
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
@@ -23,9 +24,12 @@ BATCH = [record(NEW, 7, partition=0), record(NEW, 9, partition=0), record(b"bad"
 class Journal:
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
+        self.kept: list[InboundRecord] = []
 
-    async def append(self, log_id: LogId, records: Any) -> None:
+    async def append(self, log_id: LogId, records: Any) -> Any:
         self.calls.append(("append", (log_id, len(records))))
+        self.kept += records
+        return records
 
     async def mark_applied(self, log_id: LogId, next_offsets: Any) -> None:
         self.calls.append(("applied", (log_id, dict(next_offsets))))
@@ -61,6 +65,13 @@ async def test_explicit_offsets_are_committed_after_everything_else() -> None:
     assert setting.progress.failures == 0
     assert setting.count("ferroflux_indexer_dead_letters_total", reason="unparsable") == 1
     assert setting.count("duplicates_total") == 1
+
+
+async def test_what_is_journalled_has_the_journals_time_whatever_its_producers_clock_says() -> None:
+    journal = Journal()
+    setting = Setting(journal=journal)
+    await setting.runner.run([replace(one, by_log=False, timestamp_ms=9 * 10**15) for one in BATCH])
+    assert {(one.timestamp_ms, one.by_log) for one in journal.kept} == {(1_000_000, True)}
 
 
 async def test_a_failed_batch_commits_nothing_rewinds_and_comes_through_later() -> None:

@@ -18,7 +18,7 @@ GOOD = event("A1", "item", 1, {"title": "Bolt"})
 
 
 def looked_at(batch: Sequence[InboundRecord], parser: EventParser, *, most: int) -> Triage:
-    return triage(batch, parser, max_record_bytes=most, isolation=Isolation("parsing"))
+    return triage(batch, parser, max_record_bytes=most, isolation=Isolation("parsing"), now_us=1)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_tenant_of_a_dead_letter_is_guessed_from_the_key(key: bytes | None, 
 
 def test_a_defect_of_the_parser_costs_one_dead_letter() -> None:
     class Defective(EventParser):
-        def parse(self, key: bytes | None, value: bytes | None):
+        def parse(self, key: bytes | None, value: bytes | None, *, taken_ms: int | None = None):
             if value == b"trigger":
                 raise ZeroDivisionError
             return super().parse(key, value)

@@ -1,0 +1,26 @@
+"""The history of sources in memory, for tests and simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from indexer.sources.port import Decide
+from schemas.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
+
+
+class MemorySourceStore:
+    """The port `SourceStore` on a list; no method yields to the event loop, so each is atomic."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._entries: list[SourceEntry] = []
+
+    async def entries(self) -> Sequence[SourceEntry]:
+        """All entries."""
+        return tuple(self._entries)
+
+    async def add(self, decide: Decide) -> SourceEntry:
+        """Decide and add."""
+        entry = decide(SourceHistory(self._entries), self._now_ms() + HOLDS_AFTER_MS)
+        self._entries.append(entry)
+        return entry
