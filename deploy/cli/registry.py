@@ -46,6 +46,7 @@ COMMANDS: Final = (
     CommandEntry("status", "deploy.cli.use.status", "Show counts, lag and freshness of a running system.", USE_PANEL),
     CommandEntry("reconcile", "deploy.cli.operate.reconcile", "Compare the stores with the truth, and mend what differs.", OPERATE_PANEL),
     CommandEntry("dlq", "deploy.cli.operate.dlq", "List, show, redrive and discard dead letters.", OPERATE_PANEL, group=True),
+    CommandEntry("facet", "deploy.cli.operate.facet", "Say which source feeds a facet, hand it over, free its rows.", OPERATE_PANEL, group=True),
     CommandEntry("replay", "deploy.cli.operate.replay", "Take a stretch of the change log in again.", OPERATE_PANEL),
     CommandEntry("gc", "deploy.cli.operate.gc", "Remove tombstones that no replay can reach any more.", OPERATE_PANEL),
     CommandEntry("snapshot", "deploy.cli.operate.snapshot", "Take, list, verify and restore snapshots of the text replica.", OPERATE_PANEL, group=True),

@@ -36,6 +36,7 @@ from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal
 from deploy.embedded.letters import KeptLetterBox
 from deploy.embedded.loop_thread import LoopThread
 from deploy.embedded.narrator import Narrator
+from deploy.embedded.operations.facets import facets_router
 from deploy.embedded.operations.http import operations_router
 from deploy.embedded.operations.operations import EmbeddedOperations
 from deploy.embedded.publishing import LARGEST_BYTES, PacedPublisher
@@ -54,6 +55,7 @@ from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.service.app import IndexerApp
 from indexer.service.clock import SystemClock
 from indexer.service.http import http_app
+from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from indexer.sources.live import LiveSources
 from query_api.aliases.tailer import AliasTailer
@@ -376,6 +378,7 @@ class EmbeddedSystem:
             app.include_router(changes_router(self.intake, access, self.default_tenant))
             app.include_router(held_router(StoreHeldVersions(self.vectors, now_us=SystemClock().now_us), access))
             app.include_router(operations_router(self._operations(producer), access))
+            app.include_router(facets_router(SourceDesk(self.sources, self._parser.mapping.declared), access))
             own, fetch = self.settings.indexer.encoder, self.settings.api.fetch
             app.include_router(generations_router(self.generations, access, tuple(keys), own, fetch))
             app.mount("/indexer", self._indexer_face())

@@ -122,7 +122,11 @@ class KafkaSourceStore:
             now_ms = time.time_ns() // 1_000_000
             entry = decide(SourceHistory(entries.values()), now_ms + HOLDS_AFTER_MS)
             async with producer.transaction():
-                sent = await producer.send_and_wait(self._topic, entry.to_bytes(), key=entry.key.encode(), partition=0)
+                sending = await producer.send(self._topic, entry.to_bytes(), key=entry.key.encode(), partition=0)
+                try:
+                    sent = await sending
+                finally:
+                    await asyncio.gather(sending, return_exceptions=True)
         except (KafkaError, OSError) as error:
             raise LogUnavailableError(
                 f"the history of sources was not changed: {error!r}; another operator may be at it"

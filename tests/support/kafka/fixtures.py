@@ -37,5 +37,6 @@ def topics() -> TopicNames:
         documents=f"catalog.documents.{run}",
         aliases=f"catalog.aliases.{run}",
         generations=f"catalog.generations.{run}",
+        sources=f"catalog.sources.{run}",
         dead_letters=f"warehouse.changes.dlq.{run}",
     )

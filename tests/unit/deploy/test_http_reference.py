@@ -6,6 +6,7 @@ from unittest.mock import Mock
 from deploy.embedded.generations.http import generations_router
 from deploy.embedded.intake.held import held_router
 from deploy.embedded.intake.http import changes_router
+from deploy.embedded.operations.facets import facets_router
 from deploy.embedded.operations.http import operations_router
 from schemas.identity import TenantId
 from tests.unit.query_api.app_under_test import Stores
@@ -18,6 +19,7 @@ def test_every_route_is_on_the_page() -> None:
     app.include_router(changes_router(Mock(), Mock(), TenantId("norte")))
     app.include_router(held_router(Mock(), Mock()))
     app.include_router(operations_router(Mock(), Mock()))
+    app.include_router(facets_router(Mock(), Mock()))
     app.include_router(generations_router(Mock(), Mock(), (), Mock()))
     served = app.openapi()["paths"]
     page = PAGE.read_text(encoding="utf-8")

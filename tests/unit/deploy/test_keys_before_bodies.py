@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from deploy.embedded.generations.http import generations_router
 from deploy.embedded.intake.http import changes_router
+from deploy.embedded.operations.facets import facets_router
 from deploy.embedded.operations.http import operations_router
 from retrieval.serving.access import Access
 from schemas.identity import TenantId
@@ -29,6 +30,7 @@ def search_of_up() -> FastAPI:
     access: Access = app.state.context.access
     app.include_router(changes_router(Mock(), access, TenantId("norte")))
     app.include_router(operations_router(Mock(), access))
+    app.include_router(facets_router(Mock(), access))
     app.include_router(generations_router(Mock(), access, tuple(KEYS), Mock()))
     return app
 

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Mount
 from deploy.embedded.generations.http import generations_router
 from deploy.embedded.intake.held import held_router
 from deploy.embedded.intake.http import changes_router
+from deploy.embedded.operations.facets import facets_router
 from deploy.embedded.operations.http import operations_router
 from indexer.service.http import http_app
 from query_api.replica.operations.http import operations_app
@@ -24,6 +25,7 @@ def search_of_up() -> FastAPI:
     app.include_router(changes_router(Mock(), Mock(), TenantId("norte")))
     app.include_router(held_router(Mock(), Mock()))
     app.include_router(operations_router(Mock(), Mock()))
+    app.include_router(facets_router(Mock(), Mock()))
     app.include_router(generations_router(Mock(), Mock(), (), Mock()))
     return app
 
