@@ -11,16 +11,21 @@ from schemas.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
 class MemorySourceStore:
     """The port `SourceStore` on a list; no method yields to the event loop, so each is atomic."""
 
-    def __init__(self, now_ms: Callable[[], int]) -> None:
+    def __init__(self, now_ms: Callable[[], int], *, holds_after_ms: int = HOLDS_AFTER_MS) -> None:
         self._now_ms = now_ms
+        self._holds_after_ms = holds_after_ms
         self._entries: list[SourceEntry] = []
 
     async def entries(self) -> Sequence[SourceEntry]:
         """All entries."""
+        return self.all()
+
+    def all(self) -> Sequence[SourceEntry]:
+        """All entries, at once."""
         return tuple(self._entries)
 
     async def add(self, decide: Decide) -> SourceEntry:
         """Decide and add."""
-        entry = decide(SourceHistory(self._entries), self._now_ms() + HOLDS_AFTER_MS)
+        entry = decide(SourceHistory(self._entries), self._now_ms() + self._holds_after_ms)
         self._entries.append(entry)
         return entry

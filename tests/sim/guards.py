@@ -51,6 +51,16 @@ class Guards:
     """A tombstone is removed only where it is still dead, at the revision that was listed."""
     replay_window: bool = True
     """A tombstone stays while the change log could still bring an older row."""
+    max_ahead: bool = True
+    """A clock that is ahead is a dead letter."""
+    log_time: bool = True
+    """And judged by the time at which the log took its record, whenever that is read."""
+    source_epochs: bool = True
+    """An event takes the epoch of its declared source."""
+    since: bool = True
+    """A record of an earlier log time keeps the epoch that its source had then."""
+    sources_known: bool = True
+    """Nothing is judged by a history of sources that may be old."""
     journal: bool = True
     """Embedded: a batch is on disk before it is worked on and its producer answered."""
     watermark_last: bool = True

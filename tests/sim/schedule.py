@@ -7,6 +7,7 @@ from typing import Protocol
 from tests.sim.cluster.schedule import ClusterSchedule
 from tests.sim.embedded.schedule import EmbeddedSchedule
 from tests.sim.guards import Guards
+from tests.sim.model.feeds import Feeds
 from tests.sim.model.loop import SimLoop
 from tests.sim.model.oddities import Oddities
 from tests.sim.model.world import World
@@ -30,7 +31,7 @@ def run_schedule(seed: int, guards: Guards | None = None) -> Outcome:
     """Run one schedule to its end on a loop of its own."""
     rng = random.Random(seed)
     loop = SimLoop(rng)
-    world = World(loop, rng, guards or Guards(), oddities=Oddities.of(seed))
+    world = World(loop, rng, guards or Guards(), oddities=Oddities.of(seed), feeds=Feeds.of(seed))
     kind: Callable[[World], Schedule] = EmbeddedSchedule if of_embedded(seed) else ClusterSchedule
     try:
         failures = loop.run_until_complete(kind(world).run())

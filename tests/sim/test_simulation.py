@@ -56,6 +56,11 @@ def test_a_seed_is_one_run(seed: int) -> None:
         (["collect_guard"], 800, 26),
         (["replay_window"], 100, 0),
         (["restarted"], 100, 0),
+        (["max_ahead"], 100, 0),
+        (["log_time"], 100, 0),
+        (["source_epochs"], 100, 17),
+        (["since"], 100, 0),
+        (["sources_known"], 2400, 1312),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )

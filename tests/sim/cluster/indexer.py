@@ -129,11 +129,13 @@ def compose(key: SkuKey, state: ItemState, **options: Any) -> SearchDocument:
     return document
 
 
-def build_pipeline(process: Process, index: Any, topics: Any, rng: random.Random) -> Pipeline:
+def build_pipeline(
+    process: Process, index: Any, topics: Any, rng: random.Random, parser: EventParser | None = None
+) -> Pipeline:
     """The production pipeline of one process on these ports."""
     guards = process.world.guards
     pipeline = Pipeline(
-        parser=EventParser() if guards.version else ByArrival(),
+        parser=(parser or EventParser()) if guards.version else ByArrival(),
         index=index,
         publisher=topics,
         dead_letters=topics,
@@ -169,7 +171,8 @@ class IndexerProcess:
         self._client = GroupClient(changes, process, listener)
         index, topics = SimIndex(store, process), SimTopics(broker, process)
         rng = random.Random(world.rng.getrandbits(32))
-        live = build_pipeline(process, _Watched(index, self._entitled), _Watched(topics, self._entitled), rng)
+        parser = world.feeds.parser_of(process) if world.feeds.active else None
+        live = build_pipeline(process, _Watched(index, self._entitled), _Watched(topics, self._entitled), rng, parser)
         self._runner = BatchRunner(
             pipeline=live, control=self._client, lock=self._lock, progress=progress, metrics=METRICS, clock=world, rng=rng,
             backoff=BACKOFF, divert=SnapshotDiversion(topics, BULK) if world.rng.random() < 0.8 else None,  # type: ignore[arg-type] # only what it calls

@@ -13,7 +13,6 @@ from indexer.replay.selection import Selection
 from indexer.replay.sources import Page, Position
 from runtime.backoff import BackoffPolicy
 from schemas.errors import RetryableError
-from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
 from tests.sim.cluster.indexer import BACKOFF, SimTopics, build_pipeline
 from tests.sim.model.broker import BULK, CHANGES, DOCUMENTS, Broker
@@ -63,7 +62,7 @@ class ReplayProcess:
         index, topics = SimIndex(store, process), SimTopics(broker, process)
         rng = random.Random(world.rng.getrandbits(32))
         self._replayer = Replayer(
-            _Changes(broker, process), build_pipeline(process, index, topics, rng), index, EventParser(),  # type: ignore[arg-type] # only what it calls
+            _Changes(broker, process), build_pipeline(process, index, topics, rng), index, world.feeds.parser_now(),  # type: ignore[arg-type] # only what it calls
             clock=world, rng=rng, backoff=BackoffPolicy(base_s=BACKOFF.base_s, cap_s=BACKOFF.cap_s),
         )  # fmt: skip
 

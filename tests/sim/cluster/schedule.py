@@ -14,6 +14,7 @@ from tests.sim.cluster.operations import OLDER_THAN_S, CollectionProcess, KeptPo
 from tests.sim.cluster.oracle import differences
 from tests.sim.cluster.replica import ReplicaProcess
 from tests.sim.model.broker import BULK, CHANGES, DEAD_LETTERS, DOCUMENTS, Broker
+from tests.sim.model.feeds import FED
 from tests.sim.model.groups import Group
 from tests.sim.model.histories import Arrival, history, in_order, repeated
 from tests.sim.model.store import ModelStore
@@ -66,6 +67,7 @@ class ClusterSchedule:
             poison=self._replica.writer.poison,
             set_apart=self._world.oddities.set_apart,
         )
+        failures += self._world.feeds.differences(self._broker, self._arrivals)
         await self._end()
         return failures
 
@@ -78,14 +80,15 @@ class ClusterSchedule:
 
     def _second_act(self) -> list[Arrival]:
         rng, now = self._world.rng, self._world.now
-        last = max(a.event.version.sequence for a in self._arrivals if a.event is not None)
+        usual = [arrival for arrival in self._arrivals if arrival.key != FED.kafka_key]
+        last = max(a.event.version.sequence for a in usual if a.event is not None)
         new = history(
             rng, events=rng.randint(2, 6), skus=self._skus, partitions=self._partitions, from_s=now, over_s=CHAOS_S * 0.6,
             after=last,
         )  # fmt: skip
         for indexer in self._indexers:
             indexer.process.meet(self._stops())
-        again = repeated(rng, self._arrivals, from_s=now, over_s=CHAOS_S * 0.6)
+        again = repeated(rng, usual, from_s=now, over_s=CHAOS_S * 0.6)
         return in_order([*new, *again, *self._odd(from_s=now, after=last)])
 
     def _odd(self, *, from_s: float, after: int) -> list[Arrival]:
@@ -112,6 +115,8 @@ class ClusterSchedule:
         ):
             if rng.random() < share:
                 world.loop.call_later(rng.uniform(0, CHAOS_S), start)
+        if world.feeds.active:
+            await world.feeds.act(self._broker, self._arrivals, partitions=self._partitions, over_s=CHAOS_S * 0.8)
         await producing
         await asyncio.sleep(max(0.0, began + CHAOS_S - world.now))
         self._calm_down()

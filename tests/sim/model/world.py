@@ -18,6 +18,7 @@ from tests.sim.guards import Guards
 from tests.sim.model.loop import SimLoop
 
 if TYPE_CHECKING:
+    from tests.sim.model.feeds import Feeds
     from tests.sim.model.oddities import Oddities
 
 T = TypeVar("T")
@@ -173,6 +174,7 @@ class World:
     errors: list[BaseException | None] = field(default_factory=list)
     on_death: Callable[[Process], None] = lambda process: None
     oddities: "Oddities" = field(kw_only=True)
+    feeds: "Feeds" = field(kw_only=True)
     versions: random.Random = field(init=False)
     """Which versions of the replica have a defect: dice of their own, so that they move no other."""
     defects: float = field(init=False)
@@ -184,6 +186,7 @@ class World:
     mishap_rate: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self.feeds.begin(self)
         self.mishaps = random.Random(self.rng.getstate()[1][1])
         self.mishap_rate = self.mishaps.choice((0.0, 0.0, 0.02, 0.1))
         self.versions = random.Random(self.rng.getstate()[1][0])
