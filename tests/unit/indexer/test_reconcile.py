@@ -68,9 +68,10 @@ class Installation:
         self.overtaken: dict[SkuKey, int] = {}
         self.logged: list[InboundRecord] = []
 
-    async def take(self, *events: ChangeEvent) -> None:
-        self.logged += records_of(events)
-        await self.pipeline.process(records_of(events))
+    async def take(self, *events: ChangeEvent, source: str | None = None) -> None:
+        records = [record(encode_event(one, source), offset) for offset, one in enumerate(events)]
+        self.logged += records
+        await self.pipeline.process(records)
 
     def tail(self) -> None:
         MemoryTextWriter(self.replica).apply(list(self.documents.compacted().values()), Checkpoint("log"))
@@ -339,7 +340,9 @@ async def test_over_the_largest_version_the_next_epoch_is_begun_and_said(here):
 async def test_over_the_largest_version_of_the_largest_epoch_nothing_wins_and_others_are_mended(here):
     largest = SourceVersion(MAX_OPERATOR_EPOCH, MAX_SEQUENCE)
     await here.take(
-        ChangeEvent(KEY, ITEM_FACET, largest, {"title": "Para siempre"}), event("B", "item", 1, {"title": "Viejo"})
+        ChangeEvent(KEY, ITEM_FACET, largest, {"title": "Para siempre"}),
+        event("B", "item", 1, {"title": "Viejo"}),
+        source=OPERATOR_SOURCE,
     )
     here.tail()
     run = here.run(
