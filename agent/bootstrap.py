@@ -44,13 +44,16 @@ from agent.service.chat import ChatService
 from agent.service.process import AgentParts, AgentProcess
 from agent.settings import AgentSettings
 from agent.storage.database import Database
+from agent.storage.secrets import installation_secret
 from agent.threads.guard import ThreadLeases
 from agent.threads.log import TurnLog
+from agent.threads.naming import ThreadNames
 from agent.threads.pruning import PRUNING_BACKOFF, ThreadPruner
 from agent.threads.recall import KeptThreads
 from agent.threads.registry import ThreadRegistry
 from retrieval.serving.admission.middleware import Doors
 from retrieval.serving.exposition import MULTIPROCESS_FOLDER
+from retrieval.serving.rights.openness import announce
 from retrieval.serving.until_signal import ProcessEnd, serve_until_signal
 from runtime.redaction import shown
 from runtime.supervision import Supervisor
@@ -59,6 +62,9 @@ from schemas.errors import FerrofluxError
 from schemas.identity import TenantId
 
 log = structlog.get_logger(__name__)
+
+VARIABLES: Final = "FERROFLUX_AGENT__HTTP__"
+"""What the settings of the chat API's address and keys begin with."""
 
 _TOPIC_S: Final = 5.0
 _RESUMED_SHARE: Final = 0.5
@@ -164,7 +170,8 @@ async def _open_parts(
         await _check_topic(publisher)
         relaying = supervisor.start("order-relay", relay.run, backoff=RELAY_BACKOFF, ready_without=True)
         stack.push_async_callback(relaying.stop)
-    chat = ChatService(runtime, turns, threads, store, metrics, spans, turn_s=own.http.turn_s)
+    names = ThreadNames(await installation_secret(database, "threads"))
+    chat = ChatService(runtime, turns, threads, store, metrics, spans, names=names, turn_s=own.http.turn_s)
     return AgentParts(chat, database, checkpoints, outbox, lambda: runtime.defect)
 
 
@@ -200,6 +207,7 @@ def run_agent(settings: AgentSettings, workers: int = 1, *, prepare_process: Cal
         lifespan="on",
         timeout_graceful_shutdown=http.shutdown_s,
     )
+    announce(http, VARIABLES)
     log.info("agent starts", workers=workers, settings=shown(settings.agent))
     if workers == 1:
         serve_until_signal(config, end)

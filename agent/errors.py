@@ -40,6 +40,18 @@ class ThreadNotFoundError(NotFoundError):
     code = "thread_not_found"
 
 
+class ThreadNotIssuedError(InvalidRequestError):
+    """With a key alone, only conversations go on whose names were issued here. Leave `thread` out: the answer names the conversation that was begun. Names of your own are for customers with a token."""
+
+    code = "thread_not_issued"
+
+
+class ThreadNameTooLongError(InvalidRequestError):
+    """The conversation's name is too long to be kept beside the customer's. Choose a shorter one."""
+
+    code = "thread_name_too_long"
+
+
 class CatalogueUnavailableError(RetryableError):
     """The catalogue's search did not answer. Send the message again in a moment; nothing of the order is lost."""
 

@@ -148,6 +148,8 @@ class TurnContext:
     step: int
     steps_left: int
     calls_left: int
+    spender: str = ""
+    """What stands for the address that models' spending is counted for; nobody's address, and nothing for a model."""
 
     @property
     def cards(self) -> tuple[Card, ...]:

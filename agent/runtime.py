@@ -219,6 +219,7 @@ class AgentRuntime:
             started_us=self._clock.now_us(),
             stopped="",
             apology=apology,
+            spender=request.spender,
         )
         given: dict[str, Any] = {"tenant": request.tenant, "thread": request.thread, "work": work}
         if request.customer:

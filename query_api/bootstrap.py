@@ -31,6 +31,7 @@ from retrieval.rerank.port import Reranker
 from retrieval.serving.admission.middleware import Doors
 from retrieval.serving.admission.routes import RouteClass
 from retrieval.serving.exposition import MULTIPROCESS_FOLDER
+from retrieval.serving.rights.openness import announce
 from retrieval.serving.until_signal import ProcessEnd, serve_until_signal
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader
@@ -45,6 +46,9 @@ from schemas.errors import ConfigurationError
 from schemas.generations import Generation
 
 log = structlog.get_logger(__name__)
+
+VARIABLES: Final = "FERROFLUX_HTTP__"
+"""What the settings of the API's address and keys begin with."""
 
 _WORKER_ANSWERS_WITHIN_S: Final = 60
 """A worker answers its supervisor only once it has imported this program. On a busy machine that took longer than uvicorn's
@@ -179,6 +183,7 @@ def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callabl
         timeout_graceful_shutdown=settings.http.shutdown_s,
         timeout_worker_healthcheck=_WORKER_ANSWERS_WITHIN_S,
     )
+    announce(settings.http, VARIABLES)
     log.info(
         "api starts",
         workers=workers,

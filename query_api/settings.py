@@ -4,17 +4,16 @@
 """
 
 from pathlib import Path
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.search.settings import SearchSettings
+from retrieval.serving.rights.settings import AccessSettings
 from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.settings import VectorSettings
 from runtime.fetching import FetchSettings
-from schemas.identity import tenant_id
 
 
 class TextSettings(TextIndexSettings):
@@ -43,12 +42,9 @@ class TextSettings(TextIndexSettings):
         return TextIndexSettings(directory=self.directory, heap_mb=self.heap_mb, weights=self.weights)
 
 
-class HttpSettings(BaseModel):
+class HttpSettings(AccessSettings):
     """How the API is served and who may call it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     max_body_bytes: int = Field(65_536, ge=1024, description="Largest request body.")
     max_in_flight: int = Field(
@@ -66,27 +62,11 @@ class HttpSettings(BaseModel):
     max_lookups: int = Field(
         256, ge=1, description="Lookups (items, suggestions, analyses, status) a worker holds at a time at most."
     )
-    cors_origins: tuple[str, ...] = Field(
-        (), description="Origins of shops whose pages may call the API; none: same origin only."
-    )
-    api_keys: dict[str, tuple[SecretStr, ...]] = Field(
-        default_factory=dict,
-        description="Keys by tenant. Empty: no key is asked for. Else every call about a tenant needs one of its keys, "
-        "as `Authorization: Bearer` or `X-API-Key`.",
-    )
     page: bool = Field(True, description="Whether to serve the search page at /.")
     log_query_text: bool = Field(
         True, description="Whether the log line of a query holds its text; off where buyers may type personal data."
     )
     shutdown_s: int = Field(10, ge=1, description="Seconds that running requests get at a stop.")
-
-    @model_validator(mode="after")
-    def _keys_are_usable(self) -> Self:
-        for tenant, keys in self.api_keys.items():
-            tenant_id(tenant)
-            if not keys or any(len(key.get_secret_value()) < 16 for key in keys):
-                raise ValueError(f"api_keys of tenant {tenant}: give at least one key, each of 16 characters or more")
-        return self
 
 
 class ApiSettings(BaseSettings):

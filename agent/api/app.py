@@ -13,13 +13,16 @@ from agent.api.routes import chat, operations, orders, page
 from agent.api.settings import AgentHttpSettings
 from agent.observation.metrics import AgentMetrics
 from agent.service.process import AgentProcess
-from retrieval.serving.access import Access
+from retrieval.serving.access import CUSTOMER_HEADER, Access
 from retrieval.serving.admission.callers import Callers
 from retrieval.serving.admission.middleware import AdmissionMiddleware, Doors
 from retrieval.serving.admission.routes import RouteClass
 from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
 from retrieval.serving.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
 from retrieval.serving.problems import install_problem_handlers
+from retrieval.serving.rights.customers import Customers
+from retrieval.serving.rights.gate import RoleGateMiddleware, require_declared_roles
+from retrieval.serving.rights.openness import OpenGuardMiddleware
 from runtime.admission import Bound
 from schemas.identity import TenantId
 
@@ -49,7 +52,8 @@ def create_app(
     doors.bound(RouteClass.CHAT, Bound(most=http.max_in_flight))
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        require_declared_roles(app)  # again, for what a launcher has added
         await process.start()
         try:
             yield
@@ -66,8 +70,8 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    access = Access(http.api_keys)
-    app.state.context = AgentContext(process, http, access, metrics)
+    access = Access.of(http)
+    app.state.context = AgentContext(process, http, access, Customers(http.customers), metrics)
     app.include_router(chat.router)
     app.include_router(orders.router)
     app.include_router(operations.router)
@@ -75,15 +79,25 @@ def create_app(
         app.include_router(page.router)
     install_problem_handlers(app)
     install_openapi(app)
-    # From inside out: who has a place, then whose key is good and whose body is within its bounds.
+    require_declared_roles(app)
+    # From inside out: who has a place, whose body is within its bounds, whose key is good for the route, who is called without keys.
     app.add_middleware(AdmissionMiddleware, doors=doors, callers=Callers(access, has_tenant))
     app.add_middleware(BodyGateMiddleware, access=access, bounds=BodyBounds(http.max_body_bytes))
+    app.add_middleware(RoleGateMiddleware, access=access)
+    app.add_middleware(OpenGuardMiddleware, settings=http)
     if http.cors_origins:  # outside the gate: a page may read why it was refused
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(http.cors_origins),
             allow_methods=["DELETE", "GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", REQUEST_ID_HEADER],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "X-API-Key",
+                CUSTOMER_HEADER,
+                REQUEST_ID_HEADER,
+            ],
             expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
             max_age=600,
         )

@@ -5,11 +5,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from agent.api.caller import Caller
 from agent.api.settings import AgentHttpSettings
 from agent.observation.metrics import AgentMetrics
 from agent.service.chat import ChatService
 from agent.service.process import AgentProcess
 from retrieval.serving.access import Access
+from retrieval.serving.rights.customers import Customers
+from schemas.identity import TenantId
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class AgentContext:
     process: AgentProcess
     http: AgentHttpSettings
     access: Access
+    customers: Customers
     metrics: AgentMetrics
 
     @property
@@ -29,6 +33,15 @@ class AgentContext:
             NotReadyError: its stores are not open yet.
         """
         return self.process.chat
+
+    async def caller(self, request: Request, tenant: str) -> Caller:
+        """Who asks about this tenant; every route that is about one begins with it.
+
+        Raises:
+            UnauthorizedError: there is no key, or the token is not valid.
+            ForbiddenError: the key does not open the tenant for this route.
+        """
+        return await Caller.of(request, TenantId(tenant), self.access, self.customers)
 
 
 def agent_context(request: Request) -> AgentContext:

@@ -166,6 +166,8 @@ class TurnWork(TypedDict):
     """Which bound ended the turn early; empty where none did."""
     apology: NotRequired[str]
     """What the person has to hear about the turn before this one: a key of `agent.replies.phrases`."""
+    spender: NotRequired[str]
+    """What stands for the address that models' spending is counted for."""
 
 
 class ReplyState(TypedDict):

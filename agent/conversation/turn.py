@@ -25,8 +25,11 @@ class TurnRequest(BaseModel):
     key: str = Field("", max_length=128, description="Idempotency key: the same key gets the same reply.")
     customer: str = Field("", max_length=128)
     confirm: OrderConfirmation | None = None
+    spender: str = Field(
+        "", max_length=64, description="What stands for the address that models' spending is counted for."
+    )
 
 
 def request_digest(turn: TurnRequest) -> str:
     """What a request asks, so that an idempotency key that is used for another request is noticed."""
-    return hashlib.sha256(turn.model_dump_json(exclude={"key"}).encode()).hexdigest()[:32]
+    return hashlib.sha256(turn.model_dump_json(exclude={"key", "spender"}).encode()).hexdigest()[:32]

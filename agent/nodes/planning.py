@@ -81,6 +81,7 @@ class PlanNode:
             step=work["step"],
             steps_left=self._limits.steps - work["step"],
             calls_left=self._limits.tool_calls - len(work["results"]),
+            spender=work.get("spender", ""),
         )
 
 

@@ -122,6 +122,7 @@ class OrderStore:
         self,
         tenant: TenantId,
         *,
+        within: str = "",
         thread: str | None = None,
         customer: str | None = None,
         status: OrderStatus | None = None,
@@ -131,12 +132,14 @@ class OrderStore:
     ) -> OrderPage:
         """The tenant's orders, newest first; `after` is the cursor of the page before.
 
-        `set_apart`: only those that the log will never take as they are.
+        `within`: only those of conversations whose names begin so; `set_apart`: only those that the log will never take as they are.
 
         Raises:
-            OrderNotFoundError: the cursor names no order of this tenant.
+            OrderNotFoundError: the cursor names no order of this tenant, or none within.
         """
         wanted = [orders.c.tenant == tenant]
+        if within:
+            wanted.append(orders.c.thread.startswith(within, autoescape=True))
         for column, value in ((orders.c.thread, thread), (orders.c.customer, customer), (orders.c.status, status)):
             if value is not None:
                 wanted.append(column == value)
@@ -144,7 +147,10 @@ class OrderStore:
             wanted += [outbox.c.set_apart_us.is_not(None), outbox.c.published_us.is_(None)]
         async with self._database.read() as connection:
             if after:
-                last = (await connection.execute(select(orders.c.created_us).where(_is(tenant, after)))).scalar()
+                before = select(orders.c.created_us).where(
+                    _is(tenant, after), orders.c.thread.startswith(within, autoescape=True)
+                )
+                last = (await connection.execute(before)).scalar()
                 if last is None:
                     raise OrderNotFoundError
                 older = and_(orders.c.created_us == last, orders.c.order_id < after)

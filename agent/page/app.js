@@ -62,7 +62,10 @@ function busy(is) {
 async function take(body, key) {
   busy(true);
   try {
-    const reply = await api.turn({ tenant: state.tenant, thread: state.thread, locale: currentLanguage(), ...body }, key, showStep);
+    const { tenant, thread } = state;
+    const reply = await api.turn({ tenant, thread, locale: currentLanguage(), ...body }, key, showStep);
+    // A conversation that begins gets its name by the first answer.
+    if (!thread) localStorage.setItem(threadName(), state.thread = reply.thread);
     showReply(reply);
   } catch (error) {
     showFailure(error, () => take(body, key));
@@ -118,16 +121,16 @@ async function restore() {
     if (!view.messages.length) welcome();
     paintOrder();
   } catch (error) {
-    if (error.status === 404) begin();
+    if (error.status === 404 || error.status === 422) begin();
     else showFailure(error, restore);
   }
 }
 
 function begin() {
-  state.thread = api.randomId();
+  state.thread = "";
   state.order = null;
   state.submitted = [];
-  localStorage.setItem(threadName(), state.thread);
+  localStorage.removeItem(threadName());
   welcome();
   paintOrder();
 }

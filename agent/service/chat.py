@@ -21,11 +21,12 @@ from agent.errors import ThreadNotFoundError
 from agent.observation.metrics import AgentMetrics
 from agent.observation.spans import TurnSpans
 from agent.observation.trace import log_fields, trace_of
-from agent.orders.errors import OrderChangedError, OrderUnpublishableError, StillUnpublishableError
+from agent.orders.errors import OrderChangedError, OrderNotFoundError, OrderUnpublishableError, StillUnpublishableError
 from agent.orders.model import Order, OrderStatus
 from agent.orders.store import OrderPage, OrderStore
 from agent.threads.apart import ThreadApart
 from agent.threads.log import LoggedTurn, TurnLog
+from agent.threads.naming import ThreadNames
 from agent.threads.registry import ThreadRegistry
 from runtime.isolation import Reason, concerns_one
 from schemas.api.chat import OrderConfirmation, ThreadView, TurnReply
@@ -78,8 +79,10 @@ class ChatService:
         metrics: AgentMetrics,
         spans: TurnSpans,
         *,
+        names: ThreadNames,
         turn_s: float,
     ) -> None:
+        self.names = names
         self._runtime = runtime
         self._turns = turns
         self._threads = threads
@@ -166,25 +169,29 @@ class ChatService:
         await self._threads.delete([name])
         log.info("threads deleted", tenant=tenant, threads=1)
 
-    async def delete_customer(self, tenant: TenantId, customer: str) -> int:
-        """Delete all conversations of one customer; returns how many there were."""
-        names = await self._threads.of_customer(tenant, customer)
+    async def delete_customer(self, tenant: TenantId, customer: str, *, within: str = "") -> int:
+        """Delete all conversations of one customer, of those whose names begin with `within`; returns how many there were."""
+        names = [name for name in await self._threads.of_customer(tenant, customer) if name.thread.startswith(within)]
         await self._threads.delete(names)
         log.info("threads deleted", tenant=tenant, threads=len(names))
         return len(names)
 
-    async def order(self, tenant: TenantId, order_id: str) -> Order:
-        """One order.
+    async def order(self, tenant: TenantId, order_id: str, *, within: str = "") -> Order:
+        """One order of a conversation whose name begins with `within`.
 
         Raises:
-            OrderNotFoundError: the tenant has none of that id.
+            OrderNotFoundError: the tenant has none of that id there.
         """
-        return await self._orders.get(tenant, order_id)
+        order = await self._orders.get(tenant, order_id)
+        if not order.thread.startswith(within):
+            raise OrderNotFoundError
+        return order
 
     async def orders(
         self,
         tenant: TenantId,
         *,
+        within: str = "",
         thread: str | None,
         customer: str | None,
         status: OrderStatus | None,
@@ -192,9 +199,16 @@ class ChatService:
         after: str,
         limit: int,
     ) -> OrderPage:
-        """Orders, newest first."""
+        """Orders of conversations whose names begin with `within`, newest first."""
         return await self._orders.page(
-            tenant, thread=thread, customer=customer, status=status, set_apart=set_apart, after=after, limit=limit
+            tenant,
+            within=within,
+            thread=thread,
+            customer=customer,
+            status=status,
+            set_apart=set_apart,
+            after=after,
+            limit=limit,
         )
 
     async def retry_order(self, tenant: TenantId, order_id: str) -> Order:
@@ -225,15 +239,15 @@ class ChatService:
             raise ThreadNotFoundError("nothing of this conversation is set apart")
 
     async def confirm(
-        self, tenant: TenantId, order_id: str, digest: str, *, key: str = "", request_id: str = ""
+        self, tenant: TenantId, order_id: str, digest: str, *, within: str = "", key: str = "", request_id: str = ""
     ) -> tuple[Order, TurnReply | None]:
         """Submit an order as it was shown. One that is submitted already is given back as it is, without a reply.
 
         Raises:
-            OrderNotFoundError: the tenant has none of that id.
+            OrderNotFoundError: the tenant has none of that id in a conversation whose name begins with `within`.
             OrderChangedError: it is not what was shown; the person has to see it again.
         """
-        order = await self._orders.get(tenant, order_id)
+        order = await self.order(tenant, order_id, within=within)
         if order.status is OrderStatus.SUBMITTED:
             return order, None
         request = TurnRequest(

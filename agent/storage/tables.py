@@ -183,3 +183,20 @@ model_usage = Table(
     Column("output_tokens", BigInteger, nullable=False),
     Column("cost", ExactDecimal, nullable=False),
 )
+
+address_usage = Table(
+    "address_usage",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("address", String(64), primary_key=True),
+    Column("tokens", BigInteger, nullable=False),
+    Index("ix_address_usage_day", "day"),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", String(128), nullable=False),
+)

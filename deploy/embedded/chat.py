@@ -27,15 +27,24 @@ def chat_beside(
 ) -> FastAPI:
     """The agent's application over the searcher of the worker that serves search here.
 
-    Orders and conversations lie in the data directory unless the environment names servers for them; the keys that open
-    a tenant's search open its chat, unless the chat has keys of its own.
+    Orders and conversations lie in the data directory unless the environment names servers for them. The keys of search are
+    those of the chat, each for its roles, unless the chat has keys of its own; the address is the one that both share.
     """
     settings = AgentSettings()
     own = settings.agent
     database = own.database.model_copy(update={"directory": directory.root / "agent"})
-    keys = own.http.api_keys or api.http.api_keys
+    keyed = api.http if own.http.is_open else own.http
     http = own.http.model_copy(
-        update={"api_keys": keys, "cors_origins": own.http.cors_origins or api.http.cors_origins}
+        update={
+            "host": api.http.host,
+            "port": api.http.port,
+            "insecure_open": api.http.insecure_open,
+            "allowed_hosts": (*own.http.allowed_hosts, *api.http.allowed_hosts),
+            "api_keys": keyed.api_keys,
+            "admin_keys": keyed.admin_keys,
+            "customers": own.http.customers or api.http.customers,
+            "cors_origins": own.http.cors_origins or api.http.cors_origins,
+        }
     )
     section = own.model_copy(update={"database": database, "http": http})
     catalogue = LocalCatalogue(lambda: worker.searcher, lambda: worker.reader)

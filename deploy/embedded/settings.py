@@ -9,7 +9,7 @@ from deploy.embedded.broker import EmbeddedBroker
 from deploy.embedded.storage.layout import DataDirectory
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import TailSettings
-from query_api.settings import ApiSettings
+from query_api.settings import ApiSettings, HttpSettings
 from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
 from schemas.topics import KafkaSettings
@@ -34,6 +34,17 @@ class EmbeddedOptions:
     http_port: int
     kafka_port: int = 0
     sample: bool = True
+    insecure_open: bool = False
+
+    def http(self, settings: HttpSettings) -> HttpSettings:
+        """The environment's settings of the HTTP face, with what the command line says over them."""
+        return settings.model_copy(
+            update={
+                "host": self.http_host,
+                "port": self.http_port,
+                "insecure_open": self.insecure_open or settings.insecure_open,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class EmbeddedSettings:
                 "embed_chunk": _EMBED_CHUNK,
             }
         )
-        http = api.http.model_copy(update={"host": options.http_host, "port": options.http_port})
+        http = options.http(api.http)
         return cls(
             indexer=indexer.model_copy(update={"kafka": kafka, "vectors": vectors, "consumer": consumer}),
             api=api.model_copy(

@@ -59,10 +59,11 @@ from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from indexer.sources.live import LiveSources
 from query_api.aliases.tailer import AliasTailer
-from query_api.bootstrap import build_app
+from query_api.bootstrap import VARIABLES, build_app
 from query_api.http.context import ApiContext
 from query_api.replica.letters.kafka import KafkaLetterBox
 from query_api.replica.log.kafka import KafkaDocumentLog
+from query_api.settings import ApiSettings
 from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.layers import layers_of, settle_layers
@@ -70,6 +71,7 @@ from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, available_cpus
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder
 from retrieval.serving.access import Access
+from retrieval.serving.rights.openness import require_guarded
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
 from runtime.backoff import Backoff
@@ -149,7 +151,7 @@ class EmbeddedSystem:
 
         Raises:
             IndexInUseError: another process owns the data directory.
-            ConfigurationError: a port is taken, or a setting is wrong.
+            ConfigurationError: a port is taken, a setting is wrong, or others would reach the port and no keys are set.
             FatalError: the model, the collection or the index on disk does not fit.
         """
         try:
@@ -179,6 +181,7 @@ class EmbeddedSystem:
             await self.supervisor.stop()
 
     def _take_ownership(self) -> None:
+        require_guarded(self.options.http(ApiSettings().http), VARIABLES)
         self.ownership = Ownership.take(self.options.directory)
         self._stack.callback(lambda: self.ownership.release(clean=self._clean))
         self.server = HttpServer(
@@ -373,14 +376,13 @@ class EmbeddedSystem:
                 supervisor=self.supervisor.child(),
             )
             self.generations.serve(app.state.context.worker)
-            keys = self.settings.api.http.api_keys
-            access = Access(keys)
+            access = Access.of(self.settings.api.http)
             app.include_router(changes_router(self.intake, access, self.default_tenant))
             app.include_router(held_router(StoreHeldVersions(self.vectors, now_us=SystemClock().now_us), access))
             app.include_router(operations_router(self._operations(producer), access))
             app.include_router(facets_router(SourceDesk(self.sources, self._parser.mapping.declared), access))
             own, fetch = self.settings.indexer.encoder, self.settings.api.fetch
-            app.include_router(generations_router(self.generations, access, tuple(keys), own, fetch))
+            app.include_router(generations_router(self.generations, access, own, fetch))
             app.mount("/indexer", self._indexer_face())
             context: ApiContext = app.state.context
             chat = chat_beside(

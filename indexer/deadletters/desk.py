@@ -75,7 +75,7 @@ class DeadLetterDesk:
                     found = read_record(record)
                     if isinstance(found, Letter):
                         return found
-        raise NotFoundError(f"there is no dead letter {letter_id}; `ferroflux dlq list` shows those that are open")
+        raise no_such_letter(letter_id)
 
     async def redrive(self, which: LetterFilter, *, ceiling: int = DEFAULT_CEILING) -> Settled:
         """Send the records of open letters to their topics again, each once, with its attempt count.
@@ -146,3 +146,8 @@ class DeadLetterDesk:
                     refused += await self._settle([together], settlement)
         log.info("dead letters settled", settlement=settlement.value, letters=len(letters) - len(refused))
         return refused
+
+
+def no_such_letter(letter_id: LetterId) -> NotFoundError:
+    """The answer to who asks for a letter that is not there, or is another tenant's: nobody learns which."""
+    return NotFoundError(f"there is no dead letter {letter_id}; `ferroflux dlq list` shows those that are open")

@@ -19,6 +19,8 @@ from retrieval.serving.admission.middleware import AdmissionMiddleware, Doors
 from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
 from retrieval.serving.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
 from retrieval.serving.problems import install_problem_handlers
+from retrieval.serving.rights.gate import RoleGateMiddleware, require_declared_roles
+from retrieval.serving.rights.openness import OpenGuardMiddleware
 
 _DESCRIPTION = (
     "Search over live catalogues: a warehouse change is visible within a second. Every failure is problem details "
@@ -34,14 +36,15 @@ def create_app(
     *,
     larger_bodies: Mapping[str, int] | None = None,
 ) -> FastAPI:
-    """The application; it starts the worker when it starts and stops it when it ends.
+    """The application; it starts the worker when it starts and stops it when it ends. A route without a declared role ends the start.
 
     `doors` bound what it holds; `larger_bodies` are the paths of routes that a launcher adds and that take more bytes than
     searches do.
     """
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        require_declared_roles(app)  # again, for what a launcher has added
         await worker.start()
         try:
             yield
@@ -57,7 +60,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    access = Access(http.api_keys)
+    access = Access.of(http)
     app.state.context = ApiContext(worker, http, access, metrics, doors)
     app.include_router(search.router)
     app.include_router(language.router)
@@ -67,9 +70,12 @@ def create_app(
         app.include_router(page.router)
     install_problem_handlers(app)
     install_openapi(app)
-    # From inside out: who has a place, then whose key is good and whose body is within its bounds.
+    require_declared_roles(app)
+    # From inside out: who has a place, whose body is within its bounds, whose key is good for the route, who is called without keys.
     app.add_middleware(AdmissionMiddleware, doors=doors, callers=Callers(access, worker.catalogue.has))
     app.add_middleware(BodyGateMiddleware, access=access, bounds=BodyBounds(http.max_body_bytes, larger_bodies or {}))
+    app.add_middleware(RoleGateMiddleware, access=access)
+    app.add_middleware(OpenGuardMiddleware, settings=http)
     if http.cors_origins:  # outside the gate: a page may read why it was refused
         app.add_middleware(
             CORSMiddleware,

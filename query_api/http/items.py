@@ -48,7 +48,7 @@ async def get_similar(
     limit: Annotated[int, Query(ge=1, le=50)] = 10,
 ) -> SimilarItems:
     """The living products whose texts mean nearly the same, nearest first; none where the product has no vector yet."""
-    context.access.check(request.headers, TenantId(tenant))
+    context.access.check(request, TenantId(tenant))
     with context.worker.answering() as answering:
         reader = answering.parts.reader
         held = await _living(context, reader, _key(tenant, sku))
@@ -76,7 +76,7 @@ async def get_complements(
     limit: Annotated[int, Query(ge=1, le=50)] = 10,
 ) -> ComplementItems:
     """What is used together with the product, by the rules in the alias table; none where no rule knows what it is."""
-    context.access.check(request.headers, TenantId(tenant))
+    context.access.check(request, TenantId(tenant))
     reader, finder = context.worker.reader, context.worker.complements
     held = await _living(context, reader, _key(tenant, sku))
     within = CatalogueFilter(TenantId(tenant))
@@ -104,7 +104,7 @@ async def get_item(
     context: Context,
 ) -> Item:
     """The product as the text replica holds it now. A SKU may contain slashes; encode them (`%2F`) where it ends in a word of this path."""
-    context.access.check(request.headers, TenantId(tenant))
+    context.access.check(request, TenantId(tenant))
     return Item.of(await _living(context, context.worker.reader, _key(tenant, sku)))
 
 

@@ -24,7 +24,7 @@ _MOST_SUGGESTIONS: Final = 20
 @router.post("/v1/analyze", summary="What a search makes of a text")
 async def analyze(request: Request, body: AnalyseRequest, context: Context) -> AnalyseResponse:
     """The text after each stage of the analysis, and the plan of a search for it; nothing is searched."""
-    context.access.check(request.headers, TenantId(body.tenant))
+    context.access.check(request, TenantId(body.tenant))
     with context.worker.answering() as answering:
         plan = await answering.parts.searcher.plan(body.text, CatalogueFilter(TenantId(body.tenant)))
     stages = analyse_stages(bounded_query(body.text))
@@ -53,7 +53,7 @@ async def get_suggestions(
     limit: Annotated[int, Query(ge=1, le=_MOST_SUGGESTIONS)] = 8,
 ) -> SuggestResponse:
     """Completions of the last word out of the tenant's catalogue that occur together with the words before it."""
-    context.access.check(request.headers, TenantId(tenant))
+    context.access.check(request, TenantId(tenant))
     reader = context.worker.reader
     found = await context.worker.off_loop(lambda: suggest(reader, TenantId(tenant), q, limit=limit))
     return SuggestResponse(suggestions=tuple(Suggestion(text=one.text, products=one.products) for one in found))
@@ -67,6 +67,6 @@ async def get_aliases(
     status: Annotated[AliasStatus | None, Query(description="Only entries of this status.")] = None,
 ) -> list[AliasRecord]:
     """The tenant's own entries and the shared ones, the newest version of each, as this worker uses them now."""
-    context.access.check(request.headers, TenantId(tenant))
+    context.access.check(request, TenantId(tenant))
     records = await context.worker.off_loop(lambda: context.worker.aliases.records(tenant))
     return [record for record in records if status in (None, record.status)]

@@ -81,7 +81,8 @@ async def _catalogue(request: Request, context: ApiContext) -> CatalogueStatus |
     if access.is_open:
         return await context.worker.catalogue.status(None)
     access.admit(request.headers)
-    return await context.worker.catalogue.status(access.opened(request.headers))
+    opened = access.opened(request.headers)
+    return await context.worker.catalogue.status(None if opened.every else opened.tenants)
 
 
 def _freshness(worker: Worker) -> FreshnessStatus:

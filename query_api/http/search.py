@@ -60,7 +60,7 @@ async def search_by_parameters(
 
 
 async def _search(request: Request, asked: SearchRequest, context: ApiContext) -> SearchResponse:
-    context.access.check(request.headers, TenantId(asked.tenant))
+    context.access.check(request, TenantId(asked.tenant))
     # The whole answer comes from this one generation, wherever the pointer moves meanwhile.
     with context.worker.answering(asked.generation) as answering:
         searcher = answering.parts.searcher

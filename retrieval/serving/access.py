@@ -1,31 +1,81 @@
-"""Who may ask about which tenant. Without configured keys everybody may; with them, a key opens its tenant and no other."""
+"""Who may ask about which tenant, and what. Without configured keys everybody may; with them, a key opens its tenant for its roles.
+
+The role that a request needs is the route's (`retrieval.serving.admission.routes`), never the handler's to name.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Self
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
-from retrieval.serving.problems import ForbiddenError, UnauthorizedError
+from retrieval.serving.admission.routes import UNKNOWN, Route, route_of
+from retrieval.serving.problems import ForbiddenError, MissingRoleError, UnauthorizedError
+from retrieval.serving.rights.roles import ANY, PUBLIC, Role, named
+from retrieval.serving.rights.settings import AccessSettings, KeyGrant
 from schemas.identity import PROBE_TENANT, TenantId
+
+CUSTOMER_HEADER: Final = "X-Customer-Token"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The tenants that a key opens: some, or, of the installation's keys, every one."""
+
+    tenants: frozenset[TenantId] = frozenset()
+    every: bool = False
+
+    def __contains__(self, tenant: object) -> bool:
+        return self.every or tenant in self.tenants
+
+    def __bool__(self) -> bool:
+        return self.every or bool(self.tenants)
 
 
 class Access:
-    """The keys by tenant. A refusal is the same for a tenant that exists and for one that does not."""
+    """The keys by tenant and role. A refusal is the same for a tenant that exists and for one that does not."""
 
-    def __init__(self, keys: Mapping[str, tuple[SecretStr, ...]]) -> None:
-        opened: dict[bytes, set[TenantId]] = {}
-        for tenant, own in keys.items():
-            for key in own:
-                opened.setdefault(_digest(key.get_secret_value().encode()), set()).add(TenantId(tenant))
-        self._by_digest = {digest: frozenset(tenants) for digest, tenants in opened.items()}
+    def __init__(self, keys: Mapping[str, tuple[KeyGrant, ...]], admin_keys: tuple[SecretStr, ...] = ()) -> None:
+        granted: dict[bytes, dict[TenantId, frozenset[Role]]] = {}
+        for tenant, grants in keys.items():
+            for grant in grants:
+                roles = granted.setdefault(_digest(grant.key.get_secret_value().encode()), {})
+                roles[TenantId(tenant)] = roles.get(TenantId(tenant), frozenset()) | grant.roles
+        self._granted = granted
+        self._installation = frozenset(_digest(key.get_secret_value().encode()) for key in admin_keys)
+
+    @classmethod
+    def of(cls, settings: AccessSettings) -> Self:
+        """The keys of the settings."""
+        return cls(settings.api_keys, settings.admin_keys)
 
     @property
     def is_open(self) -> bool:
         """Whether no key is asked for."""
-        return not self._by_digest
+        return not self._granted and not self._installation
+
+    def enter(self, scope: Scope) -> None:
+        """Let a request come to its route if its key holds a role of the route for some tenant. A path without a row in the table is none.
+
+        Raises:
+            UnauthorizedError: there is no key in the request.
+            ForbiddenError: the key opens nothing.
+            MissingRoleError: it opens a tenant, for other roles.
+        """
+        route = needed(scope)
+        if self.is_open or (route is not UNKNOWN and route.roles == PUBLIC):
+            return
+        headers = Headers(scope=scope)
+        self.admit(headers)
+        roles = _roles(route, customer=CUSTOMER_HEADER in headers)
+        if not self.opened(headers, roles):
+            raise MissingRoleError(_lacking(roles))
 
     def admit(self, headers: Headers) -> None:
         """Let a caller pass whose key opens some tenant: all that can be asked before the body has said which.
@@ -34,20 +84,50 @@ class Access:
             UnauthorizedError: there is no key in the request.
             ForbiddenError: the key opens nothing.
         """
-        if not self.is_open and not self._required(headers):
+        if self.is_open:
+            return
+        if not _presented(headers):
+            raise UnauthorizedError
+        if not self.opened(headers):
             raise ForbiddenError("the key opens no tenant")
 
-    def check(self, headers: Headers, tenant: TenantId) -> None:
-        """Let the caller pass, or say why not.
+    def check(self, request: HTTPConnection, tenant: TenantId, *, customer: bool = False) -> None:
+        """Let the caller pass whose key opens this tenant for the route, or say why not.
+
+        `customer` says that the handler limits the call to what belongs to the customer of a token.
 
         Raises:
             UnauthorizedError: there is no key in the request.
             ForbiddenError: the key is none of this tenant's.
+            MissingRoleError: it is, and lacks the role.
         """
         if self.is_open:
             return
-        if tenant not in self._required(headers):
+        self.admit(request.headers)
+        if tenant not in self.opened(request.headers):
             raise ForbiddenError
+        roles = _roles(needed(request.scope), customer=customer)
+        if tenant not in self.opened(request.headers, roles):
+            raise MissingRoleError(_lacking(roles))
+
+    def check_every_tenant(self, request: HTTPConnection) -> None:
+        """Let a caller pass who asks for something that concerns every tenant.
+
+        Raises:
+            UnauthorizedError: there is no key in the request.
+            ForbiddenError: it is none of the installation's.
+        """
+        if self.is_open:
+            return
+        self.admit(request.headers)
+        if not self.opened(request.headers).every:
+            raise ForbiddenError(
+                "this concerns every tenant: name one that the key opens, or use a key of the installation"
+            )
+
+    def holds(self, request: HTTPConnection, tenant: TenantId, role: Role) -> bool:
+        """Whether the caller's key holds a role for this tenant; where no keys are, everybody does."""
+        return self.is_open or tenant in self.opened(request.headers, frozenset({role}))
 
     def visible(self, headers: Headers, tenants: Iterable[TenantId]) -> tuple[TenantId, ...]:
         """Those of the tenants that the caller may know of; the one of synthetic products is nobody's.
@@ -60,18 +140,32 @@ class Access:
         shown = [tenant for tenant in tenants if tenant != PROBE_TENANT]
         if self.is_open:
             return tuple(shown)
-        opened = self._required(headers)
+        opened = self.opened(headers)
         return tuple(tenant for tenant in shown if tenant in opened)
 
-    def opened(self, headers: Headers) -> frozenset[TenantId]:
-        """The tenants that the caller's key opens; none without a key."""
+    def opened(self, headers: Headers, roles: frozenset[Role] = ANY) -> Opened:
+        """The tenants that the caller's key opens for one of these roles; none without a key."""
         presented = _presented(headers)
-        return self._by_digest.get(_digest(presented), frozenset()) if presented else frozenset()
+        if not presented:
+            return Opened()
+        digest = _digest(presented)
+        if digest in self._installation:
+            return Opened(every=True)
+        granted = self._granted.get(digest, {})
+        return Opened(frozenset(tenant for tenant, held in granted.items() if held & roles))
 
-    def _required(self, headers: Headers) -> frozenset[TenantId]:
-        if not _presented(headers):
-            raise UnauthorizedError
-        return self.opened(headers)
+
+def needed(scope: Scope) -> Route:
+    """The row of the table that a request comes to; what only asks for the head of an answer needs what the answer does."""
+    return route_of("GET" if scope["method"] == "HEAD" else scope["method"], scope["path"])
+
+
+def _roles(route: Route, *, customer: bool) -> frozenset[Role]:
+    return route.roles | {Role.CHAT} if route.customers and customer else route.roles
+
+
+def _lacking(roles: frozenset[Role]) -> str:
+    return f"this route asks for a key with the role {named(roles)}, and the key holds others; the operator grants roles in API_KEYS"
 
 
 def _digest(key: bytes) -> bytes:

@@ -23,7 +23,7 @@ from schemas.errors import FerrofluxError
 
 _WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-_CLOSE: Final = {"Connection": "close"}
+CLOSE: Final = {"Connection": "close"}
 """What is left of a refused body is never read, so the connection cannot carry another request."""
 
 
@@ -54,7 +54,7 @@ class BodyGateMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http" or not _may_carry_body(scope):
+        if scope["type"] != "http" or not may_carry_body(scope):
             await self._app(scope, receive, send)
             return
         request = Request(scope)
@@ -64,7 +64,7 @@ class BodyGateMiddleware:
             body.announced(request.headers)
         except FerrofluxError as error:
             response = await of_ferroflux(request, error)
-            response.headers.update(_CLOSE)
+            response.headers.update(CLOSE)
             await response(scope, receive, send)
         except HTTPException as error:
             await (await of_http(request, error))(scope, receive, send)
@@ -72,7 +72,8 @@ class BodyGateMiddleware:
             await self._app(scope, body.receive, send)
 
 
-def _may_carry_body(scope: Scope) -> bool:
+def may_carry_body(scope: Scope) -> bool:
+    """Whether a request may come with a body."""
     headers = Headers(scope=scope)
     announced = headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
     return scope["method"] not in _WITHOUT_BODY or announced
@@ -97,7 +98,7 @@ class _BoundedBody:
         """
         length = headers.get("Content-Length", "")
         if length.isdecimal() and (len(length) > len(str(self._max_bytes)) or int(length) > self._max_bytes):
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, headers=_CLOSE)
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, headers=CLOSE)
 
     async def receive(self) -> Message:
         """The next message of the connection.
@@ -110,7 +111,7 @@ class _BoundedBody:
         message = await self._in_time()
         self._taken += len(message.get("body", b""))
         if self._taken > self._max_bytes:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, headers=_CLOSE)
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, headers=CLOSE)
         self._whole = not message.get("more_body", False)
         return message
 
@@ -123,6 +124,6 @@ class _BoundedBody:
             async with asyncio.timeout(left):
                 return await self._receive()
         except TimeoutError as error:
-            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, headers=_CLOSE) from error
+            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, headers=CLOSE) from error
         finally:
             self._waited_s += clock() - began

@@ -45,6 +45,30 @@ class ForbiddenError(FerrofluxError):
     code = "forbidden"
 
 
+class MissingRoleError(ForbiddenError):
+    """The key does not hold the role that this route asks for. Use another key, or have the operator grant the role."""
+
+    code = "missing_role"
+
+
+class HostNotAllowedError(ForbiddenError):
+    """This process asks for no key, so it answers only to names that it knows. Call it by localhost, or add the name to ALLOWED_HOSTS."""
+
+    code = "host_not_allowed"
+
+
+class ForeignOriginError(ForbiddenError):
+    """This process asks for no key, so pages of other origins may change nothing. Add the page's origin to CORS_ORIGINS."""
+
+    code = "foreign_origin"
+
+
+class InvalidTokenError(UnauthorizedError):
+    """The customer's token is not valid for this tenant. Send a fresh one, signed by the issuer that the operator has set, or none."""
+
+    code = "invalid_customer_token"
+
+
 class TooManyRequestsError(FerrofluxError):
     """This process holds as many requests as it may. Try again after the seconds that Retry-After names."""
 
@@ -76,6 +100,10 @@ TITLES: Final[Mapping[str, str]] = {
     "invalid_request": "The request is not valid",
     "unauthorized": "A key is needed",
     "forbidden": "The key does not open this tenant",
+    "missing_role": "The key lacks a role",
+    "host_not_allowed": "This process is not called by that name",
+    "foreign_origin": "Pages of other origins may change nothing here",
+    "invalid_customer_token": "The customer's token is not valid",
     "not_found": "There is no such thing",
     "conflict": "The request does not fit the present state",
     "method_not_allowed": "The method is not allowed here",

@@ -1,7 +1,6 @@
 """The chat on the wire: a message of a conversation, its answer, the steps on the way, and the conversation itself."""
 
 import re
-import uuid
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -42,7 +41,9 @@ class ChatRequest(BaseModel):
     )
 
     tenant: Tenant
-    thread: Thread = Field(default_factory=lambda: uuid.uuid4().hex)
+    thread: Thread | Literal[""] = Field(
+        "", description="The conversation that goes on; left out, a new one begins, and the answer names it."
+    )
     message: Text = Field("", max_length=MAX_MESSAGE)
     locale: str = Field(
         "", max_length=16, pattern=r"^[A-Za-z0-9_-]*$", description="`es-MX`; empty: told from the text."

@@ -6,16 +6,20 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from agent.api.address import client_address
+from agent.api.caller import Caller
 from agent.api.context import AgentContext, Context
 from agent.api.openapi import PROBLEMS
 from agent.api.routes.event_stream import event_stream
 from agent.conversation.turn import TurnRequest
 from agent.threads.apart import ThreadApart
+from agent.threads.naming import ThreadNames
 from retrieval.serving.problems import request_id
 from schemas.api.chat import ChatRequest, Deleted, Tenant, ThreadSetApart, ThreadsSetApart, ThreadView, TurnReply
 from schemas.api.limits import KEY_PATTERN, THREAD_PATTERN
 from schemas.api.orders import RetryRequest
 from schemas.api.times import instant
+from schemas.errors import InvalidRequestError
 from schemas.identity import TenantId
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -24,7 +28,7 @@ _PAGE: Final = 50
 _DESCRIPTION: Final = (
     "Answers one message of a conversation. With `Accept: text/event-stream` the same comes as server-sent events: "
     "`planner` and `tool` for the steps, then `reply` with the whole answer, or `problem`. With an `Idempotency-Key`, a "
-    "message that is sent again gets the answer it had, and nothing is done twice."
+    "message that is sent again gets the answer it had, and nothing is done twice; that holds without a thread, too."
 )
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}}}
 
@@ -40,11 +44,12 @@ router = APIRouter(tags=["chat"], responses=PROBLEMS)
 @router.post("/v1/chat", summary="One message", description=_DESCRIPTION, response_model=TurnReply, responses=_EVENTS)
 async def post_chat(request: Request, body: ChatRequest, context: Context, key: Key = None) -> Response | TurnReply:
     """Answer one message."""
-    context.access.check(request.headers, TenantId(body.tenant))
-    turn = _turn(body, key or "")
+    caller = await context.caller(request, body.tenant)
+    turn = _turn(request, body, key or "", caller, context.chat.names)
     if EVENT_STREAM not in request.headers.get("Accept", ""):
-        return await context.chat.turn(turn, request_id=request_id(request), headers=request.headers)
-    events = event_stream(request, _stream(request, turn, context))
+        reply = await context.chat.turn(turn, request_id=request_id(request), headers=request.headers)
+        return caller.reply(reply)
+    events = event_stream(request, _stream(request, turn, caller, context))
     # The first event is awaited before the answer begins: what is wrong with the request is still a proper problem.
     first = await anext(events)
     return StreamingResponse(_from_first(first, events), media_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
@@ -58,7 +63,7 @@ async def get_set_apart(
     limit: Annotated[int, Query(ge=1, le=200)] = _PAGE,
 ) -> ThreadsSetApart:
     """Those of the shop's conversations at which something failed by a fault of ours, the newest failure first."""
-    context.access.check(request.headers, TenantId(tenant))
+    await context.caller(request, tenant)
     return _view(await context.chat.set_apart(TenantId(tenant), limit=limit))
 
 
@@ -68,7 +73,7 @@ async def retry_thread(request: Request, thread: ThreadPath, body: RetryRequest,
 
     The answer is what is set apart after it.
     """
-    context.access.check(request.headers, TenantId(body.tenant))
+    await context.caller(request, body.tenant)
     await context.chat.retry_thread(TenantId(body.tenant), thread)
     return _view(await context.chat.set_apart(TenantId(body.tenant), limit=_PAGE))
 
@@ -78,8 +83,8 @@ async def get_chat(
     request: Request, thread: ThreadPath, tenant: Annotated[Tenant, Query()], context: Context
 ) -> ThreadView:
     """The newest messages, the last answer, and where the conversation stands."""
-    context.access.check(request.headers, TenantId(tenant))
-    return await context.chat.view(TenantId(tenant), thread)
+    caller = await context.caller(request, tenant)
+    return caller.view(await context.chat.view(caller.tenant, caller.thread_to_read(context.chat.names, thread)))
 
 
 @router.get("/v1/chat/{thread}/trace", summary="How each turn went")
@@ -87,8 +92,8 @@ async def get_trace(
     request: Request, thread: ThreadPath, tenant: Annotated[Tenant, Query()], context: Context
 ) -> list[dict[str, object]]:
     """Per turn: planner, tool calls with arguments and outcomes, tokens, time by step."""
-    context.access.check(request.headers, TenantId(tenant))
-    turns = await context.chat.traces(TenantId(tenant), thread)
+    caller = await context.caller(request, tenant)
+    turns = await context.chat.traces(caller.tenant, caller.thread_to_read(context.chat.names, thread))
     return [{"message": turn.message, "reply": turn.reply.text, **turn.trace} for turn in turns]
 
 
@@ -97,8 +102,8 @@ async def delete_chat(
     request: Request, thread: ThreadPath, tenant: Annotated[Tenant, Query()], context: Context
 ) -> None:
     """Its messages, state and traces are gone; an unconfirmed order is withdrawn, a submitted one stays."""
-    context.access.check(request.headers, TenantId(tenant))
-    await context.chat.delete(TenantId(tenant), thread)
+    caller = await context.caller(request, tenant)
+    await context.chat.delete(caller.tenant, caller.thread_to_read(context.chat.names, thread))
 
 
 @router.delete("/v1/chat", summary="Delete a customer's conversations")
@@ -108,9 +113,10 @@ async def delete_customer(
     customer: Annotated[str, Query(min_length=1, max_length=128)],
     context: Context,
 ) -> Deleted:
-    """All conversations that named this customer."""
-    context.access.check(request.headers, TenantId(tenant))
-    return Deleted(threads=await context.chat.delete_customer(TenantId(tenant), customer))
+    """All conversations that named this customer; with a customer's token, that customer's own."""
+    caller = await context.caller(request, tenant)
+    _require_own_name(caller, customer)
+    return Deleted(threads=await context.chat.delete_customer(caller.tenant, customer, within=caller.within))
 
 
 def _view(found: Sequence[ThreadApart]) -> ThreadsSetApart:
@@ -129,20 +135,31 @@ def _set_apart(apart: ThreadApart) -> ThreadSetApart:
     )
 
 
-def _turn(body: ChatRequest, key: str) -> TurnRequest:
+def _turn(request: Request, body: ChatRequest, key: str, caller: Caller, names: ThreadNames) -> TurnRequest:
+    if body.customer:
+        _require_own_name(caller, body.customer)
     return TurnRequest(
         tenant=body.tenant,
-        thread=body.thread,
+        thread=caller.thread_to_write(names, body.thread, key),
         message=body.message,
         locale=body.locale,
         key=key,
-        customer=body.customer,
+        customer=caller.customer or body.customer,
         confirm=body.confirm,
+        spender=names.pseudonym(client_address(request)),
     )
 
 
-async def _stream(request: Request, turn: TurnRequest, context: AgentContext) -> AsyncIterator[tuple[str, str]]:
-    async for event in context.chat.stream(turn, request_id=request_id(request), headers=request.headers):
+def _require_own_name(caller: Caller, customer: str) -> None:
+    if caller.customer and caller.customer != customer:
+        raise InvalidRequestError("`customer` is not who the customer's token names; leave it out of the request")
+
+
+async def _stream(
+    request: Request, turn: TurnRequest, caller: Caller, context: AgentContext
+) -> AsyncIterator[tuple[str, str]]:
+    async for happened in context.chat.stream(turn, request_id=request_id(request), headers=request.headers):
+        event = caller.shown(happened)
         yield "reply" if isinstance(event, TurnReply) else event.kind, event.model_dump_json()
 
 

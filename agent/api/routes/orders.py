@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request
 
+from agent.api.caller import Caller
 from agent.api.context import Context
 from agent.api.openapi import PROBLEMS
 from agent.orders.model import Order, OrderStatus, order_id
@@ -20,7 +21,6 @@ from schemas.api.orders import (
     RetryRequest,
 )
 from schemas.api.times import instant
-from schemas.identity import TenantId
 
 router = APIRouter(tags=["orders"], responses=PROBLEMS)
 
@@ -39,18 +39,19 @@ async def get_orders(
     after: Annotated[str, Query(max_length=64)] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> OrderList:
-    """The tenant's orders, of one conversation, customer or status where asked for."""
-    context.access.check(request.headers, TenantId(tenant))
+    """The tenant's orders, of one conversation, customer or status where asked for; with a customer's token, that customer's own."""
+    caller = await context.caller(request, tenant)
     page = await context.chat.orders(
-        TenantId(tenant),
-        thread=thread,
+        caller.tenant,
+        within=caller.within,
+        thread=caller.thread_to_read(context.chat.names, thread) if thread and caller.customer else thread,
         customer=customer,
         status=status,
         set_apart=set_apart,
         after=after,
         limit=limit,
     )
-    return OrderList(orders=tuple(order_view(order) for order in page.orders), next=page.cursor)
+    return OrderList(orders=tuple(order_view(order, caller) for order in page.orders), next=page.cursor)
 
 
 @router.get("/v1/orders/{order}", summary="One order")
@@ -58,8 +59,8 @@ async def get_order(
     request: Request, order: OrderPath, tenant: Annotated[Tenant, Query()], context: Context
 ) -> OrderView:
     """The order with its lines."""
-    context.access.check(request.headers, TenantId(tenant))
-    return order_view(await context.chat.order(TenantId(tenant), order_id(order)))
+    caller = await context.caller(request, tenant)
+    return order_view(await context.chat.order(caller.tenant, order_id(order), within=caller.within), caller)
 
 
 @router.post("/v1/orders/{order}/confirm", summary="Confirm an order")
@@ -74,26 +75,35 @@ async def confirm_order(
 
     Where a price or a line has changed since, 409 says so and nothing is submitted; the conversation shows the order anew.
     """
-    context.access.check(request.headers, TenantId(body.tenant))
+    caller = await context.caller(request, body.tenant)
     confirmed, reply = await context.chat.confirm(
-        TenantId(body.tenant), order_id(order), body.digest, key=key or "", request_id=request_id(request)
+        caller.tenant,
+        order_id(order),
+        body.digest,
+        within=caller.within,
+        key=key or "",
+        request_id=request_id(request),
     )
-    return Confirmed(order=order_view(confirmed), first=reply is not None, reply=reply)
+    return Confirmed(
+        order=order_view(confirmed, caller),
+        first=reply is not None,
+        reply=None if reply is None else caller.reply(reply),
+    )
 
 
 @router.post("/v1/orders/{order}/retry", summary="Try an order again that was set apart")
 async def retry_order(request: Request, order: OrderPath, body: RetryRequest, context: Context) -> OrderView:
     """Have the log get it after all: its record is made anew. Any other order stays as it is."""
-    context.access.check(request.headers, TenantId(body.tenant))
-    return order_view(await context.chat.retry_order(TenantId(body.tenant), order_id(order)))
+    caller = await context.caller(request, body.tenant)
+    return order_view(await context.chat.retry_order(caller.tenant, order_id(order)), caller)
 
 
-def order_view(order: Order) -> OrderView:
+def order_view(order: Order, caller: Caller) -> OrderView:
     """The order on the wire."""
     return OrderView(
         order_id=order.order_id,
         tenant=order.tenant,
-        thread=order.thread,
+        thread=caller.name_of(order.thread),
         customer=order.customer,
         status=order.status.value,
         digest=order.digest,

@@ -112,10 +112,10 @@ class CascadePlanner:
         """Why no model may be asked at all; empty where one may."""
         if not self._models:
             return "not_configured"
-        if self._settings.daily_cost is None and self._settings.daily_tokens is None:
+        if not self._settings.is_capped:
             return ""
         try:
-            spent = await self._ledger.spent(context.tenant)
+            spent = await self._ledger.spent(context.tenant, context.spender)
         except RetryableError as error:
             log.warning("usage unknown", code=error.code)
             return "budget_unknown"
@@ -133,7 +133,7 @@ class CascadePlanner:
             return Reading((), "", error.reason)
         spending.add(model.name, answer)
         try:
-            await self._ledger.add(context.tenant, model.name, answer)
+            await self._ledger.add(context.tenant, model.name, answer, context.spender)
         except RetryableError as error:
             # The person's turn goes on; the operator sees that a cap may be passed by this much.
             log.error("usage not counted", code=error.code, model=model.name, cost=str(answer.cost))  # noqa: TRY400 - no defect of ours

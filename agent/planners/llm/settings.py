@@ -46,7 +46,12 @@ class PlannerSettings(BaseModel):
     daily_cost: Decimal | None = Field(
         None, ge=0, description="Most that a tenant's models may cost in a day (UTC); none: no cap."
     )
-    daily_tokens: int | None = Field(None, ge=0, description="Most tokens of a tenant in a day (UTC); none: no cap.")
+    daily_tokens: int | None = Field(
+        5_000_000, ge=0, description="Most tokens of a tenant in a day (UTC); beyond it the built-in planner answers."
+    )
+    daily_tokens_per_address: int | None = Field(
+        500_000, ge=0, description="Most tokens of one client address (IPv6: its /64) with a tenant in a day (UTC)."
+    )
     cooldown_s: float = Field(10.0, ge=0, le=600, description="How long a model that failed is not asked again.")
     agreement: float = Field(
         0.85, ge=0, le=1, description="Confidence of the built-in reading from which a model that reads otherwise is in doubt."
@@ -57,3 +62,8 @@ class PlannerSettings(BaseModel):
         if self.strong.configured and not self.cheap.configured:
             raise ValueError("planner.strong names a model and planner.cheap none: give the only model as cheap")
         return self
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether spending has any cap."""
+        return any(cap is not None for cap in (self.daily_cost, self.daily_tokens, self.daily_tokens_per_address))

@@ -1,4 +1,4 @@
-"""What models cost, by tenant and day, and the caps on it."""
+"""What models cost, by tenant and day and by address and day, and the caps on it."""
 
 from __future__ import annotations
 
@@ -8,25 +8,30 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agent.planners.llm.model import ModelAnswer
 from agent.planners.llm.settings import PlannerSettings
 from agent.storage.database import Database
-from agent.storage.tables import model_usage
+from agent.storage.tables import address_usage, model_usage
 from schemas.identity import TenantId
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a tenant's models have used so far today."""
+    """What a tenant's models have used so far today, and how much of it for one address."""
 
     tokens: int = 0
     cost: Decimal = Decimal(0)
+    address_tokens: int = 0
 
     def within(self, settings: PlannerSettings) -> bool:
         """Whether another call may be made. Calls under way at the same moment can pass a cap by their own size."""
         if settings.daily_tokens is not None and self.tokens >= settings.daily_tokens:
+            return False
+        cap = settings.daily_tokens_per_address
+        if cap is not None and self.address_tokens >= cap:
             return False
         return settings.daily_cost is None or self.cost < settings.daily_cost
 
@@ -34,15 +39,15 @@ class Spent:
 class UsageLedger(Protocol):
     """Where usage is added up, over all workers."""
 
-    async def spent(self, tenant: TenantId) -> Spent:
-        """What the tenant has used today.
+    async def spent(self, tenant: TenantId, spender: str = "") -> Spent:
+        """What the tenant has used today, and what stands for an address (`TurnContext.spender`) of it.
 
         Raises:
             RetryableError: it cannot be told.
         """
         ...
 
-    async def add(self, tenant: TenantId, model: str, answer: ModelAnswer) -> None:
+    async def add(self, tenant: TenantId, model: str, answer: ModelAnswer, spender: str = "") -> None:
         """Add one answer.
 
         Raises:
@@ -52,7 +57,7 @@ class UsageLedger(Protocol):
 
 
 class DatabaseLedger:
-    """The ledger in the agent's database: one row a tenant, day (UTC) and model."""
+    """The ledger in the agent's database: one row a tenant, day (UTC) and model, and, for today only, one an address."""
 
     def __init__(
         self, database: Database, *, today: Callable[[], str] = lambda: datetime.now(UTC).date().isoformat()
@@ -60,17 +65,19 @@ class DatabaseLedger:
         self._database = database
         self._today = today
 
-    async def spent(self, tenant: TenantId) -> Spent:
-        """Read the tenant's rows of today."""
+    async def spent(self, tenant: TenantId, spender: str = "") -> Spent:
+        """Read the rows of today."""
         columns = model_usage.c
         tokens = func.coalesce(func.sum(columns.input_tokens + columns.output_tokens), 0)
         wanted = columns.tenant == tenant, columns.day == self._today()
         async with self._database.read() as connection:
             total = (await connection.execute(select(tokens).where(*wanted))).scalar_one()
             costs = (await connection.execute(select(columns.cost).where(*wanted))).scalars().all()
-        return Spent(int(total), sum(costs, Decimal(0)))
+            own = select(address_usage.c.tokens).where(*_is(tenant, self._today(), spender))
+            of_address = (await connection.execute(own)).scalar() if spender else 0
+        return Spent(int(total), sum(costs, Decimal(0)), int(of_address or 0))
 
-    async def add(self, tenant: TenantId, model: str, answer: ModelAnswer) -> None:
+    async def add(self, tenant: TenantId, model: str, answer: ModelAnswer, spender: str = "") -> None:
         """Add to today's row, under its lock: text cannot be added up inside SQLite."""
         key = {"tenant": tenant, "day": self._today(), "model": model}
         columns = model_usage.c
@@ -89,3 +96,24 @@ class DatabaseLedger:
                     cost=row.cost + answer.cost,
                 )
             )
+            if spender:
+                await self._add_to_address(connection, tenant, spender, answer.input_tokens + answer.output_tokens)
+
+    async def _add_to_address(self, connection: AsyncConnection, tenant: TenantId, spender: str, tokens: int) -> None:
+        """Add to the address' row of today; the first of a day takes away those of days before, which nobody needs."""
+        day = self._today()
+        made = await connection.execute(
+            self._database.insert(address_usage)
+            .values(tenant=tenant, day=day, address=spender, tokens=0)
+            .on_conflict_do_nothing()
+        )
+        if made.rowcount:
+            await connection.execute(delete(address_usage).where(address_usage.c.day < day))
+        await connection.execute(
+            address_usage.update().where(*_is(tenant, day, spender)).values(tokens=address_usage.c.tokens + tokens)
+        )
+
+
+def _is(tenant: TenantId, day: str, spender: str) -> tuple[ColumnElement[bool], ...]:
+    columns = address_usage.c
+    return columns.tenant == tenant, columns.day == day, columns.address == spender

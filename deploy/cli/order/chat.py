@@ -1,6 +1,5 @@
 """`ferroflux chat`: ordering in the terminal; how each turn of a conversation went; conversations that were set apart."""
 
-import secrets
 import sys
 from typing import Annotated, Any, Final
 
@@ -40,16 +39,18 @@ def chat(
     console = Console(highlight=False)
     with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
         shop = tenant or only_tenant(client)
-        conversation = thread or secrets.token_hex(8)
-        console.print(f"[bold]{shop}[/], conversation {conversation}")
+        conversation = thread
+        console.print(f"[bold]{shop}[/], {f'conversation {conversation}' if conversation else 'a new conversation'}")
         while (message := _message(console)) is not None:
             try:
                 reply = client.post("/v1/chat", {"tenant": shop, "thread": conversation, "message": message})
             except FerrofluxError as error:
                 console.print(str(error), style="red", markup=False)
                 continue
+            conversation = reply["thread"]
             show_reply(console, reply)
-    console.print(f"[dim]go on with: ferroflux chat --tenant {shop} --thread {conversation}[/]")
+    if conversation:
+        console.print(f"[dim]go on with: ferroflux chat --tenant {shop} --thread {conversation}[/]")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """`ferroflux agent`: the chat API and the chat page."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -35,11 +35,18 @@ def agent(
         int | None,
         typer.Option(min=0, max=65535, help="Port; default: FERROFLUX_AGENT__HTTP__PORT.", show_default=False),
     ] = None,
+    insecure_open: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-open", help="Listen on any address without keys: whoever reaches the port may change everything."
+        ),
+    ] = False,
 ) -> None:
     """Run the ordering agent."""
     configure_logging()
     settings = AgentSettings()
-    chosen = {name: value for name, value in (("host", host or None), ("port", port)) if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in (("host", host or None), ("port", port)) if value is not None}
+    chosen["insecure_open"] = insecure_open or settings.agent.http.insecure_open
     http = settings.agent.http.model_copy(update=chosen)
     own = settings.agent.model_copy(update={"http": http})
     run_agent(settings.model_copy(update={"agent": own}), workers, prepare_process=configure_logging)

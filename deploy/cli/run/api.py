@@ -1,6 +1,6 @@
 """`ferroflux api`: the search API and the page."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -31,11 +31,18 @@ def api(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port; default: FERROFLUX_HTTP__PORT.", show_default=False)
     ] = None,
+    insecure_open: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-open", help="Listen on any address without keys: whoever reaches the port may change everything."
+        ),
+    ] = False,
 ) -> None:
     """Run the search API."""
     configure_logging()
     settings = ApiSettings()
-    chosen = {name: value for name, value in (("host", host or None), ("port", port)) if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in (("host", host or None), ("port", port)) if value is not None}
+    chosen["insecure_open"] = insecure_open or settings.http.insecure_open
     run_api(
         settings.model_copy(update={"http": settings.http.model_copy(update=chosen)}),
         workers,

@@ -27,7 +27,10 @@ from deploy.embedded.sample import is_due, load_sample
 from deploy.embedded.settings import EmbeddedOptions
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.embedded.system import EmbeddedSystem
+from query_api.bootstrap import VARIABLES
+from query_api.settings import ApiSettings
 from retrieval.serving.heap import freeze_heap
+from retrieval.serving.rights.openness import announce, bareness, openness, require_guarded
 from schemas.errors import FerrofluxError
 
 log = structlog.get_logger(__name__)
@@ -51,6 +54,7 @@ async def run_embedded(options: EmbeddedOptions) -> None:
     else:
         configure_logging()
         narrator = LoggingNarrator()
+    _tell_rights(console, options)
     system = EmbeddedSystem(options, narrator)
     stopping = _stop_on_signals(console)
     started = time.monotonic()
@@ -65,6 +69,21 @@ async def run_embedded(options: EmbeddedOptions) -> None:
     await starting
     await _tell_ready(console, system, time.monotonic() - started)
     await _live(console, system, stopping)
+
+
+def _tell_rights(console: Console, options: EmbeddedOptions) -> None:
+    """Who may call, before anything else happens.
+
+    Raises:
+        ConfigurationError: others would reach the port, and no keys are set.
+    """
+    http = options.http(ApiSettings().http)
+    if not console.is_terminal:
+        announce(http, VARIABLES)
+        return
+    require_guarded(http, VARIABLES)
+    for sentence in filter(None, (openness(http, VARIABLES), bareness(http, VARIABLES))):
+        console.print(f"  [yellow]![/] {escape(sentence)}", soft_wrap=True)
 
 
 async def _live(console: Console, system: EmbeddedSystem, stopping: asyncio.Event) -> None:

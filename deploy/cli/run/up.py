@@ -48,7 +48,15 @@ def up(
     sample: Annotated[
         bool, typer.Option("--sample/--no-sample", help="Load the sample catalogue into a new folder.")
     ] = True,
+    insecure_open: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-open", help="Listen on any address without keys: whoever reaches the port may change everything."
+        ),
+    ] = False,
 ) -> None:
     """Run everything in one process."""
-    options = EmbeddedOptions(DataDirectory.resolve(data_dir), host, port, kafka_port, sample=sample)
+    options = EmbeddedOptions(
+        DataDirectory.resolve(data_dir), host, port, kafka_port, sample=sample, insecure_open=insecure_open
+    )
     event_loop.run(run_embedded(options))

@@ -1,7 +1,7 @@
 """Generations over HTTP: what `ferroflux generation` asks of a running `ferroflux up`. Documented in docs/how-to/operations.md.
 
-A generation concerns every shop. Where the server asks for keys, a caller must therefore hold one that opens all of them;
-with several shops there is none, and the commands are for a system of one shop, or without keys.
+A generation concerns every shop. Where the server asks for keys, a caller must therefore hold one of the installation: the table of
+routes says so, and the gate before the routes holds to it.
 """
 
 import asyncio
@@ -21,11 +21,9 @@ from indexer.generations.build import BuildOutcome, BuildProgress
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations.errors import GenerationRefusedError
 from retrieval.serving.access import Access
-from retrieval.serving.problems import ForbiddenError
 from runtime.fetching import FetchSettings
 from schemas.errors import ConfigurationError, FerrofluxError, InvalidRequestError
 from schemas.generations import GenerationName, Origin
-from schemas.identity import TenantId
 
 _TELL_EVERY_S: Final = 0.5
 _FOLLOW_S: Final = 20.0
@@ -68,18 +66,13 @@ class JudgedBody(BaseModel):
 
 
 def generations_router(
-    generations: EmbeddedGenerations,
-    access: Access,
-    tenants: tuple[str, ...],
-    encoder: EncoderSettings,
-    fetch: FetchSettings | None = None,
+    generations: EmbeddedGenerations, access: Access, encoder: EncoderSettings, fetch: FetchSettings | None = None
 ) -> APIRouter:
-    """The routes over one running system; `tenants` are those that have keys, `fetch` is what a caller may have fetched."""
+    """The routes over one running system; `fetch` is what a caller may have fetched."""
     fetching = fetch or FetchSettings()
     router = APIRouter(tags=["operations"])
 
-    def allow(request: Request) -> None:
-        _require_every_shop(request, access, tenants)
+    allow = access.check_every_tenant
 
     @router.get("/v1/generations", summary="Every generation, and which is live")
     async def status(request: Request) -> Response:
@@ -125,13 +118,6 @@ def generations_router(
         return _json({"dropped": name})
 
     return router
-
-
-def _require_every_shop(request: Request, access: Access, tenants: tuple[str, ...]) -> None:
-    if access.is_open:
-        return
-    if set(access.visible(request.headers, [TenantId(tenant) for tenant in tenants])) != set(tenants):
-        raise ForbiddenError("a generation concerns every shop, and the key opens only some")
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def changes_router(intake: ChangeIntake, access: Access, default_tenant: TenantI
         except InvalidChangesError as error:
             return problem_response(request, status=422, code="invalid_request", detail=str(error), errors=error.errors)
         for tenant in parsed.tenants:
-            access.check(request.headers, tenant)
+            access.check(request, tenant)
         await intake.take(parsed.changes, until_indexed=wait is Wait.INDEXED, lane=lane)
         answer = ChangesAccepted(
             accepted=len(parsed.changes), state=wait, took_ms=round((time.perf_counter() - started) * 1000, 2)

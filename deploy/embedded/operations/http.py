@@ -1,6 +1,7 @@
 """The operator's levers over HTTP: `/v1/dead-letters`, `/v1/replays`, `/v1/collections`. Documented in docs/how-to/operations.md.
 
-Where the server asks for keys, a request names one tenant and shows its key: nothing of another tenant is touched.
+Where the server asks for keys, a request with a tenant's key names that tenant: nothing of another one is touched. What concerns
+every tenant, tombstones and the journal among it, wants a key of the installation.
 """
 
 import asyncio
@@ -13,11 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
 from deploy.embedded.operations.operations import EmbeddedOperations
-from indexer.deadletters.desk import DEFAULT_CEILING, LetterFilter
+from indexer.deadletters.desk import DEFAULT_CEILING, LetterFilter, no_such_letter
 from indexer.deadletters.letter import LetterId
 from indexer.replay.replayer import Replayed
 from indexer.replay.selection import Selection
 from retrieval.serving.access import Access
+from retrieval.serving.rights.roles import Role
 from schemas.errors import FerrofluxError
 from schemas.identity import TenantId, tenant_id
 
@@ -78,9 +80,11 @@ def operations_router(operations: EmbeddedOperations, access: Access) -> APIRout
     router = APIRouter(tags=["operations"])
 
     def allow(request: Request, tenant: str) -> TenantId | None:
-        if not access.is_open or tenant:
-            access.check(request.headers, tenant_id(tenant))
-        return TenantId(tenant) if tenant else None
+        if not tenant:
+            access.check_every_tenant(request)
+            return None
+        access.check(request, tenant_id(tenant))
+        return TenantId(tenant)
 
     @router.get("/v1/dead-letters", summary="List open dead letters")
     async def list_letters(
@@ -97,9 +101,10 @@ def operations_router(operations: EmbeddedOperations, access: Access) -> APIRout
 
     @router.get("/v1/dead-letters/{letter_id}", summary="Show one dead letter with its original record")
     async def show_letter(request: Request, letter_id: str) -> Response:
-        letter = await operations.desk.letter(LetterId.parse(letter_id))
-        if not access.is_open:
-            access.check(request.headers, TenantId(letter.tenant))
+        asked = LetterId.parse(letter_id)
+        letter = await operations.desk.letter(asked)
+        if not access.holds(request, TenantId(letter.tenant), Role.OPERATE):
+            raise no_such_letter(asked)
         return _json(letter.to_json(whole=True))
 
     @router.post("/v1/dead-letters/redrive", summary="Send the records of open dead letters again")

@@ -55,9 +55,11 @@ class Callers:
         if self._access.is_open:
             return claimed if claimed and self._exists(claimed) else OTHERS
         opened = self._access.opened(Headers(scope=scope))
-        if claimed in opened:
+        if opened.every:
+            return claimed if claimed and self._exists(claimed) else OTHERS
+        if claimed in opened.tenants:
             return claimed
-        return min(opened, default=OTHERS)
+        return min(opened.tenants, default=OTHERS)
 
 
 class _Taken:

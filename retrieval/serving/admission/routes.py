@@ -1,6 +1,6 @@
-"""Every route of every application of ours, with the class whose bound it shares.
+"""Every route of every application of ours, with the class whose bound it shares and the roles that may call it.
 
-A route that is not here is not served unbounded: it shares the bound of lookups, and a test fails until it is named. A class is what costs alike and is waited for alike. What may go on without a bound is named as exempt, for a reason: an
+An application with a route that is not here does not start. A class is what costs alike and is waited for alike. What may go on without a bound is named as exempt, for a reason: an
 orchestrator that cannot ask a busy process whether it lives would kill it.
 """
 
@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import Final
 
 from starlette.routing import compile_path
+
+from retrieval.serving.rights.roles import ANY, PUBLIC, Role
 
 
 class RouteClass(StrEnum):
@@ -46,74 +48,79 @@ class Route:
 
     path: str
     kind: RouteClass
+    roles: frozenset[Role]
+    """Those of which a key needs one; none: no key is asked for."""
     tenant: TenantIn = TenantIn.NOWHERE
+    customers: bool = False
+    """Whether a key for `chat` will do where a customer's token comes with it: for what is that customer's."""
 
 
 _SEARCH, _LOOKUP, _CHAT = RouteClass.SEARCH, RouteClass.LOOKUP, RouteClass.CHAT
 _INTAKE, _OPERATION, _EXEMPT = RouteClass.INTAKE, RouteClass.OPERATION, RouteClass.EXEMPT
-_QUERY, _BODY, _NOWHERE = TenantIn.QUERY, TenantIn.BODY, TenantIn.NOWHERE
+_QUERY, _BODY = TenantIn.QUERY, TenantIn.BODY
 
-_TABLE: Final[tuple[tuple[str, str, RouteClass, TenantIn], ...]] = (
+_FIND, _TALK, _SELL = frozenset({Role.SEARCH}), frozenset({Role.CHAT}), frozenset({Role.ORDERS})
+_WRITE, _OPERATE, _ADMIN = frozenset({Role.WRITE}), frozenset({Role.OPERATE}), frozenset({Role.ADMIN})
+
+_ROWS: Final[tuple[tuple[str, Route], ...]] = (
     # search
-    ("POST", "/v1/search", _SEARCH, _BODY),
-    ("GET", "/v1/search", _SEARCH, _QUERY),
-    ("GET", "/v1/items/{sku:path}/similar", _SEARCH, _QUERY),
-    ("GET", "/v1/items/{sku:path}/complements", _LOOKUP, _QUERY),
-    ("GET", "/v1/items/{sku:path}", _LOOKUP, _QUERY),
-    ("POST", "/v1/analyze", _LOOKUP, _BODY),
-    ("GET", "/v1/suggest", _LOOKUP, _QUERY),
-    ("GET", "/v1/aliases", _LOOKUP, _QUERY),
-    ("GET", "/v1/tenants", _LOOKUP, _NOWHERE),
-    ("GET", "/v1/status", _LOOKUP, _NOWHERE),
+    ("POST", Route("/v1/search", _SEARCH, _FIND, _BODY)),
+    ("GET", Route("/v1/search", _SEARCH, _FIND, _QUERY)),
+    ("GET", Route("/v1/items/{sku:path}/similar", _SEARCH, _FIND, _QUERY)),
+    ("GET", Route("/v1/items/{sku:path}/complements", _LOOKUP, _FIND, _QUERY)),
+    ("GET", Route("/v1/items/{sku:path}", _LOOKUP, _FIND, _QUERY)),
+    ("POST", Route("/v1/analyze", _LOOKUP, _FIND, _BODY)),
+    ("GET", Route("/v1/suggest", _LOOKUP, _FIND, _QUERY)),
+    ("GET", Route("/v1/aliases", _LOOKUP, _FIND, _QUERY)),
+    ("GET", Route("/v1/tenants", _LOOKUP, ANY)),
+    ("GET", Route("/v1/status", _LOOKUP, ANY)),
     # chat and orders
-    ("POST", "/v1/chat", _CHAT, _BODY),
-    ("GET", "/v1/chat", _LOOKUP, _QUERY),
-    ("POST", "/v1/chat/{thread}/retry", _OPERATION, _BODY),
-    ("GET", "/v1/chat/{thread}", _LOOKUP, _QUERY),
-    ("GET", "/v1/chat/{thread}/trace", _LOOKUP, _QUERY),
-    ("DELETE", "/v1/chat/{thread}", _LOOKUP, _QUERY),
-    ("DELETE", "/v1/chat", _LOOKUP, _QUERY),
-    ("GET", "/v1/orders", _LOOKUP, _QUERY),
-    ("GET", "/v1/orders/{order}", _LOOKUP, _QUERY),
-    ("POST", "/v1/orders/{order}/confirm", _CHAT, _BODY),
-    ("POST", "/v1/orders/{order}/retry", _OPERATION, _BODY),
+    ("POST", Route("/v1/chat", _CHAT, _TALK, _BODY)),
+    ("GET", Route("/v1/chat", _LOOKUP, _OPERATE, _QUERY)),
+    ("POST", Route("/v1/chat/{thread}/retry", _OPERATION, _OPERATE, _BODY)),
+    ("GET", Route("/v1/chat/{thread}", _LOOKUP, _TALK | _OPERATE, _QUERY)),
+    ("GET", Route("/v1/chat/{thread}/trace", _LOOKUP, _TALK | _OPERATE, _QUERY)),
+    ("DELETE", Route("/v1/chat/{thread}", _LOOKUP, _TALK | _OPERATE, _QUERY)),
+    ("DELETE", Route("/v1/chat", _LOOKUP, _OPERATE, _QUERY, customers=True)),
+    ("GET", Route("/v1/orders", _LOOKUP, _SELL, _QUERY, customers=True)),
+    ("GET", Route("/v1/orders/{order}", _LOOKUP, _SELL, _QUERY, customers=True)),
+    ("POST", Route("/v1/orders/{order}/confirm", _CHAT, _SELL, _BODY, customers=True)),
+    ("POST", Route("/v1/orders/{order}/retry", _OPERATION, _OPERATE, _BODY)),
     # `ferroflux up`: changes and operations
-    ("POST", "/v1/changes", _INTAKE, _BODY),
-    ("POST", "/v1/changes/held", _INTAKE, _BODY),
-    ("GET", "/v1/dead-letters", _OPERATION, _QUERY),
-    ("GET", "/v1/dead-letters/{letter_id}", _OPERATION, _NOWHERE),
-    ("POST", "/v1/dead-letters/redrive", _OPERATION, _BODY),
-    ("POST", "/v1/dead-letters/discard", _OPERATION, _BODY),
-    ("POST", "/v1/replays", _OPERATION, _BODY),
-    ("POST", "/v1/collections", _OPERATION, _BODY),
-    ("GET", "/v1/facets", _OPERATION, _QUERY),
-    ("POST", "/v1/facets/handover", _OPERATION, _BODY),
-    ("POST", "/v1/facets/reset", _OPERATION, _BODY),
-    ("GET", "/v1/generations", _OPERATION, _NOWHERE),
-    ("POST", "/v1/generations/build", _OPERATION, _NOWHERE),
-    ("POST", "/v1/generations/rollback", _OPERATION, _NOWHERE),
-    ("POST", "/v1/generations/{name}/gate", _OPERATION, _NOWHERE),
-    ("POST", "/v1/generations/{name}/promote", _OPERATION, _NOWHERE),
-    ("POST", "/v1/generations/{name}/drop", _OPERATION, _NOWHERE),
+    ("POST", Route("/v1/changes", _INTAKE, _WRITE, _BODY)),
+    ("POST", Route("/v1/changes/held", _INTAKE, _WRITE, _BODY)),
+    ("GET", Route("/v1/dead-letters", _OPERATION, _OPERATE, _QUERY)),
+    ("GET", Route("/v1/dead-letters/{letter_id}", _OPERATION, _OPERATE)),
+    ("POST", Route("/v1/dead-letters/redrive", _OPERATION, _OPERATE, _BODY)),
+    ("POST", Route("/v1/dead-letters/discard", _OPERATION, _OPERATE, _BODY)),
+    ("POST", Route("/v1/replays", _OPERATION, _OPERATE, _BODY)),
+    ("POST", Route("/v1/collections", _OPERATION, _ADMIN, _BODY)),
+    ("GET", Route("/v1/facets", _OPERATION, _OPERATE, _QUERY)),
+    ("POST", Route("/v1/facets/handover", _OPERATION, _OPERATE, _BODY)),
+    ("POST", Route("/v1/facets/reset", _OPERATION, _OPERATE, _BODY)),
+    ("GET", Route("/v1/generations", _OPERATION, _ADMIN)),
+    ("POST", Route("/v1/generations/build", _OPERATION, _ADMIN)),
+    ("POST", Route("/v1/generations/rollback", _OPERATION, _ADMIN)),
+    ("POST", Route("/v1/generations/{name}/gate", _OPERATION, _ADMIN)),
+    ("POST", Route("/v1/generations/{name}/promote", _OPERATION, _ADMIN)),
+    ("POST", Route("/v1/generations/{name}/drop", _OPERATION, _ADMIN)),
     # asked by orchestrators and monitors, and static files
-    ("GET", "/healthz", _EXEMPT, _NOWHERE),
-    ("GET", "/readyz", _EXEMPT, _NOWHERE),
-    ("GET", "/metrics", _EXEMPT, _NOWHERE),
-    ("GET", "/indexer/{rest:path}", _EXEMPT, _NOWHERE),
-    ("GET", "/openapi.json", _EXEMPT, _NOWHERE),
-    ("GET", "/chat/openapi.json", _EXEMPT, _NOWHERE),
-    ("GET", "/", _EXEMPT, _NOWHERE),
-    ("GET", "/assets/{name}", _EXEMPT, _NOWHERE),
-    ("GET", "/chat", _EXEMPT, _NOWHERE),
-    ("GET", "/chat/assets/{name}", _EXEMPT, _NOWHERE),
+    ("GET", Route("/healthz", _EXEMPT, PUBLIC)),
+    ("GET", Route("/readyz", _EXEMPT, PUBLIC)),
+    ("GET", Route("/metrics", _EXEMPT, PUBLIC)),
+    ("GET", Route("/indexer/{rest:path}", _EXEMPT, PUBLIC)),
+    ("GET", Route("/openapi.json", _EXEMPT, PUBLIC)),
+    ("GET", Route("/chat/openapi.json", _EXEMPT, PUBLIC)),
+    ("GET", Route("/", _EXEMPT, PUBLIC)),
+    ("GET", Route("/assets/{name}", _EXEMPT, PUBLIC)),
+    ("GET", Route("/chat", _EXEMPT, PUBLIC)),
+    ("GET", Route("/chat/assets/{name}", _EXEMPT, PUBLIC)),
 )
 
-UNKNOWN: Final = Route("unmatched", RouteClass.LOOKUP)
+UNKNOWN: Final = Route("unmatched", RouteClass.LOOKUP, _ADMIN)
 """A path that no application has: 404 is an answer too."""
 
-ROUTES: Final[Mapping[tuple[str, str], Route]] = {
-    (method, path): Route(path, kind, tenant) for method, path, kind, tenant in _TABLE
-}
+ROUTES: Final[Mapping[tuple[str, str], Route]] = {(method, route.path): route for method, route in _ROWS}
 """By method and path template."""
 
 _PATTERNS: Final[tuple[tuple[str, re.Pattern[str], Route], ...]] = tuple(

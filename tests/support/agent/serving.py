@@ -22,6 +22,7 @@ from agent.storage.database import Database
 from agent.storage.settings import DatabaseSettings
 from agent.threads.guard import ThreadLeases
 from agent.threads.log import TurnLog
+from agent.threads.naming import ThreadNames
 from agent.threads.registry import ThreadRegistry
 from runtime.supervision import Supervisor
 from tests.support.agent.runtime import FixedRuntime
@@ -58,6 +59,7 @@ class Serving:
             self.orders,
             self.metrics,
             self.spans,
+            names=ThreadNames(b"one secret of thirty-two bytes.."),
             turn_s=self._turn_s,
         )
         return AgentParts(chat, database, checkpoints, Outbox(database))
@@ -68,7 +70,7 @@ async def calling(app: FastAPI, **client) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://test", **client) as caller,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", **client) as caller,
     ):
         while (await caller.get("/readyz")).status_code != 200:
             pass

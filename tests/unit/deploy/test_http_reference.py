@@ -20,7 +20,7 @@ def test_every_route_is_on_the_page() -> None:
     app.include_router(held_router(Mock(), Mock()))
     app.include_router(operations_router(Mock(), Mock()))
     app.include_router(facets_router(Mock(), Mock()))
-    app.include_router(generations_router(Mock(), Mock(), (), Mock()))
+    app.include_router(generations_router(Mock(), Mock(), Mock()))
     served = app.openapi()["paths"]
     page = PAGE.read_text(encoding="utf-8")
     assert "/v1/search" in served

@@ -26,7 +26,7 @@ def search_of_up() -> FastAPI:
     app.include_router(held_router(Mock(), Mock()))
     app.include_router(operations_router(Mock(), Mock()))
     app.include_router(facets_router(Mock(), Mock()))
-    app.include_router(generations_router(Mock(), Mock(), (), Mock()))
+    app.include_router(generations_router(Mock(), Mock(), Mock()))
     return app
 
 

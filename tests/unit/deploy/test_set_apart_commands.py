@@ -54,7 +54,7 @@ def api(monkeypatch) -> Api:
     monkeypatch.setattr("deploy.cli.logs._configure", lambda *_, **__: None)
     for module in (orders, chat):
         monkeypatch.setattr(module, "ApiClient", lambda *_, **__: api)
-        monkeypatch.setattr(module, "locate", lambda *_: "http://test")
+        monkeypatch.setattr(module, "locate", lambda *_: "http://localhost")
     return api
 
 

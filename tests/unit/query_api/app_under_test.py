@@ -100,7 +100,7 @@ async def serving(app: FastAPI, *, ready: bool = True, **client) -> AsyncIterato
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://test", **client) as caller,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", **client) as caller,
     ):
         while ready and (await caller.get("/readyz")).status_code != 200:
             pass  # each call gives the worker's own tasks their turn

@@ -46,7 +46,7 @@ class Application:
         await send({"type": "http.response.body", "body": b""})
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://test")
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://localhost")
 
     def shed(self) -> dict[str, float]:
         lines = generate_latest(self.registry).decode().splitlines()
@@ -126,7 +126,7 @@ async def test_made_up_tenants_share_one_share_and_one_label() -> None:
 
 
 async def test_with_keys_a_request_counts_for_the_tenant_that_its_key_opens() -> None:
-    keys = {"norte": (SecretStr("n" * 16),), "sur": (SecretStr("s" * 16),)}
+    keys = {"norte": (KeyGrant.model_validate("n" * 16),), "sur": (SecretStr("s" * 16),)}
     application = Application({RouteClass.SEARCH: Bound(most=2)}, keys=keys)
     async with application.client() as client:
         held = await begun(client, application, 2, **search("sur"), headers={"X-API-Key": "n" * 16})

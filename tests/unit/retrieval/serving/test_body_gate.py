@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import orjson
 import pytest
 from fastapi import FastAPI, Request
-from pydantic import SecretStr
 
 from retrieval.serving.access import Access
 from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
 from retrieval.serving.problems import install_problem_handlers
+from retrieval.serving.rights.settings import KeyGrant
 
 KEY = "north-key-0123456789"
-GUARDED = Access({"norte": (SecretStr(KEY),)})
+GUARDED = Access({"norte": (KeyGrant.model_validate(KEY),)})
 OPEN = Access({})
 BOUNDS = BodyBounds(100, {"/large": 1_000}, grace_s=0.05, least_bytes_per_s=1 << 20)
 

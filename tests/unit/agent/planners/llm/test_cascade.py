@@ -47,12 +47,12 @@ class Ledger:
         self.added: list[tuple[str, str, ModelAnswer]] = []
         self.fails = fails
 
-    async def spent(self, _tenant) -> Spent:
+    async def spent(self, _tenant, _spender="") -> Spent:
         if self.fails:
             raise DatabaseUnavailableError
         return self.used
 
-    async def add(self, tenant, model, answer) -> None:
+    async def add(self, tenant, model, answer, _spender="") -> None:
         if self.fails:
             raise DatabaseUnavailableError
         self.added.append((tenant, model, answer))

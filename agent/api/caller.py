@@ -1,0 +1,100 @@
+"""Who is asking: a customer with a token, somebody with a key, or anybody where no keys are; and what of the tenant that opens.
+
+a customer's token      conversations under names of the customer's choice, and the orders in them; nothing of others
+a key and no token      conversations whose names were issued here, which nobody can guess
+a key for `operate`     any conversation by its name, to read and to delete; for `orders`, every order
+no keys                 everything
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from starlette.requests import HTTPConnection
+
+from agent.conversation.turn import TurnEvent
+from agent.errors import ThreadNotFoundError, ThreadNotIssuedError
+from agent.orders.model import Order
+from agent.threads.naming import ThreadNames, customer_prefix
+from retrieval.serving.access import CUSTOMER_HEADER, Access
+from retrieval.serving.rights.customers import Customers
+from retrieval.serving.rights.roles import Role
+from schemas.api.chat import ThreadView, TurnReply
+from schemas.identity import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One request's caller, about one tenant, whose rights to the route were checked."""
+
+    tenant: TenantId
+    customer: str
+    """The customer of the token; empty where there is none."""
+    is_open: bool
+    operates: bool
+
+    @classmethod
+    async def of(cls, request: HTTPConnection, tenant: TenantId, access: Access, customers: Customers) -> Self:
+        """The caller.
+
+        Raises:
+            UnauthorizedError: there is no key, or the token is not valid.
+            ForbiddenError: the key does not open the tenant for this route.
+        """
+        access.check(request, tenant, customer=CUSTOMER_HEADER in request.headers)
+        customer = await customers.named(request.headers, tenant)
+        return cls(tenant, customer, access.is_open, access.holds(request, tenant, Role.OPERATE))
+
+    @property
+    def within(self) -> str:
+        """What the names of the caller's conversations begin with; empty where that is no bound."""
+        return customer_prefix(self.customer) if self.customer else ""
+
+    def thread_to_write(self, names: ThreadNames, wanted: str, key: str) -> str:
+        """The name under which a message's conversation is kept.
+
+        Raises:
+            ThreadNotIssuedError: it is a name of the caller's choice, and there is no customer whose it could be.
+            ThreadNameTooLongError: it has no room beside the customer's.
+        """
+        if self.customer:
+            return names.of_customer(self.tenant, self.customer, wanted, key)
+        if not wanted:
+            return names.issue(self.tenant, key)
+        if not self.is_open and not names.is_issued(self.tenant, wanted):
+            raise ThreadNotIssuedError
+        return wanted
+
+    def thread_to_read(self, names: ThreadNames, wanted: str) -> str:
+        """The name of a conversation that is read or deleted.
+
+        Raises:
+            ThreadNotFoundError: it is none that this caller may open; whether there is one is not told.
+        """
+        if self.customer:
+            return names.of_customer(self.tenant, self.customer, wanted)
+        if not (self.is_open or self.operates or names.is_issued(self.tenant, wanted)):
+            raise ThreadNotFoundError
+        return wanted
+
+    def name_of(self, thread: str) -> str:
+        """A conversation's name as the caller knows it."""
+        return thread.removeprefix(self.within)
+
+    def shown(self, event: TurnEvent) -> TurnEvent:
+        """An event of a turn as the caller knows its conversation."""
+        return self.reply(event) if isinstance(event, TurnReply) else event
+
+    def reply(self, reply: TurnReply) -> TurnReply:
+        """A reply likewise."""
+        return reply.model_copy(update={"thread": self.name_of(reply.thread)})
+
+    def view(self, view: ThreadView) -> ThreadView:
+        """A conversation likewise."""
+        last = None if view.last is None else self.reply(view.last)
+        return view.model_copy(update={"thread": self.name_of(view.thread), "last": last})
+
+    def owns(self, order: Order) -> bool:
+        """Whether an order is one that the caller may see."""
+        return order.thread.startswith(self.within)
