@@ -38,14 +38,17 @@ def agent(
     insecure_open: Annotated[
         bool,
         typer.Option(
-            "--insecure-open", help="Listen on any address without keys: whoever reaches the port may change everything."
+            "--insecure-open",
+            help="Listen on any address without keys: whoever reaches the port may change everything.",
         ),
     ] = False,
 ) -> None:
     """Run the ordering agent."""
     configure_logging()
     settings = AgentSettings()
-    chosen: dict[str, Any] = {name: value for name, value in (("host", host or None), ("port", port)) if value is not None}
+    chosen: dict[str, Any] = {
+        name: value for name, value in (("host", host or None), ("port", port)) if value is not None
+    }
     chosen["insecure_open"] = insecure_open or settings.agent.http.insecure_open
     http = settings.agent.http.model_copy(update=chosen)
     own = settings.agent.model_copy(update={"http": http})

@@ -34,14 +34,17 @@ def api(
     insecure_open: Annotated[
         bool,
         typer.Option(
-            "--insecure-open", help="Listen on any address without keys: whoever reaches the port may change everything."
+            "--insecure-open",
+            help="Listen on any address without keys: whoever reaches the port may change everything.",
         ),
     ] = False,
 ) -> None:
     """Run the search API."""
     configure_logging()
     settings = ApiSettings()
-    chosen: dict[str, Any] = {name: value for name, value in (("host", host or None), ("port", port)) if value is not None}
+    chosen: dict[str, Any] = {
+        name: value for name, value in (("host", host or None), ("port", port)) if value is not None
+    }
     chosen["insecure_open"] = insecure_open or settings.http.insecure_open
     run_api(
         settings.model_copy(update={"http": settings.http.model_copy(update=chosen)}),

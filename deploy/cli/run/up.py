@@ -51,7 +51,8 @@ def up(
     insecure_open: Annotated[
         bool,
         typer.Option(
-            "--insecure-open", help="Listen on any address without keys: whoever reaches the port may change everything."
+            "--insecure-open",
+            help="Listen on any address without keys: whoever reaches the port may change everything.",
         ),
     ] = False,
 ) -> None:

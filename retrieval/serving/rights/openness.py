@@ -159,9 +159,11 @@ def _plain(host: str) -> str:
 def _host_of(header: str) -> str:
     """The name or address of a `Host` header, without the port; empty where it is none."""
     try:
-        return _plain(urlsplit(f"//{header}").hostname or "") if not set(header) & set("/?#@\\") else ""
-    except ValueError:
+        parts = urlsplit(f"//{header}")
+        named = parts.hostname if parts.port is None or parts.port >= 0 else None
+    except ValueError:  # brackets that do not close, a port that is none
         return ""
+    return _plain(named or "") if not set(header) & set("/?#@\\") else ""
 
 
 def _origin(origin: str) -> str:

@@ -10,10 +10,8 @@ from retrieval.serving.rights.roles import BARE, OF_A_TENANT, Role
 from schemas.identity import tenant_id
 
 SHORTEST_KEY: Final = 16
-SHORTEST_SECRET: Final = 32
-"""Bytes of a secret that signs tokens: shorter ones are found by trying (RFC 7518, 3.2)."""
-
-SYMMETRIC: Final = ("HS256", "HS384", "HS512")
+SYMMETRIC: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
+"""Algorithms of a shared secret, and how many bytes that has at least (RFC 7518, 3.2)."""
 ASYMMETRIC: Final = (
     "RS256",
     "RS384",
@@ -66,15 +64,16 @@ class CustomerTokens(BaseModel):
         secret = self.secret.get_secret_value()
         if bool(secret) == bool(self.jwks_url):
             raise ValueError("give either `secret` or `jwks_url`")
-        if secret and len(secret.encode()) < SHORTEST_SECRET:
-            raise ValueError(f"the secret of customers' tokens has {SHORTEST_SECRET} bytes or more")
         if self.jwks_url and not self.jwks_url.startswith(("https://", "http://")):
             raise ValueError("jwks_url begins with https://, or http:// inside of one's own network")
         # A public key that is taken for a shared secret would let anybody sign.
-        fitting = SYMMETRIC if secret else ASYMMETRIC
+        fitting = tuple(SYMMETRIC) if secret else ASYMMETRIC
         strange = [name for name in self.algorithms if name not in fitting]
         if strange:
             raise ValueError(f"algorithms: {', '.join(strange)} is none of {', '.join(fitting)}")
+        shortest = max(SYMMETRIC[name] for name in self.accepted) if secret else 0
+        if len(secret.encode()) < shortest:
+            raise ValueError(f"the secret of customers' tokens has {shortest} bytes or more")
         return self
 
     @property

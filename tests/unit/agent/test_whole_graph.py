@@ -16,6 +16,7 @@ from agent.planners.llm.tools import Toolbox
 from agent.planners.llm.usage import DatabaseLedger
 from agent.storage.database import Database
 from agent.storage.settings import DatabaseSettings
+from schemas.identity import TenantId
 from tests.support.agent.catalogue import SHOP, MemoryCatalogue, product
 from tests.support.agent.models import ScriptedModel, calling
 from tests.support.agent.session import Session, lines
@@ -59,11 +60,13 @@ async def test_a_model_fills_an_order_that_only_the_person_submits(tmp_path) -> 
         [AskedModel(model, toolbox.to_openai(), settings)],
         DeterministicPlanner(),
         toolbox,
-        DatabaseLedger(database),
+        ledger := DatabaseLedger(database),
         PlannerSettings(cheap=settings, agreement=1.0),
     )
     session = Session(planner=planner, catalogue=MemoryCatalogue([*SHOP, EVIL]))
-    reply = await session.say("ponme dos de los martillos que tengas en oferta")
+    reply = await session.say("ponme dos de los martillos que tengas en oferta", spender="somebody")
+    spent = await ledger.spent(TenantId("norte"), "somebody")
+    assert spent.address_tokens == spent.tokens > 0
     await database.close()
     assert model.seen
     assert "scripted" in reply.metadata.models

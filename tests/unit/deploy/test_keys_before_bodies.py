@@ -20,7 +20,7 @@ from tests.unit.query_api.app_under_test import Stores
 
 pytestmark = pytest.mark.slow
 
-KEYS = {"norte": ["north-key-0123456789"]}
+KEYS = {"norte": ["north-key-0123456789", {"key": "north-writer-0123456789", "roles": ["write"]}]}
 WITH_BODY = {"DELETE", "PATCH", "POST", "PUT"}
 
 
@@ -67,6 +67,6 @@ async def test_every_route_with_a_body_asks_for_the_key_first(application, heade
 async def test_a_known_key_comes_to_the_route() -> None:
     transport = httpx.ASGITransport(search_of_up(), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        headers = {"X-API-Key": KEYS["norte"][0], "Content-Type": "application/json"}
+        headers = {"X-API-Key": "north-writer-0123456789", "Content-Type": "application/json"}
         for body, status in ((b"{", 422), (b'{"tenant":"sur","sku":"A","version":1,"fields":{"title":"x"}}', 403)):
             assert (await client.post("/v1/changes", content=body, headers=headers)).status_code == status

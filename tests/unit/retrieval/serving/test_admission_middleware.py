@@ -7,7 +7,6 @@ import time
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -17,6 +16,7 @@ from retrieval.serving.admission.metrics import ShedMetrics
 from retrieval.serving.admission.middleware import AdmissionMiddleware, Doors
 from retrieval.serving.admission.routes import RouteClass
 from retrieval.serving.problems import of_ferroflux
+from retrieval.serving.rights.settings import KeyGrant
 from runtime.admission import Bound
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 from schemas.errors import OverloadedError
@@ -126,7 +126,7 @@ async def test_made_up_tenants_share_one_share_and_one_label() -> None:
 
 
 async def test_with_keys_a_request_counts_for_the_tenant_that_its_key_opens() -> None:
-    keys = {"norte": (KeyGrant.model_validate("n" * 16),), "sur": (SecretStr("s" * 16),)}
+    keys = {"norte": (KeyGrant.model_validate("n" * 16),), "sur": (KeyGrant.model_validate("s" * 16),)}
     application = Application({RouteClass.SEARCH: Bound(most=2)}, keys=keys)
     async with application.client() as client:
         held = await begun(client, application, 2, **search("sur"), headers={"X-API-Key": "n" * 16})

@@ -1,6 +1,7 @@
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from agent.planners.llm.cascade import CascadePlanner
@@ -12,6 +13,7 @@ from agent.planners.llm.usage import DatabaseLedger, Spent
 from agent.ports import PlannedCall, PlannerStep
 from agent.storage.database import Database, DatabaseUnavailableError
 from agent.storage.settings import DatabaseSettings
+from agent.storage.tables import address_usage
 from schemas.identity import TenantId
 from tests.support.agent.contexts import context, result
 from tests.support.agent.models import ScriptedModel, calling
@@ -45,14 +47,17 @@ class Ledger:
     def __init__(self, spent: Spent | None = None, *, fails: bool = False) -> None:
         self.used = spent or Spent()
         self.added: list[tuple[str, str, ModelAnswer]] = []
+        self.spenders: list[str] = []
         self.fails = fails
 
-    async def spent(self, _tenant, _spender="") -> Spent:
+    async def spent(self, _tenant, spender="") -> Spent:
+        self.spenders.append(spender)
         if self.fails:
             raise DatabaseUnavailableError
         return self.used
 
-    async def add(self, tenant, model, answer, _spender="") -> None:
+    async def add(self, tenant, model, answer, spender="") -> None:
+        self.spenders.append(spender)
         if self.fails:
             raise DatabaseUnavailableError
         self.added.append((tenant, model, answer))
@@ -161,12 +166,29 @@ async def test_a_model_that_failed_is_left_alone_for_a_while() -> None:
 
 @pytest.mark.parametrize(
     ("spent", "caps"),
-    [(Spent(10, Decimal(5)), {"daily_cost": Decimal(5)}), (Spent(1000), {"daily_tokens": 1000})],
+    [
+        (Spent(10, Decimal(5)), {"daily_cost": Decimal(5)}),
+        (Spent(1000), {"daily_tokens": 1000}),
+        (Spent(1000, address_tokens=100), {"daily_tokens_per_address": 100}),
+        (Spent(5_000_000), {}),
+        (Spent(500_000, address_tokens=500_000), {}),
+    ],
 )
-async def test_above_its_daily_cap_a_tenant_is_answered_without_a_model(spent, caps) -> None:
+async def test_above_its_daily_cap_a_tenant_or_an_address_is_answered_without_a_model(spent, caps) -> None:
     setup = Setup([calling(SEARCH)], ledger=Ledger(spent), **caps)
     step = await setup.planner.plan(context())
     assert (step.degraded, setup.models[0].seen) == ("budget", [])
+
+
+async def test_below_the_caps_that_hold_by_default_a_model_is_asked() -> None:
+    setup = Setup([calling(SEARCH)], ledger=Ledger(Spent(4_999_999, address_tokens=499_999)))
+    assert (await setup.planner.plan(context())).planner == "llm"
+
+
+async def test_what_a_model_used_is_counted_for_the_address_too() -> None:
+    setup = Setup([calling(SEARCH)])
+    await setup.planner.plan(context(spender="pseudonym"))
+    assert setup.ledger.spenders == ["pseudonym", "pseudonym"]
 
 
 async def test_when_the_budget_is_unknown_no_money_is_spent() -> None:
@@ -206,4 +228,22 @@ async def test_usage_adds_up_by_tenant_and_day(tmp_path) -> None:
     assert await ledger.spent(TenantId("norte")) == Spent(330, Decimal("0.00042"))
     day = "2026-01-02"
     assert await ledger.spent(TenantId("norte")) == Spent()
+    await database.close()
+
+
+async def test_usage_of_an_address_is_kept_for_its_day_and_tenant(tmp_path) -> None:
+    database = await Database.open(DatabaseSettings(directory=tmp_path))
+    day = "2026-01-01"
+    ledger = DatabaseLedger(database, today=lambda: day)
+    answer = ModelAnswer(calling(), 100, 10, Decimal(0), estimated=False)
+    for tenant, spender in (("norte", "a"), ("norte", "a"), ("norte", "b"), ("sur", "a"), ("norte", "")):
+        await ledger.add(TenantId(tenant), "cheap", answer, spender)
+    assert await ledger.spent(TenantId("norte"), "a") == Spent(440, Decimal(0), 220)
+    assert await ledger.spent(TenantId("norte"), "c") == Spent(440, Decimal(0), 0)
+    day = "2026-01-02"
+    assert await ledger.spent(TenantId("norte"), "a") == Spent()
+    await ledger.add(TenantId("norte"), "cheap", answer, "a")
+    async with database.read() as connection:
+        days = (await connection.execute(select(address_usage.c.day))).scalars().all()
+    assert days == ["2026-01-02"]  # addresses of days before are nobody's business any more
     await database.close()
