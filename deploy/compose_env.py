@@ -1,4 +1,4 @@
-"""`make env`: the passwords that compose.yaml asks for, each made up here, in a file that only its owner may read.
+"""`make env`: the passwords and keys that compose.yaml asks for, each made up here, in a file that only its owner may read.
 
 What the file holds already stays as it is, so the command may be given again after an update that asks for more. It needs
 Python alone: it runs before anything is installed.
@@ -19,10 +19,12 @@ NAMES = (
     "KAFKA_PASSWORD",
     "KAFKA_CONNECT_PASSWORD",
     "QDRANT_API_KEY",
+    "SHOP_KEY",
+    "ADMIN_KEY",
 )
 """Every variable that compose.yaml refuses to start without; a test compares the two."""
 
-_HEADER = "# Passwords of this installation, made by `make env`. Keep it: the databases were set up with them.\n"
+_HEADER = "# Passwords and keys of this installation, made by `make env`. Keep it: the databases were set up with them.\n"
 _ASSIGNMENT = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*(\S.*)?$", re.MULTILINE)
 
 

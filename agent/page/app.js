@@ -63,7 +63,7 @@ async function take(body, key) {
   busy(true);
   try {
     const { tenant, thread } = state;
-    const reply = await api.turn({ tenant, thread, locale: currentLanguage(), ...body }, key, showStep);
+    const reply = await api.turn({ tenant, ...(thread && { thread }), locale: currentLanguage(), ...body }, key, showStep);
     // A conversation that begins gets its name by the first answer.
     if (!thread) localStorage.setItem(threadName(), state.thread = reply.thread);
     showReply(reply);

@@ -41,9 +41,8 @@ class ChatRequest(BaseModel):
     )
 
     tenant: Tenant
-    thread: Thread | Literal[""] = Field(
-        "", description="The conversation that goes on; left out, a new one begins, and the answer names it."
-    )
+    thread: Thread = Field(default_factory=str)
+    """Left out (empty), a conversation begins; with a key and no customer's token its name must be one that was issued."""
     message: Text = Field("", max_length=MAX_MESSAGE)
     locale: str = Field(
         "", max_length=16, pattern=r"^[A-Za-z0-9_-]*$", description="`es-MX`; empty: told from the text."

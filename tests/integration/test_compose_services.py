@@ -3,6 +3,7 @@
 Only what a container would give is put in its place: the hosts `kafka` and `qdrant`, the mounted paths, the ports.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -25,6 +26,10 @@ from tests.support.processes import ManagedProcess, free_port, wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 SERVICES = ("indexer", "replica", "api", "agent")
+
+
+SHOP_KEY = "shop-key-0123456789"
+"""What an operator sets; compose.yaml refuses to start without it."""
 
 
 class Translation:
@@ -57,6 +62,7 @@ class Translation:
             self._replacements[target] = str(ROOT / source)
 
     def __call__(self, text: str) -> str:
+        text = re.sub(r"\$\{(SHOP|ADMIN)_KEY[^}]*\}", SHOP_KEY, text)
         for inside, outside in self._replacements.items():
             text = text.replace(inside, outside)
         return text
@@ -116,16 +122,19 @@ async def test_the_services_of_the_compose_file_carry_a_change_to_a_search(
 
             wait_until(healthy, timeout=60, what=f"{name} to be healthy:\n{process.tail()}")
 
-        event = {"tenant": "compose", "sku": "B-1", "version": 1, "fields": {"title": 'Broca de prueba 1/4"'}}
-        await append(kafka.bootstrap, "warehouse.changes", [Record(b"compose/B-1", orjson.dumps(event))])
+        keyed = {"X-API-Key": SHOP_KEY}
+        event = {"tenant": "centro", "sku": "B-1", "version": 1, "fields": {"title": 'Broca de prueba 1/4"'}}
+        await append(kafka.bootstrap, "warehouse.changes", [Record(b"centro/B-1", orjson.dumps(event))])
 
         def found() -> bool:
-            answer = httpx.get(translate("http://127.0.0.1:8000/v1/search?tenant=compose&q=broca 1/4"), timeout=5)
+            path = translate("http://127.0.0.1:8000/v1/search?tenant=centro&q=broca 1/4")
+            assert httpx.get(path, timeout=5).status_code == httpx.codes.UNAUTHORIZED
+            answer = httpx.get(path, headers=keyed, timeout=5)
             return [hit["item"]["sku"] for hit in answer.json().get("hits", ())] == ["B-1"]
 
         wait_until(found, timeout=30, what="the product to be found")
-        turn = {"tenant": "compose", "thread": "t-1", "message": "dame 3 B-1"}
-        async with httpx.AsyncClient(timeout=30) as client:
+        turn = {"tenant": "centro", "message": "dame 3 B-1"}
+        async with httpx.AsyncClient(timeout=30, headers=keyed) as client:
             reply = (await client.post(translate("http://127.0.0.1:8090/v1/chat"), json=turn)).json()
         assert [(line["sku"], line["quantity"]) for line in reply["order"]["lines"]] == [("B-1", "3")]
     finally:

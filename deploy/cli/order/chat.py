@@ -43,7 +43,8 @@ def chat(
         console.print(f"[bold]{shop}[/], {f'conversation {conversation}' if conversation else 'a new conversation'}")
         while (message := _message(console)) is not None:
             try:
-                reply = client.post("/v1/chat", {"tenant": shop, "thread": conversation, "message": message})
+                going_on = {"thread": conversation} if conversation else {}
+                reply = client.post("/v1/chat", {"tenant": shop, "message": message, **going_on})
             except FerrofluxError as error:
                 console.print(str(error), style="red", markup=False)
                 continue
