@@ -5,12 +5,13 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from retrieval.serving.rights.description import describe_rights
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 
 _WHEN: Final = {
     400: "The body is not JSON.",
-    401: "This installation asks for a key, and there is none in the request.",
-    403: "The key does not open this tenant.",
+    401: "This installation asks for a key, and there is none in the request; or a customer's token is not valid.",
+    403: "The key does not open this tenant, or lacks the route's role (`missing_role`).",
     404: "There is no such conversation or order of this tenant.",
     409: "The order or the conversation is no longer in that state.",
     413: "The body is larger than this installation takes.",
@@ -39,11 +40,7 @@ def install_openapi(app: FastAPI) -> None:
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(problem.pop("$defs"))
             schemas["Problem"] = problem
-            document["components"]["securitySchemes"] = {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            }
-            document["security"] = [{}, {"bearer": []}, {"key": []}]
+            describe_rights(document)
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -5,12 +5,16 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from retrieval.serving.rights.description import describe_rights
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 
 _WHEN: Final = {
     400: ("malformed_body", "The body is not JSON."),
-    401: ("unauthorized", "This installation asks for a key, and there is none in the request."),
-    403: ("forbidden", "The key does not open this tenant."),
+    401: (
+        "unauthorized",
+        "This installation asks for a key, and there is none in the request; or a customer's token is not valid.",
+    ),
+    403: ("forbidden", "The key does not open this tenant, or lacks the route's role (`missing_role`)."),
     404: ("not_found", "There is no such product in this tenant's catalogue."),
     413: ("content_too_large", "The body is larger than this installation takes."),
     422: ("invalid_request", "A field is missing, unknown or out of bounds; `errors` names each."),
@@ -58,11 +62,7 @@ def install_openapi(app: FastAPI) -> None:
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(problem.pop("$defs"))
             schemas["Problem"] = problem
-            document["components"]["securitySchemes"] = {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            }
-            document["security"] = [{}, {"bearer": []}, {"key": []}]
+            describe_rights(document)
             app.openapi_schema = document
         return app.openapi_schema
 

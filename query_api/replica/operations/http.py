@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from retrieval.serving.rights.gate import require_declared_roles
+
 
 def operations_app(
     not_ready: Callable[[], str | None], registry: Collector, *, degraded: Callable[[], Mapping[str, str]] = dict
@@ -31,4 +33,6 @@ def operations_app(
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
+    app = Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
+    require_declared_roles(app)
+    return app

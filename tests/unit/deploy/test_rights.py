@@ -281,3 +281,11 @@ async def test_a_key_of_two_tenants_has_the_roles_of_each_for_each() -> None:
         ):
             answer = await ask(caller, route, key, tenant)
             assert (answer.status_code == 403) is refused, (route, tenant)
+
+
+def test_the_description_says_of_every_route_what_it_asks_for(application) -> None:
+    app, _ = application
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            wanted = RIGHTS[f"{method.upper()} {path}"]
+            assert set(operation.get("x-roles", ())) == ({*wanted, Role.ADMIN} if wanted else set()), (method, path)
