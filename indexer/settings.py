@@ -70,9 +70,12 @@ class ConsumerSettings(BaseModel):
 
 
 class HttpSettings(BaseModel):
-    """Where health, readiness and metrics are served."""
+    """Where health, readiness and metrics are served.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The variables of this section are search's too, and `ferroflux up` reads both: what is not ours is passed over.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - probes and scrapers come from outside the pod
     port: int = Field(8001, ge=0, le=65535, description="Port; 0 serves nothing.")

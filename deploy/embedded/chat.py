@@ -6,11 +6,12 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.api.app import PATHS
+from agent.api.settings import AgentHttpSettings
 from agent.bootstrap import build_agent_app
 from agent.catalogue.local import LocalCatalogue
 from agent.settings import AgentSettings
 from deploy.embedded.storage.layout import DataDirectory
-from query_api.settings import ApiSettings
+from query_api.settings import ApiSettings, HttpSettings
 from query_api.worker import Worker
 from retrieval.serving.admission.middleware import Doors
 from runtime.supervision import Supervisor
@@ -33,24 +34,29 @@ def chat_beside(
     settings = AgentSettings()
     own = settings.agent
     database = own.database.model_copy(update={"directory": directory.root / "agent"})
-    keyed = api.http if own.http.is_open else own.http
-    http = own.http.model_copy(
-        update={
-            "host": api.http.host,
-            "port": api.http.port,
-            "insecure_open": api.http.insecure_open,
-            "allowed_hosts": (*own.http.allowed_hosts, *api.http.allowed_hosts),
-            "api_keys": keyed.api_keys,
-            "admin_keys": keyed.admin_keys,
-            "customers": own.http.customers or api.http.customers,
-            "cors_origins": own.http.cors_origins or api.http.cors_origins,
-        }
-    )
+    http = chat_settings(own.http, api.http)
     section = own.model_copy(update={"database": database, "http": http})
     catalogue = LocalCatalogue(lambda: worker.searcher, lambda: worker.reader)
     own_settings = settings.model_copy(update={"agent": section, "kafka": kafka})
     return build_agent_app(
         own_settings, catalogue=catalogue, supervisor=supervisor, doors=doors, has_tenant=worker.catalogue.has
+    )
+
+
+def chat_settings(own: AgentHttpSettings, search: HttpSettings) -> AgentHttpSettings:
+    """The chat's own settings, with the address of search, and with its keys where the chat has none."""
+    keyed = search if own.is_open else own
+    return own.model_copy(
+        update={
+            "host": search.host,
+            "port": search.port,
+            "insecure_open": search.insecure_open,
+            "allowed_hosts": (*own.allowed_hosts, *search.allowed_hosts),
+            "api_keys": keyed.api_keys,
+            "admin_keys": keyed.admin_keys,
+            "customers": own.customers or search.customers,
+            "cors_origins": own.cors_origins or search.cors_origins,
+        }
     )
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from retrieval.serving.access import CUSTOMER_HEADER
 from retrieval.serving.admission.routes import ROUTES
 from retrieval.serving.rights.roles import Role
+
+_DESCRIBED: Final = {(method, re.sub(r":\w+}", "}", path)): route for (method, path), route in ROUTES.items()}
+"""As OpenAPI writes paths: without what a parameter may hold."""
 
 
 def describe_rights(document: dict[str, Any]) -> None:
@@ -19,7 +23,7 @@ def describe_rights(document: dict[str, Any]) -> None:
     document["security"] = [{}, {"bearer": []}, {"key": []}]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            route = ROUTES.get((method.upper(), path))
+            route = _DESCRIBED.get((method.upper(), path))
             if route is None or not route.roles:
                 continue
             operation["x-roles"] = [role.value for role in Role if role in route.roles | {Role.ADMIN}]
