@@ -331,7 +331,7 @@ class Pipeline:
             accepted = [one for one in planned if one.key not in held_back]
         started = self._clock.monotonic()
         await self._documents.publish(
-            [one.document for one in accepted],
+            [one.document for one in accepted if one.document is not None],
             written_at=written_at,
             lease=work.lease,
             report=report,

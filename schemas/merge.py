@@ -185,6 +185,11 @@ class ItemState:
         item = self.facets.get(ITEM_FACET)
         return item is not None and not item.is_tombstone
 
+    @property
+    def known(self) -> bool:
+        """Whether an item event was ever seen, be it a deletion; before, the other facets wait, and there is no document."""
+        return ITEM_FACET in self.facets
+
     def overfull(self, name: str) -> bool:
         """Whether the product has more instances of a facet than it may hold, so that some were dropped."""
         return len(self.facets) > MAX_INSTANCES and sum(facet_name(key) == name for key in self.facets) > MAX_INSTANCES

@@ -68,10 +68,20 @@ class PatchPayload:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """The product is gone, or not created yet: write the state as a tombstone, then publish."""
+    """The product is gone: write the state as a tombstone, then publish."""
 
     write: PointWrite
     document: SearchDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """No item event of the product was ever seen: keep what came for the day it comes (None: it is kept), and publish nothing.
+
+    Nobody searches for such a product; and where the store has lost it, a document would delete what the topic still holds.
+    """
+
+    write: PointWrite | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ class Stale:
     document: SearchDocument
 
 
-Decision = Embed | PatchPayload | Delete | Noop | Stale
+Decision = Embed | PatchPayload | Delete | Await | Noop | Stale
 
 _NO_VECTOR: Final = ("", "")
 _NO_COUNTS: Final = dict.fromkeys(MergeOutcome, 0)
@@ -147,6 +157,9 @@ def plan(
         backfill=any(arrival.backfill for arrival in arrivals),
     )
     document = compose(key, merged.state, rev=next_rev, text_hash=provenance[0], model=provenance[1], times=times)
+    if not merged.state.known:
+        kept = stored is not None and not merged.applied
+        return Await(None if kept else _write(key, expected_rev, merged.state, document, provenance))
     if stored is not None and not merged.applied and not merged.duplicates:
         return Stale(document.model_copy(update={"rev": stored.rev, "times": times}))
     if not merged.state.alive:
@@ -154,7 +167,19 @@ def plan(
             return Noop(document.model_copy(update={"rev": stored.rev, "times": times}))
         write = _write(key, expected_rev, merged.state, document, provenance)
         return Delete(write, document.model_copy(update={"times": times}))
+    return _of_living(key, stored, merged, document, provenance, model)
 
+
+def _of_living(
+    key: SkuKey,
+    stored: PointPayload | None,
+    merged: Merged,
+    document: SearchDocument,
+    provenance: tuple[str, str],
+    model: str,
+) -> Decision:
+    """Whether its text changed, its payload, or nothing."""
+    expected_rev = None if stored is None else stored.rev
     text = passage_text(document)
     wanted = (text_hash(text), model)
     if wanted != provenance:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from indexer.batch.plan import Decision, Delete, Embed, Merged, Noop, PatchPayload, Stale
+from indexer.batch.plan import Await, Decision, Delete, Embed, Merged, Noop, PatchPayload, Stale
 from indexer.batch.report import MAX_TWINS, BatchReport
 from retrieval.vectors.port import NamedVectors, PointWrite
 from schemas.documents import SearchDocument
@@ -29,9 +29,9 @@ class PlannedWork:
         return None if isinstance(self.decision, Noop | Stale) else self.decision.write
 
     @property
-    def document(self) -> SearchDocument:
-        """What goes out after the write."""
-        return self.decision.document
+    def document(self) -> SearchDocument | None:
+        """What goes out after the write; None where the product has no document."""
+        return None if isinstance(self.decision, Await) else self.decision.document
 
     @property
     def text(self) -> str | None:
@@ -56,6 +56,8 @@ class PlannedWork:
                 report.patched += 1
             case Delete():
                 report.deleted += 1
+            case Await():
+                report.awaiting += 1
             case Noop() | Stale():
                 report.republished += 1
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from indexer.awaiting import awaits_item
 from indexer.batch.apart import PLAN, PUBLISH, Apart
 from indexer.batch.report import BatchReport, Freshness
 from indexer.ports import Clock, DocumentComposer, DocumentPublisher, Lease
@@ -54,7 +55,7 @@ class FencedPublisher:
             LeaseLostError: the partitions were taken away before a produce.
         """
         pending = list(documents)
-        if self._clock.monotonic() - written_at > _SLOW_WRITER_SECONDS:
+        if pending and self._clock.monotonic() - written_at > _SLOW_WRITER_SECONDS:
             pending = await self._newest(pending, report, apart)
         for _ in range(_ROUNDS):
             if not pending:
@@ -73,7 +74,7 @@ class FencedPublisher:
         raise ContentionError(f"{len(pending)} documents were overtaken {_ROUNDS} times while they were published")
 
     async def stored_documents(self, keys: Sequence[SkuKey], apart: Apart) -> list[SearchDocument]:
-        """The documents of products as the store now holds them; a product that it does not hold has none.
+        """The documents of products as the store now holds them; one that it does not hold, or that awaits its item, has none.
 
         One whose state builds no document is set apart.
         """
@@ -82,7 +83,7 @@ class FencedPublisher:
         stored = await self._index.read(keys)
         documents: list[SearchDocument] = []
         for key in keys:
-            if key in stored:
+            if key in stored and not awaits_item(stored[key]):
                 with apart.one(PLAN, key):
                     documents.append(self._document(key, stored[key]))
         return documents

@@ -27,7 +27,8 @@ class BatchReport:
     """Counts and stage times of one batch. The pipeline fills it; afterwards it is only read.
 
     Of events: `applied`, `duplicates`, `stale`, `conflicts`. Of products: `embedded`, `patched`, `deleted`,
-    `republished` (merged before, published again), `superseded` (another writer was faster, its newer document was
+    `awaiting` (no item event was ever
+    seen: kept, not published), `republished` (merged before, published again), `superseded` (another writer was faster, its newer document was
     published in place of ours), `contended` (a guarded write was refused and tried again), `incomplete` (their documents
     lack something, and say so), `apart` (set apart, at which stage and why). `beyond` are events of more places or lists
     than a product may hold. Seconds of a stage are summed
@@ -46,6 +47,7 @@ class BatchReport:
     embedded: int = 0
     patched: int = 0
     deleted: int = 0
+    awaiting: int = 0
     republished: int = 0
     superseded: int = 0
     contended: int = 0
@@ -72,7 +74,7 @@ class BatchReport:
         counts = {
             name: getattr(self, name)
             for name in (
-                "ignored", "applied", "duplicates", "stale", "conflicts", "embedded", "patched", "deleted",
+                "ignored", "applied", "duplicates", "stale", "conflicts", "embedded", "patched", "deleted", "awaiting",
                 "republished", "superseded", "contended", "beyond", "incomplete",
             )
             if getattr(self, name)

@@ -9,12 +9,13 @@ verifier publishes the tombstone again if the run does not come.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
+from indexer.awaiting import awaits_item
 from indexer.collection.tombstones import Tombstone, TombstoneSource
 from retrieval.vectors.port import PointPayload, VectorIndex
 from schemas.identity import SkuKey, TenantId
@@ -75,21 +76,23 @@ class TombstoneCollector:
             mine = [tombstone for tombstone in page if tenant in (None, tombstone.key.tenant)]
             old = [tombstone for tombstone in mine if tombstone.published_us < before_us]
             stored = await self._index.read([tombstone.key for tombstone in old])
-            due = [tombstone for tombstone in old if _is_due(tombstone, stored.get(tombstone.key))]
+            waiting = {key for key, point in stored.items() if awaits_item(point)}
+            due = [one for one in old if one.key in waiting or _is_due(one, stored.get(one.key))]
             found.tombstones += len(mine)
             found.within_reach += len(mine) - len(old)
             found.changed += len(old) - len(due)
             found.due += len(due)
             if apply and due:
-                await self._remove(due, found)
+                await self._remove(due, waiting, found)
         log.info(
             "tombstones looked at", dry_run=not apply, tombstones=found.tombstones, due=found.due, removed=found.removed
         )
         return found
 
-    async def _remove(self, due: Sequence[Tombstone], found: Collected) -> None:
+    async def _remove(self, due: Sequence[Tombstone], waiting: Collection[SkuKey], found: Collected) -> None:
+        """Of a product that waits for its item, a tombstone is left over: what waits stays."""
         await self._remover.remove([tombstone.key for tombstone in due])
-        back = await self._index.collect({tombstone.key: tombstone.rev for tombstone in due})
+        back = await self._index.collect({one.key: one.rev for one in due if one.key not in waiting})
         if back:
             await self._republish(sorted(back))
         found.removed += len(due) - len(back)

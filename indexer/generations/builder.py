@@ -23,7 +23,7 @@ from indexer.generations.build import (
     seeding_progress,
     starts_of,
 )
-from indexer.generations.listing import listed_in
+from indexer.generations.listing import both, listed_in, waiting_in
 from indexer.generations.seeding import Seeder
 from indexer.generations.settings import settings_for
 from indexer.generations.standing import Standing
@@ -252,7 +252,7 @@ class _Work:
                     embed_chunk=self.settings.consumer.embed_chunk,
                 )
                 seeded = await seeder.run(
-                    listed_in(reader, self.source_settings.kafka.topics.documents),
+                    both(listed_in(reader, self.source_settings.kafka.topics.documents), waiting_in(self.origin)),
                     lambda so_far: self.on_progress(seeding_progress(so_far, expected)),
                 )
         finally:

@@ -158,7 +158,7 @@ class Seeder:
         tried = await apart.together(WRITE, ready, _key, write)
         accepted = [work for work in tried if work.key not in refused]
         await self._documents.publish(
-            [work.document for work in accepted],
+            [work.document for work in accepted if work.document is not None],
             written_at=written_at,
             lease=PermanentLease(),
             report=BatchReport(),

@@ -38,7 +38,7 @@ class Kind(StrEnum):
     REPLICA_AHEAD = "replica_ahead"
     """The replica's document is newer than the vector store, which therefore lost a write."""
     REPLICA_EXTRA = "replica_extra"
-    """The replica holds a product that the vector store does not know."""
+    """The replica holds a product of which the vector store knows no item."""
 
 
 @dataclass(frozen=True, slots=True)

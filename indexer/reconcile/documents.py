@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from indexer.awaiting import awaits_item
 from indexer.reconcile.compare import Kind
 from retrieval.vectors.port import PointPayload
 from schemas.building import stored_digest
@@ -16,12 +17,15 @@ def compare_documents(
 ) -> dict[SkuKey, Kind]:
     """How the replica's documents differ from these points, by product; products that agree are left out.
 
-    An equal revision of another state counts as outdated: publishing the product again mends it.
+    A product that awaits its item has no document, save a tombstone that was left over: one that lives is of an item that the
+    store has lost. An equal revision of another state counts as outdated: publishing the product again mends it.
     """
     return {key: kind for key, point in points.items() if (kind := _difference(point, documents.get(key))) is not None}
 
 
 def _difference(point: PointPayload, document: SearchDocument | None) -> Kind | None:
+    if awaits_item(point):
+        return None if document is None or document.deleted else Kind.REPLICA_EXTRA
     if document is None:
         return Kind.REPLICA_MISSING
     if document.rev > point.rev:

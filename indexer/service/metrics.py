@@ -50,7 +50,7 @@ class IndexerMetrics:
             "ferroflux_indexer_dead_letters_total", "Dead letters by reason.", ["reason"], registry=registry
         )
         self._products = Counter(
-            "ferroflux_indexer_products_total", "Products by what was done: embed, patch, delete, republish.", ["action"], registry=registry
+            "ferroflux_indexer_products_total", "Products by what was done: embed, patch, delete, await, republish.", ["action"], registry=registry
         )  # fmt: skip
         self._superseded = Counter(
             "ferroflux_indexer_superseded_total", "Documents that another writer overtook while they were published.", registry=registry
@@ -103,6 +103,7 @@ class IndexerMetrics:
         self._products.labels("embed").inc(report.embedded)
         self._products.labels("patch").inc(report.patched)
         self._products.labels("delete").inc(report.deleted)
+        self._products.labels("await").inc(report.awaiting)
         self._products.labels("republish").inc(report.republished)
         self._superseded.inc(report.superseded)
         self._contended.inc(report.contended)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 class Guards:
     """All on, as in production. The classes stay the real ones; a switch replaces the one step that it names."""
 
+    item_awaited: bool = True
+    """A product has no document before an item event of it was seen."""
     compare_and_set: bool = True
     """The store applies a write only at the revision that it was computed from."""
     token: bool = True

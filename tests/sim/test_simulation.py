@@ -35,6 +35,7 @@ def test_a_seed_is_one_run(seed: int) -> None:
 @pytest.mark.parametrize(
     ("removed", "within", "seen"),
     [
+        (["item_awaited"], 100, 0),
         (["compare_and_set"], 100, 10),
         (["token"], 100, 16),
         (["tombstone"], 100, 0),
@@ -71,6 +72,7 @@ def test_the_harness_finds_what_a_removed_guard_lets_through(removed: list[str],
 @pytest.mark.parametrize(
     ("removed", "within", "seen"),
     [
+        ("item_awaited", 100, 11),
         ("journal", 100, 19),
         ("watermark_last", 800, 47),
         ("void_watermarks", 100, 19),

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from indexer.awaiting import awaits_item
 from indexer.pipeline import Pipeline
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import PointPayload, PointWrite, VectorIndex
@@ -46,13 +47,15 @@ async def reconcile(vectors: VectorIndex, reader: TextIndexReader, pipeline: Pip
     seen: set[SkuKey] = set()
     async for page in vectors.scan(page=_PAGE):
         held = await asyncio.to_thread(reader.fetch, list(page))
-        ahead = {key: payload for key, payload in page.items() if _is_ahead(held.get(key), payload)}
+        waiting = {key for key, payload in page.items() if awaits_item(payload)}
+        seen.update(key for key in page if key not in waiting or key not in held or held[key].deleted)
+        found.compared += len(page)
+        points = {key: payload for key, payload in page.items() if key not in waiting}
+        ahead = {key: payload for key, payload in points.items() if _is_ahead(held.get(key), payload)}
         await _raise(vectors, ahead, held)
-        differing = [key for key, payload in page.items() if key in ahead or _differs(held.get(key), payload)]
+        differing = [key for key, payload in points.items() if key in ahead or _differs(held.get(key), payload)]
         if differing:
             found.apart += len((await pipeline.republish(differing)).apart)
-        seen.update(page)
-        found.compared += len(page)
         found.raised += len(ahead)
         found.republished += len(differing)
     revisions = await asyncio.to_thread(lambda: dict(reader.revisions()))

@@ -32,7 +32,14 @@ from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
 from schemas.merge import ItemState
 from schemas.topics import LARGEST_RECORD_BYTES
-from tests.sim.cluster.removed import ByArrival, NoLock, NothingApart, WholeDocuments, nothing_moved
+from tests.sim.cluster.removed import (
+    ByArrival,
+    NoLock,
+    NothingApart,
+    WholeDocuments,
+    documents_of_nothing,
+    nothing_moved,
+)
 from tests.sim.model.broker import BULK, CHANGES, DEAD_LETTERS, DOCUMENTS, Broker, Sender
 from tests.sim.model.groups import Group, GroupClient
 from tests.sim.model.oddities import Oddity
@@ -145,6 +152,8 @@ def build_pipeline(
         rng=rng,
         limits=PipelineLimits(slice_products=2, slices_in_flight=2, embed_chunk=2, plan_slice=4),
     )
+    if not guards.item_awaited:
+        documents_of_nothing(pipeline, compose)
     if not guards.isolated:
         pipeline._stages = NothingApart()
     if not guards.fence:

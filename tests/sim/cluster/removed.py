@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from indexer.batch.apart import Stages
+from indexer.batch.plan import Await, Delete
+from indexer.batch.planned import PlannedWork
 from indexer.kafka.publisher import KafkaDocumentPublisher
-from indexer.ports import Published
+from indexer.pipeline import Pipeline
+from indexer.ports import DocumentComposer, Published
 from indexer.publish_lock import PublishLock
 from query_api.replica.letters.dispatch import LetterBox
 from query_api.replica.letters.letter import ReplicaLetter
 from runtime.isolation import Batch, Isolation, Reason
 from runtime.log_writer import OutboundRecord
-from schemas.documents import SearchDocument
+from schemas.documents import NO_TIMES, SearchDocument
 from schemas.errors import LogUnavailableError
 from schemas.events.outcome import Changes, ParsedRecord
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
+from schemas.merge import ItemState
 from schemas.version import SourceVersion
 
 
@@ -45,6 +50,25 @@ class ByArrival(EventParser):
 async def nothing_moved(documents: object) -> list[SkuKey]:
     del documents
     return []
+
+
+def documents_of_nothing(pipeline: Pipeline, compose: DocumentComposer) -> None:
+    """The wait for an item taken away: a price alone makes a tombstone, as it did once."""
+    planned = pipeline._plan
+
+    async def plan(stored: Any, work: Any) -> list[PlannedWork]:
+        return [_published(one, compose) for one in await planned(stored, work)]
+
+    pipeline._plan = plan  # type: ignore[method-assign] # the guard is taken away
+
+
+def _published(work: PlannedWork, compose: DocumentComposer) -> PlannedWork:
+    if not isinstance(work.decision, Await) or work.decision.write is None:
+        return work
+    payload = work.decision.write.payload
+    state = ItemState.from_bytes(payload.state)
+    document = compose(work.key, state, rev=payload.rev, text_hash="", model="", times=NO_TIMES)
+    return replace(work, decision=Delete(work.decision.write, document))
 
 
 class NothingApart(Stages):

@@ -141,7 +141,8 @@ class EmbeddedSchedule:
                 point is not None
                 and ItemState.from_bytes(point.payload.state).merge(event)[1] is not MergeOutcome.APPLIED
             )
-            if not applied or entry is None:
+            awaited = point is not None and not ItemState.from_bytes(point.payload.state).known
+            if not applied or (entry is None and not awaited):
                 self._world.violate(f"{event.key} was answered as searchable and is not")
 
     async def _settled(self) -> bool:

@@ -39,6 +39,9 @@ async def assert_converged(stack: Stack, oracle: Oracle) -> None:
     replica = reader.fetch(list(held))
 
     assert points.keys() == oracle.keys(), _difference("points", points, oracle)
+    # Of a product that no item event told of, the store keeps what came, and nobody else hears of it.
+    waiting = sum(not state.known for state in oracle.values())
+    oracle = {key: state for key, state in oracle.items() if state.known}
     assert documents.keys() == oracle.keys(), _difference("newest documents", documents, oracle)
     assert replica.keys() == oracle.keys(), _difference("documents of the replica", replica, oracle)
     for key, state in oracle.items():
@@ -54,7 +57,7 @@ async def assert_converged(stack: Stack, oracle: Oracle) -> None:
     assert (counts.alive, counts.dead) == (alive, len(oracle) - alive), "a document is there twice, or not at all"
     async with stack.vector_index() as index:
         stored = await index.counts()
-    assert (stored.alive, stored.dead) == (alive, len(oracle) - alive)
+    assert (stored.alive, stored.dead) == (alive, len(oracle) - alive + waiting)
 
 
 async def newest_documents(stack: Stack) -> dict[SkuKey, SearchDocument]:

@@ -212,6 +212,21 @@ async def test_a_product_that_only_the_replica_knows_is_counted() -> None:
     assert found.unknown == len({one.key for one in HISTORY})
 
 
+async def test_of_a_product_that_waits_for_its_item_nothing_is_published_and_nothing_is_unknown() -> None:
+    stores = Stores()
+    await stores.take([*HISTORY, event("W", "price", 1, {"price": 1.0})])
+    stores.tail()
+    found = await reconcile(stores.index, stores.reader, stores.pipeline)
+    assert (found.republished, found.unknown) == (0, 0)
+    # An item that the index has lost is no such product, whatever the index holds of its price.
+    price = next(one for one in HISTORY if one.facet == "price")
+    lost = MemoryIndex()
+    await make_pipeline(lost, publisher=DocumentLog()).process(records_of([price]))
+    found = await reconcile(lost, stores.reader, make_pipeline(lost, publisher=stores.topic))
+    assert found.unknown == 3
+    assert not stores.topic.compacted()[price.key].deleted
+
+
 async def test_a_log_that_is_away_for_a_moment_does_not_end_the_recovery(
     journal: SqliteChangeJournal, monkeypatch
 ) -> None:

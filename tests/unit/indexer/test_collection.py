@@ -156,3 +156,20 @@ async def test_a_product_created_again_after_its_collection_stands_above_every_o
 )
 def test_only_deleted_documents_are_tombstones(key: bytes | None, value: bytes | None, read: object) -> None:
     assert read_tombstone(key, value) == read
+
+
+async def test_what_waits_for_its_item_outlives_the_collection_of_a_tombstone_that_was_left_over() -> None:
+    setting = Setting()
+    await setting.pipeline.process(records_of([event("A1", "price", 10, {"price": 2.5})]))
+    assert setting.topic.records == []
+    (waiting,) = (await setting.index.read([KEY])).values()
+    # An earlier release published a tombstone of such a product.
+    left_over = SearchDocument(tenant=KEY.tenant, sku=KEY.sku, rev=waiting.rev, state="0" * 16, deleted=True)
+    await setting.topic.publish([left_over])
+    setting.clock.advance(100)
+
+    assert await setting.collect() == Collected(tombstones=1, due=1, removed=1)
+    assert setting.topic.replica() == {}
+    assert (await setting.index.read([KEY]))[KEY] == waiting
+    await setting.pipeline.process(records_of([event("A1", "item", 10, BOLT)]))
+    assert setting.topic.replica()[KEY].price == 2.5

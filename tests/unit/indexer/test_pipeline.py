@@ -312,3 +312,23 @@ async def test_changes_that_cannot_be_ordered_are_named() -> None:
     [warning] = [entry for entry in logs if "one version" in entry["event"]]
     assert warning["changes"] == report.conflicts
     assert warning["first"] == ["acme/A1 item at 0:10"] * 5
+
+
+async def test_a_price_of_a_product_that_no_item_told_of_is_kept_and_publishes_nothing() -> None:
+    index, log = MemoryIndex(), DocumentLog()
+    pipeline = make_pipeline(index, publisher=log)
+    report = await pipeline.process(records_of([PRICE, event("A1", "stock:b2", 12, {"stock": 4})]))
+    assert (report.awaiting, report.deleted, log.documents) == (1, 0, [])
+    assert (await pipeline.republish([KEY])).republished == 0
+    again = await pipeline.process(records_of([PRICE]))
+    assert (again.awaiting, log.documents) == (1, [])
+
+    await pipeline.process(records_of([NEW]))
+    assert (log.compacted()[KEY].price, log.compacted()[KEY].stock) == (2.5, 4)
+
+
+async def test_a_store_that_is_lost_deletes_nothing_in_the_topic_when_prices_go_on() -> None:
+    log = DocumentLog()
+    await make_pipeline(MemoryIndex(), publisher=log).process(records_of([NEW]))
+    await make_pipeline(MemoryIndex(), publisher=log).process(records_of([PRICE]))
+    assert not log.compacted()[KEY].deleted

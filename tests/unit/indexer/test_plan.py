@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from indexer.batch.plan import Arrival, Delete, Embed, Noop, PatchPayload, Stale, fold, merge, plan
+from indexer.batch.plan import Arrival, Await, Delete, Embed, Noop, PatchPayload, Stale, fold, merge, plan
 from retrieval.vectors.port import PointPayload
 from schemas.building import build_document
 from schemas.changes import ChangeEvent
@@ -43,7 +43,11 @@ NEW = event("A1", "item", 10, BOLT)
         ("another title is embedded", (NEW,), (event("A1", "item", 11, {**BOLT, "title": "Hex bolt M10"}),), Embed),
         ("another brand is embedded", (NEW,), (event("A1", "item", 11, {**BOLT, "brand": "Acme"}),), Embed),
         ("a deletion is a tombstone", (NEW,), (event("A1", "item", 11, None),), Delete),
-        ("a price before the product is kept without a vector", (), (event("A1", "price", 9, {"price": 1}),), Delete),
+        ("a price before the product waits for it", (), (event("A1", "price", 9, {"price": 1}),), Await),
+        ("so does a stock after the price", (event("A1", "price", 9, {"price": 1}),), (event("A1", "stock", 9, {"stock": 1}),), Await),
+        ("a deletion before the product is a tombstone", (), (event("A1", "item", 9, None),), Delete),
+        ("the product takes up what waited", (event("A1", "price", 9, {"price": 1}),), (NEW,), Embed),
+        ("and so does its deletion", (event("A1", "price", 9, {"price": 1}),), (event("A1", "item", 9, None),), Delete),
         ("the same event again is published again", (NEW,), (NEW,), Noop),
         ("an older event is dropped", (NEW,), (event("A1", "item", 9, {"title": "Old"}),), Stale),
         ("an older event beside the same one is published again", (NEW,), (event("A1", "item", 9, BOLT), NEW), Noop),
@@ -107,3 +111,15 @@ def test_folding_groups_by_product_in_order_of_arrival() -> None:
         ("acme/A1", [2, 1]),
         ("acme/B1", [1]),
     ]
+
+
+def test_what_waits_is_written_once_and_never_published() -> None:
+    price = event("A1", "price", 9, {"price": 1})
+    first = decide(None, price)
+    assert first.write.payload.alive is False
+    again = decide(first.write.payload, price)
+    assert again == Await(None)
+    older = decide(first.write.payload, event("A1", "price", 8, {"price": 2}))
+    assert older == Await(None)
+    whole = decide(first.write.payload, NEW)
+    assert (whole.document.price, whole.document.rev) == (1, 2)

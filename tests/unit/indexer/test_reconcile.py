@@ -296,6 +296,19 @@ async def test_a_product_that_only_the_replica_knows_is_deleted_through_the_log_
     assert [(str(one.key), one.fields) for one in here.sent] == [("acme/A", None)]
 
 
+async def test_a_product_whose_item_the_store_has_lost_is_told_and_its_price_alone_wants_no_document(here):
+    await here.take(*ROWS)
+    here.tail()
+    here.index = MemoryIndex()
+    here.pipeline = make_pipeline(here.index, publisher=here.documents)
+    await here.take(event("A", "price", 6, {"price": 9.0}), event("NEW", "price", 6, {"price": 1.0}), ROWS[2])
+    here.tail()
+    assert await found(here.run(None)) == {Kind.REPLICA_EXTRA: 1}
+    await here.take(ROWS[0])
+    here.tail()
+    assert await found(here.run(None)) == {}
+
+
 VERSIONS = st.builds(SourceVersion, st.integers(0, 3), st.integers(0, 3) | st.just(MAX_SEQUENCE))
 
 

@@ -118,13 +118,13 @@ class SlowIndex(MemoryIndex):
         return await super().write(writes)
 
 
-def stocks(count: int, version: int = 2):
-    return records_of([event(f"S{number}", "stock", version, {"stock": 1.0}) for number in range(count)])
+def deletions(count: int, version: int = 2):
+    return records_of([event(f"S{number}", "item", version, None) for number in range(count)])
 
 
 async def test_a_large_batch_goes_through_in_slices_of_distinct_products_side_by_side() -> None:
     index, log = SlowIndex(), DocumentLog()
-    report = await make_pipeline(index, publisher=log).process(stocks(30))
+    report = await make_pipeline(index, publisher=log).process(deletions(30))
     assert index.together == 2
     assert len(log.compacted()) == 30
     assert (report.applied, report.deleted) == (30, 30)
@@ -134,8 +134,8 @@ async def test_a_slice_that_fails_fails_the_batch_and_the_batch_again_completes_
     index, log = SlowIndex(fails_for="S3"), DocumentLog()
     pipeline = make_pipeline(index, publisher=log)
     with pytest.raises(StoreUnavailableError):
-        await pipeline.process(stocks(30))
+        await pipeline.process(deletions(30))
     assert not index.under_way
-    report = await pipeline.process(stocks(30))
+    report = await pipeline.process(deletions(30))
     assert len(log.compacted()) == 30
     assert report.applied + report.duplicates == 30

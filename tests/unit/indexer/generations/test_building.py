@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from indexer.generations.build import Reach, lag_of, origin_of, starts_of
+from indexer.generations.listing import both, waiting_in
 from indexer.generations.seeding import Seeder
 from indexer.generations.settings import settings_for
 from indexer.generations.standing import OVERLAP_US, SharedDeadLetterSink, Standing
@@ -23,7 +24,7 @@ from schemas.errors import ConfigurationError
 from schemas.generations import MAIN, Origin, Pointer
 from schemas.identity import SkuKey
 from tests.contracts.generation_store_suite import manifest
-from tests.support.indexing.fakes import DeadLetterLog, DocumentLog, FakeClock, make_pipeline
+from tests.support.indexing.fakes import DeadLetterLog, DocumentLog, FakeClock, event, make_pipeline, records_of
 from tests.support.stack.histories import history
 from tests.support.stack.oracle import oracle_of
 
@@ -198,6 +199,29 @@ async def test_seeding_joins_every_state_publishes_it_and_does_it_once():
     assert all(published[key].rev == held[key].rev for key in published)
     again = await seeder.run(listing())
     assert (again.products, again.embedded) == (0, 0)
+
+
+async def test_what_waits_for_its_item_is_taken_over_though_no_document_lists_it():
+    source, target, log = MemoryIndex(), MemoryIndex(), DocumentLog()
+    there, waits = event("A", "item", 1, {"title": "Clavo"}), event("B", "price", 1, {"price": 2.0})
+    await make_pipeline(source).process(records_of([there, event("D", "item", 1, None), waits]))
+    seeder = Seeder(
+        source=source,
+        target=target,
+        publisher=log,
+        encoder=OffLoopEncoder(HashingEncoder(16), None),
+        donor=None,
+        compose=build_document,
+        clock=FakeClock(),
+    )
+
+    async def listed():
+        yield {there.key: True}
+
+    seeded = await seeder.run(both(listed(), waiting_in(source)))
+    assert (await target.read([waits.key]))[waits.key].state == (await source.read([waits.key]))[waits.key].state
+    assert set(log.compacted()) == {there.key}
+    assert (seeded.products, seeded.without_state) == (2, set())
 
 
 async def test_one_product_that_cannot_be_seeded_is_set_apart_and_the_rest_is_taken_over():
