@@ -12,6 +12,7 @@ import numpy as np
 
 from retrieval.encoders.port import ModelRevision, SparseVector
 from retrieval.filters import CatalogueFilter
+from retrieval.vectors.identity import new_identity
 from retrieval.vectors.model_record import require_same_model, revision_record
 from retrieval.vectors.port import (
     TEXT_VECTOR,
@@ -24,6 +25,7 @@ from retrieval.vectors.port import (
     VectorHit,
 )
 from retrieval.vectors.record import require_distinct
+from schemas.errors import NotReadyError
 from schemas.identity import SkuKey, TenantId
 
 
@@ -41,15 +43,26 @@ class MemoryIndex:
     def __init__(self) -> None:
         self._points: dict[SkuKey, StoredPoint] = {}
         self._revision: ModelRevision | None = None
+        self._identity: str | None = None
 
     async def recorded(self) -> Mapping[str, Any] | None:
         """The recorded revision; None before the first `prepare`."""
         return None if self._revision is None else revision_record(self._revision)
 
+    async def identity(self) -> str | None:
+        """None before the first `prepare`."""
+        return self._identity
+
+    async def identify(self) -> str:
+        """The id of this instance."""
+        if self._identity is None:
+            raise NotReadyError("the index in memory is not prepared yet")
+        return self._identity
+
     async def prepare(self, revision: ModelRevision) -> None:
         """Record the encoder's revision, or check it against the recorded one."""
         if self._revision is None:
-            self._revision = revision
+            self._revision, self._identity = revision, new_identity()
         require_same_model(revision_record(self._revision), revision, where="the index in memory")
 
     async def read(self, keys: Sequence[SkuKey]) -> dict[SkuKey, PointPayload]:

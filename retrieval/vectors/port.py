@@ -83,6 +83,18 @@ class VectorIndex(Protocol):
         """The revision that the collection records, as its fields; None where there is no collection, or it records none."""
         ...
 
+    async def identity(self) -> str | None:
+        """The id that the collection was made with, or was given; None where there is no collection, or it has none."""
+        ...
+
+    async def identify(self) -> str:
+        """The collection's id; one that was made without is given one that lasts.
+
+        Raises:
+            NotReadyError: there is no collection; `prepare` makes it.
+        """
+        ...
+
     async def prepare(self, revision: ModelRevision) -> None:
         """Create the collection for this encoder where it is absent, with its payload indexes; else check the recorded revision.
 

@@ -324,3 +324,10 @@ class VectorIndexContract:
                 await index.prepare(newcomer)
             message = str(raised.value)
             assert all(part in message for part in (REVISION.id, newcomer.id, "tiny", "newcomer", *change))
+
+    async def test_a_collection_has_an_id_from_its_beginning_that_every_handle_sees(self, index, other):
+        made = await index.identity()
+        assert made
+        assert made == await other.identity() == await index.identify() == await other.identify()
+        await other.prepare(REVISION)
+        assert await other.identity() == made

@@ -96,6 +96,16 @@ class EdgeIndex:
         """The revision in the file beside the shard."""
         return None if self.is_absent else await self._run(self._files.recorded)
 
+    async def identity(self) -> str | None:
+        """The id in the file beside the shard."""
+        return None if self.is_absent else await self._run(self._files.identity)
+
+    async def identify(self) -> str:
+        """The id in the file beside the shard, put there where there was none."""
+        if self.is_absent:
+            raise NotReadyError(f"the vector index in {self._settings.directory} is not prepared yet")
+        return await self._run(self._files.identify)
+
     async def prepare(self, revision: ModelRevision) -> None:
         """Create the shard for this encoder where it is absent, else check the recorded revision."""
         await self._run(self._prepare, revision)

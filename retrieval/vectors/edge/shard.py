@@ -1,7 +1,7 @@
 """The files of an Edge index: the shard, and beside it the record of the model that wrote it.
 
     directory/owner.lock   who owns it now
-    directory/model.json   the model revision
+    directory/model.json   the model revision, and the index's own id
     directory/shard/       Edge's own files
 
 The shard is built under another name and moved into place when it is whole, and the record is written before that: a
@@ -21,6 +21,7 @@ import qdrant_edge as edge
 
 from retrieval.encoders.port import ModelRevision
 from retrieval.vectors import record
+from retrieval.vectors.identity import IDENTITY_KEY, new_identity
 from retrieval.vectors.model_record import RECORD_KEY, require_same_model, revision_record
 from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR
 from retrieval.vectors.settings import Quantisation, VectorSettings
@@ -66,7 +67,7 @@ class ShardFiles:
 
     def create(self, revision: ModelRevision) -> edge.EdgeShard:
         """Record the model and create an empty shard with its payload indexes."""
-        _write_durably(self._model, orjson.dumps({RECORD_KEY: revision_record(revision)}, option=orjson.OPT_INDENT_2))
+        self._write({RECORD_KEY: revision_record(revision), IDENTITY_KEY: new_identity()})
         unfinished = self._shard.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
         shard = edge.EdgeShard.create(
@@ -81,10 +82,27 @@ class ShardFiles:
 
     def recorded(self) -> dict[str, Any] | None:
         """The revision's fields in the record; None where there is none."""
-        if not self._model.exists():
-            return None
-        recorded: dict[str, Any] | None = orjson.loads(self._model.read_bytes()).get(RECORD_KEY)
-        return recorded
+        return self._read().get(RECORD_KEY)
+
+    def identity(self) -> str | None:
+        """The index's own id; None where there is none."""
+        return self._read().get(IDENTITY_KEY)
+
+    def identify(self) -> str:
+        """The index's own id, written down where an earlier release had made none."""
+        held = self._read()
+        if IDENTITY_KEY not in held:
+            # One process owns the folder: no other can give it an id at the same moment.
+            held[IDENTITY_KEY] = new_identity()
+            self._write(held)
+        return str(held[IDENTITY_KEY])
+
+    def _read(self) -> dict[str, Any]:
+        held: dict[str, Any] = orjson.loads(self._model.read_bytes()) if self._model.exists() else {}
+        return held
+
+    def _write(self, held: dict[str, Any]) -> None:
+        _write_durably(self._model, orjson.dumps(held, option=orjson.OPT_INDENT_2))
 
     def _config(self, dimension: int, *, sparse: bool) -> edge.EdgeConfig:
         hnsw = self._settings.hnsw

@@ -12,11 +12,12 @@ from qdrant_client import AsyncQdrantClient, models
 
 from retrieval.encoders.port import ModelRevision
 from retrieval.vectors import record
+from retrieval.vectors.identity import IDENTITY_KEY, adopted_identity, new_identity
 from retrieval.vectors.model_record import RECORD_KEY, require_same_model, revision_record
 from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR
 from retrieval.vectors.qdrant.calls import StoreCalls
 from retrieval.vectors.settings import Quantisation, VectorSettings
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, NotReadyError
 
 log = structlog.get_logger(__name__)
 
@@ -37,13 +38,30 @@ async def require_recent_server(client: AsyncQdrantClient, calls: StoreCalls) ->
         raise ConfigurationError(f"the Qdrant server is {version}; guarded writes need {oldest} or later")
 
 
-async def recorded_revision(client: AsyncQdrantClient, calls: StoreCalls, name: str) -> Mapping[str, Any] | None:
-    """The revision's fields in the collection's metadata; None where there is no such collection, or it records none."""
+async def metadata_of(client: AsyncQdrantClient, calls: StoreCalls, name: str) -> Mapping[str, Any] | None:
+    """What the collection's metadata holds; None where there is no such collection."""
     if not await calls("look for the collection", lambda: client.collection_exists(name)):
         return None
     info = await calls("describe the collection", lambda: client.get_collection(name))
-    recorded: Mapping[str, Any] | None = (info.config.metadata or {}).get(RECORD_KEY)
-    return recorded
+    return info.config.metadata or {}
+
+
+async def identify_collection(client: AsyncQdrantClient, calls: StoreCalls, name: str) -> str:
+    """The collection's id; where it has none, it is given one.
+
+    Raises:
+        NotReadyError: there is no such collection.
+    """
+    held = await metadata_of(client, calls, name)
+    if held is None:
+        raise NotReadyError(f"there is no collection {name!r} yet")
+    if IDENTITY_KEY not in held:
+        # The server merges it into the metadata that is there.
+        given = {IDENTITY_KEY: adopted_identity(name)}
+        await calls("give the collection its id", lambda: client.update_collection(name, metadata=given))
+        log.info("collection was given an id", collection=name, collection_id=given[IDENTITY_KEY])
+        return given[IDENTITY_KEY]
+    return str(held[IDENTITY_KEY])
 
 
 async def ensure_collection(
@@ -88,7 +106,7 @@ async def _create(
             shard_number=settings.shards,
             replication_factor=settings.replicas,
             write_consistency_factor=settings.replicas // 2 + 1,
-            metadata={RECORD_KEY: revision_record(revision)},
+            metadata={RECORD_KEY: revision_record(revision), IDENTITY_KEY: new_identity()},
         )
 
     try:

@@ -20,6 +20,8 @@ from qdrant_client import AsyncQdrantClient, models
 from retrieval.encoders.port import ModelRevision, SparseVector
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
+from retrieval.vectors.identity import IDENTITY_KEY
+from retrieval.vectors.model_record import RECORD_KEY
 from retrieval.vectors.port import (
     SPARSE_VECTOR,
     TEXT_VECTOR,
@@ -34,7 +36,12 @@ from retrieval.vectors.port import (
 from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import MessageTooLargeError, StoreCalls
 from retrieval.vectors.qdrant.client_wire import ClientWire
-from retrieval.vectors.qdrant.collection import ensure_collection, recorded_revision, require_recent_server
+from retrieval.vectors.qdrant.collection import (
+    ensure_collection,
+    identify_collection,
+    metadata_of,
+    require_recent_server,
+)
 from retrieval.vectors.qdrant.grpc_wire import GrpcWire
 from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, PointWire, Selection, StoredPoint, StoredVector, Upsert
 from retrieval.vectors.record import from_record, page_of, require_distinct, rev_of, to_record
@@ -73,7 +80,15 @@ class QdrantIndex:
 
     async def recorded(self) -> Mapping[str, Any] | None:
         """The revision in the collection's metadata."""
-        return await recorded_revision(self._client, self._calls, self._collection)
+        return (await metadata_of(self._client, self._calls, self._collection) or {}).get(RECORD_KEY)
+
+    async def identity(self) -> str | None:
+        """The id in the collection's metadata."""
+        return (await metadata_of(self._client, self._calls, self._collection) or {}).get(IDENTITY_KEY)
+
+    async def identify(self) -> str:
+        """The id in the collection's metadata, put there where there was none."""
+        return await identify_collection(self._client, self._calls, self._collection)
 
     async def prepare(self, revision: ModelRevision) -> None:
         """Create the collection for this encoder where it is absent, else check the recorded revision."""

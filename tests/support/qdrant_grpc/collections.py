@@ -44,6 +44,11 @@ class Collection:
         self.operations += 1
         return self.operations
 
+    def add_metadata(self, more: dict[str, Any]) -> None:
+        """As the server does: what is named is put over what is there."""
+        self.description["metadata"] = {**self.description["metadata"], **more}
+        (self.directory / "collection.json").write_bytes(orjson.dumps(self.description))
+
     def close(self) -> None:
         self.shard.flush()
         self.shard.close()

@@ -255,6 +255,15 @@ class CollectionsService(wire.CollectionsServicer):
 
         return await self._served.run("Create", context, effect)
 
+    async def Update(self, request: wire.UpdateCollection, context: grpc.aio.ServicerContext) -> Any:
+        collection = await self._served.collection(request.collection_name, context)
+
+        def effect() -> wire.CollectionOperationResponse:
+            collection.add_metadata(convert.payload_from_wire(request.metadata))
+            return wire.CollectionOperationResponse(result=True)
+
+        return await self._served.run("Update", context, effect)
+
     async def Delete(self, request: wire.DeleteCollection, context: grpc.aio.ServicerContext) -> Any:
         def effect() -> wire.CollectionOperationResponse:
             return wire.CollectionOperationResponse(result=self._served.collections.delete(request.collection_name))
