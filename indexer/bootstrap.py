@@ -18,8 +18,10 @@ from indexer.generations.crew import GenerationCrew, Member, process_registry
 from indexer.generations.settings import settings_for
 from indexer.generations.standing import SharedDeadLetterSink, Standing
 from indexer.generations.takeover import VectorDonor
+from indexer.identity.guard import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
 from indexer.kafka.diversion import SnapshotDiversion
+from indexer.kafka.offsets import KafkaGroupOffsets
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import ChangeJournal, Clock, DeadLetterSink, DocumentComposer, DocumentPublisher
@@ -56,6 +58,7 @@ from runtime.log_writer import LogWriter
 from runtime.redaction import shown
 from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
+from runtime.topic_ids import TopicIds
 from schemas.building import build_document
 from schemas.errors import ConfigurationError
 from schemas.events.admission import AdmissionRules
@@ -127,7 +130,17 @@ def build_indexer(
         donor=donor,
         bulk_topic=topics.bulk,
     )
-    consumer = ChangeConsumer(settings.kafka, settings.consumer, lock=lock, progress=progress)
+    # An embedded broker's log is a new one with every start, and the journal says what is in the store.
+    identified = journal is None
+    topic_ids = TopicIds(settings.kafka)
+    guard = offset_guard(settings, index, topic_ids) if identified else None
+    consumer = ChangeConsumer(
+        settings.kafka,
+        settings.consumer,
+        lock=lock,
+        progress=progress,
+        **({} if guard is None else {"beside": guard.beside}),
+    )
     runner = BatchRunner(
         pipeline=pipeline,
         control=consumer,
@@ -161,6 +174,13 @@ def build_indexer(
             settings.kafka,
             group_id=f"{settings.consumer.group_id}-{_VERIFIERS}",
             metadata_age_s=settings.consumer.metadata_age_s,
+            guard=OffsetGuard(
+                KafkaGroupOffsets(settings.kafka, f"{settings.consumer.group_id}-verifier"),
+                [topics.documents],
+                topic_ids.of,
+            )
+            if identified
+            else None,
         ),
         index,
         pipeline.republish,
@@ -183,7 +203,19 @@ def build_indexer(
         probe=ReadinessProbe(progress, index, clock),
         clock=clock,
         verifier=verifier if verify else None,
+        guard=guard,
         tasks=tasks,
+    )
+
+
+def offset_guard(settings: IndexerSettings, index: VectorIndex, topic_ids: TopicIds) -> OffsetGuard:
+    """The guard of the offsets that this group commits of the change topics."""
+    return OffsetGuard(
+        KafkaGroupOffsets(settings.kafka, settings.consumer.group_id),
+        settings.kafka.topics.consumed,
+        topic_ids.of,
+        identify=index.identify,
+        identity=index.identity,
     )
 
 

@@ -71,7 +71,7 @@ class ReplicaStatus(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    log_id: str = Field(description="Identity of the log that is followed (Kafka's cluster id).")
+    log_id: str = Field(description="Identity of the log that is followed: the ids of cluster and topic.")
     topic: str = Field(description="The documents topic.")
     pid: int = Field(description="The tailer's process.")
     started_us: int = Field(description="When the tailer started, microseconds since 1970.")

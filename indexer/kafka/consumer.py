@@ -70,8 +70,16 @@ class ChangeConsumer:
     """One member of the consumer group. It is the `PartitionControl` of the batches that it hands out."""
 
     def __init__(
-        self, kafka: KafkaSettings, settings: ConsumerSettings, *, lock: PublishLock, progress: Progress
+        self,
+        kafka: KafkaSettings,
+        settings: ConsumerSettings,
+        *,
+        lock: PublishLock,
+        progress: Progress,
+        beside: Callable[[str], str] = lambda _: "",
     ) -> None:
+        """`beside` gives the text that is committed with an offset of a topic (`indexer.identity`)."""
+        self._beside = beside
         self._settings = settings
         self._progress = progress
         self._lock = lock
@@ -180,7 +188,10 @@ class ChangeConsumer:
 
     async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
         """Commit explicit offsets for exactly these partitions."""
-        offsets = {KafkaPartition(topic, partition): offset for (topic, partition), offset in next_offsets.items()}
+        offsets = {
+            KafkaPartition(topic, partition): (offset, self._beside(topic))
+            for (topic, partition), offset in next_offsets.items()
+        }
         try:
             async with asyncio.timeout(_COMMIT_SECONDS):
                 await self._consumer().commit(offsets)

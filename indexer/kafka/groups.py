@@ -42,11 +42,19 @@ class GroupAdmin:
 
     async def committed(self, group: str) -> dict[TopicPartition, int]:
         """The offsets that the group has committed; none of a group that never did."""
+        return {place: offset for place, (offset, _) in (await self.committed_with_metadata(group)).items()}
+
+    async def committed_with_metadata(self, group: str) -> dict[TopicPartition, tuple[int, str]]:
+        """The same, each with the text that was committed beside it."""
         try:
             offsets = await self._client.list_consumer_group_offsets(group)
         except (KafkaError, OSError) as error:
             raise self._away(error) from error
-        return {(place.topic, place.partition): entry.offset for place, entry in offsets.items() if entry.offset >= 0}
+        return {
+            (place.topic, place.partition): (entry.offset, entry.metadata or "")
+            for place, entry in offsets.items()
+            if entry.offset >= 0
+        }
 
     async def members(self, group: str) -> int:
         """How many consumers the group has now."""
@@ -56,10 +64,16 @@ class GroupAdmin:
             raise self._away(error) from error
         return sum(len(described["members"]) for described in answer.to_object()["groups"])
 
-    async def begin_at(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
-        """Set where a group without members begins."""
+    async def begin_at(
+        self,
+        group: str,
+        offsets: Mapping[TopicPartition, int],
+        metadata: Mapping[TopicPartition, str] | None = None,
+    ) -> None:
+        """Set where a group without members begins, and the text beside each offset."""
+        beside = metadata or {}
         consumer = AIOKafkaConsumer(**client_options(self._settings), group_id=group, enable_auto_commit=False)
-        theirs = {KafkaPartition(*place): offset for place, offset in offsets.items()}
+        theirs = {KafkaPartition(*place): (offset, beside.get(place, "")) for place, offset in offsets.items()}
         try:
             await consumer.start()
             consumer.assign(list(theirs))

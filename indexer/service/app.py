@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import structlog
 
+from indexer.identity.guard import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
 from indexer.pipeline import Pipeline
 from indexer.ports import Clock
@@ -53,6 +54,7 @@ class IndexerApp:
         probe: ReadinessProbe,
         clock: Clock,
         verifier: DocumentVerifier | None = None,
+        guard: OffsetGuard | None = None,
         tasks: TaskMetrics | None = None,
     ) -> None:
         self.pipeline = pipeline
@@ -70,6 +72,7 @@ class IndexerApp:
         self._probe = probe
         self._clock = clock
         self._verifier = verifier
+        self._guard = guard
         self._supervisor = Supervisor(tasks, tells=False)
         self._writing = False
 
@@ -95,13 +98,18 @@ class IndexerApp:
 
         Raises:
             ModelMismatchError: the collection was written by another encoder.
+            StoreReplacedError: the collection is not the one that the group's offsets speak of.
             StoreUnavailableError, LogUnavailableError: a dependency did not answer; starting again is safe.
         """
         await self.prepare()
+        if self._guard is not None:
+            await self._guard.settle()
         freeze_heap(collect=True)
         await self._consumer.start()
         self._supervisor.start("change-consumer", self._consumer.watch)
         self._supervisor.start("batch-runner", self._run_batches)
+        if self._guard is not None:
+            self._supervisor.start("identities", self._guard.watch, ready_without=True)
         if self._verifier is not None:
             self._supervisor.start("document-verifier", self._verifier.run, ready_without=True)
         log.info("indexer started", model=self._revision.id)

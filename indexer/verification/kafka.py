@@ -12,6 +12,7 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from indexer.identity.guard import OffsetGuard
 from indexer.ports import LeaseLostError
 from indexer.records import TopicPartition
 from indexer.verification.feed import FedRecord
@@ -27,7 +28,11 @@ _CALL_SECONDS: Final = 10.0
 class KafkaDocumentFeed:
     """The port `DocumentFeed` on Kafka. A new group reads the topic from its beginning once."""
 
-    def __init__(self, kafka: KafkaSettings, *, group_id: str, metadata_age_s: float = 5.0) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, *, group_id: str, metadata_age_s: float = 5.0, guard: OffsetGuard | None = None
+    ) -> None:
+        """`guard` compares the topic with the one that the group's offsets are of."""
+        self._guard = guard
         self._kafka = kafka
         self._group_id = group_id
         self._metadata_age_s = metadata_age_s
@@ -38,8 +43,10 @@ class KafkaDocumentFeed:
         """Join the group.
 
         Raises:
-            LogUnavailableError: no broker answered.
+            LogUnavailableError: no broker answered, or another member still reads a topic that was made again.
         """
+        if self._guard is not None:
+            await self._guard.settle()
         self._consumer = AIOKafkaConsumer(
             **client_options(self._kafka),
             group_id=self._group_id,
@@ -75,7 +82,10 @@ class KafkaDocumentFeed:
 
     async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
         """Commit explicit offsets."""
-        offsets = {KafkaPartition(topic, number): offset for (topic, number), offset in next_offsets.items()}
+        beside = (lambda _: "") if self._guard is None else self._guard.beside
+        offsets = {
+            KafkaPartition(topic, number): (offset, beside(topic)) for (topic, number), offset in next_offsets.items()
+        }
         try:
             async with asyncio.timeout(_CALL_SECONDS):
                 await self._consumer.commit(offsets)

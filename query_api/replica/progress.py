@@ -1,7 +1,7 @@
 """Where to begin, how far we are, and whether the replica is whole. Pure.
 
 The checkpoint stands in the index, in the same commit as the data, so it is exact. What it does not know is what became
-of the log meanwhile: another log (its identity differs), partitions added, or offsets that the log no longer holds.
+of the log meanwhile: another log (its cluster or its topic is another one), partitions added, or offsets that the log no longer holds.
 """
 
 from __future__ import annotations
@@ -11,15 +11,20 @@ from dataclasses import dataclass
 
 from query_api.replica.log.port import LogView
 from retrieval.text.port import Checkpoint
+from runtime.log_identity import fullest_identity, is_same_log
 
 
 @dataclass(frozen=True, slots=True)
 class StartPlan:
-    """The offset to begin each partition with; partitions read again although the checkpoint knew them, and whether the log is a new one."""
+    """The offset to begin each partition with; partitions read again although the checkpoint knew them, and whether the log is a new one.
+
+    `log_id` is what the next checkpoint says: a topic's id that was known once is kept where it cannot be asked now.
+    """
 
     positions: Mapping[int, int]
     rewound: frozenset[int] = frozenset()
     new_log: bool = False
+    log_id: str = ""
 
 
 def plan_start(checkpoint: Checkpoint | None, view: LogView) -> StartPlan:
@@ -29,9 +34,9 @@ def plan_start(checkpoint: Checkpoint | None, view: LogView) -> StartPlan:
     """
     begins = {number: bounds.begin for number, bounds in view.bounds.items()}
     if checkpoint is None:
-        return StartPlan(begins)
-    if checkpoint.log_id != view.log_id:
-        return StartPlan(begins, new_log=True)
+        return StartPlan(begins, log_id=view.log_id)
+    if not is_same_log(checkpoint.log_id, view.log_id):
+        return StartPlan(begins, new_log=True, log_id=view.log_id)
     rewound = frozenset(
         number
         for number, bounds in view.bounds.items()
@@ -41,14 +46,14 @@ def plan_start(checkpoint: Checkpoint | None, view: LogView) -> StartPlan:
         number: begin if number in rewound else checkpoint.offsets.get(number, begin)
         for number, begin in begins.items()
     }
-    return StartPlan(positions, rewound)
+    return StartPlan(positions, rewound, log_id=fullest_identity(checkpoint.log_id, view.log_id))
 
 
 class Progress:
     """Positions and ends of the followed partitions of one log, since it was opened."""
 
-    def __init__(self, view: LogView, positions: Mapping[int, int]) -> None:
-        self.log_id = view.log_id
+    def __init__(self, view: LogView, positions: Mapping[int, int], *, log_id: str = "") -> None:
+        self.log_id = log_id or view.log_id
         self._positions = dict(positions)
         self._ends = {number: bounds.end for number, bounds in view.bounds.items()}
         self._targets = dict(self._ends)

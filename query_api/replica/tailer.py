@@ -19,6 +19,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,7 @@ from retrieval.text.apart.values import LogNotes, Place
 from retrieval.text.port import Applied, TextIndexWriter
 from runtime.backoff import Backoff
 from runtime.isolation import DefectError, Isolation
+from runtime.log_identity import is_same_log
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import FerrofluxError, RetryableError
 
@@ -161,8 +163,9 @@ class ReplicaTailer:
         try:
             view = await document_log.open()
             plan = plan_start(self._writer.checkpoint(), view)
-            progress = Progress(view, plan.positions)
+            progress = Progress(view, plan.positions, log_id=plan.log_id)
             document_log.follow(progress.positions)
+            await self._adopt(progress)
             self._backoff.reset()
             self._waiting_for = None
             self.metrics.following(len(plan.rewound))
@@ -190,6 +193,17 @@ class ReplicaTailer:
                     log.info("partitions were added", partitions=sorted(added))
         finally:
             await document_log.close()
+
+    async def _adopt(self, progress: Progress) -> None:
+        """Commit the topic's id where a checkpoint of this very log lacks it: the next start can then tell it from another."""
+        checkpoint = self._writer.checkpoint()
+        if (
+            checkpoint is not None
+            and checkpoint.log_id != progress.log_id
+            and is_same_log(checkpoint.log_id, progress.log_id)
+        ):
+            adopt = partial(self._writer.apply, (), progress.checkpoint())
+            await asyncio.get_running_loop().run_in_executor(self._index_thread, adopt)
 
     async def _apply(self, polled: Polled, progress: Progress) -> None:
         checkpoint = progress.checkpoint()

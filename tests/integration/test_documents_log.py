@@ -59,7 +59,7 @@ async def test_it_waits_for_the_topic_and_then_reads_it(kafka, topics):
         await create_topic(kafka.bootstrap, topics.documents)
         await append(kafka.bootstrap, topics.documents, [record(f"S{number}") for number in range(200)])
         await eventually(lambda: len(writer.held) == 200 and tailer.not_ready is None, timeout=20)
-    assert writer.checkpoint().log_id == kafka.cluster_id
+    assert writer.checkpoint().log_id.startswith(f"{kafka.cluster_id}/")
     assert sum(writer.checkpoint().offsets.values()) == 200
 
 
@@ -166,3 +166,27 @@ async def test_a_broker_that_is_away_is_told_and_nothing_is_lost_when_it_is_back
         await eventually(lambda: set(writer.held) == {key("A"), key("B")}, timeout=30)
         await eventually(lambda: tailer.not_ready is None, timeout=30)
     assert sum(writer.checkpoint().offsets.values()) == 2
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["while it is stopped", "while it runs"])
+async def test_a_topic_that_is_made_again_is_read_from_its_beginning(kafka, topics, running):
+    writer = FakeWriter()
+
+    async def make_again():
+        async with admin(kafka.bootstrap) as client:
+            await client.delete_topics([topics.documents])
+        await create_topic(kafka.bootstrap, topics.documents, partitions=1)
+        # More than the former held: its offsets are there in this one, too.
+        await append(kafka.bootstrap, topics.documents, [record(f"N{number}") for number in range(40)])
+
+    await create_topic(kafka.bootstrap, topics.documents, partitions=1)
+    await append(kafka.bootstrap, topics.documents, [record(f"S{number}") for number in range(20)])
+    async with tailing(kafka.bootstrap, topics, writer) as tailer:
+        await eventually(lambda: len(writer.held) == 20 and tailer.not_ready is None, timeout=20)
+        if running:
+            await make_again()
+            await eventually(lambda: len(writer.held) == 60, timeout=20)
+    if not running:
+        await make_again()
+        async with tailing(kafka.bootstrap, topics, writer):
+            await eventually(lambda: len(writer.held) == 60, timeout=20)

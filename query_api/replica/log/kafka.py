@@ -15,6 +15,8 @@ from aiokafka.errors import KafkaError
 from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
 from query_api.replica.settings import TailSettings
 from runtime.kafka import client_options
+from runtime.log_identity import log_identity
+from runtime.topic_ids import TopicIds
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 
@@ -27,7 +29,7 @@ _CLOSE_S: Final = 5.0
 class KafkaDocumentLog:
     """Follows `kafka.topics.documents`, or the compacted topic that is named. Bound to the event loop that opens it.
 
-    `log_id` replaces the cluster id where a broker's own means nothing (the embedded broker).
+    `log_id` replaces the ids of cluster and topic where a broker's own mean nothing (the embedded broker).
     """
 
     def __init__(self, kafka: KafkaSettings, tail: TailSettings, *, log_id: str | None = None, topic: str = "") -> None:
@@ -35,6 +37,10 @@ class KafkaDocumentLog:
         self._tail = tail
         self._log_id = log_id
         self._topic = topic or kafka.topics.documents
+        self._topic_ids = TopicIds(kafka) if log_id is None else None
+        self._known_id: str | None = None
+        self._looked_at = 0.0
+        self._looking: asyncio.Task[str | None] | None = None
         self._consumer: Any = None
         self._followed: tuple[TopicPartition, ...] = ()
         self._followed_since = 0.0
@@ -70,6 +76,7 @@ class KafkaDocumentLog:
 
     async def poll(self) -> Polled:
         """Records of all partitions, those of one partition in order."""
+        self._check_topic()
         try:
             batches = await self._consumer.getmany(timeout_ms=self._tail.poll_timeout_ms)
         except (KafkaError, OSError) as error:
@@ -98,6 +105,9 @@ class KafkaDocumentLog:
         Where a fetch is waiting to be tried again, aiokafka 0.14 lets the cancellation of that fetch escape from
         `stop()` and leaves its connections open. In a task of its own it cannot be taken for ours.
         """
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         if self._consumer is None:
             return
         consumer, self._consumer = self._consumer, None
@@ -130,7 +140,30 @@ class KafkaDocumentLog:
             raise LogUnavailableError(
                 f"there is no topic {self._topic} yet; the indexer creates it at its start, or your operator does"
             )
-        return self._log_id or str(cluster["cluster_id"]), [TopicPartition(self._topic, number) for number in numbers]
+        places = [TopicPartition(self._topic, number) for number in numbers]
+        if self._log_id is not None:
+            return self._log_id, places
+        self._known_id, self._looked_at = await self._topic_id(), time.monotonic()
+        return log_identity(str(cluster["cluster_id"]), self._known_id), places
+
+    async def _topic_id(self) -> str | None:
+        return None if self._topic_ids is None else (await self._topic_ids.of([self._topic])).get(self._topic)
+
+    def _check_topic(self) -> None:
+        """Now and then, whether the topic is still the one that was opened: the former's offsets would go on in the new one.
+
+        Nobody waits for the answer; where none comes, the next look may have more luck.
+        """
+        if self._looking is not None and self._looking.done():
+            looked, self._looking = self._looking, None
+            if not looked.cancelled() and looked.exception() is None and looked.result() not in (None, self._known_id):
+                raise LogUnavailableError(
+                    f"topic {self._topic} was deleted and made again; it is read from its beginning"
+                )
+        due = time.monotonic() - self._looked_at >= self._tail.metadata_age_s
+        if self._known_id is not None and self._looking is None and due:
+            self._looked_at = time.monotonic()
+            self._looking = asyncio.create_task(self._topic_id())
 
 
 def _connection(kafka: KafkaSettings) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from query_api.replica.snapshots.errors import CorruptSnapshotError, Incompatibl
 from retrieval.text.port import Checkpoint
 from retrieval.text.tantivy_index.commit_files import COMMIT_FILE, META_FILE
 from retrieval.text.tantivy_index.compatibility import METADATA_FILE, current_metadata
+from runtime.log_identity import is_same_log
 
 FORMAT: Final = 1
 _DAY_S: Final = 86_400
@@ -120,10 +121,13 @@ def require_fitting(manifest: Manifest, *, topic: str, log_id: str | None, oldes
         ("text schema", manifest.text_schema, current["schema"]),
         ("analyser", manifest.analyser, current["analyser"]),
         ("topic", manifest.topic, topic),
-        ("log", manifest.log_id, log_id or manifest.log_id),
     ):
         if theirs != ours:
             raise IncompatibleSnapshotError(f"snapshot {manifest.id} is of {what} {theirs!r}, this replica of {ours!r}")
+    if log_id is not None and not is_same_log(manifest.log_id, log_id):
+        raise IncompatibleSnapshotError(
+            f"snapshot {manifest.id} is of log {manifest.log_id!r}, this replica of {log_id!r}: the topic was made again, or is another cluster's"
+        )
     age_s = time.time() - manifest.created_us / 1e6
     if oldest_s is not None and age_s > oldest_s:
         raise IncompatibleSnapshotError(

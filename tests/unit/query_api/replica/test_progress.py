@@ -1,5 +1,7 @@
 """Where the replica begins, and when it is whole."""
 
+from dataclasses import replace
+
 import pytest
 
 from query_api.replica.log.port import Bounds, LogView
@@ -34,7 +36,24 @@ VIEW = LogView("log-1", {0: Bounds(0, 10), 1: Bounds(5, 20)})
     ],
 )
 def test_start(checkpoint, expected):
-    assert plan_start(checkpoint, VIEW) == expected
+    assert plan_start(checkpoint, VIEW) == replace(expected, log_id="log-1")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "present", "new_log", "kept"),
+    [
+        pytest.param("c/t1", "c/t1", False, "c/t1", id="the same topic goes on"),
+        pytest.param("c/t1", "c/t2", True, "c/t2", id="a topic that was made again is read whole"),
+        pytest.param("c/t1", "d/t1", True, "d/t1", id="and so is another cluster's"),
+        pytest.param("c", "c/t1", False, "c/t1", id="a checkpoint of the release before adopts the topic"),
+        pytest.param("c/t1", "c", False, "c/t1", id="an id that cannot be asked now is not forgotten"),
+        pytest.param("c/t1", "d", True, "d", id="the cluster alone tells another one"),
+    ],
+)
+def test_the_topic_as_well_as_the_cluster_says_whether_the_log_is_the_same(recorded, present, new_log, kept):
+    plan = plan_start(Checkpoint(recorded, {0: 4, 1: 6}), LogView(present, VIEW.bounds))
+    assert (plan.new_log, plan.log_id) == (new_log, kept)
+    assert plan.positions == ({0: 0, 1: 5} if new_log else {0: 4, 1: 6})
 
 
 def test_it_is_whole_when_every_partition_reached_the_end_it_had_at_the_start():

@@ -111,6 +111,29 @@ async def test_another_log_is_read_from_its_beginning_over_the_kept_data(scene):
     assert scene.writer.checkpoint() == Checkpoint("log-2", {0: 2, 1: 0})
 
 
+async def test_a_topic_that_was_made_again_is_read_from_its_beginning_though_it_is_longer_than_the_former(scene):
+    scene.broker = FakeBroker(log_id="c/t1")
+    scene.broker.append(0, document("A", 5))
+    async with scene.running():
+        await eventually(scene.holds(A=5))
+    scene.broker = FakeBroker(log_id="c/t2")
+    scene.broker.append(0, document("A", 6))
+    scene.broker.append(0, document("B", 4))
+    async with scene.running():
+        await eventually(scene.holds(A=6, B=4))
+    assert scene.writer.checkpoint() == Checkpoint("c/t2", {0: 2, 1: 0})
+
+
+async def test_a_checkpoint_of_the_release_before_adopts_the_topic_though_nothing_comes(scene):
+    scene.broker = FakeBroker(log_id="c/t1")
+    scene.broker.append(0, document("A", 5))
+    scene.writer.commits.append(Checkpoint("c", {0: 1, 1: 0}))
+    async with scene.running() as tailer:
+        await eventually(lambda: scene.writer.checkpoint() == Checkpoint("c/t1", {0: 1, 1: 0}))
+        await eventually(lambda: tailer.report.caught_up)
+    assert scene.writer.held == {}
+
+
 async def test_offsets_that_the_log_lost_are_read_from_what_is_left(scene):
     scene.writer.commits.append(Checkpoint("log-1", {0: 1, 1: 0}))
     for sku in "ABCD":

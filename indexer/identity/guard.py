@@ -1,0 +1,166 @@
+"""The guard of a group's offsets: what they are of is compared before the group is joined, and again and again while it works.
+
+the collection is another one   the indexer stops: below these offsets, this store holds nothing. Going on, it would
+                                never get the products that were lost, and nobody would know.
+a topic is another one          its offsets are void: it is read from its beginning. Found while records are read, the
+                                process ends first: what it has in hand is of the former topic, and must not be committed.
+nothing is known                adopted, and written down
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final, Protocol
+
+import structlog
+
+from indexer.identity.marks import Committed, Judged, Mark, Present, judge
+from indexer.ports import Sleep
+from indexer.records import TopicPartition
+from schemas.errors import FatalError, LogUnavailableError, RetryableError
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S: Final = 5.0
+
+TopicIdsOf = Callable[[Collection[str]], Awaitable[Mapping[str, str]]]
+"""The ids of topics; those that are not there, or may not be described, are left out."""
+
+
+class StoreReplacedError(FatalError):
+    """The vector store is not the one that the committed offsets speak of: it was lost or replaced, and what lies below them is not in it. Restore its backup, or restore it from the documents topic with `ferroflux reconcile --source documents --repair`, which adopts the new one; then start again."""
+
+    code = "store_replaced"
+
+
+class TopicMadeAgainError(FatalError):
+    """A topic was deleted and created again while it was read. Nothing of the former is committed to it: start again, and it is read from its beginning."""
+
+    code = "topic_made_again"
+
+
+class GroupOffsets(Protocol):
+    """One consumer group's offsets. Every method may raise LogUnavailableError."""
+
+    async def committed(self) -> Mapping[TopicPartition, Committed]:
+        """Those that the group has committed, each with its mark."""
+        ...
+
+    async def members(self) -> int:
+        """How many consumers the group has now."""
+        ...
+
+    async def begin_at(self, offsets: Mapping[TopicPartition, Committed]) -> None:
+        """Set offsets of a group without members; refused, as a LogUnavailableError, where it has some."""
+        ...
+
+
+class OffsetGuard:
+    """Of one group, the topics that it reads, and the collection that it fills."""
+
+    def __init__(
+        self,
+        group: GroupOffsets,
+        topics: Collection[str],
+        topic_ids: TopicIdsOf,
+        *,
+        identify: Callable[[], Awaitable[str]] | None = None,
+        identity: Callable[[], Awaitable[str | None]] | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """`identify` gives the collection's id at the start, `identity` now; a group that fills none leaves both out."""
+        self._group = group
+        self._topics = frozenset(topics)
+        self._topic_ids = topic_ids
+        self._identify = identify
+        self._identity = identity
+        self._sleep = sleep
+        self._present = Present({})
+
+    def beside(self, topic: str) -> str:
+        """What is committed beside an offset of this topic, as metadata."""
+        return Mark(self._present.topics.get(topic, ""), self._present.collection).to_metadata()
+
+    async def settle(self) -> None:
+        """Compare what is committed with what there is, before the group is joined; void offsets are set to the beginning.
+
+        Raises:
+            StoreReplacedError: the collection is another one.
+            LogUnavailableError, StoreUnavailableError: it cannot be known, or set, yet; trying again is safe.
+        """
+        judged = await self._judge()
+        if judged.others:
+            raise StoreReplacedError
+        await self._renew(judged)
+
+    async def adopt(self) -> None:
+        """Take the collection for the one that the offsets speak of: it was restored.
+
+        Raises:
+            LogUnavailableError: members of the group are running, or the brokers did not answer.
+        """
+        judged = await self._judge()
+        if judged.renewed and await self._group.members():
+            raise LogUnavailableError(
+                "the group's consumers run, and would overwrite it: stop the indexers, and do it again"
+            )
+        await self._renew(judged)
+        log.info("the vector store is adopted", collection_id=self._present.collection, replaces=sorted(judged.others))
+
+    async def watch(self) -> None:
+        """Compare now and then.
+
+        Raises:
+            StoreReplacedError: the collection is another one, or gone.
+            TopicMadeAgainError: a topic is another one.
+        """
+        while True:
+            await self._sleep(LOOK_EVERY_S)
+            try:
+                await self.check()
+            except RetryableError as error:
+                log.debug("identities could not be compared", code=error.code, error=str(error))
+
+    async def check(self) -> None:
+        """Compare what there is with what there was at the start. Raises as `watch` does, and where it cannot be known."""
+        now = await self._topic_ids(self._topics)
+        known = dict(self._present.topics)
+        again = sorted(topic for topic, found in now.items() if known.setdefault(topic, found) != found)
+        if again:
+            raise TopicMadeAgainError(
+                f"topic {', '.join(again)} was deleted and created again while it was read: start again, and it is read from its beginning"
+            )
+        self._present = Present(known, self._present.collection)
+        if self._identity is not None and await self._identity() != self._present.collection:
+            raise StoreReplacedError
+
+    async def _judge(self) -> Judged:
+        collection = "" if self._identify is None else await self._identify()
+        ids = dict(await self._topic_ids(self._topics))
+        committed = await self._group.committed()
+        for (topic, _), entry in committed.items():
+            if entry.mark.topic and topic in self._topics:
+                ids.setdefault(topic, entry.mark.topic)  # it cannot be asked now, and is not forgotten
+        self._present = Present(ids, collection)
+        ours = {place: entry for place, entry in committed.items() if place[0] in self._topics}
+        return judge(ours, self._present)
+
+    async def _renew(self, judged: Judged) -> None:
+        if not judged.renewed:
+            return
+        if await self._group.members():
+            if judged.void:
+                raise LogUnavailableError(
+                    "a topic was deleted and created again, and consumers of this group still read the former; "
+                    "they end by themselves in a moment, or stop them"
+                )
+            return  # whoever runs marks what it commits
+        await self._group.begin_at(judged.renewed)
+        if judged.void:
+            log.warning(
+                "a topic was deleted and created again: it is read from its beginning",
+                partitions=[f"{topic}/{number}" for topic, number in sorted(judged.void)],
+            )
+        else:
+            log.info("offsets are marked with what they are of", partitions=len(judged.renewed))

@@ -1,0 +1,102 @@
+"""The ids that Kafka gives its topics: a topic that was deleted and created again has another one under the same name.
+
+aiokafka's metadata do not carry them, so librdkafka's admin client is asked. Where the right to describe a topic is missing,
+or the brokers know no ids (before 2.8), its id is unknown: that is told once, and whoever compares does without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from schemas.errors import LogUnavailableError
+from schemas.topics import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+_ANSWER_S: Final = 10.0
+_NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
+"""How a broker that gives no ids says so."""
+_UNTOLD: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._UNSUPPORTED_FEATURE})  # noqa: SLF001 - its public name
+_ABSENT: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})  # noqa: SLF001 - its public name
+
+
+class TopicIds:
+    """Asks one cluster. The client is made at the first question, and its threads end with this object."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._client: Any = None
+        self._told: set[str] = set()
+
+    async def of(self, topics: Collection[str]) -> dict[str, str]:
+        """The id of each topic; topics that are not there, or whose id we may not know, are left out.
+
+        Raises:
+            LogUnavailableError: the cluster did not answer.
+        """
+        return await asyncio.to_thread(self._describe, sorted(set(topics)))
+
+    def _describe(self, topics: list[str]) -> dict[str, str]:
+        if self._client is None:
+            self._client = AdminClient(librdkafka_options(self._settings))
+        try:
+            answers = self._client.describe_topics(TopicCollection(topics), request_timeout=_ANSWER_S)
+        except KafkaException as error:
+            raise LogUnavailableError(
+                f"Kafka at {self._settings.bootstrap} did not describe its topics: {error}"
+            ) from error
+        found: dict[str, str] = {}
+        for topic, answer in answers.items():
+            try:
+                topic_id = str(answer.result().topic_id)
+            except KafkaException as error:
+                self._unless_untold(topic, error)
+            else:
+                if topic_id == _NO_ID:
+                    self._tell(topic, "the brokers give their topics no ids")
+                else:
+                    found[topic] = topic_id
+        return found
+
+    def _unless_untold(self, topic: str, error: KafkaException) -> None:
+        code = error.args[0].code()
+        if code in _UNTOLD:
+            self._tell(topic, error.args[0].str())
+        elif code not in _ABSENT:
+            raise LogUnavailableError(
+                f"Kafka at {self._settings.bootstrap} did not describe {topic}: {error}"
+            ) from error
+
+    def _tell(self, topic: str, reason: str) -> None:
+        if topic not in self._told:
+            self._told.add(topic)
+            log.warning(
+                "the topic's id is unknown: one that is deleted and made again would not be noticed",
+                topic=topic,
+                reason=reason,
+                remedy=f"allow this client to DESCRIBE topic {topic}",
+            )
+
+
+def librdkafka_options(settings: KafkaSettings) -> dict[str, Any]:
+    """What `runtime.kafka.client_options` says to aiokafka, in librdkafka's words; its own log stays silent, since we tell."""
+    options: dict[str, Any] = {
+        "bootstrap.servers": settings.bootstrap,
+        "security.protocol": settings.security_protocol,
+        "log_level": 0,
+    }
+    if "SASL" in settings.security_protocol:
+        options |= {
+            "sasl.mechanism": settings.sasl_mechanism,
+            "sasl.username": settings.sasl_username,
+            "sasl.password": settings.sasl_password,
+        }
+    if "SSL" in settings.security_protocol and settings.ssl_cafile:
+        options["ssl.ca.location"] = settings.ssl_cafile
+    return options
