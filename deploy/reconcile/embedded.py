@@ -11,6 +11,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Final
 
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.embedded.storage.ownership import Ownership
@@ -28,10 +29,13 @@ from retrieval.text.tantivy_index.commit_files import holds_index
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.settings import VectorStoreKind
 from schemas.changes import ChangeEvent
+from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
 from schemas.sources import OPERATOR_SOURCE
+
+_PAGE: Final = 500
 
 
 @asynccontextmanager
@@ -56,6 +60,8 @@ async def embedded_stores(
                 vectors=vectors,
                 reader=_replica(directory) if with_replica else None,
                 history=partial(_history, journal),
+                documents=partial(_documents, directory),
+                adopt=_nothing,
                 changes=JournalledChanges(journal, settings.kafka.topics.changes[0]),
                 republisher=marked,
                 sources=FileSourceStore(directory.sources, lambda: SystemClock().now_us() // 1_000),
@@ -137,3 +143,15 @@ def _replica(directory: DataDirectory) -> TextIndexReader:
 async def _history(journal: SqliteChangeJournal) -> AsyncIterator[Sequence[InboundRecord]]:
     async for page in journal.read():
         yield page.records
+
+
+async def _documents(directory: DataDirectory) -> AsyncIterator[Sequence[SearchDocument]]:
+    """What the replica holds: the topic between the stores ends with the process."""
+    reader = _replica(directory)
+    keys = [key for key, _ in reader.revisions()]
+    for start in range(0, len(keys), _PAGE):
+        yield list(reader.fetch(keys[start : start + _PAGE]).values())
+
+
+async def _nothing() -> None:
+    """A start notes by itself which vector index its journal's watermarks are of."""

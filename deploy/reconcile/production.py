@@ -6,12 +6,17 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from hashlib import blake2b
 from typing import Final
+
+import structlog
+from pydantic import ValidationError
 
 from deploy.reconcile.stores import OpenStores
 from indexer.batch.apart import Apart, Stages
 from indexer.batch.publishing import FencedPublisher
 from indexer.batch.report import BatchReport
+from indexer.bootstrap import offset_guard
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
 from indexer.pipeline import PermanentLease
@@ -27,14 +32,18 @@ from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import PointWrite, VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.log_writer import LogWriter, OutboundRecord
+from runtime.topic_ids import TopicIds
 from schemas.building import build_document
 from schemas.changes import ChangeEvent
+from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError, ContentionError
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
 from schemas.mapping.loading import load_mapping
 from schemas.sources import OPERATOR_SOURCE
 from schemas.topics import KafkaSettings
+
+log = structlog.get_logger(__name__)
 
 _PAGE: Final = 500
 _ATTEMPTS: Final = 6
@@ -68,6 +77,8 @@ async def production_stores(
             vectors=vectors,
             reader=reader,
             history=partial(_history, settings.kafka),
+            documents=partial(newest_documents, settings.kafka),
+            adopt=offset_guard(settings, vectors, TopicIds(settings.kafka)).adopt,
             changes=KafkaChanges(writer, settings.kafka.topics.changes[0]),
             republisher=StoredDocuments(
                 vectors, writer, settings.kafka.topics.documents, partial(build_document, policy=mapping.policy)
@@ -134,3 +145,32 @@ async def _history(kafka: KafkaSettings) -> AsyncIterator[Sequence[InboundRecord
         begins, ends = await reader.begins(places), await reader.ends(places)
         async for records in reader.read(begins, ends, page=_PAGE):
             yield records
+
+
+async def newest_documents(kafka: KafkaSettings) -> AsyncIterator[Sequence[SearchDocument]]:
+    """The last document of each product in the documents topic, which is read twice: memory holds some bytes a product."""
+    async with KafkaReader(kafka) as reader:
+        places = await reader.partitions([kafka.topics.documents])
+        begins, ends = await reader.begins(places), await reader.ends(places)
+        last: dict[bytes, tuple[int, int]] = {}
+        async for records in reader.read(begins, ends, page=_PAGE):
+            last.update((_digest(record), (record.partition, record.offset)) for record in records)
+        async for records in reader.read(begins, ends, page=_PAGE):
+            newest = [one for one in records if last.get(_digest(one)) == (one.partition, one.offset)]
+            yield [document for one in newest if (document := _document(one)) is not None]
+
+
+def _digest(record: InboundRecord) -> bytes:
+    return blake2b(record.key or b"", digest_size=8).digest()
+
+
+def _document(record: InboundRecord) -> SearchDocument | None:
+    if record.value is None:
+        return None
+    try:
+        return SearchDocument.model_validate_json(record.value)
+    except ValidationError as error:
+        log.warning(
+            "record of the documents topic is no document", at=record.coordinates, reason=str(error.errors()[:1])
+        )
+        return None

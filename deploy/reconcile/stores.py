@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from indexer.reconcile.ports import ChangeSink, Republisher
@@ -10,6 +10,7 @@ from indexer.records import InboundRecord
 from indexer.sources.port import SourceStore
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
+from schemas.documents import SearchDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,10 @@ class OpenStores:
     vectors: VectorIndex
     reader: TextIndexReader | None
     history: Callable[[], AsyncIterator[Sequence[InboundRecord]]]
+    documents: Callable[[], AsyncIterator[Sequence[SearchDocument]]]
+    """The newest document of each product, as the log of documents has it, or the replica where that log is gone."""
+    adopt: Callable[[], Awaitable[None]]
+    """Take the vector store for the one that the offsets speak of: it was restored."""
     changes: ChangeSink
     republisher: Republisher
     sources: SourceStore

@@ -22,6 +22,7 @@ from indexer.generations.settings import settings_for
 from indexer.reconcile.history import ChangeLogTruth
 from indexer.reconcile.ports import Truth
 from indexer.reconcile.report import Report
+from indexer.reconcile.restored import DocumentsTruth
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.reconcile.warehouse import PostgresTruth
 from indexer.service.clock import SystemClock
@@ -37,15 +38,19 @@ from schemas.sources import SourceHistory
 app = typer.Typer()
 
 EXIT_DIFFERENT: Final = 1
+DOCUMENTS: Final = "documents"
 
 _HELP: Final = """Compare the vector store and the text replica with the truth, and say what is missing, extra or different.
 
 The truth is a catalogue file (as `ferroflux ingest` reads it), a PostgreSQL warehouse (through the mapping file of
-FERROFLUX_MAPPING), the change log, or `stores`, which compares the two stores with each other only. What differs is
-looked at again after a pause, so a change that is on its way does not count.
+FERROFLUX_MAPPING), the change log, the documents topic, or `stores`, which compares the two stores with each other only.
+What differs is looked at again after a pause, so a change that is on its way does not count.
 
 `--repair` publishes corrective events through the change topic, each with the smallest version that wins over what is
 stored, and documents that a replica lacks. What the truth does not have is deleted only with `--delete-extra`.
+
+A vector store that was lost or replaced is restored with `--source documents --repair`: each product gets the lowest
+version, so that whatever the source sends wins, and the new store is taken for the one that the indexers' offsets speak of.
 
 The last line is one JSON object. Exit code 0: everything agrees, or was mended; 1: something differs.
 
@@ -55,6 +60,8 @@ The last line is one JSON object. Exit code 0: everything agrees, or was mended;
 
     ferroflux reconcile --source postgres://reader@warehouse/erp --repair
 
+    ferroflux reconcile --source documents --repair --no-replica
+
     ferroflux reconcile --source catalogue.csv --tenant my-shop --data-dir .ferroflux
 """
 
@@ -63,7 +70,8 @@ The last line is one JSON object. Exit code 0: everything agrees, or was mended;
 def reconcile(
     *,
     source: Annotated[
-        str, typer.Option(help="FILE, postgres://…, `log`, or `stores`.", metavar="SOURCE", show_default=False)
+        str,
+        typer.Option(help="FILE, postgres://…, `log`, `documents`, or `stores`.", metavar="SOURCE", show_default=False),
     ],
     repair: Annotated[bool, typer.Option("--repair", help="Publish what mends the differences.")] = False,
     delete_extra: Annotated[
@@ -144,6 +152,8 @@ class _Choice:
         if self.source == "stores":
             return None
         mapping = load_mapping(self.settings.mapping, self.settings.default_tenant)
+        if self.source == DOCUMENTS:
+            return DocumentsTruth(stores.documents, mapping.policy)
         if self.source == "log":
             history = SourceHistory(await stores.sources.entries())
             rules = AdmissionRules(self.settings.max_ahead_s, lambda: history)
@@ -185,10 +195,15 @@ async def _run(
     repair: bool,
 ) -> Report:
     async with opening() as stores:
+        if choice.source == DOCUMENTS:
+            # A store without a collection has nothing to be compared, or to be restored into.
+            await stores.vectors.identify()
         run = Reconciliation(
             await choice.truth(stores), stores.vectors, stores.reader, options=options, clock=SystemClock()
         )
         report = await run.compare()
         if repair and not report.agree:
             await run.repair(stores.changes, stores.republisher)
+        if repair and choice.source == DOCUMENTS and options.tenant is None:
+            await stores.adopt()
         return report

@@ -54,7 +54,7 @@ async def identify_collection(client: AsyncQdrantClient, calls: StoreCalls, name
     """
     held = await metadata_of(client, calls, name)
     if held is None:
-        raise NotReadyError(f"there is no collection {name!r} yet")
+        raise NotReadyError(f"there is no collection {name!r} yet; an indexer makes it when it starts")
     if IDENTITY_KEY not in held:
         # The server merges it into the metadata that is there.
         given = {IDENTITY_KEY: adopted_identity(name)}

@@ -22,7 +22,9 @@ from tests.support.waiting import eventually
 
 
 def make_consumer() -> ChangeConsumer:
-    return ChangeConsumer(KafkaSettings(), ConsumerSettings(), lock=PublishLock(), progress=Progress())
+    return ChangeConsumer(
+        KafkaSettings(), ConsumerSettings(), lock=PublishLock(), progress=Progress(), beside=lambda topic: f"of {topic}"
+    )
 
 
 class FakeKafkaConsumer:
@@ -98,7 +100,7 @@ async def test_commits_are_explicit_and_rewinds_leave_foreign_partitions_alone()
     mine, foreign = ("warehouse.changes", 0), ("warehouse.changes", 1)
     assert await consumer.lag() == {mine: 30}
     await consumer.commit({mine: 42})
-    assert kafka.offsets == {KafkaPartition(*mine): 42}
+    assert kafka.offsets == {KafkaPartition(*mine): (42, "of warehouse.changes")}
     assert await consumer.lag() == {mine: 8}
     assert consumer.seconds_since_fetch(1_700_000_004_000_000) == 4.0
     kafka.refuse = KafkaConnectionError()
