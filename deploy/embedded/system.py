@@ -43,6 +43,7 @@ from deploy.embedded.publishing import LARGEST_BYTES, PacedPublisher
 from deploy.embedded.recovery.plan import Found
 from deploy.embedded.recovery.reconcile import reconcile
 from deploy.embedded.recovery.replay import replay
+from deploy.embedded.recovery.restore import restore
 from deploy.embedded.recovery.spelling import respell_once
 from deploy.embedded.replica import EmbeddedReplica
 from deploy.embedded.settings import EmbeddedOptions, EmbeddedSettings
@@ -80,7 +81,7 @@ from runtime.log_writer import LogWriter
 from runtime.supervision import Options, Supervisor, Work
 from runtime.task_metrics import TaskMetrics
 from schemas.api.limits import MAX_CHANGES_BYTES
-from schemas.building import build_document
+from schemas.building import DocumentPolicy, build_document
 from schemas.errors import FerrofluxError
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
@@ -122,6 +123,7 @@ class EmbeddedSystem:
     _shares: InferenceShares = field(init=False)
     _letters: KeptLetterBox = field(init=False)
     _parser: EventParser = field(init=False)
+    _policy: DocumentPolicy = field(init=False)
     _thread: LoopThread = field(init=False)
     _changes: LogEnds = field(init=False)
     _documents: LogEnds = field(init=False)
@@ -216,12 +218,20 @@ class EmbeddedSystem:
                 self.options.directory.dead_letters, self.settings.kafka.topics.dead_letters, clock=SystemClock()
             )
             self._stack.push_async_callback(self.dead_letters.close)
-            self._found = Found(self.ownership.previous, vectors_are_new=self.vectors.is_absent)
+            spoken_of = await self.journal.collection()
+            self._found = Found(
+                self.ownership.previous,
+                vectors_are_new=self.vectors.is_absent,
+                vectors_are_others=spoken_of is not None
+                and not self.vectors.is_absent
+                and spoken_of != await self.vectors.identity(),
+            )
             if self._found.watermarks_are_void:
                 # Before there is a vector index: a start that is killed from here on leaves all of the journal pending.
                 await self.journal.forget_applied()
                 self.ownership.made_up_for()
             await self.vectors.prepare(self.encoder.revision)
+            await self.journal.speaks_of(await self.vectors.identify())
             counts = await self.vectors.counts()
             step.note(f"{counts.alive:,} products")
 
@@ -269,6 +279,7 @@ class EmbeddedSystem:
     async def _build_indexer(self) -> None:
         settings = self.settings.indexer
         mapping = load_mapping(settings.mapping, settings.default_tenant)
+        self._policy = mapping.policy
         live = LiveSources(fresh_for_s=math.inf)  # one process adds entries and decides by them
         self.sources = FileSourceStore(
             self.options.directory.sources, lambda: SystemClock().now_us() // 1_000, live.hear
@@ -306,21 +317,35 @@ class EmbeddedSystem:
         self._stack.push_async_callback(self._thread.call, self.indexer.stop)
 
     async def _recover(self) -> None:
-        if (await self.journal.size()).pending:
-            with self.narrator.step("applying the journal") as step:
-                replayed = await self._thread.call(lambda: replay(self.journal, self.indexer.pipeline, step.progress))
-                await self._documents.reached(self.progress, Stage.READABLE)
-                step.note(f"{replayed.records:,} changes")
+        await self._apply_journal()
         if self._found.stores_may_differ:
             with self.narrator.step("comparing the stores") as step:
                 await asyncio.to_thread(self.reader.refresh)
                 found = await self._thread.call(lambda: reconcile(self.vectors, self.reader, self.indexer.pipeline))
                 await self._documents.reached(self.progress, Stage.READABLE)
                 step.note(f"{found.compared:,} products, {found.republished:,} of them published again")
+                if found.unknown:
+                    await restore(
+                        found.unknown,
+                        self.reader,
+                        self.journal,
+                        topic=self.settings.kafka.topics.changes[0],
+                        policy=self._policy,
+                    )
+            await self._apply_journal()
         spelling = self.options.directory.one_spelling
         if await self._thread.call(lambda: respell_once(spelling, self.indexer.respeller)):
             await self._documents.reached(self.progress, Stage.READABLE)
         await self.vectors.maintain()
+
+    async def _apply_journal(self) -> None:
+        """Apply what the journal holds beyond its watermarks, and wait until the replica has its documents."""
+        if not (await self.journal.size()).pending:
+            return
+        with self.narrator.step("applying the journal") as step:
+            replayed = await self._thread.call(lambda: replay(self.journal, self.indexer.pipeline, step.progress))
+            await self._documents.reached(self.progress, Stage.READABLE)
+            step.note(f"{replayed.records:,} changes")
 
     async def _open_generations(self) -> None:
         mapping = load_mapping(self.settings.indexer.mapping, self.settings.indexer.default_tenant)

@@ -101,7 +101,8 @@ class OffsetGuard:
             LogUnavailableError: members of the group are running, or the brokers did not answer.
         """
         judged = await self._judge()
-        if judged.renewed and await self._group.members():
+        # Who runs may have begun with the store that is gone, and commit its id yet.
+        if (judged.renewed or not judged.agreed) and await self._group.members():
             raise LogUnavailableError(
                 "the group's consumers run, and would overwrite it: stop the indexers, and do it again"
             )

@@ -61,12 +61,14 @@ class Judged:
     """What a group's offsets are worth.
 
     `void` are of a topic that was deleted and created again; `others` are collections that are not the present one, under
-    offsets beyond the beginning; `renewed` are all offsets as they should stand, where that differs from how they do.
+    offsets beyond the beginning; `renewed` are all offsets as they should stand, where that differs from how they do. `agreed`
+    says that some are of the present collection already.
     """
 
     void: frozenset[TopicPartition] = frozenset()
     others: frozenset[str] = frozenset()
     renewed: Mapping[TopicPartition, Committed] = field(default_factory=dict)
+    agreed: bool = False
 
 
 def judge(committed: Mapping[TopicPartition, Committed], present: Present) -> Judged:
@@ -82,7 +84,9 @@ def judge(committed: Mapping[TopicPartition, Committed], present: Present) -> Ju
         if entry.offset and present.collection and entry.mark.collection not in ("", present.collection)
     )
     wanted = {place: _renewed(place, entry, present, void=place in void) for place, entry in committed.items()}
-    return Judged(void, others, {place: entry for place, entry in wanted.items() if entry != committed[place]})
+    renewed = {place: entry for place, entry in wanted.items() if entry != committed[place]}
+    agreed = any(entry.mark.collection == present.collection for entry in committed.values())
+    return Judged(void, others, renewed, agreed)
 
 
 def _renewed(place: TopicPartition, entry: Committed, present: Present, *, void: bool) -> Committed:

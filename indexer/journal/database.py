@@ -46,6 +46,9 @@ CREATE TABLE watermarks (
 ) WITHOUT ROWID;
 """
 
+_IDENTITIES: Final = "CREATE TABLE IF NOT EXISTS identities (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+"""Of the stores that the watermarks speak of. A release that does not know the table leaves it alone, so the format is the same."""
+
 RECORD_COLUMNS: Final = 'topic, partition, "offset", timestamp_ms, key, headers, value'
 
 
@@ -68,6 +71,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     if version == 0:
         # One script, one transaction: a stop in between leaves an empty file, which is made again.
         connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    connection.execute(_IDENTITIES)
     return connection
 
 

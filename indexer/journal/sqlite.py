@@ -112,6 +112,15 @@ class SqliteChangeJournal:
         """Take every record for not applied, durably: the store that the watermarks speak of is gone, or may be."""
         await self._run(self._forget_applied)
 
+    async def collection(self) -> str | None:
+        """The id of the vector index that the watermarks speak of; None where an earlier release wrote them, or there are none."""
+        return await self._run(self._collection_id)
+
+    async def speaks_of(self, collection: str) -> None:
+        """Note, durably, the id of the vector index that the watermarks speak of from now on."""
+        if await self.collection() != collection:
+            await self._run(lambda: self._note_collection(collection))
+
     async def size(self) -> JournalSize:
         """Count records and bytes."""
         return await self._run(self._size)
@@ -173,6 +182,14 @@ class SqliteChangeJournal:
     def _forget_applied(self) -> None:
         with self._transaction(durable=True):
             self._connection.execute("DELETE FROM watermarks")
+
+    def _collection_id(self) -> str | None:
+        row = self._connection.execute("SELECT value FROM identities WHERE name = 'collection'").fetchone()
+        return None if row is None else str(row[0])
+
+    def _note_collection(self, collection: str) -> None:
+        with self._transaction(durable=True):
+            self._connection.execute("INSERT OR REPLACE INTO identities VALUES ('collection', ?)", (collection,))
 
     def _log_row(self, log_id: LogId) -> int:
         # Called before the transaction begins: were the name to be rolled back with it, the remembered id would lie.

@@ -63,6 +63,10 @@ class Guards:
     """A record of an earlier log time keeps the epoch that its source had then."""
     sources_known: bool = True
     """Nothing is judged by a history of sources that may be old."""
+    collection_compared: bool = True
+    """Offsets and watermarks are believed of the vector store that they were committed of, and of no other."""
+    topic_compared: bool = True
+    """Offsets are believed of the topic that they were committed of, and of no other of its name."""
     journal: bool = True
     """Embedded: a batch is on disk before it is worked on and its producer answered."""
     watermark_last: bool = True

@@ -37,7 +37,7 @@ class Reconciled:
     raised: int = 0
     apart: int = 0
     """Set apart: their states build no document; the log names them."""
-    unknown: int = 0
+    unknown: frozenset[SkuKey] = frozenset()
     """In the replica but not in the vector index: only a pruned journal or a lost folder leaves such; reported."""
 
 
@@ -59,9 +59,9 @@ async def reconcile(vectors: VectorIndex, reader: TextIndexReader, pipeline: Pip
         found.raised += len(ahead)
         found.republished += len(differing)
     revisions = await asyncio.to_thread(lambda: dict(reader.revisions()))
-    found.unknown = len(revisions.keys() - seen)
+    found.unknown = frozenset(revisions.keys() - seen)
     if found.unknown:
-        log.warning("the replica holds products that the vector index does not know", products=found.unknown)
+        log.warning("the replica holds products that the vector index does not know", products=len(found.unknown))
     return found
 
 

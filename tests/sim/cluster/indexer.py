@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 from prometheus_client import CollectorRegistry
 
+from indexer.identity.guard import OffsetGuard
 from indexer.kafka.consumer import RevocationListener
 from indexer.kafka.diversion import SnapshotDiversion
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
@@ -27,7 +28,7 @@ from runtime.backoff import BackoffPolicy
 from runtime.log_writer import OutboundRecord
 from schemas.building import build_document
 from schemas.documents import SearchDocument
-from schemas.errors import LogUnavailableError, PoisonError
+from schemas.errors import FatalError, LogUnavailableError, PoisonError, RetryableError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
 from schemas.merge import ItemState
@@ -195,6 +196,33 @@ class IndexerProcess:
             lambda: self.feed, index, build_pipeline(process, index, topics, rng).republish,  # type: ignore[arg-type] # only what it calls
             metrics=METRICS, clock=world, rng=rng, settle_s=_SETTLE_S, backoff=BACKOFF,
         )  # fmt: skip
+
+    def guarded_by(self, guard: OffsetGuard, tell: Callable[[FatalError], None]) -> None:
+        """Start as production does: offsets and store are compared before the group is joined, and now and then.
+
+        `tell` hears of what ended the process, as the operator does.
+        """
+        self._client.beside = guard.beside
+        self.process.spawn(self._guarded(guard, tell))
+
+    async def _guarded(self, guard: OffsetGuard, tell: Callable[[FatalError], None]) -> None:
+        world = self.process.world
+        try:
+            while True:
+                await self.process.point()
+                try:
+                    await guard.settle()
+                    break
+                except RetryableError as error:
+                    world.note(self.process.name, "waits:", str(error))
+                    await asyncio.sleep(0.3)
+            self.start()
+            while True:
+                await guard.watch()
+        except FatalError as error:
+            world.note(self.process.name, "ends:", error.code)
+            tell(error)
+            self.process.kill()
 
     def start(self) -> None:
         self.process.spawn(self._client.heartbeats())

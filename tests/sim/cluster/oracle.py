@@ -17,6 +17,7 @@ from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
 from schemas.merge import ItemState, merge_all
+from tests.sim.cluster.identities import without_restored
 from tests.sim.model.broker import BULK, CHANGES, DEAD_LETTERS, DOCUMENTS, Broker
 from tests.sim.model.histories import Arrival
 from tests.sim.model.store import ModelStore, Point
@@ -76,7 +77,7 @@ def in_store(key: SkuKey, possible: Sequence[ItemState | None], point: Point | N
     """Where the vector store holds none of the states that a product may have (None: it may be forgotten)."""
     if point is None:
         return [] if None in possible else [f"vector store lost {key}"]
-    held = ItemState.from_bytes(point.payload.state)
+    held = without_restored(ItemState.from_bytes(point.payload.state))
     if held not in possible:
         resurrected = " (resurrected)" if held.alive and not any(s and s.alive for s in possible) else ""
         return [f"vector store holds another state of {key}{resurrected}"]

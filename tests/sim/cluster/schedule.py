@@ -8,7 +8,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from indexer.identity.guard import StoreReplacedError
+from indexer.identity.marks import Mark
 from retrieval.text.memory import MemoryTextStore
+from schemas.errors import FatalError
+from tests.sim.cluster.identities import IdentityFault, RestoreProcess, guard_of, make_again
 from tests.sim.cluster.indexer import IndexerProcess
 from tests.sim.cluster.operations import OLDER_THAN_S, CollectionProcess, KeptPosition, ReplayProcess
 from tests.sim.cluster.oracle import differences
@@ -44,6 +48,10 @@ class ClusterSchedule:
         self._restarts: dict[str, Callable[[], None]] = {}
         self._replica: ReplicaProcess
         self._started = 0
+        self._restore: Process | None = None
+        self._fault = IdentityFault.of(world)
+        if self._fault is not None:
+            world.oddities.kind = None
         world.on_death = self._succeed
 
     async def run(self) -> list[str]:
@@ -51,8 +59,14 @@ class ClusterSchedule:
         for _ in range(rng.choice((1, 2, 2, 3))):
             self._start_indexer()
         self._start_replica()
+        if self._fault is IdentityFault.STORE:
+            self._world.loop.call_later(self._world.identities.uniform(0.5, CHAOS_S), self._store.replace)
         failures = await self._act(self._first_act())
-        if rng.random() < 0.4 and not failures:
+        if self._fault is IdentityFault.TOPICS and not failures:
+            make_again(self._world, self._broker, self._changes)
+            self._store.log_began_at = self._world.now
+            failures = await self._act(self._second_act(events=30))
+        elif self._fault is None and rng.random() < 0.4 and not failures:
             await asyncio.sleep(_RETENTION_S)
             self._broker.forget(CHANGES, BULK)
             self._store.log_began_at = self._world.now
@@ -78,12 +92,12 @@ class ClusterSchedule:
         )  # fmt: skip
         return in_order([*usual, *self._odd(from_s=0.0, after=0)])
 
-    def _second_act(self) -> list[Arrival]:
+    def _second_act(self, events: int = 0) -> list[Arrival]:
         rng, now = self._world.rng, self._world.now
         usual = [arrival for arrival in self._arrivals if arrival.key != FED.kafka_key]
         last = max(a.event.version.sequence for a in usual if a.event is not None)
         new = history(
-            rng, events=rng.randint(2, 6), skus=self._skus, partitions=self._partitions, from_s=now, over_s=CHAOS_S * 0.6,
+            rng, events=events or rng.randint(2, 6), skus=self._skus, partitions=self._partitions, from_s=now, over_s=CHAOS_S * 0.6,
             after=last,
         )  # fmt: skip
         for indexer in self._indexers:
@@ -104,6 +118,8 @@ class ClusterSchedule:
         world.weather = Weather(
             fault_rate=rng.choice((0.0, 0.02, 0.08)), mean_s=rng.choice((0.002, 0.01, 0.03)), replica_s=rng.choice((0.0, 0.0, 0.0, 0.2))
         )  # fmt: skip
+        if self._fault is not None:
+            arrivals = [arrival for arrival in arrivals if arrival.event is not None]
         self._arrivals = [*self._arrivals, *arrivals]
         producing = asyncio.ensure_future(self._produce(arrivals))
         for share, start in (
@@ -128,7 +144,23 @@ class ClusterSchedule:
             process, store=self._store, broker=self._broker, changes=self._changes, documents=self._documents
         )
         self._indexers.append(indexer)
-        indexer.start()
+        if self._fault is None:
+            indexer.start()
+        else:
+            indexer.guarded_by(guard_of(process, self._store, self._broker, self._changes), self._hear)
+
+    def _hear(self, error: FatalError) -> None:
+        """The operator reads why an indexer ended, and does what it says, where nobody is at it already."""
+        if not isinstance(error, StoreReplacedError) or (self._restore is not None and self._restore.busy):
+            return
+        process = self._restore = self._process("restore", {}, lambda: None)
+        self._jobs.append(process)
+
+        async def restore() -> None:
+            await RestoreProcess(process, self._store, self._broker, self._changes).run()
+            self._start_replay()
+
+        process.spawn(restore())
 
     def _start_replica(self) -> None:
         process = self._process("replica", {}, self._start_replica)
@@ -218,6 +250,17 @@ class ClusterSchedule:
             and not any(process.alive and process.busy for process in self._jobs)
             and not self._text.commit.ledger.untold
             and self._replica.process.alive
+            and self._marked()
+        )
+
+    def _marked(self) -> bool:
+        """Whether what is committed is of the present topics: until then it may be read from the beginning yet."""
+        if self._fault is None or not self._world.guards.topic_compared:
+            return True
+        return all(
+            Mark.parse(self._changes.marks.get(place, "")).topic == self._broker.topic_ids[place[0]]
+            for place, offset in self._changes.committed.items()
+            if offset
         )
 
     async def _end(self) -> None:

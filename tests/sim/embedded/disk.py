@@ -38,6 +38,7 @@ class EdgeModel(ModelStore):
         super().__init__(world)
         self.absent = True
         """Whether there is no folder."""
+        self.made = 0
         self._undo: list[tuple[SkuKey, Point | None]] = []
 
     def apply(self, process: str, writes: list[PointWrite], token: str, fault: Fault | None) -> None:  # type: ignore[override] # as it is called
@@ -56,6 +57,17 @@ class EdgeModel(ModelStore):
                 self.points[key] = point
         self._undo.clear()
         self.world.note("disk", f"{lost} writes of the vector index were lost")
+
+    def create(self) -> None:
+        """A start makes the folder where there is none."""
+        if self.absent:
+            self.made += 1
+            self.collection, self.absent = f"collection-{self.made}", False
+
+    def exchange(self) -> None:
+        """Another installation's folder, or an old empty one, is put in its place."""
+        self.delete()
+        self.create()
 
     def delete(self) -> None:
         self.points.clear()
@@ -91,7 +103,7 @@ class Disk:
         elif end is End.TEXT_LOST:
             self.text = MemoryTextStore()
         elif end is End.VECTORS_LOST:
-            self.vectors.delete()
+            self.vectors.delete() if self.world.identities.random() < 0.5 else self.vectors.exchange()
         self.world.note("disk", end.value, "" if clean or not end.in_order else "(not drained)")
 
     def made_up_for(self) -> None:

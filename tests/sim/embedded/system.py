@@ -84,14 +84,22 @@ class SystemRun:
 
     async def _live(self) -> None:
         guards = self.process.world.guards
-        found = Found(self._disk.previous, vectors_are_new=self._disk.vectors.absent)
         self._journal = journal = _MortalJournal.of(self.process, self._disk)
+        vectors = self._disk.vectors
+        # Asked at once, as part of the journal's opening: a point of waiting more would make every seed another schedule.
+        spoken_of = journal._collection_id() if guards.collection_compared else None
+        found = Found(
+            self._disk.previous,
+            vectors_are_new=vectors.absent,
+            vectors_are_others=spoken_of is not None and not vectors.absent and spoken_of != vectors.collection,
+        )
         if found.watermarks_are_void and guards.void_watermarks:
             if guards.voided_durably:
                 await journal.forget_applied()
             self._disk.made_up_for()
         await self.process.point()
-        self._disk.vectors.absent = False
+        vectors.create()
+        journal._note_collection(vectors.collection)
         writer = MortalWriter(self._disk.text, self.process)
         self.poison = writer.poison
         found = replace(found, replica_is_new=writer.checkpoint() is None)

@@ -22,11 +22,13 @@ class Broker:
     logs: dict[TopicPartition, list[InboundRecord]] = field(default_factory=dict)
     begins: dict[TopicPartition, int] = field(default_factory=dict)
     """Where retention has come to: nobody reads what lies before."""
+    topic_ids: dict[str, str] = field(default_factory=dict)
     _waiting: dict[asyncio.Future[None], None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.logs = {(topic, number): [] for topic, count in self.partitions.items() for number in range(count)}
         self.begins = dict.fromkeys(self.logs, 0)
+        self.topic_ids = {topic: f"{topic}-1" for topic in self.partitions}
 
     def append(
         self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None
@@ -61,6 +63,13 @@ class Broker:
     def forget(self, *topics: str) -> None:
         """Retention has passed over everything that these topics hold now."""
         self.begins |= self.ends(*topics)
+
+    def make_again(self, topic: str) -> None:
+        """The topic is deleted, and another of its name created."""
+        self.topic_ids[topic] = f"{topic}-2"
+        for place in self.ends(topic):
+            self.logs[place] = []
+            self.begins[place] = 0
 
 
 class Sender:

@@ -27,6 +27,8 @@ class Group:
     topics: tuple[str, ...]
     generation: int = 0
     committed: dict[TopicPartition, int] = field(default_factory=dict)
+    marks: dict[TopicPartition, str] = field(default_factory=dict)
+    """What was committed beside each offset."""
     reached: dict[TopicPartition, int] = field(default_factory=dict)
     """How far the group has ever committed: a late request can set a committed offset back, which repeats work and no more."""
     assignment: dict[str, frozenset[TopicPartition]] = field(default_factory=dict)
@@ -57,10 +59,17 @@ class Group:
         self._seen[member] = self.world.now
         return self._deadline is None
 
-    def commit(self, member: str, generation: int, offsets: Mapping[TopicPartition, int]) -> bool:
+    def commit(
+        self,
+        member: str,
+        generation: int,
+        offsets: Mapping[TopicPartition, int],
+        marks: Mapping[TopicPartition, str] | None = None,
+    ) -> bool:
         if member not in self._seen or generation != self.generation:
             return False
         self.committed.update(offsets)
+        self.marks |= marks or {}
         self.reached |= {place: max(at, self.reached.get(place, 0)) for place, at in offsets.items()}
         self.world.note("group", "committed", member, {_short(place): at for place, at in offsets.items()})
         return True
@@ -68,6 +77,10 @@ class Group:
     def start_of(self, place: TopicPartition) -> int:
         """Where a member begins: at what is committed, or where retention has come to ("earliest")."""
         return max(self.committed.get(place, 0), self.broker.begins[place])
+
+    def present(self) -> int:
+        """How many members there are; who has not been heard of for a session counts no more."""
+        return sum(self.world.now - seen <= SESSION_S for seen in self._seen.values())
 
     def leave(self, member: str) -> None:
         self._seen.pop(member, None)
@@ -103,6 +116,8 @@ class GroupClient:
         self._listener = listener
         self.generation = -1
         self.positions: dict[TopicPartition, int] = {}
+        self.beside: Callable[[str], str] = lambda _: ""
+        """What is committed beside an offset of a topic."""
         self.revocations = 0
         """How often this member has answered a revocation."""
 
@@ -124,6 +139,7 @@ class GroupClient:
         for place in places:
             rows = self.group.broker.logs[place]
             at, begin = self.positions[place], self.group.broker.begins[place]
+            at = at if at <= len(rows) else begin  # out of range: the policy is "earliest"
             if not self.group.world.calm and at > begin and rng.random() < 0.02:
                 at = rng.randrange(begin, at)  # delivered twice
             taken = rows[at : at + rng.randint(1, most)]
@@ -136,10 +152,10 @@ class GroupClient:
     async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
         if not next_offsets.keys() <= self.positions.keys():
             raise LeaseLostError  # as aiokafka's IllegalStateError: the partition is not assigned
-        generation = self.generation
+        generation, marks = self.generation, {place: self.beside(place[0]) for place in next_offsets}
         accepted = await self.group.world.call(
             self._process,
-            lambda _: self.group.commit(self._process.name, generation, next_offsets),
+            lambda _: self.group.commit(self._process.name, generation, next_offsets, marks),
             error=LogUnavailableError,
         )
         if not accepted:

@@ -36,6 +36,13 @@ class ModelStore:
     """Simulated time of the oldest record that the change log keeps: what was deleted since then may not be collected."""
     collected_at: dict[SkuKey, float] = field(default_factory=dict)
     """When a product's tombstone was last removed."""
+    collection: str = "collection-1"
+
+    def replace(self) -> None:
+        """The server lost the collection, and has another of its name."""
+        self.points.clear()
+        self.collection = "collection-2"
+        self.world.note("store", "is replaced")
 
     def apply(self, process: str, writes: Sequence[PointWrite], token: str, fault: Fault | None) -> None:
         if fault is Fault.LIE:
@@ -97,6 +104,12 @@ class SimIndex:
         self._store = store
         self._process = process
 
+    async def identity(self) -> str | None:
+        return self._store.collection
+
+    async def identify(self) -> str:
+        return self._store.collection
+
     async def read(self, keys: Sequence[SkuKey]) -> dict[SkuKey, PointPayload]:
         held = await self._get(keys)
         return {key: point.payload for key, point in held.items()}
@@ -142,7 +155,7 @@ class SimIndex:
                     raise
         return frozenset(await self._get(list(tombstones)))
 
-    async def scan(self, *, page: int = 1000) -> AsyncIterator[Mapping[SkuKey, PointPayload]]:
+    async def scan(self, tenant: None = None, *, page: int = 1000) -> AsyncIterator[Mapping[SkuKey, PointPayload]]:
         keys = sorted(self._store.points)
         for start in range(0, len(keys), page):
             yield await self.read(keys[start : start + page])

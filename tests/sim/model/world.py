@@ -184,11 +184,14 @@ class World:
     mishaps: random.Random = field(init=False)
     """When a background task dies, and how long it rests then: dice of their own, too."""
     mishap_rate: float = field(init=False)
+    identities: random.Random = field(init=False)
+    """What becomes another one under its name: dice of their own, too."""
 
     def __post_init__(self) -> None:
         self.feeds.begin(self)
         self.mishaps = random.Random(self.rng.getstate()[1][1])
         self.mishap_rate = self.mishaps.choice((0.0, 0.0, 0.02, 0.1))
+        self.identities = random.Random(self.rng.getstate()[1][2])
         self.versions = random.Random(self.rng.getstate()[1][0])
         self.defects = self.versions.choice((0.0, 0.0, 0.5, 1.0))
 

@@ -10,6 +10,7 @@ import pytest
 from deploy.embedded.recovery.plan import Found
 from deploy.embedded.recovery.reconcile import reconcile
 from deploy.embedded.recovery.replay import replay
+from deploy.embedded.recovery.restore import restore
 from deploy.embedded.storage.ownership import PreviousStop
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.records import LogId
@@ -17,6 +18,7 @@ from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextW
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointWrite
+from schemas.building import DEFAULT_POLICY
 from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.errors import ContentionError, LogUnavailableError
@@ -87,7 +89,7 @@ async def test_documents_that_the_replica_missed_are_published_again() -> None:
     stores.topic = None  # the broker is gone with what the replica had not read
     republished = DocumentLog()
     found = await reconcile(stores.index, stores.reader, make_pipeline(stores.index, publisher=republished))
-    assert (found.compared, found.republished, found.raised, found.unknown) == (3, 3, 0, 0)
+    assert (found.compared, found.republished, found.raised, found.unknown) == (3, 3, 0, frozenset())
     stores.tail(list(republished.compacted().values()))
     await stores.agree_on(HISTORY)
 
@@ -198,6 +200,7 @@ async def test_a_recovery_from_a_power_cut_that_is_killed_is_gone_on_from(journa
         (Found(PreviousStop.MACHINE_DOWN), True, True),
         (Found(PreviousStop.CLEAN, replica_is_new=True), False, True),
         (Found(PreviousStop.CLEAN, vectors_are_new=True), True, True),
+        (Found(PreviousStop.CLEAN, vectors_are_others=True), True, True),
     ],
 )
 def test_what_a_start_repairs_follows_from_what_it_finds(found: Found, void: bool, compare: bool) -> None:
@@ -209,7 +212,7 @@ async def test_a_product_that_only_the_replica_knows_is_counted() -> None:
     await stores.take(HISTORY)
     stores.tail()
     found = await reconcile(MemoryIndex(), stores.reader, stores.pipeline)
-    assert found.unknown == len({one.key for one in HISTORY})
+    assert found.unknown == {one.key for one in HISTORY}
 
 
 async def test_of_a_product_that_waits_for_its_item_nothing_is_published_and_nothing_is_unknown() -> None:
@@ -217,14 +220,42 @@ async def test_of_a_product_that_waits_for_its_item_nothing_is_published_and_not
     await stores.take([*HISTORY, event("W", "price", 1, {"price": 1.0})])
     stores.tail()
     found = await reconcile(stores.index, stores.reader, stores.pipeline)
-    assert (found.republished, found.unknown) == (0, 0)
+    assert (found.republished, found.unknown) == (0, frozenset())
     # An item that the index has lost is no such product, whatever the index holds of its price.
     price = next(one for one in HISTORY if one.facet == "price")
     lost = MemoryIndex()
     await make_pipeline(lost, publisher=DocumentLog()).process(records_of([price]))
     found = await reconcile(lost, stores.reader, make_pipeline(lost, publisher=stores.topic))
-    assert found.unknown == 3
+    assert len(found.unknown) == 3
     assert not stores.topic.compacted()[price.key].deleted
+
+
+async def test_a_lost_index_under_a_pruned_journal_is_restored_from_the_replica(journal: SqliteChangeJournal) -> None:
+    before = Stores()
+    await before.take(HISTORY)
+    before.tail()
+    # Of all that was journalled, only the newest record is left.
+    (newest,) = records_of(HISTORY[-1:])
+    await journal.append(LogId("log-1"), [newest])
+
+    after = Stores()
+    await replay(journal, after.pipeline, ignore)
+    found = await reconcile(after.index, before.reader, after.pipeline)
+    lost = await restore(found.unknown, before.reader, journal, topic="t", policy=DEFAULT_POLICY)
+    assert lost == sum(not document.deleted for document in before.reader.fetch(found.unknown).values()) > 0
+    await replay(journal, after.pipeline, ignore)
+    again = await reconcile(after.index, before.reader, after.pipeline)
+    alive = {key for key, document in before.topic.compacted().items() if not document.deleted}
+    assert {key for key, point in (await after.index.read(sorted(alive))).items() if point.alive} == alive
+    assert not again.unknown & alive
+
+
+async def test_the_journal_notes_which_vector_index_its_watermarks_speak_of(tmp_path: Path) -> None:
+    for noted, now in ((None, "c1"), ("c1", "c1"), ("c1", "c2"), ("c2", "c2")):
+        opened = SqliteChangeJournal.open(tmp_path / "journal.db")
+        assert await opened.collection() == noted
+        await opened.speaks_of(now)
+        await opened.close()
 
 
 async def test_a_log_that_is_away_for_a_moment_does_not_end_the_recovery(

@@ -32,7 +32,8 @@ def test_what_an_offset_is_worth(name, entry, void, others, renewed):
 
 
 def test_a_topic_that_may_not_be_described_is_not_taken_for_another():
-    assert judge({A: Committed(7, OURS)}, Present({}, "c1")) == judge({}, HERE)
+    judged = judge({A: Committed(7, OURS)}, Present({}, "c1"))
+    assert (judged.void, judged.others, judged.renewed) == (set(), set(), {})
 
 
 def test_a_group_that_fills_no_store_compares_topics_only():
@@ -118,6 +119,11 @@ async def test_a_store_that_was_restored_is_adopted_once_nobody_runs():
     await group.guard().adopt()
     assert group.offsets == {A: Committed(7, Mark("t1", "c2")), B: Committed(3, Mark("t1", "c2"))}
     await settled(group)
+    group.running = 2
+    await group.guard().adopt()  # it agrees already: a restored store is reconciled again beside its indexers
+    group.offsets.clear()
+    with pytest.raises(LogUnavailableError, match="stop the indexers"):
+        await group.guard().adopt()  # nothing says of which store those are that run
 
 
 async def test_a_topic_that_was_made_again_is_read_from_its_beginning_once_nobody_reads_the_former():
