@@ -204,6 +204,7 @@ def build_indexer(
         clock=clock,
         verifier=verifier if verify else None,
         guard=guard,
+        products=index.scan,
         tasks=tasks,
     )
 
@@ -216,6 +217,7 @@ def offset_guard(settings: IndexerSettings, index: VectorIndex, topic_ids: Topic
         topic_ids.of,
         identify=index.identify,
         identity=index.identity,
+        documents=settings.kafka.topics.documents,
     )
 
 

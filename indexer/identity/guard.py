@@ -4,6 +4,7 @@ the collection is another one   the indexer stops: below these offsets, this sto
                                 never get the products that were lost, and nobody would know.
 a topic is another one          its offsets are void: it is read from its beginning. Found while records are read, the
                                 process ends first: what it has in hand is of the former topic, and must not be committed.
+the documents topic is another  every product is published again: what the former told, this one does not
 nothing is known                adopted, and written down
 """
 
@@ -67,9 +68,15 @@ class OffsetGuard:
         *,
         identify: Callable[[], Awaitable[str]] | None = None,
         identity: Callable[[], Awaitable[str | None]] | None = None,
+        documents: str = "",
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """`identify` gives the collection's id at the start, `identity` now; a group that fills none leaves both out."""
+        """`identify` gives the collection's id at the start, `identity` now; a group that fills none leaves both out.
+
+        `documents` is the topic that tells of what the group has taken in.
+        """
+        self._documents = documents
+        self._untold = ""
         self._group = group
         self._topics = frozenset(topics)
         self._topic_ids = topic_ids
@@ -80,7 +87,17 @@ class OffsetGuard:
 
     def beside(self, topic: str) -> str:
         """What is committed beside an offset of this topic, as metadata."""
-        return Mark(self._present.topics.get(topic, ""), self._present.collection).to_metadata()
+        present = self._present
+        return Mark(present.topics.get(topic, ""), present.collection, self._untold or present.documents).to_metadata()
+
+    @property
+    def documents_are_due(self) -> bool:
+        """Whether the documents topic was made again, and what the store holds is to be published in it."""
+        return bool(self._untold)
+
+    def documents_were_published(self) -> None:
+        """All of it was; what is committed from now on says so."""
+        self._untold = ""
 
     async def settle(self) -> None:
         """Compare what is committed with what there is, before the group is joined; void offsets are set to the beginning.
@@ -93,6 +110,7 @@ class OffsetGuard:
         if judged.others:
             raise StoreReplacedError
         await self._renew(judged)
+        self._untold = judged.untold
 
     async def adopt(self) -> None:
         """Take the collection for the one that the offsets speak of: it was restored.
@@ -125,27 +143,32 @@ class OffsetGuard:
 
     async def check(self) -> None:
         """Compare what there is with what there was at the start. Raises as `watch` does, and where it cannot be known."""
-        now = await self._topic_ids(self._topics)
+        now = await self._ids()
         known = dict(self._present.topics)
+        if self._documents:
+            known[self._documents] = self._present.documents or now.get(self._documents, "")
         again = sorted(topic for topic, found in now.items() if known.setdefault(topic, found) != found)
         if again:
             raise TopicMadeAgainError(
                 f"topic {', '.join(again)} was deleted and created again while it was read: start again, and it is read from its beginning"
             )
-        self._present = Present(known, self._present.collection)
+        self._present = Present(known, self._present.collection, known.pop(self._documents, ""))
         if self._identity is not None and await self._identity() != self._present.collection:
             raise StoreReplacedError
 
     async def _judge(self) -> Judged:
         collection = "" if self._identify is None else await self._identify()
-        ids = dict(await self._topic_ids(self._topics))
+        ids = await self._ids()
         committed = await self._group.committed()
         for (topic, _), entry in committed.items():
             if entry.mark.topic and topic in self._topics:
                 ids.setdefault(topic, entry.mark.topic)  # it cannot be asked now, and is not forgotten
-        self._present = Present(ids, collection)
+        self._present = Present(ids, collection, ids.pop(self._documents, ""))
         ours = {place: entry for place, entry in committed.items() if place[0] in self._topics}
         return judge(ours, self._present)
+
+    async def _ids(self) -> dict[str, str]:
+        return dict(await self._topic_ids([*self._topics, self._documents] if self._documents else self._topics))
 
     async def _renew(self, judged: Judged) -> None:
         if not judged.renewed:

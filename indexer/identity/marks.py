@@ -9,20 +9,26 @@ pointer or dropping another generation touches none of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 
 import orjson
 
 from indexer.records import TopicPartition
 
+_NAMES: Final = ("topic", "collection", "documents")
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The ids of the topic that an offset is of and of the collection that holds what lies below it; empty where unknown."""
+    """What an offset is of: its topic, the collection that holds what lies below it, the documents topic that tells of that.
+
+    Each by its id, empty where that is unknown.
+    """
 
     topic: str = ""
     collection: str = ""
+    documents: str = ""
 
     @classmethod
     def parse(cls, metadata: str) -> Self:
@@ -32,11 +38,11 @@ class Mark:
         except orjson.JSONDecodeError:
             return cls()
         held = held if isinstance(held, dict) else {}
-        return cls(str(held.get("topic") or ""), str(held.get("collection") or ""))
+        return cls(*(str(held.get(name) or "") for name in _NAMES))
 
     def to_metadata(self) -> str:
         """What is committed beside the offset; empty where nothing is known."""
-        known = {name: value for name, value in (("topic", self.topic), ("collection", self.collection)) if value}
+        known = {name: value for name in _NAMES if (value := getattr(self, name))}
         return orjson.dumps(known).decode() if known else ""
 
 
@@ -50,10 +56,14 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """The ids as they are now: of the topics, those left out that cannot be known, and of the collection (empty: not compared)."""
+    """The ids as they are now: of the topics, those left out that cannot be known, of the collection, and of the documents topic.
+
+    The last two are empty where they are not compared.
+    """
 
     topics: Mapping[str, str]
     collection: str = ""
+    documents: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +72,15 @@ class Judged:
 
     `void` are of a topic that was deleted and created again; `others` are collections that are not the present one, under
     offsets beyond the beginning; `renewed` are all offsets as they should stand, where that differs from how they do. `agreed`
-    says that some are of the present collection already.
+    says that some are of the present collection already. `untold`: the documents topic was deleted and created again, and
+    nobody has published in it what the store holds; it is then the id of the former.
     """
 
     void: frozenset[TopicPartition] = frozenset()
     others: frozenset[str] = frozenset()
     renewed: Mapping[TopicPartition, Committed] = field(default_factory=dict)
     agreed: bool = False
+    untold: str = ""
 
 
 def judge(committed: Mapping[TopicPartition, Committed], present: Present) -> Judged:
@@ -83,12 +95,16 @@ def judge(committed: Mapping[TopicPartition, Committed], present: Present) -> Ju
         for entry in committed.values()
         if entry.offset and present.collection and entry.mark.collection not in ("", present.collection)
     )
-    wanted = {place: _renewed(place, entry, present, void=place in void) for place, entry in committed.items()}
+    told = {entry.mark.documents for entry in committed.values() if entry.offset} - {""}
+    untold = max(told) if told and present.documents and present.documents not in told else ""
+    beside = replace(present, documents=untold or present.documents)
+    wanted = {place: _renewed(place, entry, beside, void=place in void) for place, entry in committed.items()}
     renewed = {place: entry for place, entry in wanted.items() if entry != committed[place]}
     agreed = any(entry.mark.collection == present.collection for entry in committed.values())
-    return Judged(void, others, renewed, agreed)
+    return Judged(void, others, renewed, agreed, untold)
 
 
 def _renewed(place: TopicPartition, entry: Committed, present: Present, *, void: bool) -> Committed:
     topic = present.topics.get(place[0], entry.mark.topic)
-    return Committed(0 if void else entry.offset, Mark(topic, present.collection or entry.mark.collection))
+    mark = Mark(topic, present.collection or entry.mark.collection, present.documents or entry.mark.documents)
+    return Committed(0 if void else entry.offset, mark)

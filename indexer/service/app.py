@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 
@@ -26,6 +26,7 @@ from runtime.log_writer import LogWriter
 from runtime.supervision import Supervisor
 from runtime.task_metrics import TaskMetrics
 from schemas.errors import FatalError
+from schemas.identity import SkuKey
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,7 @@ class IndexerApp:
         clock: Clock,
         verifier: DocumentVerifier | None = None,
         guard: OffsetGuard | None = None,
+        products: Callable[[], AsyncIterator[Collection[SkuKey]]] | None = None,
         tasks: TaskMetrics | None = None,
     ) -> None:
         self.pipeline = pipeline
@@ -73,6 +75,7 @@ class IndexerApp:
         self._clock = clock
         self._verifier = verifier
         self._guard = guard
+        self._products = products
         self._supervisor = Supervisor(tasks, tells=False)
         self._writing = False
 
@@ -110,6 +113,8 @@ class IndexerApp:
         self._supervisor.start("batch-runner", self._run_batches)
         if self._guard is not None:
             self._supervisor.start("identities", self._guard.watch, ready_without=True)
+            if self._guard.documents_are_due:
+                self._supervisor.start("publish-all", self._publish_all, ends=True, ready_without=True)
         if self._verifier is not None:
             self._supervisor.start("document-verifier", self._verifier.run, ready_without=True)
         log.info("indexer started", model=self._revision.id)
@@ -142,6 +147,17 @@ class IndexerApp:
     async def failed(self) -> FatalError:
         """Wait for an error that needs the operator; never returns while all is well."""
         return await self._supervisor.failed()
+
+    async def _publish_all(self) -> None:
+        """The documents topic was made again: publish what the store holds. Until it is done, the next start does it anew."""
+        if self._guard is None or self._products is None:
+            return
+        log.warning("the documents topic was deleted and created again: every product is published in it")
+        published = 0
+        async for page in self._products():
+            published += (await self.pipeline.republish(list(page))).republished
+        self._guard.documents_were_published()
+        log.info("every product was published again", products=published)
 
     async def _run_batches(self) -> None:
         """The batches run in the consumer's own task; what ends them is the end of this one."""

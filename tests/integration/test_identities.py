@@ -89,7 +89,9 @@ async def test_a_store_that_was_replaced_under_the_offsets_stops_the_indexer_unt
     await assert_converged(stack, oracle)
 
 
-async def test_change_topics_that_are_made_again_are_read_from_their_beginning(kafka, stack_of):
+async def test_topics_that_are_made_again_are_read_from_their_beginning_and_the_documents_are_published_again(
+    kafka, stack_of
+):
     stack = stack_of(kafka)
     topic = stack.topics.changes[0]
     first, second = history(43, skus=30, changes=120), history(44, skus=30, changes=600, tenant="bolt")
@@ -101,8 +103,9 @@ async def test_change_topics_that_are_made_again_are_read_from_their_beginning(k
     await stack.settled()
     former = await offsets(stack)
     async with admin(kafka.bootstrap) as client:
-        await client.delete_topics([topic])
+        await client.delete_topics([topic, stack.topics.documents])
     await create_topic(kafka.bootstrap, topic, partitions=2)
+    await create_topic(kafka.bootstrap, stack.topics.documents, config={"cleanup.policy": "compact"})
     await append(kafka.bootstrap, topic, second)
     await eventually(lambda: not indexer.running, timeout=60, pause=0.1)
     assert "was deleted and created again while it was read" in indexer.tail()

@@ -77,8 +77,10 @@ class Group:
     async def identity(self):
         return self.collection
 
-    def guard(self):
-        return OffsetGuard(self, ["changes"], self.ids, identify=self.identity, identity=self.identity)
+    def guard(self, documents=""):
+        return OffsetGuard(
+            self, ["changes"], self.ids, identify=self.identity, identity=self.identity, documents=documents
+        )
 
 
 async def settled(group: Group) -> OffsetGuard:
@@ -169,6 +171,37 @@ async def test_while_it_runs_a_store_that_is_replaced_or_gone_ends_it(now):
     group.collection = now
     with pytest.raises(StoreReplacedError):
         await guard.check()
+
+
+async def test_a_documents_topic_that_was_made_again_is_filled_and_only_then_named_beside_the_offsets():
+    group = Group({A: Committed(7, Mark("t1", "c1", "d1")), B: Committed(3)})
+    group.topics["documents"] = "d2"
+    for _ in range(2):  # a start that is killed before all is published begins anew
+        guard = group.guard("documents")
+        await guard.settle()
+        assert guard.documents_are_due
+        assert Mark.parse(guard.beside("changes")).documents == "d1"
+        await guard.check()
+        assert {entry.mark.documents for entry in group.offsets.values()} == {"d1"}
+    guard.documents_were_published()
+    assert Mark.parse(guard.beside("changes")) == Mark("t1", "c1", "d2")
+    group.offsets[B] = Committed(4, Mark.parse(guard.beside("changes")))
+    later = group.guard("documents")
+    await later.settle()
+    assert not later.documents_are_due
+    assert {entry.mark.documents for entry in group.offsets.values()} == {"d2"}
+    group.topics["documents"] = "d3"
+    with pytest.raises(TopicMadeAgainError, match="documents"):
+        await later.check()
+
+
+async def test_a_documents_topic_of_the_release_before_is_adopted():
+    group = Group({A: Committed(7, OURS)})
+    group.topics["documents"] = "d1"
+    guard = group.guard("documents")
+    await guard.settle()
+    assert not guard.documents_are_due
+    assert group.offsets == {A: Committed(7, Mark("t1", "c1", "d1"))}
 
 
 async def test_a_cluster_that_is_away_is_waited_for():
