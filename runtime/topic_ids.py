@@ -34,6 +34,10 @@ class TopicIds:
         self._client: Any = None
         self._told: set[str] = set()
 
+    def is_unknowable(self, topic: str) -> bool:
+        """Whether the topic is there and its id was refused: it is left out of what is answered, and will be."""
+        return topic in self._told
+
     async def of(self, topics: Collection[str]) -> dict[str, str]:
         """The id of each topic; topics that are not there, or whose id we may not know, are left out.
 

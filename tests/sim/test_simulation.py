@@ -54,7 +54,7 @@ def test_a_seed_is_one_run(seed: int) -> None:
         (["isolated"], 100, 0),
         (["refusals_named"], 100, 0),
         (["shortened"], 200, 10),
-        (["collect_guard"], 800, 26),
+        (["collect_guard"], 800, 409),
         (["replay_window"], 100, 8),
         (["restarted"], 100, 0),
         (["max_ahead"], 100, 0),

@@ -144,6 +144,8 @@ class KafkaDocumentLog:
         if self._log_id is not None:
             return self._log_id, places
         self._known_id, self._looked_at = await self._topic_id(), time.monotonic()
+        if self._known_id is None and self._topic_ids is not None and not self._topic_ids.is_unknowable(self._topic):
+            raise LogUnavailableError(f"Kafka does not describe topic {self._topic} yet")
         return log_identity(str(cluster["cluster_id"]), self._known_id), places
 
     async def _topic_id(self) -> str | None:

@@ -86,7 +86,7 @@ def summary(capsys) -> dict:
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
-@pytest.mark.parametrize("source", ["log", "stores"])
+@pytest.mark.parametrize("source", ["log", "documents", "stores"])
 def test_a_sound_installation_agrees_and_stays_marked_as_cleanly_stopped(here, capsys, source):
     asyncio.run(here.take(EVENTS))
     assert run(here, "--source", source) == 0

@@ -49,6 +49,7 @@ async def test_ids_are_given_and_what_is_absent_or_may_not_be_described_is_left_
     for _ in range(2):
         assert await ids.of(given) == {"there": "Hz8ZmjlySQ67Z40S0nv3UQ"}
     # Each is told once, with what to do about it.
+    assert [topic for topic in given if ids.is_unknowable(topic)] == ["secret", "old"]
     assert sorted(told) == [
         ("old", "allow this client to DESCRIBE topic old"),
         ("secret", "allow this client to DESCRIBE topic secret"),
