@@ -24,7 +24,9 @@ NAMES = (
 )
 """Every variable that compose.yaml refuses to start without; a test compares the two."""
 
-_HEADER = "# Passwords and keys of this installation, made by `make env`. Keep it: the databases were set up with them.\n"
+_HEADER = (
+    "# Passwords and keys of this installation, made by `make env`. Keep it: the databases were set up with them.\n"
+)
 _ASSIGNMENT = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*(\S.*)?$", re.MULTILINE)
 
 

@@ -79,7 +79,7 @@ def held_router(held: HeldVersions, access: Access) -> APIRouter:
     async def post_held(request: Request, asked: HeldRequest) -> Response:
         registers = [_register(one) for one in asked.registers]
         for tenant in dict.fromkeys(key.tenant for key, _ in registers):
-            access.check(request.headers, tenant)
+            access.check(request, tenant)
         try:
             look = await held.look(registers)
         except NotLookedError as error:

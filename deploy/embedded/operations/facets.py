@@ -38,8 +38,10 @@ def facets_router(desk: SourceDesk, access: Access) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
     def allow(request: Request, tenant: str) -> None:
-        if not access.is_open or tenant:
-            access.check(request.headers, tenant_of(tenant))
+        if tenant:
+            access.check(request, tenant_of(tenant))
+        else:
+            access.check_every_tenant(request)
 
     @router.get("/v1/facets", summary="Who feeds which facet, and who did before")
     async def list_facets(request: Request, tenant: str = "") -> Response:

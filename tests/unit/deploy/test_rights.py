@@ -13,7 +13,9 @@ from fastapi import FastAPI
 from agent.api.app import create_app
 from agent.observation.metrics import AgentMetrics
 from deploy.embedded.generations.http import generations_router
+from deploy.embedded.intake.held import held_router
 from deploy.embedded.intake.http import changes_router
+from deploy.embedded.operations.facets import facets_router
 from deploy.embedded.operations.http import operations_router
 from indexer.service.http import http_app
 from retrieval.serving.access import Access
@@ -53,6 +55,10 @@ RIGHTS: dict[str, set[Role] | frozenset[Role]] = {
     "POST /v1/orders/{order}/confirm": SELL,
     "POST /v1/orders/{order}/retry": OPERATE,
     "POST /v1/changes": WRITE,
+    "POST /v1/changes/held": WRITE,
+    "GET /v1/facets": OPERATE,
+    "POST /v1/facets/handover": OPERATE,
+    "POST /v1/facets/reset": OPERATE,
     "GET /v1/dead-letters": OPERATE,
     "GET /v1/dead-letters/{letter_id}": OPERATE,
     "POST /v1/dead-letters/redrive": OPERATE,
@@ -122,7 +128,9 @@ def search_of_up(backend: Mock, **http) -> FastAPI:
     app = Stores().app(http=http)
     access: Access = app.state.context.access
     app.include_router(changes_router(backend, access, TenantId("norte")))
+    app.include_router(held_router(backend, access))
     app.include_router(operations_router(backend, access))
+    app.include_router(facets_router(backend, access))
     app.include_router(generations_router(backend, access, Mock()))
     app.mount("/indexer", http_app(readiness=AsyncMock(), registry=Mock(collect=list), refresh=AsyncMock()))
     return app
