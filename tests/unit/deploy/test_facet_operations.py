@@ -15,6 +15,8 @@ from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from retrieval.serving.access import Access
 from retrieval.serving.problems import install_problem_handlers
+from retrieval.serving.rights.roles import Role
+from retrieval.serving.rights.settings import KeyGrant
 from schemas.mapping.compiled import compile_mapping
 from schemas.mapping.loading import parse_mapping
 from schemas.sources import ANY_SOURCE, FIRST_OPERATOR_EPOCH, HOLDS_AFTER_MS
@@ -26,7 +28,9 @@ def client(folder: Path, **keys: str) -> TestClient:
     store = FileSourceStore(folder / "sources.json", lambda: time.time_ns() // 1_000_000)
     app = FastAPI()
     install_problem_handlers(app)
-    access = Access({tenant: (SecretStr(key),) for tenant, key in keys.items()})
+    access = Access(
+        {tenant: (KeyGrant(key=SecretStr(key), roles=frozenset({Role.OPERATE})),) for tenant, key in keys.items()}
+    )
     app.include_router(facets_router(SourceDesk(store, DECLARED), access))
     return TestClient(app, raise_server_exceptions=False)
 

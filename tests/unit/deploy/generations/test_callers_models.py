@@ -34,7 +34,7 @@ class Caller:
         self.generations = Generations()
         self.app = FastAPI()
         install_problem_handlers(self.app)
-        self.app.include_router(generations_router(self.generations, Access({}), (), own, fetch))  # type: ignore[arg-type]
+        self.app.include_router(generations_router(self.generations, Access({}), own, fetch))  # type: ignore[arg-type]
 
     async def builds(self, **body: Any) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://up") as client:
