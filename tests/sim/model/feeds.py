@@ -62,8 +62,8 @@ class Feeds:
 
     @classmethod
     def of(cls, seed: int) -> "Feeds":
-        dice = random.Random(f"feeds {seed}")
-        return cls(dice, dice.random() < 0.3)
+        dice = random.Random(f"fed {seed}")
+        return cls(dice, dice.random() < 0.25)
 
     def begin(self, world: "World") -> None:
         self._world = world
@@ -89,10 +89,14 @@ class Feeds:
             await self._send_item(broker, arrivals, partitions)
         for _ in range(self.dice.randint(4, 14)):
             await asyncio.sleep(self.dice.uniform(0, over_s / 7))
-            if self.dice.random() < 0.25:
-                await self._operate()
-            else:
+            if self.dice.random() < 0.75:
                 self._send(broker, arrivals, self.dice.randrange(partitions))
+                continue
+            entry = await self._operate()
+            if self.dice.random() < 0.6:  # the source begins as soon as it may
+                await asyncio.sleep(HOLDS_AFTER_MS / 1_000 + self.dice.uniform(0.001, 0.3))
+                source = CLOCK if entry.source == ANY_SOURCE else entry.source
+                self._send(broker, arrivals, self.dice.randrange(partitions), source)
 
     def differences(self, broker: Broker, arrivals: Sequence[Arrival]) -> list[str]:
         """Whether an index that is built now, a year later, from all that was ever logged, holds the same."""
@@ -132,15 +136,15 @@ class Feeds:
             await process.point()
             live.hear(self._entries())
             away = self.dice.random() < 0.05 and not self._world.calm
-            await asyncio.sleep(1.5 if away else self.dice.uniform(0.05, 0.2))
+            await asyncio.sleep(self.dice.uniform(1.0, 3.0) if away else self.dice.uniform(0.05, 0.2))
 
     async def _send_item(self, broker: Broker, arrivals: list[Arrival], partitions: int) -> None:
         event = ChangeEvent(FED, ITEM_FACET, SourceVersion(0, 1), {"title": "Fed"})
         self._sent += 1
         self._log(broker, arrivals, event, "producer", self.dice.randrange(partitions))
 
-    def _send(self, broker: Broker, arrivals: list[Arrival], partition: int) -> None:
-        source = self.dice.choice((CLOCK, CLOCK, CLOCK, POSITIONS, POSITIONS, POSITIONS, STRAY))
+    def _send(self, broker: Broker, arrivals: list[Arrival], partition: int, source: str = "") -> None:
+        source = source or self.dice.choice((CLOCK, CLOCK, CLOCK, POSITIONS, POSITIONS, POSITIONS, STRAY))
         if self._is_declared_later(source):
             return
         now_us, ahead = self._world.now_us(), source == CLOCK and self.dice.random() < 0.2
@@ -175,7 +179,7 @@ class Feeds:
         said = "poison" if held is None else f"v{held.version}"
         self._world.note(source, str(FED), event.facet, f"{CHANGES}/{partition}", said, str(event.fields))
 
-    async def _operate(self) -> None:
+    async def _operate(self) -> SourceEntry:
         history = self._history()
         to = self.dice.choice([one for one in (CLOCK, POSITIONS) if one != present_source(history)])
         hand_over = self.dice.random() < 0.6
@@ -188,6 +192,7 @@ class Feeds:
 
         entry = await self._store.add(decide)
         self._world.note("operator", f"{entry.source} feeds {PRICE} in epoch {entry.epoch} from {entry.since_ms}")
+        return entry
 
     def _is_declared_later(self, source: str) -> bool:
         """Such a source's rows are refused now and come in when they are read again: the live index is behind until then."""
