@@ -103,6 +103,18 @@ class TestOnKafka(PublisherContract):
             with pytest.raises(ConfigurationError, match="set it to compact"):
                 await admin.ensure()
 
+    async def test_change_topics_have_the_brokers_times_and_others_are_told(
+        self, kafka: KafkaServer, topics: TopicNames
+    ) -> None:
+        settings = KafkaSettings(bootstrap=f"127.0.0.1:{kafka.port}", topics=topics, partitions=1)
+        await create_topic(settings.bootstrap, topics.changes[0], partitions=1, config={})
+        async with TopicAdmin(settings) as admin:
+            for _ in range(2):  # at the second start, the bulk topic is one that exists
+                with capture_logs() as logs:
+                    await admin.ensure()
+                told = [entry["topic"] for entry in logs if "LogAppendTime" in entry.get("remedy", "")]
+                assert told == [topics.changes[0]]
+
     async def test_an_absent_topic_is_named_where_topics_are_not_ours_to_create(
         self, kafka: KafkaServer, topics: TopicNames
     ) -> None:

@@ -79,6 +79,14 @@ class NoStore:
         return
 
 
+class NoSources:
+    """The history of sources of a system in which nobody ever declared any."""
+
+    async def follow(self, live) -> None:
+        live.hear(())
+        await asyncio.Event().wait()
+
+
 @asynccontextmanager
 async def replica(faults: Faults, folder: Path, patch) -> AsyncIterator[asyncio.Future[FatalError]]:
     module, broker = query_api.replica.bootstrap, FakeBroker()
@@ -164,7 +172,7 @@ async def indexing(faults: Faults, _folder: Path, patch) -> AsyncIterator[asynci
     part = StillPart()
 
     class Factory:
-        def __init__(self, _settings, tasks: TaskMetrics) -> None:
+        def __init__(self, _settings, tasks: TaskMetrics, _sources) -> None:
             self._tasks = tasks
 
         async def __call__(self, _manifest, _standing) -> Member:
@@ -179,6 +187,7 @@ async def indexing(faults: Faults, _folder: Path, patch) -> AsyncIterator[asynci
     patch.setattr(indexer.service.app, "Supervisor", faults.make)
     patch.setattr(indexer.bootstrap, "REGISTRY", CollectorRegistry())
     patch.setattr(indexer.bootstrap, "KafkaGenerationStore", lambda _: NoStore())
+    patch.setattr(indexer.bootstrap, "KafkaSourceStore", lambda _: NoSources())
     patch.setattr(indexer.bootstrap, "MemberFactory", Factory)
     patch.setattr(indexer.generations.crew, "TopicAdmin", Admin)
     settings = IndexerSettings(http={"host": "127.0.0.1", "port": _free_port()}, vectors={"kind": "qdrant"})
@@ -249,7 +258,7 @@ TASKS: Final[dict[Process, set[str]]] = {
     search_worker: {"watch-files", "report-worker", "open-generation", "refresh-replica"},
     replica: {"http", "alias-tailer", "follow-generations", "report-replica", "replica", "snapshots"},
     indexing: {
-        "http", "follow-generations", "index-generation", "change-consumer", "batch-runner", "document-verifier",
+        "http", "follow-generations", "follow-sources", "index-generation", "change-consumer", "batch-runner", "document-verifier",
     },
     ordering: {"open-agent", "thread-pruner", "order-relay", "follow-replica"},
 }  # fmt: skip
