@@ -99,7 +99,7 @@ def librdkafka_options(settings: KafkaSettings) -> dict[str, Any]:
         options |= {
             "sasl.mechanism": settings.sasl_mechanism,
             "sasl.username": settings.sasl_username,
-            "sasl.password": settings.sasl_password,
+            "sasl.password": settings.sasl_password.get_secret_value(),
         }
     if "SSL" in settings.security_protocol and settings.ssl_cafile:
         options["ssl.ca.location"] = settings.ssl_cafile

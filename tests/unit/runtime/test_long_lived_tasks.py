@@ -24,6 +24,7 @@ ALLOWED: Final = {
     "deploy/ingest/run.py IngestRun.run": "batches of one command: each is awaited in order, the rest is cancelled",
     "deploy/probe/prober.py Prober._change": "one command's change: awaited or cancelled before it returns",
     "indexer/batch/side_by_side.py SideBySide.begin": "slices of one batch: all are awaited before the batch is committed",
+    "indexer/generations/builder.py _Work.carry_out": "one command's following of the sources: cancelled and awaited before it returns",
     "indexer/generations/builder.py _Work._until_caught_up": "one command's two waits, gone when it returns",
     "indexer/generations/crew.py _whole": "an end that must not be cut short: awaited",
     "indexer/pipeline.py Pipeline._start_encoding": "texts of one batch: awaited by it",
