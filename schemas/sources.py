@@ -103,11 +103,22 @@ class SourceEntry:
             InvalidEventError: it is no entry.
         """
         try:
-            held = orjson.loads(raw)
+            return cls.from_json(orjson.loads(raw))
+        except orjson.JSONDecodeError as error:
+            raise InvalidEventError(f"it is no entry of the history of sources: {error!r}"[:300]) from error
+
+    @classmethod
+    def from_json(cls, held: Any) -> SourceEntry:
+        """Read what `to_json` rendered.
+
+        Raises:
+            InvalidEventError: it is no entry.
+        """
+        try:
             epoch, since_ms = held["epoch"], held["since_ms"]
             source, note = held["source"], held.get("note", "")
             entry = cls(tenant_id(held["tenant"]), facet_key(held["facet"]), source, epoch, since_ms, note)
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise InvalidEventError(f"it is no entry of the history of sources: {error!r}"[:300]) from error
         if source != ANY_SOURCE:
             source_name(source)

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Unpack
@@ -88,6 +89,7 @@ from schemas.events.parser import EventParser
 from schemas.generations import MAIN
 from schemas.identity import TenantId, tenant_id
 from schemas.mapping.loading import load_mapping
+from schemas.sources import SourceHistory
 
 log = structlog.get_logger(__name__)
 
@@ -124,6 +126,7 @@ class EmbeddedSystem:
     _letters: KeptLetterBox = field(init=False)
     _parser: EventParser = field(init=False)
     _policy: DocumentPolicy = field(init=False)
+    _declared_sources: Callable[[], SourceHistory] = field(init=False)
     _thread: LoopThread = field(init=False)
     _changes: LogEnds = field(init=False)
     _documents: LogEnds = field(init=False)
@@ -285,6 +288,7 @@ class EmbeddedSystem:
             self.options.directory.sources, lambda: SystemClock().now_us() // 1_000, live.hear
         )
         live.hear(await self.sources.entries())
+        self._declared_sources = lambda: live.history().declaring(mapping.declared)
         rules = AdmissionRules(settings.max_ahead_s, live.history)
         self._parser = EventParser(mapping, settings.default_tenant, admission=rules)
         self._thread = LoopThread("indexer")
@@ -403,7 +407,8 @@ class EmbeddedSystem:
             self.generations.serve(app.state.context.worker)
             access = Access.of(self.settings.api.http)
             app.include_router(changes_router(self.intake, access, self.default_tenant))
-            app.include_router(held_router(StoreHeldVersions(self.vectors, now_us=SystemClock().now_us), access))
+            held = StoreHeldVersions(self.vectors, now_us=SystemClock().now_us, sources=self._declared_sources)
+            app.include_router(held_router(held, access))
             app.include_router(operations_router(self._operations(producer), access))
             app.include_router(facets_router(SourceDesk(self.sources, self._parser.mapping.declared), access))
             own, fetch = self.settings.indexer.encoder, self.settings.api.fetch

@@ -59,9 +59,9 @@ class EncodedEvent:
     event: ChangeEvent | None = None
 
     @classmethod
-    def of(cls, event: ChangeEvent) -> EncodedEvent:
-        """Encode one event."""
-        return cls(event.key.kafka_key, encode_event(event), event)
+    def of(cls, event: ChangeEvent, source: str | None = None) -> EncodedEvent:
+        """Encode one event of a source; of none by name, of the default one."""
+        return cls(event.key.kafka_key, encode_event(event, source), event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,7 @@ class RowConverter:
     currency: str = ""
     decimal_comma: bool = False
     epoch: int = 0
+    source: str | None = None
     _resolved: dict[tuple[str, ...], ResolvedColumns] = field(default_factory=dict)
     _isolation: Isolation = field(default_factory=lambda: Isolation("the conversion of rows"))
     _isolated: Batch[Row] = field(init=False)
@@ -151,7 +152,7 @@ class RowConverter:
         stock = _cell("stock", lambda: values.number(given.get("stock"), decimal_comma=self.decimal_comma))
         if stock is not None:
             events.append(self._event(key, STOCK_FACET, version, {"stock": stock}))
-        return Converted(row, key.tenant, tuple(map(EncodedEvent.of, events)))
+        return Converted(row, key.tenant, tuple(EncodedEvent.of(event, self.source) for event in events))
 
     def _key(self, given: Mapping[str, Any]) -> SkuKey:
         sku = values.text(given.get("sku"))

@@ -7,7 +7,8 @@ import pytest
 from deploy.ingest.held.port import Held, HeldVersions
 from schemas.api.limits import MAX_HELD
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
-from schemas.identity import SkuKey
+from schemas.identity import SkuKey, TenantId
+from schemas.sources import FIRST_OPERATOR_EPOCH, SourceEntry, SourceHistory
 from schemas.version import SourceVersion
 
 PRICE = FacetKey("price")
@@ -21,8 +22,14 @@ EVENTS = (
     ChangeEvent(LIVING, PRICE, SourceVersion(2, 8_412), {"price": 95.0}),
     ChangeEvent(LIVING, BRANCH, SourceVersion(0, 2**64 - 1), {"stock": 4.0}),
     ChangeEvent(DELETED, ITEM_FACET, SourceVersion(0, 98_765_432_109), None),
-    ChangeEvent(OTHERS, ITEM_FACET, SourceVersion(0, 7), {"title": "Otro"}),
+    ChangeEvent(OTHERS, ITEM_FACET, SourceVersion(0, 7, 2**300), {"title": "Otro"}),
 )
+
+OF_PRICES = (
+    SourceEntry(TenantId("norte"), PRICE, "erp", 0),
+    SourceEntry(TenantId("norte"), PRICE, "pim", FIRST_OPERATOR_EPOCH, since_ms=1_700_000_000_000, note="by hand"),
+)
+SOURCES = SourceHistory([*OF_PRICES, SourceEntry(TenantId("sur"), PRICE, "erp", 3)])
 
 
 class HeldVersionsContract:
@@ -36,6 +43,10 @@ class HeldVersionsContract:
         unknown = SkuKey.of("norte", "nothing")
         look = await held.look([(LIVING, PRICE), (DELETED, PRICE), (unknown, ITEM_FACET), (OTHERS, PRICE)])
         assert list(look.held) == [(LIVING, PRICE)]
+
+    async def test_it_says_who_feeds_the_facets_asked_for(self, held: HeldVersions) -> None:
+        look = await held.look([(LIVING, ITEM_FACET), (LIVING, PRICE)])
+        assert look.histories == {("norte", PRICE): OF_PRICES}
 
     async def test_nothing_asked_is_nothing_said(self, held: HeldVersions) -> None:
         assert (await held.look([])).held == {}

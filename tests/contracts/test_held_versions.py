@@ -20,6 +20,8 @@ from indexer.settings import IndexerSettings
 from retrieval.serving.access import Access
 from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
 from retrieval.serving.problems import install_problem_handlers
+from retrieval.serving.rights.roles import Role
+from retrieval.serving.rights.settings import KeyGrant
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
 from schemas.api.limits import MAX_HELD
@@ -27,7 +29,8 @@ from schemas.changes import ITEM_FACET
 from schemas.errors import InvalidRequestError, StoreUnavailableError
 from schemas.identity import SkuKey
 from schemas.merge import ItemState, merge_all
-from tests.contracts.held_versions_suite import DELETED, EVENTS, LIVING, OTHERS, PRICE, HeldVersionsContract
+from schemas.sources import SourceHistory
+from tests.contracts.held_versions_suite import DELETED, EVENTS, LIVING, OTHERS, PRICE, SOURCES, HeldVersionsContract
 
 NOW_US = 1_790_000_000_000_000
 
@@ -41,11 +44,11 @@ async def index_of(states: Mapping[SkuKey, bytes] | None = None) -> MemoryIndex:
 
 
 def up(
-    index: MemoryIndex, keys: Mapping[str, tuple[SecretStr, ...]] | None = None, *, most: int = 64 * 1024
+    index: MemoryIndex, keys: Mapping[str, tuple[KeyGrant, ...]] | None = None, *, most: int = 64 * 1024
 ) -> httpx.ASGITransport:
     """The route as `ferroflux up` serves it."""
     app, access = FastAPI(), Access(keys or {})
-    app.include_router(held_router(StoreHeldVersions(index, now_us=lambda: NOW_US), access))
+    app.include_router(held_router(StoreHeldVersions(index, now_us=lambda: NOW_US, sources=lambda: SOURCES), access))
     install_problem_handlers(app)
     app.add_middleware(BodyGateMiddleware, access=access, bounds=BodyBounds(most))
     return httpx.ASGITransport(app)
@@ -54,13 +57,15 @@ def up(
 class TestMemory(HeldVersionsContract):
     @pytest.fixture
     def held(self) -> HeldVersions:
-        return MemoryHeldVersions({(one.key, one.facet): Held(one.stamp, one.changed_at_us) for one in EVENTS})
+        held = MemoryHeldVersions({(one.key, one.facet): Held(one.stamp, one.changed_at_us) for one in EVENTS})
+        held.sources = SOURCES
+        return held
 
 
 class TestStore(HeldVersionsContract):
     @pytest.fixture
     async def held(self) -> HeldVersions:
-        return StoreHeldVersions(await index_of())
+        return StoreHeldVersions(await index_of(), sources=lambda: SOURCES)
 
     async def test_a_state_that_cannot_be_read_keeps_no_other_from_being_looked_at(self) -> None:
         held = StoreHeldVersions(await index_of({OTHERS: b"{torn"}))
@@ -72,11 +77,11 @@ class TestOperatorsStore(HeldVersionsContract):
     @pytest.fixture
     async def held(self) -> AsyncIterator[HeldVersions]:
         index = await index_of()
-        async with OperatorsHeldVersions(lambda _: asyncio.sleep(0, index)) as held:
+        async with OperatorsHeldVersions(lambda _: asyncio.sleep(0, (index, SOURCES))) as held:
             yield held
 
     async def test_without_a_collection_nothing_is_held(self) -> None:
-        async with OperatorsHeldVersions(lambda _: asyncio.sleep(0, None)) as held:
+        async with OperatorsHeldVersions(lambda _: asyncio.sleep(0, (None, SourceHistory()))) as held:
             assert (await held.look([(LIVING, PRICE)])).held == {}
 
     async def test_a_store_that_is_away_or_refuses_us_was_not_looked_at(self, monkeypatch) -> None:
@@ -87,7 +92,7 @@ class TestOperatorsStore(HeldVersionsContract):
             with pytest.raises(NotLookedError, match="no answer"):
                 await held.look([(LIVING, PRICE)])
         monkeypatch.setattr(store, "OPEN_WITHIN_S", 0.01)
-        async with OperatorsHeldVersions(lambda _: asyncio.sleep(60, None)) as held:
+        async with OperatorsHeldVersions(lambda _: asyncio.sleep(60, (None, SourceHistory()))) as held:
             with pytest.raises(NotLookedError, match="did not answer within"):
                 await held.look([(LIVING, PRICE)])
 
@@ -112,7 +117,10 @@ class TestHttp(HeldVersionsContract):
             assert list((await held.look([*many, (LIVING, PRICE)])).held) == [(LIVING, PRICE)]
 
     async def test_a_key_looks_at_its_own_tenant_only(self) -> None:
-        keys = {"norte": (SecretStr("key-of-norte"),), "sur": (SecretStr("key-of-sur"),)}
+        keys = {
+            name: (KeyGrant(key=SecretStr(f"key-of-{name}"), roles=frozenset({Role.WRITE})),)
+            for name in ("norte", "sur")
+        }
         transport = up(await index_of(), keys)
         async with HttpHeldVersions("http://up", api_key="key-of-norte", transport=transport) as held:
             assert len((await held.look([(LIVING, PRICE)])).held) == 1

@@ -15,7 +15,7 @@ from rich.table import Table
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, KeyOption, UrlOption
 from deploy.cli.progress import FractionProgress
-from deploy.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, gate_of
+from deploy.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, SourceOption, gate_of
 from deploy.cli.wording import counted
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.http_client import api_key, locate
@@ -28,6 +28,7 @@ from deploy.ingest.run import IngestReport, IngestRun
 from deploy.ingest.targets import ChangeTarget, HttpTarget, KafkaTarget
 from schemas.errors import InvalidRequestError
 from schemas.identity import tenant_id
+from schemas.sources import DEFAULT_SOURCE, source_name
 from schemas.topics import KafkaSettings
 
 app = typer.Typer()
@@ -96,6 +97,7 @@ def ingest(
         Path | None, typer.Option(help="Write bad rows to this file (JSON lines).", show_default=False)
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Forget an interrupted run of this file.")] = False,
+    source: SourceOption = DEFAULT_SOURCE,
     look: LookOption = True,
     force: ForceOption = False,
 ) -> None:
@@ -105,9 +107,19 @@ def ingest(
     if tenant:
         tenant_id(tenant)
     columns = ColumnMapping.of(maps or (), mapping)
-    source = RowSource(file, delimiter=delimiter, encoding=encoding)
+    source_name(source)
+    rows = RowSource(file, delimiter=delimiter, encoding=encoding)
     target = _target(kafka, topic, url, data_dir, key, bulk=bulk)
-    options = (tenant, currency, str(decimal_comma), str(sequence), str(epoch), repr(sorted(columns.chosen.items())))
+    options: tuple[str, ...] = (
+        tenant,
+        currency,
+        str(decimal_comma),
+        str(sequence),
+        str(epoch),
+        repr(sorted(columns.chosen.items())),
+    )
+    if source != DEFAULT_SOURCE:  # runs that an older release began are gone on with
+        options = (*options, source)
     checkpoint = Checkpoint.load(
         DataDirectory.resolve(data_dir).ingest,
         run_name(file, target.name, options),
@@ -125,19 +137,28 @@ def ingest(
         currency=currency,
         decimal_comma=decimal_comma,
         epoch=epoch,
+        source=source,
     )
     gate = (
-        gate_of(kafka, target.name, api_key(key), option="--sequence", by_clock=sequence is None, force=force)
+        gate_of(
+            kafka,
+            target.name,
+            api_key(key),
+            source=source,
+            option="--sequence",
+            by_clock=sequence is None,
+            force=force,
+        )
         if look
         else None
     )
-    _announce(console, source, converter, target, checkpoint)
+    _announce(console, rows, converter, target, checkpoint)
     started = time.monotonic()
     try:
-        report = asyncio.run(_run(console, source, converter, target, checkpoint, reject, gate))
+        report = asyncio.run(_run(console, rows, converter, target, checkpoint, reject, gate))
     except KeyboardInterrupt:
-        rows = checkpoint.state.rows_done
-        console.print(f"interrupted after row {rows:,}: the same command goes on there", highlight=False)
+        done = checkpoint.state.rows_done
+        console.print(f"interrupted after row {done:,}: the same command goes on there", highlight=False)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     _summarise(console, report, time.monotonic() - started, target.name, reject)
     if report.rejected:

@@ -27,10 +27,16 @@ LookOption = Annotated[
 ]
 
 
-def gate_of(kafka: str, url: str, key: str, *, option: str, by_clock: bool, force: bool) -> Gate:
+SourceOption = Annotated[
+    str,
+    typer.Option(help="Whose changes these are, where it is declared who feeds a facet (`ferroflux facet list`)."),
+]
+
+
+def gate_of(kafka: str, url: str, key: str, *, source: str, option: str, by_clock: bool, force: bool) -> Gate:
     """The gate before a cluster (by the operator's settings) or a running system; its warnings go to standard error."""
     held: HeldVersions = _of_operator(kafka) if kafka else HttpHeldVersions(url, api_key=key)
-    return Gate(held, Rules(option, by_clock), force=force, on_note=warn)
+    return Gate(held, Rules(option, by_clock), source, force=force, on_note=warn)
 
 
 def warn(sentence: str) -> None:
@@ -41,10 +47,9 @@ def warn(sentence: str) -> None:
 def _of_operator(kafka: str) -> HeldVersions:
     # The store's clients take half a second to import, which only a writer to a cluster needs.
     from deploy.cli.operate.settings import indexer_settings  # noqa: PLC0415
-    from deploy.ingest.held.store import OperatorsHeldVersions, open_production  # noqa: PLC0415
-    from retrieval.vectors.port import VectorIndex  # noqa: PLC0415
+    from deploy.ingest.held.store import Opened, OperatorsHeldVersions, open_production  # noqa: PLC0415
 
-    async def opening(stack: AsyncExitStack) -> VectorIndex | None:
+    async def opening(stack: AsyncExitStack) -> Opened:
         return await open_production(indexer_settings(kafka), stack)
 
     return OperatorsHeldVersions(opening)

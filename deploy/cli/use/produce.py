@@ -16,7 +16,7 @@ import typer
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, KeyOption, UrlOption
 from deploy.cli.use.ingest import live_target
-from deploy.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, gate_of
+from deploy.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, SourceOption, gate_of
 from deploy.http_client import ApiClient, api_key, locate
 from deploy.ingest.convert import EncodedEvent
 from deploy.ingest.held.gate import Gate
@@ -27,6 +27,7 @@ from schemas.changes import ITEM_FACET, ChangeEvent, facet_key, facet_name
 from schemas.errors import InvalidRequestError, NotFoundError, NotReadyError
 from schemas.fields import normalise_fields
 from schemas.identity import SkuKey
+from schemas.sources import DEFAULT_SOURCE, source_name
 from schemas.version import SourceVersion
 
 app = typer.Typer()
@@ -89,20 +90,24 @@ def produce(
     url: UrlOption = "",
     data_dir: DataDirOption = None,
     key: KeyOption = "",
+    source: SourceOption = DEFAULT_SOURCE,
     look: LookOption = True,
     force: ForceOption = False,
 ) -> None:
     """Send one change of one product."""
     configure_quiet_logging()
+    source_name(source)
     sequence = time.time_ns() // 1_000 if version is None else version
     event = build_event(tenant, sku, sets or [], facet, delete=delete, version=SourceVersion.of(sequence, epoch))
     base = "" if kafka else locate(url, data_dir)
     gate = (
-        gate_of(kafka, base, api_key(key), option="--version", by_clock=version is None, force=force) if look else None
+        gate_of(kafka, base, api_key(key), source=source, option="--version", by_clock=version is None, force=force)
+        if look
+        else None
     )
     target, send = _target(kafka, topic, base, api_key(key), until_indexed=wait)
     visible = partial(_until_visible, url, data_dir, api_key(key), event) if wait and kafka else None
-    asyncio.run(_produce(target, send, gate, event, wait=wait, visible=visible))
+    asyncio.run(_produce(target, send, gate, event, source, wait=wait, visible=visible))
 
 
 _Send = Callable[[Sequence[EncodedEvent]], Awaitable[None]]
@@ -122,6 +127,7 @@ async def _produce(
     send: _Send,
     gate: Gate | None,
     event: ChangeEvent,
+    source: str,
     *,
     wait: bool,
     visible: Callable[[], None] | None,
@@ -137,7 +143,7 @@ async def _produce(
         if before.verdict is Verdict.OLDER:
             _tell_older(f"not sent: {before.reason}")
         started = time.monotonic()
-        await send([EncodedEvent.of(event)])
+        await send([EncodedEvent.of(event, source)])
         sent = time.monotonic() - started
         already = ", which was there already" if before.verdict is Verdict.EQUAL else ""
         print(f"{event.key}: {event.facet} at version {event.version} taken in {sent * 1000:.0f} ms{already}")

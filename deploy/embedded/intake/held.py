@@ -51,8 +51,20 @@ class HeldRegister(BaseModel):
     tenant: str
     sku: str
     facet: str
-    stamp: tuple[Any, ...] = Field(description="The version as the merge keeps it: `[epoch, sequence, digest]`.")
+    stamp: tuple[Any, ...] = Field(
+        description="The version as the merge keeps it: `[epoch, sequence, digest]`, perhaps a position."
+    )
     changed_at_us: int = Field(description="When the source committed it, microseconds since 1970; 0: unknown.")
+
+
+class FacetSources(BaseModel):
+    """Who feeds a facet, and who did before."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tenant: str
+    facet: str
+    entries: tuple[dict[str, Any], ...] = Field(description="The entries of `GET /v1/facets`, lowest epoch first.")
 
 
 class HeldAnswer(BaseModel):
@@ -62,6 +74,9 @@ class HeldAnswer(BaseModel):
 
     now_us: int = Field(description="This server's time, microseconds since 1970.")
     held: tuple[HeldRegister, ...]
+    sources: tuple[FacetSources, ...] = Field(
+        (), description="Of the facets that were asked for, those with declared sources."
+    )
 
 
 def held_router(held: HeldVersions, access: Access) -> APIRouter:
@@ -95,6 +110,10 @@ def held_router(held: HeldVersions, access: Access) -> APIRouter:
                     "changed_at_us": one.changed_at_us,
                 }
                 for (key, facet), one in look.held.items()
+            ],
+            "sources": [
+                {"tenant": tenant, "facet": facet, "entries": [entry.to_json() for entry in history]}
+                for (tenant, facet), history in look.histories.items()
             ],
         }
         return Response(orjson.dumps(answer), media_type="application/json")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from deploy.ingest.held.port import HeldVersions, Look, NotLookedError, VersionRefusedError
 from deploy.ingest.held.verdict import MAX_AHEAD_US, Judged, Rules, Verdict, lead_us
 from schemas.changes import ChangeEvent
+from schemas.errors import UndeclaredSourceError
+from schemas.sources import DEFAULT_SOURCE, epoch_taken
 
 CLOCK_DIFFERS_US: Final = 5 * 1_000_000
 """What two clocks that are kept never differ by, with the time of a request between them."""
@@ -27,10 +29,11 @@ def _local_us() -> int:
 
 @dataclass(slots=True)
 class Gate:
-    """Judges changes by looking. `force` lets pass what would be refused; `on_note` gets each warning once."""
+    """Judges changes of one source by looking. `force` lets pass what would be refused; `on_note` gets each warning once."""
 
     held: HeldVersions
     rules: Rules
+    source: str = DEFAULT_SOURCE
     force: bool = False
     on_note: Callable[[str], None] = lambda _: None
     local_us: Callable[[], int] = _local_us
@@ -73,7 +76,14 @@ class Gate:
             raise VersionRefusedError(f"nothing was sent by this run: {harm.reason}")
 
     def _judged(self, change: ChangeEvent, look: Look, now_us: int) -> Judged:
-        judged = self.rules.judge(change.stamp, look.held.get((change.key, change.facet)), now_us)
+        history = look.histories.get((change.key.tenant, change.facet), ())
+        try:
+            # The epoch that the indexer will give it: it compares before the sequence does.
+            epoch = epoch_taken(history, self.source, change.version.epoch, now_us // 1_000)
+        except UndeclaredSourceError as error:
+            return Judged(Verdict.CANNOT_WIN, f"{change.key}, {change.facet}: {error}")
+        stamp = replace(change.stamp, version=replace(change.version, epoch=epoch))
+        judged = self.rules.judge(stamp, look.held.get((change.key, change.facet)), now_us)
         judged = Judged(judged.verdict, f"{change.key}, {change.facet}: {judged.reason}") if judged.reason else judged
         if self.force and judged.verdict in _CANNOT:
             return Judged(Verdict.OLDER, judged.reason)

@@ -16,6 +16,7 @@ from schemas.api.limits import MAX_HELD
 from schemas.changes import FacetKey
 from schemas.errors import InvalidRequestError
 from schemas.identity import SkuId, SkuKey, TenantId
+from schemas.sources import SourceEntry
 from schemas.version import Stamp
 
 HELD_PATH: Final = "/v1/changes/held"
@@ -35,15 +36,14 @@ class HttpHeldVersions:
         look = Look()
         for asked in _requests(registers):
             answer = await self._ask(asked)
-            look = Look({**look.held, **answer.held}, answer.now_us)
+            look = _both(look, answer)
         return look
 
     async def _ask(self, asked: Sequence[bytes]) -> Look:
         response = await self._client.post(HELD_PATH, b'{"registers":[' + b",".join(asked) + b"]}")
         if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and len(asked) > 1:
             half = len(asked) // 2
-            first, second = await self._ask(asked[:half]), await self._ask(asked[half:])
-            return Look({**first.held, **second.held}, second.now_us)
+            return _both(await self._ask(asked[:half]), await self._ask(asked[half:]))
         if response.status_code in _NO_ROUTE:
             raise NotLookedError(f"{self._client.url} is of a release that does not tell which versions it holds")
         if not response.is_success:
@@ -55,13 +55,23 @@ class HttpHeldVersions:
             )
             for one in body["held"]
         }
-        return Look(held, body["now_us"])
+        histories = {
+            (TenantId(one["tenant"]), FacetKey(one["facet"])): tuple(
+                SourceEntry.from_json(entry) for entry in one["entries"]
+            )
+            for one in body.get("sources", ())
+        }
+        return Look(held, body["now_us"], histories)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
+
+
+def _both(first: Look, second: Look) -> Look:
+    return Look({**first.held, **second.held}, second.now_us, {**first.histories, **second.histories})
 
 
 def _requests(registers: Collection[Register]) -> Iterator[list[bytes]]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Self
 
 from deploy.ingest.held.port import Held, Look, NotLookedError, Register
+from schemas.sources import SourceHistory
 
 
 class MemoryHeldVersions:
@@ -16,13 +17,16 @@ class MemoryHeldVersions:
         self.now_us = now_us
         self.away = False
         self.looks: list[frozenset[Register]] = []
+        self.sources = SourceHistory()
 
     async def look(self, registers: Collection[Register]) -> Look:
         """Look in the dictionary."""
         if self.away:
             raise NotLookedError
         self.looks.append(frozenset(registers))
-        return Look({register: self.held[register] for register in registers if register in self.held}, self.now_us)
+        held = {register: self.held[register] for register in registers if register in self.held}
+        places = {(key.tenant, facet) for key, facet in registers}
+        return Look(held, self.now_us, {place: found for place in places if (found := self.sources.of(*place))})
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The port `HeldVersions`: which version each of many facets holds, and what time it is where they are held."""
+"""The port `HeldVersions`: which version each of many facets holds, who feeds it, and what time it is where they are held."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Protocol, Self
 
 from schemas.changes import FacetKey
 from schemas.errors import FerrofluxError, InvalidRequestError
-from schemas.identity import SkuKey
+from schemas.identity import SkuKey, TenantId
+from schemas.sources import History
 from schemas.version import Stamp
 
 Register = tuple[SkuKey, FacetKey]
@@ -38,10 +39,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Answer to one look: the registers that hold something, and the server's time where there is a server to say it."""
+    """Answer to one look: the registers that hold something, and the server's time where there is a server to say it.
+
+    `histories` has the sources of the facets that were asked for, of those that have any.
+    """
 
     held: Mapping[Register, Held] = field(default_factory=dict)
     now_us: int | None = None
+    histories: Mapping[tuple[TenantId, FacetKey], History] = field(default_factory=dict)
 
 
 class HeldVersions(Protocol):

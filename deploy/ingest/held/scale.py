@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from schemas.errors import InvalidEventError
-from schemas.version import SourceVersion
+from schemas.version import MAX_SEQUENCE, SourceVersion
 
 _FIRST_S: Final = int(datetime(2001, 1, 1, tzinfo=UTC).timestamp())
 _END_S: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
@@ -49,11 +48,7 @@ def differ(one: SourceVersion, other: SourceVersion) -> bool:
 
 def is_largest(version: SourceVersion) -> bool:
     """Whether no version of the same epoch can be newer."""
-    try:
-        SourceVersion.of(version.sequence + 1, version.epoch)
-    except InvalidEventError:
-        return True
-    return False
+    return version.position is None and version.sequence >= MAX_SEQUENCE
 
 
 def told(version: SourceVersion) -> str:

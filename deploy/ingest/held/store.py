@@ -12,15 +12,20 @@ import structlog
 from deploy.ingest.held.port import Held, Look, NotLookedError, Register
 from indexer.generations.resolve import settings_of
 from indexer.settings import IndexerSettings
+from indexer.sources.kafka import KafkaSourceStore
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import PointPayload, VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
 from schemas.changes import FacetKey
 from schemas.errors import FerrofluxError, RetryableError
-from schemas.identity import SkuKey
+from schemas.identity import SkuKey, TenantId
+from schemas.mapping.loading import load_mapping
 from schemas.merge import ItemState
+from schemas.sources import History, SourceHistory
 
 log = structlog.get_logger(__name__)
+
+Opened = tuple[VectorIndex | None, SourceHistory]
 
 PAGE: Final = 200
 """Products of one read: a state is a kilobyte, seldom more."""
@@ -29,11 +34,21 @@ OPEN_WITHIN_S: Final = 10.0
 
 
 class StoreHeldVersions:
-    """The port `HeldVersions` over a vector index that somebody else opened and closes. `now_us` is the server's clock, if any."""
+    """The port `HeldVersions` over a vector index that somebody else opened and closes.
 
-    def __init__(self, index: VectorIndex, *, now_us: Callable[[], int] | None = None) -> None:
+    `now_us` is the server's clock, if any; `sources` says who feeds which facet.
+    """
+
+    def __init__(
+        self,
+        index: VectorIndex,
+        *,
+        now_us: Callable[[], int] | None = None,
+        sources: Callable[[], SourceHistory] = SourceHistory,
+    ) -> None:
         self._index = index
         self._now_us = now_us
+        self._sources = sources
 
     async def look(self, registers: Collection[Register]) -> Look:
         """Read the products' states, page by page."""
@@ -48,7 +63,7 @@ class StoreHeldVersions:
                 raise NotLookedError(f"the vector store does not answer ({error})") from error
             # Off the loop that answers searches: a state may be large.
             held |= await asyncio.to_thread(_held, points, asked)
-        return Look(held, None if self._now_us is None else self._now_us())
+        return Look(held, None if self._now_us is None else self._now_us(), histories_of(self._sources(), registers))
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,21 +75,23 @@ class StoreHeldVersions:
 class OperatorsHeldVersions:
     """The port `HeldVersions` on the store that the operator's settings name, opened at the first look.
 
-    `opening` gives the open index, or None where there is no collection yet: then nothing is held.
+    `opening` gives the open index and who feeds which facet; no index where there is no collection yet: then nothing is held.
     """
 
-    def __init__(self, opening: Callable[[AsyncExitStack], Awaitable[VectorIndex | None]]) -> None:
+    def __init__(self, opening: Callable[[AsyncExitStack], Awaitable[Opened]]) -> None:
         self._opening = opening
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
-        self._opened: list[VectorIndex | None] = []
+        self._opened: list[Opened] = []
 
     async def look(self, registers: Collection[Register]) -> Look:
         """Open the store where it is not yet, then read."""
-        index = await self._index()
-        return Look() if index is None else await StoreHeldVersions(index).look(registers)
+        index, sources = await self._open()
+        if index is None:
+            return Look(histories=histories_of(sources, registers))
+        return await StoreHeldVersions(index, sources=lambda: sources).look(registers)
 
-    async def _index(self) -> VectorIndex | None:
+    async def _open(self) -> Opened:
         async with self._lock:
             if not self._opened:
                 try:
@@ -95,8 +112,8 @@ class OperatorsHeldVersions:
         await self._stack.aclose()
 
 
-async def open_production(settings: IndexerSettings, stack: AsyncExitStack) -> VectorIndex | None:
-    """The live generation's collection, as the operator's commands open it; None where it is not there.
+async def open_production(settings: IndexerSettings, stack: AsyncExitStack) -> Opened:
+    """The live generation's collection, as the operator's commands open it, and the sources of facets.
 
     Raises:
         NotLookedError: the settings name a store that another process owns.
@@ -104,7 +121,9 @@ async def open_production(settings: IndexerSettings, stack: AsyncExitStack) -> V
     """
     if settings.vectors.kind is VectorStoreKind.EDGE:
         raise NotLookedError("FERROFLUX_VECTORS__KIND is edge, a store that one process owns")
-    return await stack.enter_async_context(_live_collection(settings))
+    index = await stack.enter_async_context(_live_collection(settings))
+    declared = load_mapping(settings.mapping, settings.default_tenant).declared
+    return index, SourceHistory(await KafkaSourceStore(settings.kafka).entries(), declared)
 
 
 @asynccontextmanager
@@ -115,6 +134,12 @@ async def _live_collection(settings: IndexerSettings) -> AsyncIterator[VectorInd
         yield index if await index.recorded() is not None else None
     finally:
         await index.close()
+
+
+def histories_of(sources: SourceHistory, registers: Collection[Register]) -> dict[tuple[TenantId, FacetKey], History]:
+    """The sources of each facet, of those that have any."""
+    places = {(key.tenant, facet) for key, facet in registers}
+    return {place: history for place in places if (history := sources.of(*place))}
 
 
 def _held(points: Mapping[SkuKey, PointPayload], asked: Mapping[SkuKey, Iterable[FacetKey]]) -> dict[Register, Held]:

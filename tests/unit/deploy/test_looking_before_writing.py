@@ -25,7 +25,8 @@ from deploy.ingest.run import IngestReport, IngestRun
 from deploy.ingest.targets import EncodedChange
 from schemas.api.limits import MAX_CHANGE_BYTES
 from schemas.changes import ITEM_FACET, FacetKey
-from schemas.identity import SkuKey
+from schemas.identity import SkuKey, TenantId
+from schemas.sources import DEFAULT_SOURCE, FIRST_OPERATOR_EPOCH, SourceEntry, SourceHistory
 from schemas.version import SourceVersion, Stamp
 
 NOW = 1_790_000_000_000_000
@@ -71,6 +72,7 @@ class Shop:
         self.target = Target(self.held)
         self.notes: list[str] = []
         self.rejected: list[str] = []
+        self.gate_source = DEFAULT_SOURCE
 
     def holds(
         self, sku: str, sequence: int, *, epoch: int = 0, facet: FacetKey = ITEM_FACET, digest: str = "m"
@@ -79,7 +81,9 @@ class Shop:
 
     def gate(self, *, by_clock: bool = True, force: bool = False, local_us: int = NOW) -> Gate:
         rules = Rules("--sequence", by_clock=by_clock)
-        return Gate(self.held, rules, force=force, on_note=self.notes.append, local_us=lambda: local_us)
+        return Gate(
+            self.held, rules, self.gate_source, force=force, on_note=self.notes.append, local_us=lambda: local_us
+        )
 
     async def ingest(self, rows: Sequence[dict], gate: Gate | None, *, first: int = NOW) -> IngestReport:
         file = self.folder / "rows.jsonl"
@@ -123,6 +127,31 @@ async def test_the_same_file_with_the_same_versions_is_there_already_and_no_chan
     await shop.ingest(rows(12), shop.gate())
     report = await shop.ingest(rows(12), shop.gate())
     assert (report.changes, report.equal, report.older, report.rejected) == (0, 12, 0, 0)
+
+
+async def test_a_file_over_log_positions_is_sent_once_its_facet_was_handed_to_it(shop) -> None:
+    shop.holds("S0", 98_765_432_109)
+    with pytest.raises(VersionRefusedError, match="freeze"):
+        await shop.ingest(rows(1), shop.gate())
+    shop.held.sources = SourceHistory(
+        [
+            SourceEntry(TenantId("norte"), ITEM_FACET, "erp", 0),
+            SourceEntry(TenantId("norte"), ITEM_FACET, DEFAULT_SOURCE, FIRST_OPERATOR_EPOCH),
+        ]
+    )
+    assert (await shop.ingest(rows(1), shop.gate())).changes == 1
+    shop.holds("S0", NOW - DAY, epoch=FIRST_OPERATOR_EPOCH)
+    assert (await shop.ingest(rows(1), shop.gate())).changes == 1
+    shop.holds("S0", NOW + 60, epoch=FIRST_OPERATOR_EPOCH)
+    assert (await shop.ingest(rows(1), shop.gate())).older == 1
+
+
+async def test_a_file_of_a_source_that_does_not_feed_the_facet_is_refused_with_that_reason(shop) -> None:
+    shop.held.sources = SourceHistory([SourceEntry(TenantId("norte"), ITEM_FACET, "erp", 0)])
+    with pytest.raises(VersionRefusedError, match="never was declared"):
+        await shop.ingest(rows(3), shop.gate())
+    shop.gate_source = "erp"
+    assert (await shop.ingest(rows(3), shop.gate())).changes == 3
 
 
 async def test_an_older_file_is_told_as_older_and_never_as_changes(shop) -> None:
@@ -229,8 +258,8 @@ async def test_a_clock_that_is_a_day_ahead_stamps_nothing_unless_the_version_is_
 
 @pytest.fixture
 def run(shop: Shop, monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str]]:
-    def gate_of(*_: object, option: str, by_clock: bool, force: bool) -> Gate:
-        return Gate(shop.held, Rules(option, by_clock), force=force, on_note=shop.notes.append)
+    def gate_of(*_: object, source: str, option: str, by_clock: bool, force: bool) -> Gate:
+        return Gate(shop.held, Rules(option, by_clock), source, force=force, on_note=shop.notes.append)
 
     shop.held.now_us = None  # the commands stamp by the real clock
     monkeypatch.setattr(ingest, "_target", lambda *_, **__: shop.target)
