@@ -12,11 +12,11 @@ from typing import Final
 
 from deploy.ingest.held.port import Held
 from deploy.ingest.held.scale import Scale, differ, is_largest, scale_of, told
+from schemas.events.admission import DEFAULT_MAX_AHEAD_S
 from schemas.version import SourceVersion, Stamp
 
-MAX_AHEAD_US: Final = 3_600 * 1_000_000
-"""How far ahead of the clock a version may lie: an hour is more than any clock that is kept is wrong by, and less than a
-wrong time zone or date."""
+MAX_AHEAD_US: Final = int(DEFAULT_MAX_AHEAD_S * 1_000_000)
+"""How far ahead of the clock a version may lie: as far as an indexer lets one in, unless it is set otherwise there."""
 
 _HANDOVER: Final = "`ferroflux facet handover --help` says how a facet is handed from one source to another"
 _RESET: Final = "`ferroflux facet reset --help` says how a frozen facet is freed"
