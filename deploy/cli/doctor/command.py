@@ -1,7 +1,7 @@
 """`ferroflux doctor`: the findings, and an exit code that says whether `ferroflux up` would work."""
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Final
 
 import orjson
@@ -14,6 +14,7 @@ from deploy.cli.doctor.finding import Finding, Health
 from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, JsonOption
 from deploy.embedded.storage.layout import DataDirectory
+from runtime.redaction import redacted
 
 app = typer.Typer()
 
@@ -56,7 +57,7 @@ def doctor(
 
 def examine(directory: DataDirectory, host: str, port: int) -> list[Finding]:
     """All findings, in the order in which a newcomer needs them."""
-    return [
+    findings = [
         machine.python(),
         machine.disk(directory),
         machine.data_directory(directory),
@@ -65,6 +66,8 @@ def examine(directory: DataDirectory, host: str, port: int) -> list[Finding]:
         *asyncio.run(services.configured_services()),
         *tools.tools(),
     ]
+    # What is configured may hold passwords, and what is found is pasted into tickets.
+    return [replace(one, detail=redacted(one.detail), remedy=redacted(one.remedy)) for one in findings]
 
 
 def _show(console: Console, findings: list[Finding]) -> None:

@@ -38,7 +38,11 @@ _KEYS: Final = {
     "FERROFLUX_KAFKA__SASL_PASSWORD": "{canary}",
     "FERROFLUX_VECTORS__API_KEY": "{canary}",
     "FERROFLUX_HTTP__API_KEYS": '{{"acme": ["{canary}"]}}',
-    "FERROFLUX_AGENT__HTTP__API_KEYS": '{{"acme": ["{canary}"]}}',
+    "FERROFLUX_HTTP__ADMIN_KEYS": '["{canary}"]',
+    "FERROFLUX_HTTP__CUSTOMERS": '{{"acme": {{"secret": "{canary}-of-thirty-two-bytes", "audience": "shop"}}}}',
+    "FERROFLUX_AGENT__HTTP__API_KEYS": '{{"acme": [{{"key": "{canary}", "roles": ["chat", "orders"]}}]}}',
+    "FERROFLUX_AGENT__HTTP__ADMIN_KEYS": '["{canary}"]',
+    "FERROFLUX_AGENT__HTTP__CUSTOMERS": '{{"acme": {{"jwks_url": "http://joe:{canary}@127.0.0.1:1/keys", "audience": "shop"}}}}',
     "FERROFLUX_AGENT__CATALOGUE__API_KEYS": '{{"acme": "{canary}"}}',
     "FERROFLUX_AGENT__PLANNER__CHEAP__API_KEY": "{canary}",
     "FERROFLUX_AGENT__PLANNER__STRONG__API_KEY": "{canary}",
@@ -85,6 +89,7 @@ def test_every_setting_that_can_hold_a_secret_has_its_canary():
         if name.endswith(("URL", "__MODEL", "BOOTSTRAP"))
         or is_secret_name(name)
         or SecretStr in (field.annotation, *get_args(field.annotation))
+        or name.endswith("CUSTOMERS")
     }
     assert names == (_ADDRESSES | _KEYS | _HARMLESS).keys()
 
