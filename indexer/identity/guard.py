@@ -147,10 +147,15 @@ class OffsetGuard:
         known = dict(self._present.topics)
         if self._documents:
             known[self._documents] = self._present.documents or now.get(self._documents, "")
-        again = sorted(topic for topic, found in now.items() if known.setdefault(topic, found) != found)
+        again = {topic for topic, found in now.items() if known.setdefault(topic, found) != found}
+        # Whoever still read the former may have committed after this process began with the new one: below such an offset
+        # lies what nobody has read, and only a group without members can be set back.
+        for (topic, _), entry in (await self._group.committed()).items():
+            if topic in self._topics and entry.mark.topic and entry.mark.topic != known.get(topic, entry.mark.topic):
+                again.add(topic)
         if again:
             raise TopicMadeAgainError(
-                f"topic {', '.join(again)} was deleted and created again while it was read: start again, and it is read from its beginning"
+                f"topic {', '.join(sorted(again))} was deleted and created again while it was read: start again, and it is read from its beginning"
             )
         self._present = Present(known, self._present.collection, known.pop(self._documents, ""))
         if self._identity is not None and await self._identity() != self._present.collection:

@@ -164,6 +164,18 @@ async def test_while_it_runs_a_topic_that_is_made_again_ends_it():
     assert Mark.parse(guard.beside("changes")) == OURS  # what is committed to the last is of the former
 
 
+async def test_a_late_commit_of_who_read_the_former_ends_who_reads_the_new_one_so_that_it_can_be_set_back():
+    group = Group({A: Committed(7, OURS), B: Committed(3, OURS)})
+    guard = group.guard()
+    await guard.settle()
+    await guard.check()
+    group.offsets[B] = Committed(90, Mark("t0", "c1"))
+    with pytest.raises(TopicMadeAgainError, match="changes"):
+        await guard.check()
+    await group.guard().settle()
+    assert group.offsets == {A: Committed(7, OURS), B: Committed(0, OURS)}
+
+
 @pytest.mark.parametrize("now", ["c2", None], ids=["replaced", "gone"])
 async def test_while_it_runs_a_store_that_is_replaced_or_gone_ends_it(now):
     group = Group({A: Committed(7, OURS)})
