@@ -105,6 +105,8 @@ BODIES = {
     "POST /v1/analyze": {"text": "x"},
     "POST /v1/chat": {"message": "x"},
     "POST /v1/changes": {"sku": "A", "version": 1, "fields": {"title": "x"}},
+    "POST /v1/facets/handover": {"facet": "price", "to": "erp"},
+    "POST /v1/facets/reset": {"facet": "price"},
 }
 QUERIES = {"GET /v1/suggest": {"q": "x"}, "DELETE /v1/chat": {"customer": "ana"}}
 WITHOUT_TENANT = ("/v1/generations", "/v1/dead-letters/{letter_id}", "/v1/tenants", "/v1/status")
@@ -150,8 +152,14 @@ async def ask(caller: httpx.AsyncClient, route: str, key: str = "", tenant: str 
         path,
         params={"tenant": tenant, **QUERIES.get(route, {})} if method in {"GET", "DELETE"} else {},
         headers={"Authorization": f"Bearer {key}"} if key else {},
-        json=None if method in {"GET", "DELETE"} else {"tenant": tenant, **BODIES.get(route, {})},
+        json=None if method in {"GET", "DELETE"} else _body(route, tenant),
     )
+
+
+def _body(route: str, tenant: str) -> dict[str, object]:
+    if route == "POST /v1/changes/held":
+        return {"registers": [{"tenant": tenant, "sku": "A"}]}
+    return {"tenant": tenant, **BODIES.get(route, {})}
 
 
 @pytest.fixture(params=["search", "up", "chat"])
