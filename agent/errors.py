@@ -46,6 +46,18 @@ class ThreadNotIssuedError(InvalidRequestError):
     code = "thread_not_issued"
 
 
+class WeakIdempotencyKeyError(InvalidRequestError):
+    """Without a thread and a customer's token the conversation's name follows from the idempotency key, so whoever guesses the key reads the conversation. Send a random key of 22 characters or more (a UUID has 36)."""
+
+    code = "weak_idempotency_key"
+
+
+class ReusedKeyError(InvalidRequestError):
+    """This idempotency key was used for another request of the same conversation. Take a new key for a new request."""
+
+    code = "idempotency_key_reused"
+
+
 class ThreadNameTooLongError(InvalidRequestError):
     """The conversation's name is too long to be kept beside the customer's. Choose a shorter one."""
 

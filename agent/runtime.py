@@ -13,7 +13,7 @@ No turn is tried for ever, and no state bricks its thread:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -31,6 +31,7 @@ from agent.conversation.turn import TurnEvent, TurnRequest
 from agent.errors import (
     EmptyMessageError,
     MessageTooLongError,
+    ReusedKeyError,
     ThreadFullError,
     ThreadNotFoundError,
     UnfinishedTurnError,
@@ -130,6 +131,7 @@ class AgentRuntime:
 
         Raises:
             InvalidRequestError: the message is empty or too long.
+            ReusedKeyError: the key is that of the last turn, which was of another message.
             ThreadFullError: the thread has had all its turns.
             RetryableError: a store did not answer. The same request, sent again, goes on where this one stopped.
             DefectError: too many turns failed in a row by a defect of ours.
@@ -148,6 +150,8 @@ class AgentRuntime:
             found = await self._found(name)
             last = last_reply(found.state) if found.state else None
             if last is not None and request.key and last[0] == request.key:
+                if _other_words(found.state, request):
+                    raise ReusedKeyError
                 yield last[1]
                 return
             if found.state is not None and found.state.get("turn", 0) >= self._limits.turns:
@@ -355,6 +359,12 @@ class AgentRuntime:
         if reply is not None:
             # Not before the state that holds it is kept, or a failure there would be a second reply.
             yield reply
+
+
+def _other_words(state: Mapping[str, Any] | None, request: TurnRequest) -> bool:
+    """Whether the last turn's message was another than this request's."""
+    said = [message["text"] for message in (state or {}).get("messages", ()) if message["role"] == "user"]
+    return bool(said) and not request.confirm and said[-1] != request.message.strip()
 
 
 def _said(stored: dict[str, Any], request: TurnRequest | None, *, counted: bool) -> Said:

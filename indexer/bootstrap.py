@@ -175,7 +175,7 @@ def build_indexer(
             group_id=f"{settings.consumer.group_id}-{_VERIFIERS}",
             metadata_age_s=settings.consumer.metadata_age_s,
             guard=OffsetGuard(
-                KafkaGroupOffsets(settings.kafka, f"{settings.consumer.group_id}-verifier"),
+                KafkaGroupOffsets(settings.kafka, f"{settings.consumer.group_id}-{_VERIFIERS}"),
                 [topics.documents],
                 topic_ids.of,
             )

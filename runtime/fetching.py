@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -104,6 +104,8 @@ def _require_listed_url(url: str, allowed: FetchSettings, what: str) -> None:
             f"{what} is no plain URL (scheme://host/path, without user, password, query and blanks), which is all that callers may name"
         )
     parts = urlsplit(url)
+    if any(unquote(segment) in (".", "..") for segment in parts.path.split("/")):
+        raise InvalidRequestError(f"{what} has a path with `.` or `..` in it: name the folder itself")
     if parts.scheme not in allowed.schemes or parts.scheme in _NEVER:
         raise InvalidRequestError(
             f"{what} has the scheme {parts.scheme!r}, which FERROFLUX_FETCH__SCHEMES does not list: {', '.join(allowed.schemes) or 'none'}"

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 if TYPE_CHECKING:  # the command line reads this before it knows whether it needs settings at all
     from pydantic import BaseModel
@@ -40,7 +41,8 @@ _ASSIGNED = re.compile(
     re.IGNORECASE,
 )
 _HEADER = re.compile(
-    r"""((?<![a-z])(?:authorization|x-api-key|api-key|cookie):[ ]?)[^\s"'\\][^\r\n"'\\\x1b]*""", re.IGNORECASE
+    r"""((?<![a-z])(?:authorization|x-api-key|api-key|x-customer-token|cookie):[ ]?)[^\s"'\\][^\r\n"'\\\x1b]*""",
+    re.IGNORECASE,
 )
 _SCHEME = re.compile(r"\b(Bearer|Basic)[ ]+[A-Za-z0-9+/=_.~-]{6,}")
 
@@ -99,9 +101,12 @@ def known_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
     for name, value in environment.items():
         if is_secret_name(name) and name != "PWD":  # the working directory, in every shell
             found.update(_leaves(value))
+        elif value[:1] in "{[" and value:
+            found.update(_secret_members(value))
         if "://" in value:
             for address in _ADDRESS.findall(value):
                 found.update(_passwords(address[3:]))
+    found |= {unquote(one) for one in found}  # a library may quote what it decoded
     return tuple(sorted((one for one in found if len(one) >= _SHORTEST_KNOWN), key=len, reverse=True))
 
 
@@ -161,6 +166,23 @@ def _leaves(value: str) -> Iterable[str]:
         else:
             return
     yield value
+
+
+def _secret_members(value: str) -> Iterable[str]:
+    """The texts below members of a JSON value that are named as secrets are."""
+    try:
+        below = [json.loads(value)]
+    except (ValueError, RecursionError):
+        return
+    while below:
+        held = below.pop()
+        if isinstance(held, dict):
+            for name, member in held.items():
+                if is_secret_name(name) or name == "key":
+                    yield from _texts(member)
+                below.append(member)
+        elif isinstance(held, list):
+            below.extend(held)
 
 
 def _texts(value: Any) -> Iterable[str]:

@@ -163,16 +163,26 @@ class SourceHistory:
         return SourceHistory(self.entries.values(), declared)
 
     def of(self, tenant: TenantId, facet: FacetKey) -> History:
-        """The history that decides over a facet: an instance's own where it has one, else that of the whole facet."""
+        """The history that decides over a facet; from its first own entry on an instance has one of its own."""
         if self._is_empty:
             return ()
         found = self._cache.get((tenant, facet))
         if found is None:
-            found = self.exactly(tenant, facet) or self.exactly(tenant, FacetKey(facet_name(facet)))
+            found = self._deciding(tenant, facet)
             if len(self._cache) >= _MAX_CACHED:
                 self._cache.clear()
             self._cache[tenant, facet] = found
         return found
+
+    def _deciding(self, tenant: TenantId, facet: FacetKey) -> History:
+        """An instance's own entries, behind those of its facet that held before: records of then keep the epoch of then."""
+        own = self.exactly(tenant, facet)
+        name = FacetKey(facet_name(facet))
+        if name == facet:
+            return own
+        first_ms = min((entry.since_ms for entry in own), default=None)
+        before = [one for one in self.exactly(tenant, name) if first_ms is None or one.since_ms < first_ms]
+        return (*before, *own)
 
     def exactly(self, tenant: TenantId, facet: FacetKey) -> History:
         """The entries of just this facet, or of just this instance."""
@@ -204,7 +214,7 @@ def epoch_taken(history: History, source: str, own: int, taken_ms: int) -> int:
         return max([own, *(entry.epoch for entry in holding)])
     epochs = [entry.epoch for entry in holding if entry.source == source]
     if epochs:
-        return max(epochs)
+        return _lifted(max(epochs), holding)
     later = [entry.epoch for entry in history if entry.source == source]
     if later:
         return min(later)
@@ -215,6 +225,13 @@ def epoch_taken(history: History, source: str, own: int, taken_ms: int) -> int:
         f"stop it, or hand the facet over (ferroflux facet handover --tenant {one.tenant} --facet {one.facet} "
         f"--to {source}) and redrive"
     )
+
+
+def _lifted(epoch: int, holding: list[SourceEntry]) -> int:
+    """The epoch of a source whose own newest one is `epoch`: a reset of all who fed the facet then lifted it, too."""
+    resets = [entry.epoch for entry in holding if entry.source == ANY_SOURCE and entry.epoch > epoch]
+    others = [entry.epoch for entry in holding if entry.source != ANY_SOURCE and entry.epoch > epoch]
+    return max([epoch, *(reset for reset in resets if not any(other < reset for other in others))])
 
 
 def present_source(history: History) -> str | None:
@@ -253,6 +270,7 @@ def handed_over(
 
 def reset_entry(history: History, tenant: TenantId, facet: FacetKey, *, since_ms: int, note: str = "") -> SourceEntry:
     """The entry that frees a facet's rows: whoever feeds it does so in a higher epoch, so the next change of each row wins."""
-    return SourceEntry(
-        tenant, facet, present_source(history) or ANY_SOURCE, next_epoch(history), since_ms, note[:_MAX_NOTE]
-    )
+    named = [entry for entry in history if entry.source != ANY_SOURCE]
+    present = {entry.source for entry in named if entry.epoch == named[-1].epoch}
+    source = present.pop() if len(present) == 1 else ANY_SOURCE
+    return SourceEntry(tenant, facet, source, next_epoch(history), since_ms, note[:_MAX_NOTE])

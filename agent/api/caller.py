@@ -9,12 +9,12 @@ no keys                 everything
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from starlette.requests import HTTPConnection
 
 from agent.conversation.turn import TurnEvent
-from agent.errors import ThreadNotFoundError, ThreadNotIssuedError
+from agent.errors import ThreadNotFoundError, ThreadNotIssuedError, WeakIdempotencyKeyError
 from agent.orders.model import Order
 from agent.threads.naming import ThreadNames, customer_prefix
 from retrieval.serving.access import CUSTOMER_HEADER, Access
@@ -22,6 +22,9 @@ from retrieval.serving.rights.customers import Customers
 from retrieval.serving.rights.roles import Role
 from schemas.api.chat import ThreadView, TurnReply
 from schemas.identity import TenantId
+
+SHORTEST_KEY: Final = 22
+"""Characters of an idempotency key from which a conversation's name follows: 128 random bits in base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Caller:
     """The customer of the token; empty where there is none."""
     is_open: bool
     operates: bool
+    names_customers: bool
+    """Whether a body may say who the customer is: nobody can, where that is what a token says."""
 
     @classmethod
     async def of(cls, request: HTTPConnection, tenant: TenantId, access: Access, customers: Customers) -> Self:
@@ -44,7 +49,9 @@ class Caller:
         """
         access.check(request, tenant, customer=CUSTOMER_HEADER in request.headers)
         customer = await customers.named(request.headers, tenant)
-        return cls(tenant, customer, access.is_open, access.holds(request, tenant, Role.OPERATE))
+        operates = access.holds(request, tenant, Role.OPERATE)
+        names_customers = not customers.takes(tenant) or operates or access.holds(request, tenant, Role.ORDERS)
+        return cls(tenant, customer, access.is_open, operates, names_customers)
 
     @property
     def within(self) -> str:
@@ -56,11 +63,14 @@ class Caller:
 
         Raises:
             ThreadNotIssuedError: it is a name of the caller's choice, and there is no customer whose it could be.
+            WeakIdempotencyKeyError: the name would follow from an idempotency key that somebody could guess.
             ThreadNameTooLongError: it has no room beside the customer's.
         """
         if self.customer:
             return names.of_customer(self.tenant, self.customer, wanted, key)
         if not wanted:
+            if key and not self.is_open and len(key) < SHORTEST_KEY:
+                raise WeakIdempotencyKeyError
             return names.issue(self.tenant, key)
         if not self.is_open and not names.is_issued(self.tenant, wanted):
             raise ThreadNotIssuedError

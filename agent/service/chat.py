@@ -17,7 +17,7 @@ import structlog
 from agent.checkpoints.errors import store_failures_as_ours
 from agent.checkpoints.thread_key import ThreadName
 from agent.conversation.turn import TurnEvent, TurnRequest, request_digest
-from agent.errors import ThreadNotFoundError
+from agent.errors import ReusedKeyError, ThreadNotFoundError
 from agent.observation.metrics import AgentMetrics
 from agent.observation.spans import TurnSpans
 from agent.observation.trace import log_fields, trace_of
@@ -30,19 +30,13 @@ from agent.threads.naming import ThreadNames
 from agent.threads.registry import ThreadRegistry
 from runtime.isolation import Reason, concerns_one
 from schemas.api.chat import OrderConfirmation, ThreadView, TurnReply
-from schemas.errors import FerrofluxError, InvalidRequestError, RetryableError
+from schemas.errors import FerrofluxError, RetryableError
 from schemas.identity import TenantId
 
 log = structlog.get_logger(__name__)
 
 RECORD: Final = "turn record"
 """The stage after the answer: what fails there costs the record of the turn, not the answer."""
-
-
-class ReusedKeyError(InvalidRequestError):
-    """This idempotency key was used for another request of the same conversation. Take a new key for a new request."""
-
-    code = "idempotency_key_reused"
 
 
 class TurnTimeoutError(RetryableError):

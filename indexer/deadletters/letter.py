@@ -103,7 +103,9 @@ class Letter:
 
     def redriven_headers(self) -> list[tuple[str, bytes | None]]:
         """The original's headers, how often it was tried, and when a log first took it: it is judged as if it were read there."""
-        taken = [] if self.taken_ms is None else [(TAKEN_HEADER, str(self.taken_ms).encode())]
+        # A letter of a release that did not note it is no older than its record: never judged by the time of the redrive.
+        taken_ms = self.taken_ms or self.time_us // 1_000
+        taken = [(TAKEN_HEADER, str(taken_ms).encode())] if taken_ms else []
         return [*self.original.headers, (ATTEMPT_HEADER, str(self.attempt).encode()), *taken]
 
     def to_json(self, *, whole: bool) -> dict[str, Any]:

@@ -168,7 +168,8 @@ class OffsetGuard:
         for (topic, _), entry in committed.items():
             if entry.mark.topic and topic in self._topics:
                 ids.setdefault(topic, entry.mark.topic)  # it cannot be asked now, and is not forgotten
-        self._present = Present(ids, collection, ids.pop(self._documents, ""))
+        told = next((entry.mark.documents for entry in committed.values() if entry.mark.documents), "")
+        self._present = Present(ids, collection, ids.pop(self._documents, told))
         ours = {place: entry for place, entry in committed.items() if place[0] in self._topics}
         return judge(ours, self._present)
 

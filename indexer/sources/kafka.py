@@ -24,6 +24,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from indexer.sources.live import LiveSources
 from indexer.sources.port import Decide
 from runtime.kafka import client_options
+from runtime.topic_ids import TopicIds
 from schemas.errors import ConfigurationError, InvalidEventError, LogUnavailableError
 from schemas.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
 from schemas.topics import KafkaSettings
@@ -55,12 +56,12 @@ class KafkaSourceStore:
         self._settings = settings
         self._topic = settings.topics.sources
         self._partition = TopicPartition(self._topic, 0)
+        self._ids = TopicIds(settings)
 
     async def entries(self) -> Sequence[SourceEntry]:
         """All entries; none where there is no topic."""
-        async with self._administering() as admin:
-            if not await self._exists(admin):
-                return ()
+        if not await self._exists():
+            return ()
         async with self._reading() as consumer:
             return tuple((await self._read_to_end(consumer)).values())
 
@@ -92,13 +93,12 @@ class KafkaSourceStore:
                 await asyncio.sleep(_AWAY_S)
 
     async def _until_there(self, live: LiveSources) -> None:
-        async with self._administering() as admin:
-            while True:
-                asked = time.monotonic()
-                if await self._exists(admin):
-                    return
-                live.hear((), age_s=time.monotonic() - asked)
-                await asyncio.sleep(_ABSENT_S)
+        while True:
+            asked = time.monotonic()
+            if await self._exists():
+                return
+            live.hear((), age_s=time.monotonic() - asked)
+            await asyncio.sleep(_ABSENT_S)
 
     async def _tell(self, live: LiveSources, consumer: Any, entries: Entries) -> None:
         """Say what was heard, where the newest fetch came to the end of what is committed."""
@@ -136,9 +136,9 @@ class KafkaSourceStore:
         return _holding(entry, sent.timestamp, by_log=sent.timestamp_type == _LOG_APPEND_TIME)
 
     async def _ensure(self) -> None:
+        if await self._exists():
+            return
         async with self._administering() as admin:
-            if await self._exists(admin):
-                return
             if not self._settings.create_topics:
                 raise ConfigurationError(
                     f"there is no topic {self._topic}, and kafka.create_topics is off: create it with one partition, "
@@ -153,13 +153,17 @@ class KafkaSourceStore:
                         f"Kafka did not create topic {self._topic}: {outcome.get('error_message') or error.__name__}"
                     )
             for _ in range(_ATTEMPTS * 10):
-                if await self._exists(admin):
+                if await self._exists():
                     return
                 await asyncio.sleep(0.1)
         raise LogUnavailableError(f"topic {self._topic} was created but is not there yet; try again in a moment")
 
-    async def _exists(self, admin: Any) -> bool:
-        return self._topic in set(await admin.list_topics())
+    async def _exists(self) -> bool:
+        """Asked by its name: a list leaves out what one may not describe, and costs as much as the cluster has topics.
+
+        Without that right nothing is known, which is warned of once, and counts as nothing declared.
+        """
+        return self._topic in await self._ids.of([self._topic])
 
     @asynccontextmanager
     async def _administering(self) -> AsyncIterator[Any]:

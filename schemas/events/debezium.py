@@ -18,6 +18,7 @@ from schemas.errors import InvalidEventError, MissingKeyError, UnmappedTableErro
 from schemas.events.connect_types import Decoder, row_decoders, struct_decoders
 from schemas.events.outcome import Changes, Ignored, ParsedRecord
 from schemas.events.positions import commit_time_us, is_snapshot_read, source_version
+from schemas.events.wide_positions import is_of_a_log
 from schemas.fields import shown
 from schemas.mapping.compiled import CompiledMapping, CompiledTable, RowIdentity
 from schemas.mapping.matching import TableName
@@ -103,8 +104,9 @@ def parse_change(
     )
     committed_us = commit_time_us(source)
     changed_at_us = 0 if read else committed_us  # a read says when it was read, not when it was written
-    # A wide position decides before the clock, which then freezes nothing.
-    is_clock = version.position is None and version.sequence in (committed_us, _milliseconds(payload) * 1_000)
+    # A position of a log decides before the clock, which then freezes nothing.
+    by_clock = version.position is None or not is_of_a_log(source)
+    is_clock = by_clock and version.sequence in (committed_us, _milliseconds(payload) * 1_000)
     origin = (rule.name or name.server or _UNNAMED, is_clock)
     before, after = _row(payload.get("before")), _row(payload.get("after"))
     names = table.spelling.names(after or before or ())

@@ -44,6 +44,11 @@ def wide_position(source: Mapping[str, Any], *, snapshot_read: bool, clock_us: i
     return placed(source, snapshot_read, clock_us, order)
 
 
+def is_of_a_log(source: Mapping[str, Any]) -> bool:
+    """Whether the connector's wide position is one of its log, rather than of a clock with numbers below it."""
+    return source.get("connector") in ("sqlserver", "db2", "oracle", "mysql", "mariadb")
+
+
 def _by_lsn(source: Mapping[str, Any], snapshot_read: bool, clock_us: int, order: int | None) -> int | None:
     del clock_us
     commit = _lsn(source, "commit_lsn")

@@ -153,6 +153,10 @@ def _turn(request: Request, body: ChatRequest, key: str, caller: Caller, names: 
 def _require_own_name(caller: Caller, customer: str) -> None:
     if caller.customer and caller.customer != customer:
         raise InvalidRequestError("`customer` is not who the customer's token names; leave it out of the request")
+    if not caller.customer and not caller.names_customers:
+        raise InvalidRequestError(
+            "who the customer is, a customer's token (X-Customer-Token) says here: send it, or leave `customer` out of the request"
+        )
 
 
 async def _stream(

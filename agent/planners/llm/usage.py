@@ -20,7 +20,7 @@ from schemas.identity import TenantId
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a tenant's models have used so far today, and how much of it for one address."""
+    """What a tenant's models have used so far today, and what all models have for one address."""
 
     tokens: int = 0
     cost: Decimal = Decimal(0)
@@ -40,7 +40,7 @@ class UsageLedger(Protocol):
     """Where usage is added up, over all workers."""
 
     async def spent(self, tenant: TenantId, spender: str = "") -> Spent:
-        """What the tenant has used today, and what stands for an address (`TurnContext.spender`) of it.
+        """What the tenant has used today, and what stands for an address (`TurnContext.spender`), of any tenant.
 
         Raises:
             RetryableError: it cannot be told.
@@ -73,7 +73,9 @@ class DatabaseLedger:
         async with self._database.read() as connection:
             total = (await connection.execute(select(tokens).where(*wanted))).scalar_one()
             costs = (await connection.execute(select(columns.cost).where(*wanted))).scalars().all()
-            own = select(address_usage.c.tokens).where(*_is(tenant, self._today(), spender))
+            # Over all tenants: where no keys are, anybody may name one that never was.
+            day, address = address_usage.c.day == self._today(), address_usage.c.address == spender
+            own = select(func.sum(address_usage.c.tokens)).where(day, address)
             of_address = (await connection.execute(own)).scalar() if spender else 0
         return Spent(int(total), sum(costs, Decimal(0)), int(of_address or 0))
 

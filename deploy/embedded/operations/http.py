@@ -61,7 +61,9 @@ class ReplayRequest(BaseModel):
         "", max_length=64, pattern="^[0-9a-f]*$", description="Names the request: an interrupted one of the same name is gone on with."
     )  # fmt: skip
     apply: bool = Field(False, description="False counts only, and compares with what is stored.")
-    records_per_s: float | None = Field(None, gt=0, description="Most records a second.")
+    records_per_s: float | None = Field(
+        None, ge=1, description="Most records a second, 1 at the least: other operations wait for this one."
+    )
 
 
 class CollectRequest(BaseModel):

@@ -6,6 +6,7 @@ Nothing that a token says about its own checking is believed: the algorithms, th
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -32,6 +33,13 @@ class Customers:
             for tenant, one in self._tokens.items()
             if one.jwks_url
         }
+        issued = Counter(map(_issuer, self._tokens.values()))
+        self._shared = frozenset(tenant for tenant, one in self._tokens.items() if issued[_issuer(one)] > 1)
+        """Tenants whose tokens another tenant's issuer signs, for the same audience: there a token has to name its tenant."""
+
+    def takes(self, tenant: TenantId) -> bool:
+        """Whether this tenant's customers have tokens."""
+        return tenant in self._tokens
 
     async def named(self, headers: Headers, tenant: TenantId) -> str:
         """The customer of the request's token; empty where there is no token.
@@ -54,6 +62,8 @@ class Customers:
             claims = await self._claims(presented[0].strip(), settings, tenant)
         except jwt.PyJWTError as error:
             raise InvalidTokenError(_sentence(error)) from error
+        if tenant in self._shared and "tenant" not in claims:
+            raise InvalidTokenError("the customer's token does not fit this installation: it has to name its tenant")
         return _customer(claims, settings.claim, tenant)
 
     async def _claims(self, token: str, settings: CustomerTokens, tenant: TenantId) -> dict[str, Any]:
@@ -79,6 +89,10 @@ class Customers:
             options={"require": ["exp", "aud", settings.claim]},
         )
         return claims
+
+
+def _issuer(tokens: CustomerTokens) -> tuple[str, ...]:
+    return tokens.secret.get_secret_value(), tokens.jwks_url, tokens.audience
 
 
 def _customer(claims: Mapping[str, Any], claim: str, tenant: TenantId) -> str:

@@ -135,3 +135,16 @@ def test_a_value_keeps_its_shape():
         "a": [1, None, True, "https://***@h"],
         "token": "",
     }
+
+
+def test_secrets_within_json_of_a_harmless_name_and_their_decoded_forms_are_known():
+    environment = {
+        "FERROFLUX_HTTP__CUSTOMERS": '{"norte": {"secret": "a-secret-of-theirs", "audience": "the-audience"}}',
+        "FERROFLUX_KAFKA": '{"sasl_password": "kafka-password", "bootstrap": "broker-of-ours:9092"}',
+        "DSN": "postgresql://shop:p%40ssword-1@db/x",
+    }
+    assert set(known_secrets(environment)) == {"a-secret-of-theirs", "kafka-password", "p%40ssword-1", "p@ssword-1"}
+
+
+def test_a_customers_token_is_hidden_as_a_header():
+    assert "eyJhbGciOi" not in redacted("X-Customer-Token: eyJhbGciOi.x.y")

@@ -114,6 +114,29 @@ def entry(source: str, epoch: int, since_ms: int = 0, facet: FacetKey = PRICE) -
     return SourceEntry(SHOP, facet, source, epoch, since_ms)
 
 
+class TestPositionsThatAreClocks:
+    @pytest.mark.parametrize(
+        ("source", "refused"),
+        [
+            ({"connector": "mongodb", "ord": 1}, True),
+            ({"connector": "informix"}, True),
+            ({"connector": "sqlserver", "commit_lsn": "00000027:00000758:0040"}, False),
+            ({"connector": "oracle", "scn": "1240"}, False),
+        ],
+    )
+    def test_a_position_made_of_a_clock_is_bounded_as_the_clock_is(
+        self, source: dict[str, object], refused: bool
+    ) -> None:
+        event = json.loads(debezium(ts_ms=NOW_MS + 365 * 24 * HOUR_MS, **source))
+        event["transaction"] = {"id": "1", "total_order": 1, "data_collection_order": 1}
+        reader = parser(mapping="tables: [{facet: price, sku: sku, tenant: {column: tenant}, fields: {price: price}}]")
+        if refused:
+            with pytest.raises(VersionAheadError):
+                reader.parse(None, json.dumps(event).encode(), taken_ms=NOW_MS)
+        else:
+            assert isinstance(reader.parse(None, json.dumps(event).encode(), taken_ms=NOW_MS), Changes)
+
+
 class TestSources:
     def test_an_undeclared_facet_takes_every_source_as_it_comes(self) -> None:
         assert admitted(parser(), {"epoch": 3, "sequence": 1}, source="anyone") == SourceVersion(3, 1)
@@ -177,6 +200,37 @@ class TestSources:
         reader = parser(reset)
         largest = admitted(reader, {"epoch": MAX_EPOCH, "sequence": MAX_SEQUENCE}, taken_ms=NOW_MS - 1)
         assert admitted(reader, 1, source="anyone") > largest == SourceVersion(MAX_EPOCH, MAX_SEQUENCE)
+
+    def test_a_reset_of_one_instance_leaves_its_past_as_it_was_read(self) -> None:
+        handed = entry("wms", FIRST_OPERATOR_EPOCH, NOW_MS - 2_000, facet=STOCK)
+        before = parser(entry("erp", 0, facet=STOCK), handed)
+        reset = entry("wms", FIRST_OPERATOR_EPOCH + 1, NOW_MS, facet=FacetKey("stock:norte"))
+        after = parser(entry("erp", 0, facet=STOCK), handed, reset)
+        for taken_ms, source in ((NOW_MS - 1_000, "wms"), (NOW_MS - 3_000, "erp")):
+            then = admitted(before, 5, source=source, facet="stock:norte", taken_ms=taken_ms)
+            assert admitted(after, 5, source=source, facet="stock:norte", taken_ms=taken_ms) == then
+        with pytest.raises(UndeclaredSourceError):
+            admitted(after, 5, facet="stock:norte", taken_ms=NOW_MS - 3_000)
+        assert admitted(after, 5, source="wms", facet="stock:norte").epoch == FIRST_OPERATOR_EPOCH + 1
+        assert admitted(after, 5, source="wms", facet="stock:sur").epoch == FIRST_OPERATOR_EPOCH
+
+    def test_a_reset_lifts_all_who_feed_a_facet_and_nobody_who_did_before(self) -> None:
+        declared = (entry("old", 0), entry("erp", 1), entry("wms", 1))
+        reset = reset_entry(declared, SHOP, PRICE, since_ms=NOW_MS)
+        assert (reset.source, reset.epoch) == (ANY_SOURCE, FIRST_OPERATOR_EPOCH)
+        mapping = BY_CLOCK + "\nfacets: [{facet: price, fed_by: [erp, wms]}]"
+        reader = parser(reset, mapping=mapping)
+        assert {admitted(reader, 1, source=name).epoch for name in ("erp", "wms")} == {FIRST_OPERATOR_EPOCH}
+        with pytest.raises(UndeclaredSourceError):
+            admitted(reader, 1, source="stranger")
+        history = (*declared, reset)
+        assert epoch_taken(history, "old", 0, NOW_MS) == 0
+
+    def test_a_facet_that_is_declared_after_a_reset_of_everybody_is_not_frozen(self) -> None:
+        reset = reset_entry((), SHOP, PRICE, since_ms=NOW_MS)
+        undeclared = admitted(parser(reset), 5, source="erp")
+        mapping = BY_CLOCK + "\nfacets: [{facet: price, fed_by: erp}]"
+        assert admitted(parser(reset, mapping=mapping), 5, source="erp") == undeclared
 
     def test_corrections_keep_the_version_that_was_chosen_for_them(self) -> None:
         reader = parser(entry("erp", FIRST_OPERATOR_EPOCH))

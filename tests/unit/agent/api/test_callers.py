@@ -59,6 +59,20 @@ async def said(client, headers, thread: str = "", message: str = "agrega 3", ten
 
 
 class TestKeysAlone:
+    async def test_a_key_that_could_be_guessed_names_no_conversation(self, client, open_client) -> None:
+        refused = await said(client, by(idempotency="4f1c9a"))
+        assert (refused.status_code, refused.json()["code"]) == (422, "weak_idempotency_key")
+        assert (await said(client, by(idempotency="4f1c9a" * 4))).status_code == 200
+        assert (await said(client, by(customer="ana", idempotency="1"))).status_code == 200
+        assert (await said(open_client, {"Idempotency-Key": "1"})).status_code == 200
+
+    async def test_nobody_says_without_a_token_who_the_customer_is_where_customers_have_tokens(self, client) -> None:
+        refused = await said(client, by(), customer="ana")
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+        assert "X-Customer-Token" in refused.text
+        assert (await said(client, by(OFFICE), customer="ana")).status_code == 200
+        assert (await said(client, by(SOUTH), tenant="sur", customer="ana")).status_code == 200
+
     async def test_a_conversation_begins_without_a_name_and_goes_on_under_the_issued_one(self, client) -> None:
         thread = (await said(client, by())).json()["thread"]
         again = (await said(client, by(), thread)).json()
@@ -187,25 +201,29 @@ class TestCustomers:
 class TestIdempotencyWithoutAThread:
     @pytest.mark.parametrize("customer", ["", "ana"])
     async def test_the_same_key_and_body_have_the_same_answer(self, client, customer) -> None:
-        first = await said(client, by(customer=customer, idempotency="k-1"))
-        again = await said(client, by(customer=customer, idempotency="k-1"))
+        first = await said(client, by(customer=customer, idempotency="key-1-of-a-random-request"))
+        again = await said(client, by(customer=customer, idempotency="key-1-of-a-random-request"))
         assert first.json() == again.json()
         assert first.json()["turn"] == 1
-        go_on = await said(client, by(customer=customer, idempotency="k-2"), first.json()["thread"])
+        go_on = await said(
+            client, by(customer=customer, idempotency="key-2-of-a-random-request"), first.json()["thread"]
+        )
         assert go_on.json()["turn"] == 2
-        assert (await said(client, by(customer=customer, idempotency="k-1"))).json() == first.json()
+        assert (
+            await said(client, by(customer=customer, idempotency="key-1-of-a-random-request"))
+        ).json() == first.json()
 
     async def test_another_body_is_refused(self, client) -> None:
-        await said(client, by(idempotency="k-1"))
-        refused = await said(client, by(idempotency="k-1"), message="agrega 4")
+        await said(client, by(idempotency="key-1-of-a-random-request"))
+        refused = await said(client, by(idempotency="key-1-of-a-random-request"), message="agrega 4")
         assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
 
     async def test_a_key_is_nothing_to_another_tenant_or_customer(self, client) -> None:
         answers = [
-            await said(client, by(idempotency="k-1")),
-            await said(client, by(SOUTH, idempotency="k-1"), tenant="sur"),
-            await said(client, by(customer="ana", idempotency="k-1")),
-            await said(client, by(customer="luis", idempotency="k-1")),
+            await said(client, by(idempotency="key-1-of-a-random-request")),
+            await said(client, by(SOUTH, idempotency="key-1-of-a-random-request"), tenant="sur"),
+            await said(client, by(customer="ana", idempotency="key-1-of-a-random-request")),
+            await said(client, by(customer="luis", idempotency="key-1-of-a-random-request")),
         ]
         assert len({answer.json()["thread"] for answer in answers}) == 4
         assert {answer.json()["turn"] for answer in answers} == {1}
@@ -214,7 +232,7 @@ class TestIdempotencyWithoutAThread:
         answers = []
         for _ in range(2):
             async with calling(Serving(tmp_path, **KEYED).app()) as client:
-                answers.append((await said(client, by(idempotency="k-1"))).json())
+                answers.append((await said(client, by(idempotency="key-1-of-a-random-request"))).json())
         assert answers[0] == answers[1]
 
 

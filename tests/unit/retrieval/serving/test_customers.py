@@ -57,6 +57,15 @@ async def test_a_token_names_its_customer_and_its_absence_nobody() -> None:
     assert await BY_SECRET.named(Headers({}), NORTE) == ""
 
 
+async def test_a_token_of_an_issuer_that_several_tenants_share_names_its_tenant() -> None:
+    tokens = CustomerTokens(secret=SECRET, audience="shop")
+    shared = Customers({"norte": tokens, "sur": tokens})
+    assert await named(signed(tenant="sur"), shared, SUR) == "ana"
+    for token in (signed(), signed(tenant="norte")):
+        with pytest.raises(InvalidTokenError, match="tenant"):
+            await named(token, shared, SUR)
+
+
 @pytest.mark.parametrize(
     "token",
     [

@@ -231,14 +231,15 @@ async def test_usage_adds_up_by_tenant_and_day(tmp_path) -> None:
     await database.close()
 
 
-async def test_usage_of_an_address_is_kept_for_its_day_and_tenant(tmp_path) -> None:
+async def test_usage_of_an_address_is_kept_for_its_day_whatever_tenants_it_names(tmp_path) -> None:
     database = await Database.open(DatabaseSettings(directory=tmp_path))
     day = "2026-01-01"
     ledger = DatabaseLedger(database, today=lambda: day)
     answer = ModelAnswer(calling(), 100, 10, Decimal(0), estimated=False)
     for tenant, spender in (("norte", "a"), ("norte", "a"), ("norte", "b"), ("sur", "a"), ("norte", "")):
         await ledger.add(TenantId(tenant), "cheap", answer, spender)
-    assert await ledger.spent(TenantId("norte"), "a") == Spent(440, Decimal(0), 220)
+    assert await ledger.spent(TenantId("norte"), "a") == Spent(440, Decimal(0), 330)
+    assert await ledger.spent(TenantId("made-up"), "a") == Spent(0, Decimal(0), 330)
     assert await ledger.spent(TenantId("norte"), "c") == Spent(440, Decimal(0), 0)
     day = "2026-01-02"
     assert await ledger.spent(TenantId("norte"), "a") == Spent()
