@@ -118,7 +118,8 @@ KINDS: Final[dict[str, Sequence[Poison]]] = {
     "stock in very many places": list(places(20_000)),
     "a SKU of every odd character": [
         item(odd_sku()),
-        raw(json.dumps({"sku": odd_sku(257), "version": 1, "fields": {"title": "x"}})),
+        # Some of its characters are no part of a SKU: without them it is still too long.
+        raw(json.dumps({"sku": odd_sku(300), "version": 1, "fields": {"title": "x"}})),
     ],
     "nesting without end": [
         raw("[" * 200_000, JSON),
