@@ -30,6 +30,7 @@ class EmbeddedReplica:
     reader: TextIndexReader = field(init=False)
     is_new: bool = field(init=False)
     """Whether there was no index, or one that had not begun."""
+    _former_log: str = ""
     _writer: TextIndexWriter | None = None
     _tailer: ReplicaTailer | None = None
     _asked: bool = False
@@ -41,7 +42,9 @@ class EmbeddedReplica:
             FatalError: the index on disk does not fit.
         """
         self._writer = await asyncio.to_thread(open_writer, self.settings)
-        self.is_new = self._writer.checkpoint() is None
+        checkpoint = self._writer.checkpoint()
+        self.is_new = checkpoint is None
+        self._former_log = "" if checkpoint is None else checkpoint.log_id
         self.reader = open_reader(self.settings)
 
     @property
@@ -61,7 +64,7 @@ class EmbeddedReplica:
             writer = await asyncio.to_thread(open_writer, self.settings)
         try:
             tailer = self._tailer = ReplicaTailer(
-                WatchedWriter(writer, self.topic, self.progress),
+                WatchedWriter(writer, self.topic, self.progress, former_log=self._former_log),
                 self.open_log,
                 topic=self.topic,
                 report_to=self.settings.directory,

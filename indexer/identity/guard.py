@@ -150,15 +150,22 @@ class OffsetGuard:
         again = {topic for topic, found in now.items() if known.setdefault(topic, found) != found}
         # Whoever still read the former may have committed after this process began with the new one: below such an offset
         # lies what nobody has read, and only a group without members can be set back.
-        for (topic, _), entry in (await self._group.committed()).items():
-            if topic in self._topics and entry.mark.topic and entry.mark.topic != known.get(topic, entry.mark.topic):
+        committed = [
+            (place[0], one) for place, one in (await self._group.committed()).items() if place[0] in self._topics
+        ]
+        for topic, one in committed:
+            if one.mark.topic and one.mark.topic != known.get(topic, one.mark.topic):
                 again.add(topic)
         if again:
             raise TopicMadeAgainError(
                 f"topic {', '.join(sorted(again))} was deleted and created again while it was read: start again, and it is read from its beginning"
             )
         self._present = Present(known, self._present.collection, known.pop(self._documents, ""))
-        if self._identity is not None and await self._identity() != self._present.collection:
+        if self._identity is None:
+            return
+        collection = self._present.collection
+        late = any(one.offset and one.mark.collection not in ("", collection) for _, one in committed)
+        if late or await self._identity() != collection:
             raise StoreReplacedError
 
     async def _judge(self) -> Judged:

@@ -133,10 +133,12 @@ class WatchedJournal:
 class WatchedWriter:
     """A `TextIndexWriter` that tells its progress: the one that the embedded tailer is given."""
 
-    def __init__(self, writer: TextIndexWriter, topic: str, progress: LogProgress) -> None:
+    def __init__(self, writer: TextIndexWriter, topic: str, progress: LogProgress, *, former_log: str = "") -> None:
+        """`former_log` is the log of the checkpoint that this system began with: its offsets say nothing of the new log."""
         self._writer = writer
         self._topic = topic
         self._progress = progress
+        self._former_log = former_log
 
     def checkpoint(self) -> Checkpoint | None:
         """The checkpoint of the last commit."""
@@ -160,9 +162,11 @@ class WatchedWriter:
     ) -> Applied:
         """Commit, then say so."""
         applied = self._writer.apply(documents, checkpoint, removed=removed, notes=notes)
-        self._progress.advance(
-            Stage.READABLE, {(self._topic, partition): offset for partition, offset in checkpoint.offsets.items()}
-        )
+        # Before the new log is read, letters and texts of the former one are settled under its checkpoint.
+        if not self._former_log or checkpoint.log_id != self._former_log:
+            self._progress.advance(
+                Stage.READABLE, {(self._topic, partition): offset for partition, offset in checkpoint.offsets.items()}
+            )
         return applied
 
     def close(self) -> None:

@@ -103,7 +103,8 @@ class SystemRun:
         writer = MortalWriter(self._disk.text, self.process)
         self.poison = writer.poison
         found = replace(found, replica_is_new=writer.checkpoint() is None)
-        watched = WatchedWriter(writer, DOCUMENTS, self._progress)
+        former = writer.checkpoint()
+        watched = WatchedWriter(writer, DOCUMENTS, self._progress, former_log="" if former is None else former.log_id)
         self.process.supervise("replica", lambda: build_tailer(self.process, self._broker, watched).run())
         index = SimIndex(self._disk.vectors, self.process)
         topics = SimTopics(self._broker, self.process)

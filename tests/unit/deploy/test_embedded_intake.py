@@ -11,8 +11,10 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 
 from deploy.embedded.intake.budget import PartitionBudget
 from deploy.embedded.intake.intake import ChangeIntake, OutboundChange, within_bytes
-from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal
+from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal, WatchedWriter
 from indexer.records import InboundRecord, LogId
+from retrieval.text.memory import MemoryTextStore, MemoryTextWriter
+from retrieval.text.port import Checkpoint
 from schemas.errors import NotReadyError, StoreUnavailableError
 from schemas.topics import TopicNames
 
@@ -185,3 +187,13 @@ def test_groups_hold_their_bytes_and_their_order() -> None:
     groups = list(within_bytes(flood, 1000))
     assert [change for group in groups for change in group] == flood
     assert all(sum(change.size for change in group) <= 1000 for group in groups)
+
+
+def test_offsets_of_the_former_log_are_no_word_of_what_the_new_one_holds() -> None:
+    progress, writer = LogProgress(), MemoryTextWriter(MemoryTextStore())
+    writer.apply([], Checkpoint("former", {0: 7}))
+    watched = WatchedWriter(writer, "documents", progress, former_log="former")
+    watched.apply([], Checkpoint("former", {0: 7}))  # letters of the former run are settled
+    assert progress.position(Stage.READABLE, ("documents", 0)) == 0
+    watched.apply([], Checkpoint("new", {0: 1}))
+    assert progress.position(Stage.READABLE, ("documents", 0)) == 1

@@ -164,6 +164,17 @@ async def test_while_it_runs_a_topic_that_is_made_again_ends_it():
     assert Mark.parse(guard.beside("changes")) == OURS  # what is committed to the last is of the former
 
 
+async def test_a_late_commit_of_who_filled_the_former_store_ends_who_fills_the_new_one() -> None:
+    group = Group({A: Committed(7, OURS)})
+    guard = group.guard()
+    await guard.settle()
+    group.offsets[B] = Committed(0, Mark("t1", "c0"))
+    await guard.check()  # below the beginning there is nothing to miss
+    group.offsets[B] = Committed(90, Mark("t1", "c0"))
+    with pytest.raises(StoreReplacedError):
+        await guard.check()
+
+
 async def test_a_late_commit_of_who_read_the_former_ends_who_reads_the_new_one_so_that_it_can_be_set_back():
     group = Group({A: Committed(7, OURS), B: Committed(3, OURS)})
     guard = group.guard()
