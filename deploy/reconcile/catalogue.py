@@ -18,6 +18,7 @@ import structlog
 from deploy.ingest.columns import ColumnMapping
 from deploy.ingest.convert import Rejected, RowConverter
 from deploy.ingest.rows import Row, RowSource
+from indexer.reconcile.ports import NO_DOCUMENTS
 from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.events.canonical import parse_canonical
 from schemas.identity import tenant_id
@@ -33,6 +34,7 @@ class CatalogueTruth:
 
     exact = True
     facets: frozenset[str] = frozenset({ITEM_FACET})
+    documents = NO_DOCUMENTS
     read_at: SourceVersion | None = None
 
     def __init__(

@@ -61,6 +61,7 @@ async def embedded_stores(
                 reader=_replica(directory) if with_replica else None,
                 history=partial(_history, journal),
                 documents=partial(_documents, directory),
+                replaced=_never,
                 adopt=_nothing,
                 changes=JournalledChanges(journal, settings.kafka.topics.changes[0]),
                 republisher=marked,
@@ -151,6 +152,10 @@ async def _documents(directory: DataDirectory) -> AsyncIterator[Sequence[SearchD
     keys = [key for key, _ in reader.revisions()]
     for start in range(0, len(keys), _PAGE):
         yield list(reader.fetch(keys[start : start + _PAGE]).values())
+
+
+async def _never() -> bool:
+    return False  # the next start lifts what fell behind
 
 
 async def _nothing() -> None:

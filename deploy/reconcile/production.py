@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from typing import Final
@@ -13,14 +12,10 @@ import structlog
 from pydantic import ValidationError
 
 from deploy.reconcile.stores import OpenStores
-from indexer.batch.apart import Apart, Stages
-from indexer.batch.publishing import FencedPublisher
-from indexer.batch.report import BatchReport
 from indexer.bootstrap import offset_guard
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
-from indexer.pipeline import PermanentLease
-from indexer.ports import DocumentComposer
+from indexer.reconcile.stored import StoredDocuments
 from indexer.records import InboundRecord
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
@@ -29,16 +24,14 @@ from query_api.settings import TextSettings
 from retrieval.text.factory import open_reader
 from retrieval.text.tantivy_index.commit_files import holds_index
 from retrieval.vectors.factory import open_vector_index
-from retrieval.vectors.port import PointWrite, VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.log_writer import LogWriter, OutboundRecord
 from runtime.topic_ids import TopicIds
 from schemas.building import build_document
 from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
-from schemas.errors import ConfigurationError, ContentionError
+from schemas.errors import ConfigurationError
 from schemas.events.canonical import encode_event
-from schemas.identity import SkuKey
 from schemas.mapping.loading import load_mapping
 from schemas.sources import OPERATOR_SOURCE
 from schemas.topics import KafkaSettings
@@ -46,7 +39,6 @@ from schemas.topics import KafkaSettings
 log = structlog.get_logger(__name__)
 
 _PAGE: Final = 500
-_ATTEMPTS: Final = 6
 
 
 @asynccontextmanager
@@ -72,16 +64,21 @@ async def production_stores(
     mapping = load_mapping(settings.mapping, settings.default_tenant)
     vectors = await open_vector_index(settings.vectors)
     writer = LogWriter(settings.kafka)
+    guard = offset_guard(settings, vectors, TopicIds(settings.kafka))
     try:
         yield OpenStores(
             vectors=vectors,
             reader=reader,
             history=partial(_history, settings.kafka),
             documents=partial(newest_documents, settings.kafka),
-            adopt=offset_guard(settings, vectors, TopicIds(settings.kafka)).adopt,
+            replaced=guard.replaced,
+            adopt=guard.adopt,
             changes=KafkaChanges(writer, settings.kafka.topics.changes[0]),
             republisher=StoredDocuments(
-                vectors, writer, settings.kafka.topics.documents, partial(build_document, policy=mapping.policy)
+                vectors,
+                KafkaDocumentPublisher(writer, settings.kafka.topics.documents),
+                compose=partial(build_document, policy=mapping.policy),
+                clock=SystemClock(),
             ),
             sources=KafkaSourceStore(settings.kafka),
         )
@@ -103,40 +100,6 @@ class KafkaChanges:
             self._topic,
             [OutboundRecord(event.key.kafka_key, encode_event(event, OPERATOR_SOURCE), []) for event in events],
         )
-
-
-class StoredDocuments:
-    """The port `Republisher`: documents as the vector store holds them, behind the indexer's own fence (decision 0011)."""
-
-    def __init__(self, vectors: VectorIndex, writer: LogWriter, topic: str, compose: DocumentComposer) -> None:
-        self._clock = SystemClock()
-        self._stages = Stages()
-        self._vectors = vectors
-        self._publisher = FencedPublisher(
-            vectors, KafkaDocumentPublisher(writer, topic), compose=compose, clock=self._clock
-        )
-
-    async def republish(self, keys: Sequence[SkuKey]) -> None:
-        """Publish; products that the store does not hold are left out, and so is one that builds no document, with a word in the log."""
-        read_at = self._clock.monotonic()
-        apart = Apart(self._stages, len(keys))
-        documents = await self._publisher.stored_documents(keys, apart)
-        await self._publisher.publish(
-            documents, written_at=read_at, lease=PermanentLease(), report=BatchReport(), apart=apart
-        )
-
-    async def overtake(self, revisions: Mapping[SkuKey, int]) -> None:
-        """Lift the points by guarded writes; one that another writer changed meanwhile is read and lifted again."""
-        behind = dict(revisions)
-        for _ in range(_ATTEMPTS):
-            stored = await self._vectors.read(list(behind))
-            behind = {key: rev for key, rev in behind.items() if key in stored and stored[key].rev <= rev}
-            if not behind:
-                return await self.republish(list(revisions))
-            await self._vectors.write(
-                [PointWrite(key, stored[key].rev, replace(stored[key], rev=rev + 1)) for key, rev in behind.items()]
-            )
-        raise ContentionError(f"{len(behind)} products were changed by others in all of {_ATTEMPTS} attempts")
 
 
 async def _history(kafka: KafkaSettings) -> AsyncIterator[Sequence[InboundRecord]]:

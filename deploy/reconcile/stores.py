@@ -22,6 +22,8 @@ class OpenStores:
     history: Callable[[], AsyncIterator[Sequence[InboundRecord]]]
     documents: Callable[[], AsyncIterator[Sequence[SearchDocument]]]
     """The newest document of each product, as the log of documents has it, or the replica where that log is gone."""
+    replaced: Callable[[], Awaitable[bool]]
+    """Whether the vector store is another one than the offsets speak of."""
     adopt: Callable[[], Awaitable[None]]
     """Take the vector store for the one that the offsets speak of: it was restored."""
     changes: ChangeSink

@@ -112,6 +112,14 @@ class OffsetGuard:
         await self._renew(judged)
         self._untold = judged.untold
 
+    async def replaced(self) -> bool:
+        """Whether the collection is another one than the committed offsets speak of.
+
+        Raises:
+            LogUnavailableError, StoreUnavailableError: it cannot be known yet; trying again is safe.
+        """
+        return bool((await self._judge()).others)
+
     async def adopt(self) -> None:
         """Take the collection for the one that the offsets speak of: it was restored.
 

@@ -39,6 +39,8 @@ class Kind(StrEnum):
     """The replica's document is newer than the vector store, which therefore lost a write."""
     REPLICA_EXTRA = "replica_extra"
     """The replica holds a product of which the vector store knows no item."""
+    BEHIND = "behind"
+    """The vector store's point has a lower revision than what was published of the product: replicas would refuse its next document."""
 
 
 @dataclass(frozen=True, slots=True)

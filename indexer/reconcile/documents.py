@@ -23,6 +23,23 @@ def compare_documents(
     return {key: kind for key, point in points.items() if (kind := _difference(point, documents.get(key))) is not None}
 
 
+def documents_ahead(
+    points: Mapping[SkuKey, PointPayload], documents: Mapping[SkuKey, SearchDocument]
+) -> dict[SkuKey, int]:
+    """The revisions of the documents that would overrule what their points publish next.
+
+    A write that was on its way while its store was replaced lands in the new one at a low revision; what is published of
+    it is refused by every replica until it has been written often enough. This holds of products that await their item, too.
+    """
+    return {
+        key: document.rev
+        for key, document in documents.items()
+        if (point := points.get(key)) is not None
+        and (document.rev, document.state) != (point.rev, stored_digest(point.state))
+        and document.rev >= point.rev
+    }
+
+
 def _difference(point: PointPayload, document: SearchDocument | None) -> Kind | None:
     if awaits_item(point):
         return None if document is None or document.deleted else Kind.REPLICA_EXTRA

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
+from indexer.reconcile.ports import NO_DOCUMENTS
 from indexer.records import InboundRecord, taken_ms
 from schemas.changes import ChangeEvent
 from schemas.errors import PoisonError
@@ -24,6 +25,7 @@ class ChangeLogTruth:
     exact = False
     versioned = True
     facets: frozenset[str] = frozenset()
+    documents = NO_DOCUMENTS
     read_at: SourceVersion | None = None
 
     def __init__(self, records: Callable[[], AsyncIterator[Sequence[InboundRecord]]], parser: EventParser) -> None:

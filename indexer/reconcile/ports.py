@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from schemas.changes import ChangeEvent
+from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
 from schemas.version import SourceVersion
+
+NO_DOCUMENTS: Final[Mapping[SkuKey, SearchDocument]] = MappingProxyType({})
+"""`Truth.documents` of a truth of rows alone."""
 
 
 class Truth(Protocol):
@@ -36,6 +41,11 @@ class Truth(Protocol):
     @property
     def rejected(self) -> int:
         """Rows that could not be read; each was logged."""
+        ...
+
+    @property
+    def documents(self) -> Mapping[SkuKey, SearchDocument]:
+        """What was published of the products of the page that was read last; none where the truth is of rows alone."""
         ...
 
     def pages(self) -> AsyncIterator[Sequence[ChangeEvent]]:

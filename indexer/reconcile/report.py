@@ -85,6 +85,9 @@ def difference_sample(difference: Difference) -> dict[str, Any]:
     return sample
 
 
-def document_sample(kind: Kind, key: SkuKey, *, stored: int | None, replica: int | None) -> dict[str, Any]:
-    """A product on which the stores differ, with the revision that each holds."""
-    return {"kind": kind.value, "key": str(key), "stored_rev": stored, "replica_rev": replica}
+def document_sample(
+    kind: Kind, key: SkuKey, *, stored: int | None, replica: int | None, published: int | None = None
+) -> dict[str, Any]:
+    """A product on which the stores differ, with the revision that each holds, and that of the truth's document where it is of any."""
+    sample = {"kind": kind.value, "key": str(key), "stored_rev": stored, "replica_rev": replica}
+    return sample if published is None else sample | {"published_rev": published}

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 
+from indexer.reconcile.ports import NO_DOCUMENTS
 from schemas.building import DocumentPolicy
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key
 from schemas.documents import SearchDocument
@@ -75,12 +76,14 @@ class DocumentsTruth:
         self._documents = documents
         self._policy = policy
         self.rejected = 0
+        self.documents = NO_DOCUMENTS
 
     async def pages(self) -> AsyncIterator[Sequence[ChangeEvent]]:
         """The changes of each page of documents. Of one that was shortened, what it lacks stays missing, and is told."""
         lacking = 0
         async for page in self._documents():
             events: list[ChangeEvent] = []
+            self.documents = {document.key: document for document in page}
             for document in page:
                 lacking += bool(document.omitted)
                 try:

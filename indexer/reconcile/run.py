@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -24,13 +24,14 @@ from indexer.reconcile.compare import (
     compare_row,
     surplus_row,
 )
-from indexer.reconcile.documents import compare_documents
+from indexer.reconcile.documents import compare_documents, documents_ahead
 from indexer.reconcile.ports import ChangeSink, Republisher, Truth
 from indexer.reconcile.report import Report, difference_sample, document_sample
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import PointPayload, VectorIndex
 from runtime.isolation import Batch, Isolation
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_name
+from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
 from schemas.identity import SkuKey, TenantId
 from schemas.merge import ItemState
@@ -50,6 +51,9 @@ class ReconcileOptions:
 
     `delete_extra` lets a repair delete what the truth does not have, at most `max_deletes` rows: a truth that was read
     from the wrong place must not empty a shop.
+
+    Every point with a revision below `lift_below` is lifted above it: of a store that took another's place, where nobody can
+    say at which revisions its products were published, since a late write may have overruled that in the topic.
     """
 
     tenant: TenantId | None = None
@@ -57,6 +61,7 @@ class ReconcileOptions:
     samples: int = 10
     delete_extra: bool = False
     max_deletes: int = 100
+    lift_below: int = 0
 
 
 class Reconciliation:
@@ -89,6 +94,8 @@ class Reconciliation:
         self._found_documents: dict[SkuKey, Kind] = {}
         self._ahead: dict[SkuKey, int] = {}
         """Revisions of documents that are newer than their points."""
+        self._published: dict[SkuKey, int] = {}
+        """Revisions that points have to be lifted above, by the truth's own documents and `lift_below`."""
         self._reading = Isolation("reading stored states")
         self._unreadable: set[SkuKey] = set()
         self.report = Report(truth.name if truth else "stores", replica_compared=reader is not None)
@@ -102,14 +109,16 @@ class Reconciliation:
         if self._truth is not None:
             async for page in self._truth.pages():
                 await self._look_at_rows([row for row in page if self._options.tenant in (None, row.key.tenant)])
+                await self._look_at_published(self._truth.documents)
             self.report.rejected = self._truth.rejected
         await self._look_at_stores()
-        if self._open or self._open_documents:
+        if self._open or self._open_documents or self._published:
             await self._sleep(self._options.settle_s)
         for registers in _chunks(list(self._open), _PAGE):
             await self._look_again(registers)
         for keys in _chunks(sorted(self._open_documents), _PAGE):
             await self._look_again_at_documents(keys)
+        await self._look_again_at_published()
         log.info("reconciled", **self.report.summary())
         return self.report
 
@@ -126,6 +135,10 @@ class Reconciliation:
                 f"the repair would delete {len(deletions)} rows, more than --max-deletes {self._options.max_deletes}: "
                 "look whether the source is the right one and whole, then allow as many"
             )
+        # First, so that what the corrections publish is newer than what replicas hold already.
+        for keys in _chunks(list(self._ahead), _PAGE):
+            await republisher.overtake({key: self._ahead[key] for key in keys})
+            self.report.republished += len(keys)
         mended = [found for found in self._found if found.kind is not Kind.EXTRA]
         events = [event for found in mended for event in found.events]
         events += deletions if self._options.delete_extra else []
@@ -133,7 +146,7 @@ class Reconciliation:
             await changes.send(chunk)
             self.report.events_sent += len(chunk)
         # The indexer publishes what it changes; the others are published as they are stored.
-        changed = {event.key for event in events}
+        changed = {event.key for event in events} | self._ahead.keys()
         behind = [
             key
             for key, kind in self._found_documents.items()
@@ -141,10 +154,6 @@ class Reconciliation:
         ]
         for keys in _chunks(behind, _PAGE):
             await republisher.republish(keys)
-            self.report.republished += len(keys)
-        ahead = [key for key, kind in self._found_documents.items() if kind is Kind.REPLICA_AHEAD]
-        for keys in _chunks(ahead, _PAGE):
-            await republisher.overtake({key: self._ahead[key] for key in keys})
             self.report.republished += len(keys)
         self.report.unmended = self.report.unbeatable + (0 if self._options.delete_extra else len(deletions))
         return self.report
@@ -179,9 +188,16 @@ class Reconciliation:
             elif compare_change(states.get(row.key), row) is not None:
                 self._open.setdefault(register, []).append(row)
 
+    async def _look_at_published(self, documents: Mapping[SkuKey, SearchDocument]) -> None:
+        mine = {key: one for key, one in documents.items() if self._options.tenant in (None, key.tenant)}
+        if mine:
+            self._published |= documents_ahead(await self._vectors.read(list(mine)), mine)
+
     async def _look_at_stores(self) -> None:
         async for points in self._vectors.scan(self._options.tenant, page=_PAGE):
             self.report.products += len(points)
+            low = [key for key, point in points.items() if point.rev < self._options.lift_below]
+            self._published |= {key: max(self._published.get(key, 0), self._options.lift_below) for key in low}
             if self._truth is not None and self._truth.exact:
                 for key, point in points.items():
                     # One in another spelling is not surplus: the indexer joins it to its product, and to delete it would delete that.
@@ -246,6 +262,17 @@ class Reconciliation:
             sample = document_sample(kind, key, stored=stored, replica=replica)
             self.report.count(kind, sample, samples=self._options.samples)
         self._found_documents |= differing
+
+    async def _look_again_at_published(self) -> None:
+        for keys in _chunks(sorted(self._published), _PAGE):
+            stored = await self._vectors.revisions(keys)
+            for key in keys:
+                if key in stored and stored[key] <= self._published[key]:
+                    self._ahead[key] = max(self._ahead.get(key, 0), self._published[key])
+                    sample = document_sample(
+                        Kind.BEHIND, key, stored=stored[key], replica=None, published=self._published[key]
+                    )
+                    self.report.count(Kind.BEHIND, sample, samples=self._options.samples)
 
     def _difference(
         self, register: Register, rows: Sequence[ChangeEvent], state: ItemState | None

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import structlog
 
+from indexer.reconcile.ports import NO_DOCUMENTS
 from schemas.changes import ChangeEvent
 from schemas.errors import ConfigurationError, PoisonError, RetryableError
 from schemas.events.connect_types import plain_number
@@ -66,6 +67,7 @@ class PostgresTruth:
 
     exact = True
     versioned = True
+    documents = NO_DOCUMENTS
 
     def __init__(self, url: str, mapping: CompiledMapping, *, server: str = "") -> None:
         parts = urlsplit(url)

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -198,6 +198,8 @@ async def _run(
         if choice.source == DOCUMENTS:
             # A store without a collection has nothing to be compared, or to be restored into.
             await stores.vectors.identify()
+            if await stores.replaced():
+                options = replace(options, lift_below=SystemClock().now_us())
         run = Reconciliation(
             await choice.truth(stores), stores.vectors, stores.reader, options=options, clock=SystemClock()
         )

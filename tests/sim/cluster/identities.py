@@ -13,13 +13,15 @@ from indexer.identity.guard import OffsetGuard
 from indexer.identity.marks import Committed, Mark
 from indexer.reconcile.restored import LOWEST, DocumentsTruth
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
+from indexer.reconcile.stored import StoredDocuments
 from indexer.records import TopicPartition
-from schemas.building import DEFAULT_POLICY
+from schemas.building import DEFAULT_POLICY, build_document
 from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.errors import LogUnavailableError, RetryableError
 from schemas.events.canonical import encode_event
 from schemas.merge import ItemState
+from tests.sim.cluster.indexer import SimTopics
 from tests.sim.model.broker import BULK, CHANGES, DOCUMENTS, Broker
 from tests.sim.model.groups import Group
 from tests.sim.model.store import ModelStore, SimIndex
@@ -85,6 +87,9 @@ class RestoreProcess:
         self.process = process
         self._broker = broker
         self._index = SimIndex(store, process)
+        self._stored = StoredDocuments(
+            self._index, SimTopics(broker, process), compose=build_document, clock=process.world
+        )
         self._guard = guard_of(process, store, broker, group)
         self._rng = random.Random(process.world.identities.getrandbits(32))
 
@@ -93,10 +98,11 @@ class RestoreProcess:
             try:
                 await asyncio.sleep(1.0)
                 truth = DocumentsTruth(self._documents, DEFAULT_POLICY)
-                options = ReconcileOptions(settle_s=0.5)
+                now_us = self.process.world.now_us() if await self._guard.replaced() else 0
+                options = ReconcileOptions(settle_s=0.5, lift_below=now_us)
                 run = Reconciliation(truth, self._index, None, options=options, clock=self.process.world)  # type: ignore[arg-type] # only what it calls
                 await run.compare()
-                await run.repair(self, self)  # type: ignore[arg-type] # without a replica nothing is published
+                await run.repair(self, self._stored)
                 await self._guard.adopt()
             except RetryableError:
                 continue

@@ -5,7 +5,9 @@ from functools import partial
 
 import pytest
 
-from deploy.reconcile.production import KafkaChanges, StoredDocuments, production_stores
+from deploy.reconcile.production import KafkaChanges, production_stores
+from indexer.kafka.publisher import KafkaDocumentPublisher
+from indexer.reconcile.stored import StoredDocuments
 from indexer.settings import IndexerSettings
 from query_api.settings import TextSettings
 from retrieval.vectors.memory import MemoryIndex
@@ -18,7 +20,7 @@ from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
 from schemas.sources import OPERATOR_SOURCE
 from schemas.topics import LARGEST_RECORD_BYTES
-from tests.support.indexing.fakes import event, make_pipeline, records_of
+from tests.support.indexing.fakes import FakeClock, event, make_pipeline, records_of
 
 KEY = SkuKey.of("acme", "A")
 
@@ -48,7 +50,9 @@ async def index() -> MemoryIndex:
 
 
 def documents_of(index: MemoryIndex, topics: Topics) -> StoredDocuments:
-    return StoredDocuments(index, topics, "catalog.documents", partial(build_document))
+    return StoredDocuments(
+        index, KafkaDocumentPublisher(topics, "catalog.documents"), compose=partial(build_document), clock=FakeClock()
+    )
 
 
 async def rev_of(index: MemoryIndex) -> int:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from indexer.reconcile.compare import Kind, compare_row, next_version, winning_version
 from indexer.reconcile.history import ChangeLogTruth
+from indexer.reconcile.ports import NO_DOCUMENTS
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.records import InboundRecord
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
@@ -44,6 +45,7 @@ class Rows:
     exact = True
     rejected = 0
     facets = frozenset({"item", "price"})
+    documents = NO_DOCUMENTS
 
     def __init__(self, *rows: ChangeEvent, read_at: SourceVersion | None = None) -> None:
         self._rows = rows

@@ -2,8 +2,10 @@
 
 import pytest
 
+from indexer.reconcile.compare import Kind
 from indexer.reconcile.restored import DocumentsTruth, changes_of
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
+from indexer.reconcile.stored import StoredDocuments
 from retrieval.vectors.memory import MemoryIndex
 from schemas.building import DocumentPolicy, build_document
 from schemas.changes import ChangeEvent
@@ -89,3 +91,54 @@ async def test_a_lost_store_gets_every_product_that_lives_back_and_leaves_alone_
     assert {one.key.sku for one in sent} == {"A1"}
     again = Reconciliation(truth, lost, None, options=ReconcileOptions(), clock=clock, sleep=no_sleep)
     assert (await again.compare()).agree
+
+
+@pytest.mark.parametrize(
+    "late",
+    [event("A1", "item", 9, {"title": "Late"}), event("A1", "price", 9, {"price": 3.0})],
+    ids=["lives", "awaits its item"],
+)
+async def test_a_write_that_lands_late_in_the_new_store_is_lifted_above_its_document(late: ChangeEvent) -> None:
+    topic, lost = DocumentLog(), MemoryIndex()
+    behind = make_pipeline(lost, publisher=DocumentLog(), clock=FakeClock())
+    await behind.process(records_of([late]))
+    ahead = FakeClock()
+    ahead.advance(60)
+    await make_pipeline(MemoryIndex(), publisher=topic, clock=ahead).process(records_of([event("A1", "item", 5, BOLT)]))
+    [published] = topic.compacted().values()
+    assert (await lost.revisions([KEY]))[KEY] < published.rev
+
+    async def documents():
+        yield [published]
+
+    class Changes:
+        async def send(self, events):
+            await behind.process(records_of(events))
+
+    options = ReconcileOptions(settle_s=0)
+    run = Reconciliation(DocumentsTruth(documents, DocumentPolicy()), lost, None, options=options, clock=ahead)
+    report = await run.compare()
+    assert report.counts[Kind.BEHIND] == 1
+    [sample] = report.samples[Kind.BEHIND]
+    assert sample["published_rev"] == published.rev
+    await run.repair(Changes(), StoredDocuments(lost, topic, compose=build_document, clock=ahead))
+    assert (await lost.revisions([KEY]))[KEY] > published.rev
+    again = Reconciliation(DocumentsTruth(documents, DocumentPolicy()), lost, None, options=options, clock=ahead)
+    assert (await again.compare()).agree
+
+
+async def test_of_a_store_that_took_anothers_place_every_point_is_lifted() -> None:
+    # The late writer's own document stands last in the topic, and says nothing of what replicas have read before it.
+    topic, lost = DocumentLog(), MemoryIndex()
+    await make_pipeline(lost, publisher=topic, clock=FakeClock()).process(records_of([event("A1", "item", 9, BOLT)]))
+
+    async def documents():
+        yield list(topic.compacted().values())
+
+    now = FakeClock()
+    now.advance(60)
+    options = ReconcileOptions(settle_s=0, lift_below=now.now_us())
+    run = Reconciliation(DocumentsTruth(documents, DocumentPolicy()), lost, None, options=options, clock=now)
+    assert (await run.compare()).counts == {Kind.BEHIND: 1}
+    await run.repair(None, StoredDocuments(lost, topic, compose=build_document, clock=now))
+    assert (await lost.revisions([KEY]))[KEY] == topic.compacted()[KEY].rev > now.now_us()

@@ -118,7 +118,9 @@ async def test_a_store_that_was_restored_is_adopted_once_nobody_runs():
     with pytest.raises(LogUnavailableError, match="stop the indexers"):
         await group.guard().adopt()
     group.running = 0
+    assert await group.guard().replaced()
     await group.guard().adopt()
+    assert not await group.guard().replaced()
     assert group.offsets == {A: Committed(7, Mark("t1", "c2")), B: Committed(3, Mark("t1", "c2"))}
     await settled(group)
     group.running = 2
