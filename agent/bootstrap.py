@@ -51,13 +51,12 @@ from agent.threads.naming import ThreadNames
 from agent.threads.pruning import PRUNING_BACKOFF, ThreadPruner
 from agent.threads.recall import KeptThreads
 from agent.threads.registry import ThreadRegistry
-from retrieval.serving.admission.middleware import Doors
-from retrieval.serving.exposition import MULTIPROCESS_FOLDER
-from retrieval.serving.rights.openness import announce
-from retrieval.serving.until_signal import ProcessEnd, serve_until_signal
+from runtime.admission.middleware import Doors
+from runtime.event_loop import ProcessEnd, serve_until_signal
+from runtime.metrics import MULTIPROCESS_FOLDER, TaskMetrics
 from runtime.redaction import shown
+from runtime.rights.openness import announce
 from runtime.supervision import Supervisor
-from runtime.task_metrics import TaskMetrics
 from schemas.errors import FerrofluxError
 from schemas.identity import TenantId
 

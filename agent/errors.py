@@ -1,6 +1,6 @@
 """What can be wrong with a turn, each with the remedy."""
 
-from retrieval.serving.problems import ConflictError
+from runtime.http.problems import ConflictError
 from schemas.errors import InvalidRequestError, NotFoundError, PoisonError, RetryableError
 
 

@@ -15,7 +15,7 @@ import httpx
 from deploy.embedded.storage.endpoint import Endpoint
 from deploy.embedded.storage.layout import DataDirectory
 from runtime.redaction import redacted, without_credentials
-from runtime.retry_after import TRIES, rest_s
+from runtime.retry import TRIES, rest_s
 from schemas.errors import (
     ConfigurationError,
     FerrofluxError,

@@ -47,18 +47,18 @@ from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.fitting import require_revision
 from retrieval.generations.kafka import KafkaGenerationStore
-from retrieval.serving import event_loop
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorStoreKind
-from runtime.backoff import BackoffPolicy
-from runtime.http_server import HttpServer
-from runtime.log_writer import LogWriter
+from runtime import event_loop
+from runtime.http.server import HttpServer
+from runtime.kafka.log_writer import LogWriter
+from runtime.kafka.topic_identity import TopicIds
+from runtime.metrics import TaskMetrics
 from runtime.redaction import shown
+from runtime.retry import BackoffPolicy
 from runtime.supervision import Supervisor
-from runtime.task_metrics import TaskMetrics
-from runtime.topic_ids import TopicIds
 from schemas.building import build_document
 from schemas.errors import ConfigurationError
 from schemas.events.admission import AdmissionRules

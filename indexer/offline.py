@@ -24,7 +24,7 @@ from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorStoreKind
-from runtime.log_writer import LogWriter
+from runtime.kafka.log_writer import LogWriter
 from schemas.building import build_document
 from schemas.errors import ConfigurationError
 from schemas.events.admission import AdmissionRules

@@ -21,8 +21,8 @@ from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, LogId, first_offsets, next_offsets
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
-from runtime.backoff import BackoffPolicy
 from runtime.isolation import DefectError, DefectLimits
+from runtime.retry import BackoffPolicy
 from schemas.errors import FatalError, FerrofluxError, NotReadyError, RetryableError
 
 log = structlog.get_logger(__name__)

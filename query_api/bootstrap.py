@@ -28,20 +28,19 @@ from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.fitting import encoder_settings, text_folder
 from retrieval.rerank.factory import load_reranker
 from retrieval.rerank.port import Reranker
-from retrieval.serving.admission.middleware import Doors
-from retrieval.serving.admission.routes import RouteClass
-from retrieval.serving.exposition import MULTIPROCESS_FOLDER
-from retrieval.serving.rights.openness import announce
-from retrieval.serving.until_signal import ProcessEnd, serve_until_signal
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
-from runtime.admission import Bound
+from runtime.admission.bounds import Bound
+from runtime.admission.middleware import Doors
+from runtime.event_loop import ProcessEnd, serve_until_signal
+from runtime.http.routes import RouteClass
+from runtime.metrics import MULTIPROCESS_FOLDER, TaskMetrics
 from runtime.redaction import shown
+from runtime.rights.openness import announce
 from runtime.supervision import Supervisor
-from runtime.task_metrics import TaskMetrics
 from schemas.errors import ConfigurationError
 from schemas.generations import Generation
 

@@ -10,10 +10,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.search.settings import SearchSettings
-from retrieval.serving.rights.settings import AccessSettings
 from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.settings import VectorSettings
 from runtime.fetching import FetchSettings
+from runtime.rights.settings import AccessSettings
 
 
 class TextSettings(TextIndexSettings):

@@ -21,8 +21,8 @@ from typing import Any, Final, TypedDict, Unpack
 
 import structlog
 
-from runtime.backoff import Backoff, BackoffPolicy
-from runtime.task_metrics import TaskMetrics
+from runtime.metrics import TaskMetrics
+from runtime.retry import Backoff, BackoffPolicy
 from schemas.errors import FatalError, FerrofluxError, RetryableError
 
 log = structlog.get_logger(__name__)

@@ -13,17 +13,17 @@ from agent.api.routes import chat, operations, orders, page
 from agent.api.settings import AgentHttpSettings
 from agent.observation.metrics import AgentMetrics
 from agent.service.process import AgentProcess
-from retrieval.serving.access import CUSTOMER_HEADER, Access
-from retrieval.serving.admission.callers import Callers
-from retrieval.serving.admission.middleware import AdmissionMiddleware, Doors
-from retrieval.serving.admission.routes import RouteClass
-from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
-from retrieval.serving.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
-from retrieval.serving.problems import install_problem_handlers
-from retrieval.serving.rights.customers import Customers
-from retrieval.serving.rights.gate import RoleGateMiddleware, require_declared_roles
-from retrieval.serving.rights.openness import OpenGuardMiddleware
-from runtime.admission import Bound
+from runtime.admission.bounds import Bound
+from runtime.admission.callers import Callers
+from runtime.admission.middleware import AdmissionMiddleware, Doors
+from runtime.http.body_gate import BodyBounds, BodyGateMiddleware
+from runtime.http.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
+from runtime.http.problems import install_problem_handlers
+from runtime.http.routes import RouteClass
+from runtime.rights.customers import Customers
+from runtime.rights.gate import RoleGateMiddleware, require_declared_roles
+from runtime.rights.keys import CUSTOMER_HEADER, Access
+from runtime.rights.openness import OpenGuardMiddleware
 from schemas.identity import TenantId
 
 _DESCRIPTION = (

@@ -17,9 +17,9 @@ from agent.conversation.turn import TurnEvent
 from agent.errors import ThreadNotFoundError, ThreadNotIssuedError, WeakIdempotencyKeyError
 from agent.orders.model import Order
 from agent.threads.naming import ThreadNames, customer_prefix
-from retrieval.serving.access import CUSTOMER_HEADER, Access
-from retrieval.serving.rights.customers import Customers
-from retrieval.serving.rights.roles import Role
+from runtime.rights.customers import Customers
+from runtime.rights.keys import CUSTOMER_HEADER, Access
+from runtime.rights.roles import Role
 from schemas.api.chat import ThreadView, TurnReply
 from schemas.identity import TenantId
 

@@ -10,8 +10,8 @@ from agent.api.settings import AgentHttpSettings
 from agent.observation.metrics import AgentMetrics
 from agent.service.chat import ChatService
 from agent.service.process import AgentProcess
-from retrieval.serving.access import Access
-from retrieval.serving.rights.customers import Customers
+from runtime.rights.customers import Customers
+from runtime.rights.keys import Access
 from schemas.identity import TenantId
 
 

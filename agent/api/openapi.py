@@ -5,7 +5,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from retrieval.serving.rights.description import describe_rights
+from runtime.http.openapi import describe_rights
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 
 _WHEN: Final = {

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from retrieval.serving.rights.settings import AccessSettings
+from runtime.rights.settings import AccessSettings
 
 
 class AgentHttpSettings(AccessSettings):

@@ -20,7 +20,7 @@ from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.text.port import TextIndexReader
 from runtime.isolation import Isolation, concerns_one
-from runtime.retry_after import TRIES, rest_s
+from runtime.retry import TRIES, rest_s
 from schemas.api.limits import MAX_PRICE
 from schemas.documents import SearchDocument
 from schemas.errors import InvalidEventError, NotReadyError, OverloadedError, RetryableError

@@ -26,7 +26,7 @@ from agent.errors import CatalogueUnavailableError
 from agent.ports import Found, FoundProduct, Product
 from retrieval.analysis.pipeline import surface_words
 from runtime.isolation import Isolation
-from runtime.retry_after import TRIES, rest_s
+from runtime.retry import TRIES, rest_s
 from schemas.api.items import Item
 from schemas.api.limits import MAX_TEXT
 from schemas.api.search import SearchHit, SearchResponse

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retrieval.serving.problems import ConflictError
+from runtime.http.problems import ConflictError
 from schemas.errors import InvalidRequestError, NotFoundError, PoisonError
 
 

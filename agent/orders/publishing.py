@@ -12,9 +12,9 @@ from aiokafka.errors import KafkaError
 from agent.conversation.limits import LARGEST_ORDER_BYTES, RECORD_ROOM, OrderRoom
 from agent.orders.event import event_id
 from agent.orders.outbox import OutboxRow
-from runtime.kafka import client_options
-from runtime.log_writer import LogWriter, OutboundRecord
-from runtime.topics import LARGEST, POLICY, create_topics, describe_topics, largest_records
+from runtime.kafka.clients import client_options
+from runtime.kafka.log_writer import LogWriter, OutboundRecord
+from runtime.kafka.topics import LARGEST, POLICY, create_topics, describe_topics, largest_records
 from schemas.errors import ConfigurationError, FerrofluxError, LogUnavailableError, PoisonError
 from schemas.topics import KafkaSettings
 

@@ -20,8 +20,8 @@ from agent.orders.event import event_id, fitting
 from agent.orders.outbox import Outbox, OutboxRow
 from agent.orders.publishing import OrderPublisher, OrdersRefusedError
 from agent.orders.settings import OrderSettings
-from runtime.backoff import BackoffPolicy
 from runtime.isolation import Batch, Isolation
+from runtime.retry import BackoffPolicy
 
 log = structlog.get_logger(__name__)
 

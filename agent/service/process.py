@@ -15,7 +15,7 @@ from agent.orders.outbox import Backlog, Outbox
 from agent.service.chat import ChatService
 from agent.storage.database import Database
 from agent.threads.apart import ThreadsApart
-from runtime.backoff import BackoffPolicy
+from runtime.retry import BackoffPolicy
 from runtime.supervision import Supervisor
 from schemas.errors import NotReadyError, RetryableError
 

@@ -17,8 +17,8 @@ from agent.checkpoints.thread_key import ThreadName
 from agent.threads.apart import PRUNING
 from agent.threads.guard import ThreadBusyError
 from agent.threads.registry import ThreadRegistry
-from runtime.backoff import BackoffPolicy
 from runtime.isolation import Batch, Isolation
+from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from agent.settings import AgentSettings
 from deploy.embedded.storage.layout import DataDirectory
 from query_api.settings import ApiSettings, HttpSettings
 from query_api.worker import Worker
-from retrieval.serving.admission.middleware import Doors
+from runtime.admission.middleware import Doors
 from runtime.supervision import Supervisor
 from schemas.topics import KafkaSettings
 

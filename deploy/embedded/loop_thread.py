@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from retrieval.serving.event_loop import new_event_loop
+from runtime.event_loop import new_event_loop
 from schemas.errors import FatalError
 
 T = TypeVar("T")

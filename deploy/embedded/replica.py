@@ -14,7 +14,7 @@ from query_api.status_file import STATUS_FILE
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import TextIndexReader, TextIndexWriter
 from retrieval.text.settings import TextIndexSettings
-from runtime.backoff import Backoff, BackoffPolicy
+from runtime.retry import Backoff, BackoffPolicy
 
 
 @dataclass(slots=True)

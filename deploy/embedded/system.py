@@ -72,15 +72,15 @@ from retrieval.encoders.layers import layers_of, settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, available_cpus
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder
-from retrieval.serving.access import Access
-from retrieval.serving.rights.openness import require_guarded
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
-from runtime.backoff import Backoff
-from runtime.http_server import HttpServer
-from runtime.log_writer import LogWriter
+from runtime.http.server import HttpServer
+from runtime.kafka.log_writer import LogWriter
+from runtime.metrics import TaskMetrics
+from runtime.retry import Backoff
+from runtime.rights.keys import Access
+from runtime.rights.openness import require_guarded
 from runtime.supervision import Options, Supervisor, Work
-from runtime.task_metrics import TaskMetrics
 from schemas.api.limits import MAX_CHANGES_BYTES
 from schemas.building import DocumentPolicy, build_document
 from schemas.errors import FerrofluxError

@@ -10,7 +10,7 @@ from typing import Final
 import httpx
 
 from deploy.http_client import problem_sentence
-from runtime.retry_after import rest_s
+from runtime.retry import rest_s
 from schemas.errors import LogUnavailableError
 
 RETRY_FOR_S: Final = 120.0

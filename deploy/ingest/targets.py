@@ -10,7 +10,7 @@ import httpx
 
 from deploy.http_client import problem_sentence
 from deploy.ingest.patient import RETRY_FOR_S, PatientClient
-from runtime.log_writer import LogWriter, OutboundRecord
+from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from schemas.api.limits import MAX_CHANGE_BYTES
 from schemas.errors import (
     ConfigurationError,

@@ -25,8 +25,8 @@ from retrieval.text.factory import open_reader
 from retrieval.text.tantivy_index.commit_files import holds_index
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.settings import VectorStoreKind
-from runtime.log_writer import LogWriter, OutboundRecord
-from runtime.topic_ids import TopicIds
+from runtime.kafka.log_writer import LogWriter, OutboundRecord
+from runtime.kafka.topic_identity import TopicIds
 from schemas.building import build_document
 from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument

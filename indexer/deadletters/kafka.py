@@ -14,8 +14,8 @@ from indexer.deadletters.letter import Letter, Marker, Settlement
 from indexer.kafka.reader import KafkaReader
 from indexer.ports import Clock
 from indexer.records import InboundRecord
-from runtime.kafka import client_options
-from runtime.log_writer import is_refusal
+from runtime.kafka.clients import client_options
+from runtime.kafka.log_writer import is_refusal
 from schemas.errors import ConfigurationError, LogUnavailableError, RecordTooLargeError
 from schemas.topics import KafkaSettings
 

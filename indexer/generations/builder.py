@@ -48,7 +48,7 @@ from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import view_of
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
-from runtime.log_writer import LogWriter
+from runtime.kafka.log_writer import LogWriter
 from schemas.building import build_document
 from schemas.errors import RetryableError
 from schemas.events.admission import AdmissionRules

@@ -28,7 +28,7 @@ from indexer.service.readiness import Readiness
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.vectors.port import VectorIndex
-from runtime.backoff import BackoffPolicy
+from runtime.retry import BackoffPolicy
 from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import RetryableError
 from schemas.generations import Generation

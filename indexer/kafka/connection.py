@@ -6,7 +6,7 @@ from typing import Final
 
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
-from runtime.kafka import ssl_context
+from runtime.kafka.clients import ssl_context
 from schemas.topics import KafkaSettings
 
 _SASL: Final = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}

@@ -40,7 +40,7 @@ from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, TopicPartition, first_offsets, next_offsets
 from indexer.service.progress import Progress
 from indexer.settings import ConsumerSettings
-from runtime.kafka import bootstrap_servers
+from runtime.kafka.clients import bootstrap_servers
 from schemas.errors import FatalError, LogUnavailableError
 from schemas.topics import KafkaSettings
 

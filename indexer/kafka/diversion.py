@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 from indexer.records import InboundRecord
-from runtime.log_writer import LogWriter, OutboundRecord
+from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from schemas.events.dead_letters import TAKEN_HEADER, first_taken_ms
 
 log = structlog.get_logger(__name__)

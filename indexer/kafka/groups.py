@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
 from indexer.records import TopicPartition
-from runtime.kafka import client_options
+from runtime.kafka.clients import client_options
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from indexer.ports import Clock, Published
 from indexer.records import DeadLetter, taken_ms
-from runtime.fitting import append_fitting, append_letters
-from runtime.log_writer import LogWriter, OutboundRecord
+from runtime.kafka.fitting import append_fitting, append_letters
+from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from schemas.documents import SearchDocument
 from schemas.events.dead_letters import LetterRecord, fitting_letter, own_headers
 from schemas.identity import SkuKey

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from indexer.kafka.consumer import inbound
 from indexer.records import InboundRecord, TopicPartition
-from runtime.kafka import client_options
+from runtime.kafka.clients import client_options
 from schemas.errors import ConfigurationError, LogUnavailableError
 from schemas.topics import KafkaSettings
 

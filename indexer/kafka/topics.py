@@ -17,8 +17,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from indexer.records import LogId
-from runtime.kafka import client_options
-from runtime.topics import LARGEST, POLICY, TIMESTAMPS, create_topics, describe_topics, largest_records
+from runtime.kafka.clients import client_options
+from runtime.kafka.topics import LARGEST, POLICY, TIMESTAMPS, create_topics, describe_topics, largest_records
 from schemas.errors import ConfigurationError, LogUnavailableError
 from schemas.topics import LARGEST_RECORD_BYTES, SMALLEST_RECORD_BYTES, KafkaSettings
 

@@ -24,8 +24,8 @@ from indexer.replay.checkpoint import ReplayCheckpoint
 from indexer.replay.selection import Selection
 from indexer.replay.sources import ReplaySource
 from retrieval.vectors.port import VectorIndex
-from runtime.backoff import BackoffPolicy
 from runtime.isolation import Batch, Isolation
+from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey

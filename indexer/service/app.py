@@ -21,10 +21,10 @@ from indexer.service.progress import Progress
 from indexer.service.readiness import Readiness, ReadinessProbe
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.port import ModelRevision
-from retrieval.serving.heap import freeze_heap
-from runtime.log_writer import LogWriter
+from runtime.event_loop import freeze_heap
+from runtime.kafka.log_writer import LogWriter
+from runtime.metrics import TaskMetrics
 from runtime.supervision import Supervisor
-from runtime.task_metrics import TaskMetrics
 from schemas.errors import FatalError
 from schemas.identity import SkuKey
 

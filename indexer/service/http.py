@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from indexer.service.readiness import Readiness
-from retrieval.serving.rights.gate import require_declared_roles
+from runtime.rights.gate import require_declared_roles
 
 
 def http_app(

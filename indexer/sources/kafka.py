@@ -23,8 +23,8 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from indexer.sources.live import LiveSources
 from indexer.sources.port import Decide
-from runtime.kafka import client_options
-from runtime.topic_ids import TopicIds
+from runtime.kafka.clients import client_options
+from runtime.kafka.topic_identity import TopicIds
 from schemas.errors import ConfigurationError, InvalidEventError, LogUnavailableError
 from schemas.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
 from schemas.topics import KafkaSettings

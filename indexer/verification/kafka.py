@@ -16,7 +16,7 @@ from indexer.identity.guard import OffsetGuard
 from indexer.ports import LeaseLostError
 from indexer.records import TopicPartition
 from indexer.verification.feed import FedRecord
-from runtime.kafka import client_options
+from runtime.kafka.clients import client_options
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 

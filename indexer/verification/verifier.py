@@ -25,7 +25,7 @@ from indexer.records import TopicPartition
 from indexer.verification.feed import DocumentFeed, FedRecord
 from indexer.verification.pending import LastSeen, PendingLooks
 from retrieval.vectors.port import VectorIndex
-from runtime.backoff import BackoffPolicy
+from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.identity import SkuKey
 

@@ -26,8 +26,8 @@ from retrieval.aliases.file import AliasFile
 from retrieval.aliases.live import LiveAliases, require_usable
 from retrieval.text.apart.ledger import Ledger
 from retrieval.text.apart.values import Apart, Flaw, LogNotes
-from runtime.backoff import Backoff
 from runtime.isolation import Batch, Isolation
+from runtime.retry import Backoff
 from schemas.aliases import AliasRecord
 from schemas.errors import InvalidEventError, RetryableError
 

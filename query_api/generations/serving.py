@@ -26,10 +26,10 @@ from retrieval.generations.fitting import name_of, require_revision, require_tex
 from retrieval.rerank.port import Reranker
 from retrieval.search.hybrid import Analyse, HybridSearcher
 from retrieval.search.settings import SearchSettings
-from retrieval.serving.heap import freeze_heap
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
+from runtime.event_loop import freeze_heap
 from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import FatalError, FerrofluxError, NotReadyError, RetryableError
 from schemas.generations import Generation

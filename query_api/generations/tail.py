@@ -23,7 +23,7 @@ from query_api.replica.tailer import ReplicaTailer
 from retrieval.generations.fitting import name_of, require_text_fit, text_folder
 from retrieval.text.factory import open_writer
 from retrieval.text.tantivy_index.commit_files import holds_index
-from runtime.backoff import Backoff
+from runtime.retry import Backoff
 from runtime.supervision import Supervisor
 from schemas.errors import RetryableError
 from schemas.generations import Generation

@@ -13,14 +13,14 @@ from query_api.http.metrics import ApiMetrics
 from query_api.http.openapi import install_openapi
 from query_api.settings import HttpSettings
 from query_api.worker import Worker
-from retrieval.serving.access import Access
-from retrieval.serving.admission.callers import Callers
-from retrieval.serving.admission.middleware import AdmissionMiddleware, Doors
-from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
-from retrieval.serving.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
-from retrieval.serving.problems import install_problem_handlers
-from retrieval.serving.rights.gate import RoleGateMiddleware, require_declared_roles
-from retrieval.serving.rights.openness import OpenGuardMiddleware
+from runtime.admission.callers import Callers
+from runtime.admission.middleware import AdmissionMiddleware, Doors
+from runtime.http.body_gate import BodyBounds, BodyGateMiddleware
+from runtime.http.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
+from runtime.http.problems import install_problem_handlers
+from runtime.rights.gate import RoleGateMiddleware, require_declared_roles
+from runtime.rights.keys import Access
+from runtime.rights.openness import OpenGuardMiddleware
 
 _DESCRIPTION = (
     "Search over live catalogues: a warehouse change is visible within a second. Every failure is problem details "

@@ -8,8 +8,8 @@ from fastapi import Depends, Request
 from query_api.http.metrics import ApiMetrics
 from query_api.settings import HttpSettings
 from query_api.worker import Worker
-from retrieval.serving.access import Access
-from retrieval.serving.admission.middleware import Doors
+from runtime.admission.middleware import Doors
+from runtime.rights.keys import Access
 
 
 @dataclass(frozen=True, slots=True)

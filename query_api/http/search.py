@@ -12,8 +12,8 @@ from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.search.query import Facets, Hit, SearchQuery, SearchResult
 from retrieval.search.ranking.reranking import Reranked
 from retrieval.search.why_not import fate_of
-from retrieval.serving.problems import request_id
 from retrieval.text.port import TextIndexReader
+from runtime.http.problems import request_id
 from schemas.api.explain import WhyNot
 from schemas.api.items import Item
 from schemas.api.search import (

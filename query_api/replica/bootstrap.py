@@ -16,13 +16,13 @@ from query_api.replica.operations.http import operations_app
 from query_api.replica.settings import ReplicaSettings
 from retrieval.aliases.file import AliasFile
 from retrieval.generations.kafka import KafkaGenerationStore
-from retrieval.serving import event_loop
 from retrieval.text.storage import MEMORY_BACKED, file_system_of
-from runtime.backoff import Backoff
-from runtime.http_server import HttpServer
-from runtime.log_writer import LogWriter
+from runtime import event_loop
+from runtime.http.server import HttpServer
+from runtime.kafka.log_writer import LogWriter
+from runtime.metrics import TaskMetrics
+from runtime.retry import Backoff
 from runtime.supervision import Supervisor
-from runtime.task_metrics import TaskMetrics
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from query_api.replica.log.port import LogView
 from retrieval.text.port import Checkpoint
-from runtime.log_identity import fullest_identity, is_same_log
+from runtime.kafka.topic_identity import fullest_identity, is_same_log
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from query_api.replica.snapshots.settings import SnapshotSettings
 from query_api.settings import TextSettings
-from runtime.backoff import BackoffPolicy
+from runtime.retry import BackoffPolicy
 from schemas.topics import KafkaSettings
 
 

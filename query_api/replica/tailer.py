@@ -32,12 +32,12 @@ from query_api.replica.operations.metrics import ReplicaMetrics
 from query_api.replica.operations.report import HEARTBEAT_US, Report
 from query_api.replica.progress import Progress, plan_start
 from query_api.status_file import FreshnessSample
-from retrieval.serving.heap import freeze_heap
 from retrieval.text.apart.values import LogNotes, Place
 from retrieval.text.port import Applied, TextIndexWriter
-from runtime.backoff import Backoff
+from runtime.event_loop import freeze_heap
 from runtime.isolation import DefectError, Isolation
-from runtime.log_identity import is_same_log
+from runtime.kafka.topic_identity import is_same_log
+from runtime.retry import Backoff
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import FerrofluxError, RetryableError
 

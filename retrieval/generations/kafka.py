@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from retrieval.generations.transitions import Transition
 from retrieval.generations.view import GenerationView, Records, is_report, report_record, view_of
-from runtime.kafka import client_options
+from runtime.kafka.clients import client_options
 from schemas.errors import ConfigurationError, LogUnavailableError
 from schemas.generations import ReplicaReport
 from schemas.topics import LARGEST_RECORD_BYTES, KafkaSettings

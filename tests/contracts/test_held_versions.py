@@ -17,13 +17,13 @@ from deploy.ingest.held.memory import MemoryHeldVersions
 from deploy.ingest.held.port import Held, HeldVersions, NotLookedError
 from deploy.ingest.held.store import OperatorsHeldVersions, StoreHeldVersions, open_production
 from indexer.settings import IndexerSettings
-from retrieval.serving.access import Access
-from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
-from retrieval.serving.problems import install_problem_handlers
-from retrieval.serving.rights.roles import Role
-from retrieval.serving.rights.settings import KeyGrant
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
+from runtime.http.body_gate import BodyBounds, BodyGateMiddleware
+from runtime.http.problems import install_problem_handlers
+from runtime.rights.keys import Access
+from runtime.rights.roles import Role
+from runtime.rights.settings import KeyGrant
 from schemas.api.limits import MAX_HELD
 from schemas.changes import ITEM_FACET
 from schemas.errors import InvalidRequestError, StoreUnavailableError

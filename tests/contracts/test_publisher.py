@@ -10,7 +10,7 @@ from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.kafka.topics import TopicAdmin
 from indexer.ports import DeadLetterSink, DocumentPublisher
 from indexer.records import DeadLetter
-from runtime.log_writer import LogWriter, OutboundRecord
+from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError, RecordTooLargeError
 from schemas.topics import LARGEST_RECORD_BYTES, KafkaSettings, TopicNames

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
 from indexer.kafka.topics import TopicAdmin
-from runtime.kafka import client_options
+from runtime.kafka.clients import client_options
 from schemas.topics import KafkaSettings
 from tests.support.data import ROOT
 from tests.support.jars import jars, java

@@ -16,8 +16,8 @@ from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.settings import TailSettings
 from query_api.replica.tailer import ReplicaTailer
 from retrieval.text.port import Checkpoint
-from runtime.backoff import Backoff
-from runtime.log_writer import LogWriter
+from runtime.kafka.log_writer import LogWriter
+from runtime.retry import Backoff
 from schemas.topics import KafkaSettings
 from tests.support.kafka.clients import Record, admin, append, create_topic, read_all
 from tests.support.waiting import eventually

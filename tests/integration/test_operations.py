@@ -18,7 +18,7 @@ from indexer.replay.selection import Selection
 from indexer.replay.sources import KafkaReplaySource
 from indexer.service.clock import SystemClock
 from retrieval.vectors.memory import MemoryIndex
-from runtime.log_writer import LogWriter
+from runtime.kafka.log_writer import LogWriter
 from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.errors import LogUnavailableError

@@ -14,7 +14,7 @@ from agent.api.routes.event_stream import event_stream
 from agent.conversation.turn import TurnRequest
 from agent.threads.apart import ThreadApart
 from agent.threads.naming import ThreadNames
-from retrieval.serving.problems import request_id
+from runtime.http.problems import request_id
 from schemas.api.chat import ChatRequest, Deleted, Tenant, ThreadSetApart, ThreadsSetApart, ThreadView, TurnReply
 from schemas.api.limits import KEY_PATTERN, THREAD_PATTERN
 from schemas.api.orders import RetryRequest

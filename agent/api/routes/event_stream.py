@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 from fastapi import Request
 
-from retrieval.serving.problems import internal_problem, of_ferroflux
+from runtime.http.problems import internal_problem, of_ferroflux
 from schemas.errors import FerrofluxError
 
 log = structlog.get_logger(__name__)

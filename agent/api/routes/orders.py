@@ -8,7 +8,7 @@ from agent.api.caller import Caller
 from agent.api.context import Context
 from agent.api.openapi import PROBLEMS
 from agent.orders.model import Order, OrderStatus, order_id
-from retrieval.serving.problems import request_id
+from runtime.http.problems import request_id
 from schemas.api.chat import Tenant
 from schemas.api.limits import KEY_PATTERN
 from schemas.api.orders import (

@@ -11,9 +11,9 @@ from rich.markup import escape
 
 from deploy.cli.doctor import machine, models, services, tools
 from deploy.cli.doctor.finding import Finding, Health
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, JsonOption
 from deploy.embedded.storage.layout import DataDirectory
+from runtime.logs import configure_quiet_logging
 from runtime.redaction import redacted
 
 app = typer.Typer()

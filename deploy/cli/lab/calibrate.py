@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.cli.lab.options import FoldsOption, LabRequest, OutOption, dealt_out, hand_over, on_judged_queries
-from deploy.cli.logs import configure_quiet_logging
+from runtime.logs import configure_quiet_logging
 from training.tuning.calibration import Calibration, Effect, calibrate
 from training.tuning.routes import DENSE_FIRST, MARGIN, SIMILARITY, CodeEffect, observe_routes
 from training.tuning.selection import stratified_folds

@@ -15,7 +15,6 @@ from agent.evaluation.running import Evaluation, evaluate
 from agent.planners.llm.settings import PlannerSettings
 from agent.settings import AgentSettings
 from deploy.cli.lab.options import CacheOption, CatalogueOption
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.progress import FractionProgress
 from deploy.cli.wording import page_console
 from deploy.lab.bench import lay_out
@@ -24,6 +23,7 @@ from deploy.lab.catalogue import CatalogueSource
 from deploy.lab.chat import chat_bench
 from deploy.lab.planners import PlannerChoice, open_planner
 from retrieval.encoders.settings import EncoderSettings
+from runtime.logs import configure_quiet_logging
 from training.systems.bench import Bench
 
 app = typer.Typer(rich_markup_mode="markdown")

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.cli.lab.options import LabRequest, on_judged_queries
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.wording import page_console
 from deploy.lab.evaluation import Evaluation, EvaluationPlan
+from runtime.logs import configure_quiet_logging
 from training.experiments.experiment import Experiment
 from training.experiments.saved import save_run
 from training.measures.metrics import MRR, NDCG_10, RECALL_100, TOP_1, TOP_5

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.cli.lab.options import FoldsOption, LabRequest, OutOption, dealt_out, hand_over, on_judged_queries
-from deploy.cli.logs import configure_quiet_logging
+from runtime.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError
 from training.measures.metrics import METRICS, Judge
 from training.tuning.snippet import settings_snippet

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.operate.settings import KafkaOption, indexer_settings
 from deploy.cli.operate.times import moment_us, shown
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
@@ -16,6 +15,7 @@ from indexer.deadletters.desk import DEFAULT_CEILING, DeadLetterDesk, LetterFilt
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.deadletters.letter import LetterId
 from indexer.service.clock import SystemClock
+from runtime.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
 
 app = typer.Typer(no_args_is_help=True)

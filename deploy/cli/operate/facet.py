@@ -6,13 +6,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.operate.settings import KafkaOption, indexer_settings
 from deploy.cli.operate.times import shown
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from deploy.http_client import ApiClient, api_key, locate
 from indexer.sources.desk import SourceDesk
 from indexer.sources.kafka import KafkaSourceStore
+from runtime.logs import configure_quiet_logging
 from schemas.mapping.loading import load_mapping
 from schemas.sources import ANY_SOURCE
 

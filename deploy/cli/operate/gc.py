@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.operate.settings import GenerationOption, KafkaOption, indexer_settings
 from deploy.cli.operate.times import duration_s, shown
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
@@ -18,6 +17,7 @@ from indexer.collection.tombstones import KafkaTombstones
 from indexer.generations.resolve import settings_of
 from indexer.kafka.reader import KafkaReader
 from indexer.offline import offline_indexer
+from runtime.logs import configure_quiet_logging
 from schemas.identity import TenantId, tenant_id
 
 app = typer.Typer()

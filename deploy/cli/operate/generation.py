@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.operate.settings import KafkaOption, indexer_settings
 from deploy.cli.operate.times import shown
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
@@ -24,6 +23,7 @@ from deploy.generations.production import production_desk
 from deploy.http_client import ApiClient, api_key, locate
 from indexer.generations.build import BuildProgress
 from indexer.generations.builder import BuildRequest
+from runtime.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError
 from schemas.generations import Origin
 from training.experiments.compare import Comparison

@@ -10,7 +10,6 @@ from typing import Annotated, Final
 
 import typer
 
-from deploy.cli.logs import configure_quiet_logging
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.ingest.columns import ColumnMapping
 from deploy.reconcile.catalogue import CatalogueTruth
@@ -29,6 +28,7 @@ from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
 from retrieval.generations.fitting import text_folder
+from runtime.logs import configure_quiet_logging
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
 from schemas.identity import tenant_id

@@ -8,7 +8,6 @@ import orjson
 import typer
 from rich.console import Console
 
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.operate.settings import GenerationOption, KafkaOption, indexer_settings
 from deploy.cli.operate.times import moment_us, shown
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
@@ -23,6 +22,7 @@ from indexer.replay.replayer import Replayed, Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import KafkaReplaySource
 from indexer.settings import IndexerSettings
+from runtime.logs import configure_quiet_logging
 
 app = typer.Typer()
 

@@ -15,7 +15,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import JsonOption
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.embedded.storage.ownership import Ownership
@@ -30,6 +29,7 @@ from retrieval.generations.file import GenerationFile
 from retrieval.generations.fitting import text_folder
 from retrieval.generations.view import view_of
 from retrieval.text.tantivy_index.commit_files import holds_index
+from runtime.logs import configure_quiet_logging
 from schemas.errors import NotFoundError
 
 app = typer.Typer(no_args_is_help=True)

@@ -6,7 +6,7 @@ import typer
 
 from agent.bootstrap import run_agent
 from agent.settings import AgentSettings
-from deploy.cli.logs import configure_logging
+from runtime.logs import configure_logging
 
 app = typer.Typer()
 

@@ -4,9 +4,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from deploy.cli.logs import configure_logging
 from query_api.bootstrap import run_api
 from query_api.settings import ApiSettings
+from runtime.logs import configure_logging
 
 app = typer.Typer()
 

@@ -4,9 +4,9 @@ from typing import Final
 
 import typer
 
-from deploy.cli.logs import configure_logging
 from indexer.bootstrap import main
 from indexer.settings import IndexerSettings
+from runtime.logs import configure_logging
 
 app = typer.Typer()
 

@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from deploy.cli.logs import configure_logging, configure_quiet_logging
 from deploy.cli.progress import FractionProgress
 from deploy.embedded.narrator import LoggingNarrator, Narrator, Step
 from deploy.embedded.sample import is_due, load_sample
@@ -29,8 +28,9 @@ from deploy.embedded.storage.layout import DataDirectory
 from deploy.embedded.system import EmbeddedSystem
 from query_api.bootstrap import VARIABLES
 from query_api.settings import ApiSettings
-from retrieval.serving.heap import freeze_heap
-from retrieval.serving.rights.openness import announce, bareness, openness, require_guarded
+from runtime.event_loop import freeze_heap
+from runtime.logs import configure_logging, configure_quiet_logging
+from runtime.rights.openness import announce, bareness, openness, require_guarded
 from schemas.errors import FerrofluxError
 
 log = structlog.get_logger(__name__)

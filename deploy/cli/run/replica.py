@@ -4,9 +4,9 @@ from typing import Final
 
 import typer
 
-from deploy.cli.logs import configure_logging
 from query_api.replica.bootstrap import run_replica
 from query_api.replica.settings import ReplicaSettings
+from runtime.logs import configure_logging
 
 app = typer.Typer()
 

@@ -8,7 +8,7 @@ import typer
 from deploy.cli.run.launch import run_embedded
 from deploy.embedded.settings import EmbeddedOptions
 from deploy.embedded.storage.layout import DataDirectory
-from retrieval.serving import event_loop
+from runtime import event_loop
 
 app = typer.Typer()
 

@@ -10,13 +10,13 @@ import yaml
 from rich.table import Table
 
 from deploy.aliases import KafkaAliasPublisher, approved, imported, proposed
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from deploy.cli.use.ingest import kafka_settings
 from deploy.cli.wording import counted, page_console
 from deploy.embedded.storage.endpoint import Endpoint
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.http_client import ApiClient, api_key, locate
+from runtime.logs import configure_quiet_logging
 from schemas.aliases import SHARED, AliasKind, AliasRecord, AliasStatus
 from schemas.errors import ConfigurationError, NotFoundError
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, KeyOption, UrlOption
 from deploy.cli.progress import FractionProgress
 from deploy.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, SourceOption, gate_of
@@ -26,6 +25,7 @@ from deploy.ingest.resume import Checkpoint, RunState, run_name
 from deploy.ingest.rows import Row, RowSource
 from deploy.ingest.run import IngestReport, IngestRun
 from deploy.ingest.targets import ChangeTarget, HttpTarget, KafkaTarget
+from runtime.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
 from schemas.identity import tenant_id
 from schemas.sources import DEFAULT_SOURCE, source_name

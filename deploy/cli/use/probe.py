@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from deploy.cli.use.ingest import live_target
 from deploy.http_client import api_key, locate
 from deploy.ingest.targets import ChangeTarget, HttpTarget
 from deploy.probe.passage import STAGES, Passage, summarise
 from deploy.probe.prober import Prober, UnseenError
+from runtime.logs import configure_quiet_logging
 from schemas.api.status import Percentiles
 from schemas.errors import ConfigurationError
 

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Final, NoReturn
 import orjson
 import typer
 
-from deploy.cli.logs import configure_quiet_logging
 from deploy.cli.options import DataDirOption, KeyOption, UrlOption
 from deploy.cli.use.ingest import live_target
 from deploy.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, SourceOption, gate_of
@@ -23,6 +22,7 @@ from deploy.ingest.held.gate import Gate
 from deploy.ingest.held.port import VersionRefusedError
 from deploy.ingest.held.verdict import Judged, Verdict
 from deploy.ingest.targets import ChangeTarget, HttpTarget
+from runtime.logs import configure_quiet_logging
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key, facet_name
 from schemas.errors import InvalidRequestError, NotFoundError, NotReadyError
 from schemas.fields import normalise_fields

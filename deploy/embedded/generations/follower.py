@@ -23,7 +23,7 @@ from indexer.pipeline import Pipeline
 from indexer.ports import DeadLetterSink
 from indexer.records import DeadLetter
 from retrieval.encoders.sharing import Urgency, on_behalf_of
-from runtime.backoff import BackoffPolicy
+from runtime.retry import BackoffPolicy
 
 log = structlog.get_logger(__name__)
 

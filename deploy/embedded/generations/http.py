@@ -20,8 +20,8 @@ from deploy.generations.gate import JudgedFigures
 from indexer.generations.build import BuildOutcome, BuildProgress
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations.errors import GenerationRefusedError
-from retrieval.serving.access import Access
 from runtime.fetching import FetchSettings
+from runtime.rights.keys import Access
 from schemas.errors import ConfigurationError, FerrofluxError, InvalidRequestError
 from schemas.generations import GenerationName, Origin
 

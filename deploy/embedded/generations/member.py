@@ -45,7 +45,7 @@ from retrieval.encoders.sharing import Urgency, on_behalf_of
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
-from runtime.log_writer import LogWriter
+from runtime.kafka.log_writer import LogWriter
 from runtime.supervision import Options, RunningTask, Supervisor, Work
 from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from deploy.ingest.held.http import HELD_PATH
 from deploy.ingest.held.port import HeldVersions, NotLookedError, Register
-from retrieval.serving.access import Access
+from runtime.rights.keys import Access
 from schemas.api.limits import MAX_HELD, TENANT_PATTERN
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 from schemas.changes import facet_key

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from deploy.embedded.intake.intake import ChangeIntake, Lane
 from deploy.embedded.intake.parsing import ChangeReader, InvalidChangesError, ParsedChanges
-from retrieval.serving.access import Access
-from retrieval.serving.problems import problem_response
+from runtime.http.problems import problem_response
+from runtime.rights.keys import Access
 from schemas.api.limits import MAX_CHANGES, MAX_CHANGES_BYTES
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 from schemas.errors import InvalidRequestError

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from indexer.sources.desk import Decided, SourceDesk, tenant_of
-from retrieval.serving.access import Access
+from runtime.rights.keys import Access
 
 
 class _Facet(BaseModel):

@@ -18,8 +18,8 @@ from indexer.deadletters.desk import DEFAULT_CEILING, LetterFilter, no_such_lett
 from indexer.deadletters.letter import LetterId
 from indexer.replay.replayer import Replayed
 from indexer.replay.selection import Selection
-from retrieval.serving.access import Access
-from retrieval.serving.rights.roles import Role
+from runtime.rights.keys import Access
+from runtime.rights.roles import Role
 from schemas.errors import FerrofluxError
 from schemas.identity import TenantId, tenant_id
 

@@ -29,7 +29,7 @@ from indexer.replay.sources import JournalReplaySource
 from indexer.service.clock import SystemClock
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
-from runtime.log_writer import is_refusal
+from runtime.kafka.log_writer import is_refusal
 from schemas.errors import LogUnavailableError, NotReadyError, RecordTooLargeError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey, TenantId

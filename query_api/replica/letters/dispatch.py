@@ -16,7 +16,7 @@ import structlog
 from query_api.replica.letters.letter import ReplicaLetter, letter_of
 from query_api.replica.log.port import LogRecord
 from retrieval.text.apart.values import Apart, Place
-from runtime.backoff import Backoff
+from runtime.retry import Backoff
 from schemas.errors import RetryableError
 
 log = structlog.get_logger(__name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from query_api.replica.letters.letter import ReplicaLetter
-from runtime.fitting import append_letters
-from runtime.log_writer import LogWriter
+from runtime.kafka.fitting import append_letters
+from runtime.kafka.log_writer import LogWriter
 
 
 class KafkaLetterBox:

@@ -14,9 +14,8 @@ from aiokafka.errors import KafkaError
 
 from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
 from query_api.replica.settings import TailSettings
-from runtime.kafka import client_options
-from runtime.log_identity import log_identity
-from runtime.topic_ids import TopicIds
+from runtime.kafka.clients import client_options
+from runtime.kafka.topic_identity import TopicIds, log_identity
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 

@@ -20,7 +20,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class LogView:
-    """What a log looked like when it was opened: its identity (`runtime.log_identity`) and its partitions."""
+    """What a log looked like when it was opened: its identity (`runtime.kafka.topic_identity`) and its partitions."""
 
     log_id: str
     bounds: Mapping[int, Bounds]

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from retrieval.serving.rights.gate import require_declared_roles
+from runtime.rights.gate import require_declared_roles
 
 
 def operations_app(

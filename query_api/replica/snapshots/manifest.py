@@ -16,7 +16,7 @@ from query_api.replica.snapshots.errors import CorruptSnapshotError, Incompatibl
 from retrieval.text.port import Checkpoint
 from retrieval.text.tantivy_index.commit_files import COMMIT_FILE, META_FILE
 from retrieval.text.tantivy_index.compatibility import METADATA_FILE, current_metadata
-from runtime.log_identity import is_same_log
+from runtime.kafka.topic_identity import is_same_log
 
 FORMAT: Final = 1
 _DAY_S: Final = 86_400

@@ -19,8 +19,7 @@ from retrieval.text.apart.reduced import Mark
 from retrieval.text.apart.values import Flaw
 from retrieval.text.content import DocumentWords, Part, TextField, content_of_words, words_of
 from retrieval.text.port import Checkpoint
-from runtime.bounded_cache import remembered
-from runtime.weights import weight_of
+from runtime.bounded_cache import remembered, weight_of
 from schemas.documents import SearchDocument
 
 SCHEMA_VERSION: Final = "2"

@@ -11,8 +11,7 @@ from retrieval.text.apart.ledger import Ledger, SetApart
 from retrieval.text.port import Checkpoint
 from retrieval.text.tantivy_index import queries
 from retrieval.text.tantivy_index.schema import Field, Flag, checkpoint_from_bytes, key_hash
-from runtime.bounded_cache import remembered
-from runtime.weights import weight_of
+from runtime.bounded_cache import remembered, weight_of
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
 

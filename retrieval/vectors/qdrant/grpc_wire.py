@@ -23,8 +23,7 @@ from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import NotAppliedError
 from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, Selection, StoredPoint, StoredVector, Upsert
 from retrieval.vectors.settings import VectorSettings
-from runtime.bounded_cache import remembered
-from runtime.weights import weight_of
+from runtime.bounded_cache import remembered, weight_of
 from schemas.identity import TenantId
 
 _VALUE_FIELDS: Final = {str: "string_value", int: "integer_value", float: "double_value"}

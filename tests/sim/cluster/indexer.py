@@ -24,8 +24,8 @@ from indexer.service.progress import Progress
 from indexer.verification.feed import FedRecord
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.vectors.port import TEXT_VECTOR, NamedVectors
-from runtime.backoff import BackoffPolicy
-from runtime.log_writer import OutboundRecord
+from runtime.kafka.log_writer import OutboundRecord
+from runtime.retry import BackoffPolicy
 from schemas.building import build_document
 from schemas.documents import SearchDocument
 from schemas.errors import FatalError, LogUnavailableError, PoisonError, RetryableError

@@ -11,7 +11,7 @@ from indexer.replay.checkpoint import Interrupted
 from indexer.replay.replayer import Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import Page, Position
-from runtime.backoff import BackoffPolicy
+from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.identity import SkuKey
 from tests.sim.cluster.indexer import BACKOFF, SimTopics, build_pipeline

@@ -15,7 +15,7 @@ from indexer.publish_lock import PublishLock
 from query_api.replica.letters.dispatch import LetterBox
 from query_api.replica.letters.letter import ReplicaLetter
 from runtime.isolation import Batch, Isolation, Reason
-from runtime.log_writer import OutboundRecord
+from runtime.kafka.log_writer import OutboundRecord
 from schemas.documents import NO_TIMES, SearchDocument
 from schemas.errors import LogUnavailableError
 from schemas.events.outcome import Changes, ParsedRecord

@@ -15,8 +15,8 @@ from retrieval.text.apart.ledger import Ledger, SetApart
 from retrieval.text.apart.values import NO_NOTES, LogNotes
 from retrieval.text.memory import MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Applied, Checkpoint, TextIndexWriter
-from runtime.backoff import Backoff, BackoffPolicy
 from runtime.isolation import Isolation
+from runtime.retry import Backoff, BackoffPolicy
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
 from tests.sim.cluster.removed import NoIsolation, Unheard

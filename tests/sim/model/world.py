@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from runtime.backoff import BackoffPolicy
+from runtime.retry import BackoffPolicy
 from runtime.supervision import Supervisor, Time
 from tests.sim.guards import Guards
 from tests.sim.model.loop import SimLoop

@@ -13,10 +13,10 @@ from deploy.cli.operate.facet import listing
 from deploy.embedded.operations.facets import facets_router
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
-from retrieval.serving.access import Access
-from retrieval.serving.problems import install_problem_handlers
-from retrieval.serving.rights.roles import Role
-from retrieval.serving.rights.settings import KeyGrant
+from runtime.http.problems import install_problem_handlers
+from runtime.rights.keys import Access
+from runtime.rights.roles import Role
+from runtime.rights.settings import KeyGrant
 from schemas.mapping.compiled import compile_mapping
 from schemas.mapping.loading import parse_mapping
 from schemas.sources import ANY_SOURCE, FIRST_OPERATOR_EPOCH, HOLDS_AFTER_MS

@@ -18,10 +18,10 @@ from deploy.ingest.resume import Checkpoint, RunState, run_name
 from deploy.ingest.rows import RowSource
 from deploy.ingest.run import BATCH_BYTES, BATCH_ROWS, IngestRun
 from deploy.ingest.targets import EncodedChange, HttpTarget
-from retrieval.serving.access import Access
-from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
-from retrieval.serving.problems import install_problem_handlers
+from runtime.http.body_gate import BodyBounds, BodyGateMiddleware
+from runtime.http.problems import install_problem_handlers
 from runtime.isolation import DefectError
+from runtime.rights.keys import Access
 from schemas.api.limits import MAX_CHANGE_BYTES, MAX_CHANGES, MAX_CHANGES_BYTES
 from schemas.errors import InvalidRequestError, LogUnavailableError
 from schemas.identity import TenantId

@@ -13,7 +13,7 @@ from deploy.embedded.generations.http import generations_router
 from deploy.embedded.intake.http import changes_router
 from deploy.embedded.operations.facets import facets_router
 from deploy.embedded.operations.http import operations_router
-from retrieval.serving.access import Access
+from runtime.rights.keys import Access
 from schemas.identity import TenantId
 from tests.support.agent.serving import Serving
 from tests.unit.query_api.app_under_test import Stores

@@ -177,7 +177,7 @@ def _until(process: subprocess.Popen[bytes], done, most_s: float = 60.0) -> None
 def test_a_command_that_fails_shows_none(command, tmp_path, monkeypatch, capfd):
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("deploy.cli.logs._configure", lambda *_, **__: None)
+    monkeypatch.setattr("runtime.logs._configure", lambda *_, **__: None)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     with pytest.raises(SystemExit) as end:
         main(command)

@@ -18,10 +18,10 @@ from deploy.embedded.intake.http import changes_router
 from deploy.embedded.operations.facets import facets_router
 from deploy.embedded.operations.http import operations_router
 from indexer.service.http import http_app
-from retrieval.serving.access import Access
-from retrieval.serving.admission.routes import ROUTES
-from retrieval.serving.rights.gate import require_declared_roles, served
-from retrieval.serving.rights.roles import ANY, BARE, PUBLIC, Role
+from runtime.http.routes import ROUTES
+from runtime.rights.gate import require_declared_roles, served
+from runtime.rights.keys import Access
+from runtime.rights.roles import ANY, BARE, PUBLIC, Role
 from schemas.errors import ConfigurationError
 from schemas.identity import TenantId
 from tests.support.agent.serving import Serving
@@ -279,7 +279,7 @@ async def test_an_application_with_a_route_of_nobodys_does_not_start(tmp_path: P
 
 def test_an_application_is_not_even_made_with_one(monkeypatch, tmp_path: Path) -> None:
     without = {row: route for row, route in ROUTES.items() if row != ("GET", "/v1/orders")}
-    monkeypatch.setattr("retrieval.serving.rights.gate.ROUTES", without)
+    monkeypatch.setattr("runtime.rights.gate.ROUTES", without)
     serving = Serving(tmp_path)
     with pytest.raises(ConfigurationError, match="GET /v1/orders"):
         create_app(Mock(), serving._http, AgentMetrics(Mock()))

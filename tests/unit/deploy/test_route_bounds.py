@@ -14,7 +14,7 @@ from deploy.embedded.operations.facets import facets_router
 from deploy.embedded.operations.http import operations_router
 from indexer.service.http import http_app
 from query_api.replica.operations.http import operations_app
-from retrieval.serving.admission.routes import ROUTES, UNKNOWN, RouteClass, TenantIn, route_of
+from runtime.http.routes import ROUTES, UNKNOWN, RouteClass, TenantIn, route_of
 from schemas.identity import TenantId
 from tests.support.agent.serving import Serving
 from tests.unit.query_api.app_under_test import Stores

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from indexer.deadletters.letter import Letter, read_record
 from indexer.kafka.publisher import KafkaDeadLetterSink, dead_letter_headers, letter_record
 from indexer.records import DeadLetter, InboundRecord
-from runtime.log_writer import LogWriter, OutboundRecord, record_bytes
+from runtime.kafka.log_writer import LogWriter, OutboundRecord, record_bytes
 from schemas.errors import ConfigurationError, PoisonError, RecordTooLargeError
 from schemas.events.dead_letters import ATTEMPT_HEADER
 from schemas.topics import LARGEST_RECORD_BYTES, SMALLEST_RECORD_BYTES, KafkaSettings

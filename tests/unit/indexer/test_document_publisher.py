@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from indexer.kafka.publisher import KafkaDocumentPublisher
-from runtime.log_writer import LogWriter, OutboundRecord, record_bytes
+from runtime.kafka.log_writer import LogWriter, OutboundRecord, record_bytes
 from schemas.documents import SearchDocument
 from schemas.errors import PoisonError, RecordRefusedError, RecordTooLargeError
 from schemas.topics import LARGEST_RECORD_BYTES, KafkaSettings

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from indexer.kafka.diversion import DIVERTED_HEADER, SnapshotDiversion, is_snapshot_read
 from indexer.lanes import Lanes, SliceLength
 from indexer.records import InboundRecord, TopicPartition
-from runtime.log_writer import OutboundRecord
+from runtime.kafka.log_writer import OutboundRecord
 from schemas.errors import PoisonError, RecordTooLargeError
 from schemas.events.dead_letters import TAKEN_HEADER
 

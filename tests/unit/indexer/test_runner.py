@@ -13,7 +13,7 @@ from indexer.records import InboundRecord, LogId
 from indexer.runner import BatchRunner
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
-from runtime.backoff import BackoffPolicy
+from runtime.retry import BackoffPolicy
 from schemas.errors import ConfigurationError, LogUnavailableError, StoreUnavailableError
 from tests.support.indexing.fakes import TOPIC, DocumentLog, FakeClock, FakeControl, event, make_pipeline, record
 

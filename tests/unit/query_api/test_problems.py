@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from retrieval.serving.problems import TITLES
+from runtime.http.problems import TITLES
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 from schemas.errors import StoreUnavailableError
 from tests.unit.query_api.app_under_test import Stores, serving

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from runtime.admission import Admission, Bound, Pace, Place, Reason, Refused
+from runtime.admission.bounds import Admission, Bound, Pace, Place, Reason, Refused
 
 
 def filled(bound: Bound, *tenants: str) -> tuple[Admission, list[Place]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from runtime.admission import Admission, Bound, Place
+from runtime.admission.bounds import Admission, Bound, Place
 
 _CORES = 2
 _SERVICE_S = 0.032

@@ -2,7 +2,7 @@
 
 import random
 
-from runtime.backoff import Backoff, BackoffPolicy
+from runtime.retry import Backoff, BackoffPolicy
 
 
 def test_rests_grow_to_the_cap_with_full_jitter():

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from runtime.bounded_cache import LONGEST_WORD, BoundedCache, caches, remembered, remembered_words
-from runtime.weights import weight_of
+from runtime.bounded_cache import LONGEST_WORD, BoundedCache, caches, remembered, remembered_words, weight_of
 
 pytestmark = pytest.mark.slow
 

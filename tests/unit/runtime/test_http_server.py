@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
-from runtime.http_server import HttpServer, HttpServerEndedError
+from runtime.http.server import HttpServer, HttpServerEndedError
 from runtime.supervision import Supervisor
 from schemas.errors import ConfigurationError
 

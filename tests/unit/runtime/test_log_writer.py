@@ -19,8 +19,8 @@ from aiokafka.errors import (
     for_code,
 )
 
-from runtime import log_writer
-from runtime.log_writer import LogWriter, OutboundRecord, record_bytes
+from runtime.kafka import log_writer
+from runtime.kafka.log_writer import LogWriter, OutboundRecord, record_bytes
 from schemas.errors import ConfigurationError, LogUnavailableError, RecordRefusedError, RecordTooLargeError
 from schemas.topics import KafkaSettings
 

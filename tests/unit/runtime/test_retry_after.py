@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from runtime.retry_after import rest_s
+from runtime.retry import rest_s
 
 
 @pytest.mark.parametrize(

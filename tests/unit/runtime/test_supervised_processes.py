@@ -32,8 +32,8 @@ from query_api.worker import Pace, Worker
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.search.settings import SearchSettings
 from retrieval.vectors.memory import MemoryIndex
+from runtime.metrics import TaskMetrics
 from runtime.supervision import TaskFailedError
-from runtime.task_metrics import TaskMetrics
 from schemas.errors import ConfigurationError, FatalError, LogUnavailableError
 from tests.support.faults import Faults
 from tests.support.waiting import eventually

@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from runtime.backoff import BackoffPolicy
+from runtime.metrics import TaskMetrics
+from runtime.retry import BackoffPolicy
 from runtime.supervision import Endurance, Supervisor, TaskFailedError
-from runtime.task_metrics import TaskMetrics
 from schemas.errors import ConfigurationError, FatalError, LogUnavailableError
 from tests.support.simulated_time import SimulatedTime, settle
 

@@ -5,8 +5,8 @@ from concurrent.futures import Future
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from runtime import topic_ids
-from runtime.topic_ids import TopicIds, librdkafka_options
+from runtime.kafka import topic_identity as topic_ids
+from runtime.kafka.topic_identity import TopicIds, librdkafka_options
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 

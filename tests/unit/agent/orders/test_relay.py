@@ -16,8 +16,8 @@ from agent.orders.store import OrderStore
 from agent.storage.database import Database
 from agent.storage.settings import DatabaseSettings
 from agent.storage.tables import outbox as outbox_table
-from runtime.backoff import BackoffPolicy
 from runtime.isolation import UNEXPECTED, DefectError
+from runtime.retry import BackoffPolicy
 from runtime.supervision import Supervisor
 from schemas.errors import LogUnavailableError
 from schemas.identity import TenantId

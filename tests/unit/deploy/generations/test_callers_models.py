@@ -13,9 +13,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 import retrieval.encoders.models.sources as sources
 from deploy.embedded.generations.http import generations_router
 from retrieval.encoders.settings import EncoderSettings
-from retrieval.serving.access import Access
-from retrieval.serving.problems import install_problem_handlers
 from runtime.fetching import FetchSettings
+from runtime.http.problems import install_problem_handlers
+from runtime.rights.keys import Access
 
 
 class Generations:

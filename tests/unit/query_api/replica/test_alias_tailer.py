@@ -11,8 +11,8 @@ from query_api.aliases.watch import AliasWatch
 from retrieval.aliases import compiled
 from retrieval.aliases.file import AliasFile
 from retrieval.aliases.live import LiveAliases
-from runtime.backoff import Backoff, BackoffPolicy
 from runtime.isolation import DefectError
+from runtime.retry import Backoff, BackoffPolicy
 from schemas.aliases import AliasKind, AliasRecord
 from tests.unit.query_api.replica.fakes import FakeBox, FakeBroker
 

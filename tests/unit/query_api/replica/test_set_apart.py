@@ -9,8 +9,8 @@ from query_api.replica.tailer import ReplicaTailer
 from query_api.status_file import read_status
 from retrieval.analysis.pipeline import analyse
 from retrieval.text.port import Checkpoint
-from runtime.backoff import Backoff, BackoffPolicy
 from runtime.isolation import DefectError
+from runtime.retry import Backoff, BackoffPolicy
 from schemas.errors import ConfigurationError, LogUnavailableError
 from tests.support.waiting import eventually
 from tests.unit.query_api.replica.fakes import FakeBox, FakeBroker, FakeWriter, document, key

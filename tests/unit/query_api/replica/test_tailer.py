@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from query_api.replica.tailer import ReplicaTailer
 from query_api.status_file import read_status
 from retrieval.text.port import Checkpoint
-from runtime.backoff import Backoff, BackoffPolicy
+from runtime.retry import Backoff, BackoffPolicy
 from schemas.documents import DocumentTimes
 from tests.support.waiting import eventually
 from tests.unit.query_api.replica.fakes import FakeBroker, FakeWriter, document, key

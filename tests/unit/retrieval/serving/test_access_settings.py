@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from query_api.settings import ApiSettings
-from retrieval.serving.rights.roles import BARE, Role
-from retrieval.serving.rights.settings import AccessSettings, CustomerTokens
+from runtime.rights.roles import BARE, Role
+from runtime.rights.settings import AccessSettings, CustomerTokens
 
 KEY, SECRET = "north-key-0123456789", "a secret of thirty-two bytes, or more"
 

@@ -10,14 +10,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from retrieval.serving.access import Access
-from retrieval.serving.admission.callers import OTHERS, Callers
-from retrieval.serving.admission.metrics import ShedMetrics
-from retrieval.serving.admission.middleware import AdmissionMiddleware, Doors
-from retrieval.serving.admission.routes import RouteClass
-from retrieval.serving.problems import of_ferroflux
-from retrieval.serving.rights.settings import KeyGrant
-from runtime.admission import Bound
+from runtime.admission.bounds import Bound
+from runtime.admission.callers import OTHERS, Callers
+from runtime.admission.metrics import ShedMetrics
+from runtime.admission.middleware import AdmissionMiddleware, Doors
+from runtime.http.problems import of_ferroflux
+from runtime.http.routes import RouteClass
+from runtime.rights.keys import Access
+from runtime.rights.settings import KeyGrant
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 from schemas.errors import OverloadedError
 

@@ -9,10 +9,10 @@ import orjson
 import pytest
 from fastapi import FastAPI, Request
 
-from retrieval.serving.access import Access
-from retrieval.serving.body_gate import BodyBounds, BodyGateMiddleware
-from retrieval.serving.problems import install_problem_handlers
-from retrieval.serving.rights.settings import KeyGrant
+from runtime.http.body_gate import BodyBounds, BodyGateMiddleware
+from runtime.http.problems import install_problem_handlers
+from runtime.rights.keys import Access
+from runtime.rights.settings import KeyGrant
 
 KEY = "north-key-0123456789"
 GUARDED = Access({"norte": (KeyGrant.model_validate(KEY),)})

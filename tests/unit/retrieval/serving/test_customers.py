@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.datastructures import Headers
 from structlog.testing import capture_logs
 
-from retrieval.serving.access import CUSTOMER_HEADER
-from retrieval.serving.problems import InvalidTokenError
-from retrieval.serving.rights.customers import Customers
-from retrieval.serving.rights.jwks import IssuerUnavailableError, PublishedKeys
-from retrieval.serving.rights.settings import CustomerTokens
+from runtime.http.problems import InvalidTokenError
+from runtime.rights.customers import Customers
+from runtime.rights.jwks import IssuerUnavailableError, PublishedKeys
+from runtime.rights.keys import CUSTOMER_HEADER
+from runtime.rights.settings import CustomerTokens
 from schemas.identity import TenantId
 
 SECRET, OTHER = (

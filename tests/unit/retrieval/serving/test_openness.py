@@ -17,8 +17,8 @@ from deploy.embedded.settings import EmbeddedOptions
 from deploy.embedded.storage.layout import DataDirectory
 from deploy.embedded.system import EmbeddedSystem
 from query_api.settings import ApiSettings
-from retrieval.serving.rights.openness import OpenGuardMiddleware, announce, is_loopback, require_guarded
-from retrieval.serving.rights.settings import AccessSettings
+from runtime.rights.openness import OpenGuardMiddleware, announce, is_loopback, require_guarded
+from runtime.rights.settings import AccessSettings
 from schemas.errors import ConfigurationError
 
 KEYS = {"api_keys": {"norte": ["north-key-0123456789"]}}

@@ -16,10 +16,10 @@ import orjson
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from retrieval.serving.admission.callers import OTHERS, Callers
-from retrieval.serving.admission.routes import Route, RouteClass, route_of
-from retrieval.serving.problems import SHED, TITLES, TooManyRequestsError
-from runtime.admission import Admission, Bound, Reason, Refused
+from runtime.admission.bounds import Admission, Bound, Reason, Refused
+from runtime.admission.callers import OTHERS, Callers
+from runtime.http.problems import SHED, TITLES, TooManyRequestsError
+from runtime.http.routes import Route, RouteClass, route_of
 from schemas.api.limits import MAX_CHANGES_BYTES
 from schemas.api.problems import PROBLEM_MEDIA_TYPE
 

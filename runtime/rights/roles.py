@@ -1,4 +1,4 @@
-"""What a key may do. A route names the roles of which any suffices; the table of routes is `retrieval.serving.admission.routes`."""
+"""What a key may do. A route names the roles of which any suffices; the table of routes is `runtime.http.routes`."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from retrieval.serving.access import Access, needed
-from retrieval.serving.admission.routes import ROUTES, UNKNOWN
-from retrieval.serving.body_gate import CLOSE, may_carry_body
-from retrieval.serving.problems import MissingRoleError, of_ferroflux
+from runtime.http.body_gate import CLOSE, may_carry_body
+from runtime.http.problems import MissingRoleError, of_ferroflux
+from runtime.http.routes import ROUTES, UNKNOWN
+from runtime.rights.keys import Access, needed
 from schemas.errors import ConfigurationError, FerrofluxError
 
 
@@ -63,7 +63,7 @@ def require_declared_roles(app: Starlette) -> None:
     undeclared = sorted(f"{method} {path}" for method, path in served(app.routes) if (method, path) not in ROUTES)
     if undeclared:
         raise ConfigurationError(
-            f"no role is declared for {', '.join(undeclared)}: add the route to retrieval/serving/admission/routes.py"
+            f"no role is declared for {', '.join(undeclared)}: add the route to runtime/http/routes.py"
         )
 
 

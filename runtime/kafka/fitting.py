@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from runtime.log_writer import LogWriter, OutboundRecord, record_bytes
+from runtime.kafka.log_writer import LogWriter, OutboundRecord, record_bytes
 from schemas.errors import ConfigurationError, PoisonError, RecordTooLargeError
 from schemas.events.dead_letters import LetterRecord
 from schemas.topics import SMALLEST_RECORD_BYTES

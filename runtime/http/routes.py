@@ -14,7 +14,7 @@ from typing import Final
 
 from starlette.routing import compile_path
 
-from retrieval.serving.rights.roles import ANY, PUBLIC, Role
+from runtime.rights.roles import ANY, PUBLIC, Role
 
 
 class RouteClass(StrEnum):

@@ -1,13 +1,15 @@
 """How long to rest before something is tried again: the one policy of every loop, exponential with full jitter.
 
 "Full jitter" is that of Brooker, *Exponential Backoff and Jitter*, 2015: a rest is drawn uniformly from zero to the bound, so
-that many workers that failed as one do not come back as one.
+that many workers that failed as one do not come back as one. A client that a server refused rests as long as the server asks, and
+somewhat longer, each client differently, for the same reason.
 """
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +40,19 @@ class Backoff:
     def reset(self) -> None:
         """Begin anew after a success."""
         self.failures = 0
+
+
+TRIES: Final = 4
+"""How often one request is sent before its refusal is told to whoever asked."""
+
+_LONGEST_S: Final = 30.0
+"""A server that asks for more is down, not busy: whoever asked should hear of it."""
+
+_SPREAD: Final = 0.5
+"""Part of the rest that is drawn on top of it."""
+
+
+def rest_s(retry_after: str | None, otherwise_s: float, rng: random.Random) -> float:
+    """Seconds to rest before the next try; `otherwise_s` where the answer names none, or a date."""
+    asked = float(retry_after) if retry_after is not None and retry_after.isdecimal() else otherwise_s
+    return min(_LONGEST_S, asked) * (1 + rng.uniform(0, _SPREAD))

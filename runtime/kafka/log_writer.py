@@ -34,7 +34,7 @@ from aiokafka.errors import (
 )
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from runtime.kafka import client_options
+from runtime.kafka.clients import client_options
 from schemas.errors import (
     ConfigurationError,
     LogUnavailableError,

@@ -1,7 +1,14 @@
-"""The ids that Kafka gives its topics: a topic that was deleted and created again has another one under the same name.
+"""Which log a topic is: a topic that was deleted and created again has another id under the same name, and its offsets mean other records.
 
-aiokafka's metadata do not carry them, so librdkafka's admin client is asked. Where the right to describe a topic is missing,
+aiokafka's metadata do not carry ids, so librdkafka's admin client is asked. Where the right to describe a topic is missing,
 or the brokers know no ids (before 2.8), its id is unknown: that is told once, and whoever compares does without.
+
+A checkpoint names its log as one text:
+
+    cluster            as the release before wrote it, or where the topic's id could not be known
+    cluster/topic id   a topic that was deleted and created again is another log
+
+One without the topic's id counts as one of the present log: it is adopted, and written with the id from then on.
 """
 
 from __future__ import annotations
@@ -89,7 +96,7 @@ class TopicIds:
 
 
 def librdkafka_options(settings: KafkaSettings) -> dict[str, Any]:
-    """What `runtime.kafka.client_options` says to aiokafka, in librdkafka's words; its own log stays silent, since we tell."""
+    """What `runtime.kafka.clients.client_options` says to aiokafka, in librdkafka's words; its own log stays silent, since we tell."""
     options: dict[str, Any] = {
         "bootstrap.servers": settings.bootstrap,
         "security.protocol": settings.security_protocol,
@@ -104,3 +111,26 @@ def librdkafka_options(settings: KafkaSettings) -> dict[str, Any]:
     if "SSL" in settings.security_protocol and settings.ssl_cafile:
         options["ssl.ca.location"] = settings.ssl_cafile
     return options
+
+
+def log_identity(cluster: str, topic_id: str | None) -> str:
+    """The identity of one topic's log."""
+    return f"{cluster}/{topic_id}" if topic_id else cluster
+
+
+def is_same_log(recorded: str, present: str) -> bool:
+    """Whether offsets that were recorded of one log mean the same in the other."""
+    if recorded == present:
+        return True
+    (cluster, topic_id), (present_cluster, present_id) = _parts(recorded), _parts(present)
+    return cluster == present_cluster and not (topic_id and present_id)
+
+
+def fullest_identity(recorded: str, present: str) -> str:
+    """The one of two identities of the same log that knows the topic's id: it is not forgotten where it cannot be asked."""
+    return recorded if _parts(recorded)[1] and not _parts(present)[1] else present
+
+
+def _parts(identity: str) -> tuple[str, str]:
+    cluster, _, topic_id = identity.partition("/")
+    return cluster, topic_id

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from retrieval.serving.problems import internal_problem
+from runtime.http.problems import internal_problem
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """Who may ask about which tenant, and what. Without configured keys everybody may; with them, a key opens its tenant for its roles.
 
-The role that a request needs is the route's (`retrieval.serving.admission.routes`), never the handler's to name.
+The role that a request needs is the route's (`runtime.http.routes`), never the handler's to name.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from retrieval.serving.admission.routes import UNKNOWN, Route, route_of
-from retrieval.serving.problems import ForbiddenError, MissingRoleError, UnauthorizedError
-from retrieval.serving.rights.roles import ANY, PUBLIC, Role, named
-from retrieval.serving.rights.settings import AccessSettings, KeyGrant
+from runtime.http.problems import ForbiddenError, MissingRoleError, UnauthorizedError
+from runtime.http.routes import UNKNOWN, Route, route_of
+from runtime.rights.roles import ANY, PUBLIC, Role, named
+from runtime.rights.settings import AccessSettings, KeyGrant
 from schemas.identity import PROBE_TENANT, TenantId
 
 CUSTOMER_HEADER: Final = "X-Customer-Token"

@@ -17,9 +17,9 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from retrieval.serving.body_gate import CLOSE, may_carry_body
-from retrieval.serving.problems import ForeignOriginError, HostNotAllowedError, of_ferroflux
-from retrieval.serving.rights.settings import AccessSettings
+from runtime.http.body_gate import CLOSE, may_carry_body
+from runtime.http.problems import ForeignOriginError, HostNotAllowedError, of_ferroflux
+from runtime.rights.settings import AccessSettings
 from schemas.errors import ConfigurationError, FerrofluxError
 
 log = structlog.get_logger(__name__)

@@ -13,10 +13,10 @@ from typing import Any, Final
 import jwt
 from starlette.datastructures import Headers
 
-from retrieval.serving.access import CUSTOMER_HEADER
-from retrieval.serving.problems import InvalidTokenError
-from retrieval.serving.rights.jwks import PublishedKeys, verifier
-from retrieval.serving.rights.settings import CustomerTokens
+from runtime.http.problems import InvalidTokenError
+from runtime.rights.jwks import PublishedKeys, verifier
+from runtime.rights.keys import CUSTOMER_HEADER
+from runtime.rights.settings import CustomerTokens
 from schemas.identity import TenantId
 
 _LONGEST_TOKEN: Final = 8_192

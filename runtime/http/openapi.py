@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from retrieval.serving.access import CUSTOMER_HEADER
-from retrieval.serving.admission.routes import ROUTES
-from retrieval.serving.rights.roles import Role
+from runtime.http.routes import ROUTES
+from runtime.rights.keys import CUSTOMER_HEADER
+from runtime.rights.roles import Role
 
 _DESCRIBED: Final = {(method, re.sub(r":\w+}", "}", path)): route for (method, path), route in ROUTES.items()}
 """As OpenAPI writes paths: without what a parameter may hold."""

@@ -17,8 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from retrieval.serving.access import Access
-from retrieval.serving.problems import of_ferroflux, of_http
+from runtime.http.problems import of_ferroflux, of_http
+from runtime.rights.keys import Access
 from schemas.errors import FerrofluxError
 
 _WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -14,8 +14,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope
 
-from retrieval.serving.access import Access
-from retrieval.serving.admission.routes import Route, RouteClass, TenantIn
+from runtime.http.routes import Route, RouteClass, TenantIn
+from runtime.rights.keys import Access
 from schemas.identity import TenantId
 
 OTHERS: Final = "other"

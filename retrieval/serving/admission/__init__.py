@@ -1,1 +1,0 @@
-"""Admission over HTTP: every route's bound, the tenant that a request counts for, and the refusal, before anything is parsed."""
