@@ -17,6 +17,7 @@ import orjson
 
 from indexer.replay.selection import Selection
 from indexer.replay.sources import Position
+from runtime.files import atomic_write
 from schemas.errors import FerrofluxError
 
 
@@ -51,9 +52,8 @@ class ReplayCheckpoint:
     def save(self, selection: Selection, position: Position, at_us: int) -> None:
         """Keep the position, whole or not at all."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(".tmp")
-        draft.write_bytes(orjson.dumps({"selection": selection.to_json(), "position": position, "at_us": at_us}))
-        draft.replace(self.path)
+        content = orjson.dumps({"selection": selection.to_json(), "position": position, "at_us": at_us})
+        atomic_write(self.path, content, durable=False)
 
     def clear(self) -> None:
         """The replay is complete."""

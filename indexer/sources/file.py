@@ -7,7 +7,6 @@ the only one that writes it.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import orjson
 
 from indexer.sources.port import Decide
+from runtime.files import atomic_write
 from schemas.errors import IncompatibleIndexError, InvalidEventError
 from schemas.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
 
@@ -64,14 +64,4 @@ class FileSourceStore:
             return entry
 
     def _write(self, entries: Sequence[SourceEntry]) -> None:
-        draft = self._path.with_suffix(".draft")
-        with draft.open("wb") as file:
-            file.write(orjson.dumps([entry.to_json() for entry in entries], option=orjson.OPT_INDENT_2))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        atomic_write(self._path, orjson.dumps([entry.to_json() for entry in entries], option=orjson.OPT_INDENT_2))

@@ -26,6 +26,7 @@ from retrieval.aliases.file import AliasFile
 from retrieval.aliases.live import LiveAliases, require_usable
 from retrieval.text.apart.ledger import Ledger
 from retrieval.text.apart.values import Apart, Flaw, LogNotes
+from runtime.files import atomic_write
 from runtime.isolation import Batch, Isolation
 from runtime.retry import Backoff
 from schemas.aliases import AliasRecord
@@ -184,9 +185,7 @@ class _LedgerFile:
     def write(self, ledger: Ledger) -> None:
         """Replace it, whole or not at all."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._path.with_suffix(".tmp")
-        draft.write_bytes(ledger.to_json())
-        draft.replace(self._path)
+        atomic_write(self._path, ledger.to_json(), durable=False)
         self.ledger = ledger
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from retrieval.encoders.port import Matrix, ModelRevision, TextEncoder
 from retrieval.vectors.port import Vector
+from runtime.files import atomic_writer
 from training.systems.sparse_embeddings import CachedSparseEncoder
 
 _KEYS_SUFFIX: Final = ".keys.npy"
@@ -98,9 +99,8 @@ class CachedEncoder:
         keys = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_BYTES)
         np.save(self._folder / f"{name}{_VECTORS_SUFFIX}", vectors)
         # The keys come last and by renaming: a segment is there whole or not at all.
-        draft = self._folder / f".{name}.npy"
-        np.save(draft, keys)
-        draft.rename(self._folder / f"{name}{_KEYS_SUFFIX}")
+        with atomic_writer(self._folder / f"{name}{_KEYS_SUFFIX}", durable=False) as file:
+            np.save(file, keys)
         self._unsaved.clear()
 
     def _load(self, keys_file: Path) -> None:
