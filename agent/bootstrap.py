@@ -21,7 +21,6 @@ from uvicorn.supervisors import Multiprocess
 from agent.api.app import create_app
 from agent.catalogue.opening import open_catalogue
 from agent.checkpoints.factory import open_checkpoints
-from agent.clock import SystemClock
 from agent.conversation.limits import OrderRoom
 from agent.graph import build_graph
 from agent.observation.metrics import AgentMetrics
@@ -52,6 +51,7 @@ from agent.threads.pruning import PRUNING_BACKOFF, ThreadPruner
 from agent.threads.recall import KeptThreads
 from agent.threads.registry import ThreadRegistry
 from runtime.admission.middleware import Doors
+from runtime.clock import SystemClock
 from runtime.event_loop import ProcessEnd, serve_until_signal
 from runtime.metrics import MULTIPROCESS_FOLDER, TaskMetrics
 from runtime.redaction import shown

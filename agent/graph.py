@@ -20,8 +20,9 @@ from agent.nodes.beginning import begin
 from agent.nodes.planning import PlanNode
 from agent.nodes.replying import ReplyNode
 from agent.outside import OutsideOrders, OutsideSearch
-from agent.ports import CatalogueSearch, Clock, OrderSink, Planner
+from agent.ports import CatalogueSearch, OrderSink, Planner
 from agent.tools.toolbox import ToolBox
+from runtime.clock import Clock
 
 TurnGraph = CompiledStateGraph[ThreadState, None, ThreadState, ThreadState]
 NodeFunction = Callable[[ThreadState], Awaitable[dict[str, Any]]]

@@ -39,8 +39,9 @@ from agent.errors import (
 from agent.graph import BEGIN, PLAN, REPLY, TOOLS, TurnGraph
 from agent.language.detection import language_of
 from agent.outside import is_ours
-from agent.ports import Clock, ThreadGuard, ThreadRecord
+from agent.ports import ThreadGuard, ThreadRecord
 from retrieval.analysis.folding import is_within
+from runtime.clock import Clock
 from runtime.isolation import Batch, DefectError, Isolation, Reason, concerns_one
 from schemas.api.chat import ThreadView, TurnReply, TurnStep
 from schemas.errors import InvalidRequestError

@@ -24,13 +24,12 @@ from indexer.kafka.diversion import SnapshotDiversion
 from indexer.kafka.offsets import KafkaGroupOffsets
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.pipeline import Pipeline, PipelineLimits
-from indexer.ports import ChangeJournal, Clock, DeadLetterSink, DocumentComposer, DocumentPublisher
+from indexer.ports import ChangeJournal, DeadLetterSink, DocumentComposer, DocumentPublisher
 from indexer.publish_lock import PublishLock
 from indexer.records import LogId
 from indexer.respelling import Respeller
 from indexer.runner import BatchRunner
 from indexer.service.app import IndexerApp
-from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from indexer.service.http import http_app
 from indexer.service.metrics import IndexerMetrics
@@ -52,6 +51,7 @@ from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorStoreKind
 from runtime import event_loop
+from runtime.clock import Clock, SystemClock
 from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
 from runtime.kafka.topic_identity import TopicIds

@@ -13,8 +13,6 @@ from functools import partial
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.kafka.topics import TopicAdmin
 from indexer.pipeline import Pipeline, PipelineLimits
-from indexer.ports import Clock
-from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
@@ -24,6 +22,7 @@ from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.clock import Clock, SystemClock
 from runtime.kafka.log_writer import LogWriter
 from schemas.building import build_document
 from schemas.errors import ConfigurationError

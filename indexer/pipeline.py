@@ -29,18 +29,11 @@ from indexer.batch.report import BatchReport
 from indexer.batch.side_by_side import SideBySide
 from indexer.batch.triage import dead_letter, triage
 from indexer.generations.takeover import VectorDonor, with_vectors
-from indexer.ports import (
-    Clock,
-    DeadLetterSink,
-    DocumentComposer,
-    DocumentPublisher,
-    Lease,
-    PassageEncoder,
-    Sleep,
-)
+from indexer.ports import DeadLetterSink, DocumentComposer, DocumentPublisher, Lease, PassageEncoder
 from indexer.records import DeadLetter, InboundRecord
 from retrieval.encoders.sharing import Urgency, on_behalf_of, urgency
 from retrieval.vectors.port import PointPayload, VectorIndex
+from runtime.clock import Clock, Sleep
 from runtime.isolation import UNEXPECTED, concerns_one
 from schemas.errors import ContentionError, RetryableError
 from schemas.events.parser import EventParser

@@ -69,26 +69,6 @@ class ChangeJournal(Protocol):
         ...
 
 
-class Clock(Protocol):
-    """Time, in two kinds: what the calendar says, and what may be subtracted."""
-
-    def now_us(self) -> int:
-        """Microseconds since 1970, UTC."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds since some fixed point; never goes back, and goes on while the process is stopped."""
-        ...
-
-
-class Sleep(Protocol):
-    """A pause; the default is `asyncio.sleep`."""
-
-    async def __call__(self, delay: float, /) -> None:
-        """Come back after `delay` seconds."""
-        ...
-
-
 class Lease(Protocol):
     """The right to write and publish for the partitions of one batch, until a revocation takes it away."""
 

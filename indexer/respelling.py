@@ -23,8 +23,9 @@ from indexer.batch.apart import Fault
 from indexer.collection.collector import DocumentRemover
 from indexer.generations.seeding import Seeder
 from indexer.generations.takeover import CollectionDonor
-from indexer.ports import Clock, DocumentComposer, DocumentPublisher, PassageEncoder, Sleep
+from indexer.ports import DocumentComposer, DocumentPublisher, PassageEncoder
 from retrieval.vectors.port import PointPayload, PointWrite, Vector, VectorIndex
+from runtime.clock import Clock, Sleep
 from schemas.errors import ContentionError
 from schemas.identity import SkuKey
 from schemas.merge import ItemState

@@ -8,8 +8,9 @@ import structlog
 
 from agent.conversation.limits import AgentLimits
 from agent.conversation.state import ModelUse, ThreadState, ToolCall, storable, storable_text
-from agent.ports import CatalogueSearch, Clock, Planner, PlannerStep, TurnContext
+from agent.ports import CatalogueSearch, Planner, PlannerStep, TurnContext
 from agent.tools.order_tools import draft_of
+from runtime.clock import Clock
 from schemas.identity import TenantId
 
 log = structlog.get_logger(__name__)

@@ -9,10 +9,11 @@ from agent.conversation.draft import order_of, repriced
 from agent.conversation.limits import AgentLimits
 from agent.conversation.state import Card, JsonValue, Message, Offer, ReplyState, ThreadState, TurnWork
 from agent.orders.model import Order, OrderStatus
-from agent.ports import CatalogueSearch, Clock, OrderSink
+from agent.ports import CatalogueSearch, OrderSink
 from agent.replies.guard import guarded
 from agent.replies.writing import write_reply
 from agent.tools.order_tools import draft_of
+from runtime.clock import Clock
 from schemas.api.chat import ReplyCard, ReplyLine, ReplyOrder, ToolTrace, TurnMetadata, TurnReply
 from schemas.identity import TenantId
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Self
@@ -17,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from agent.storage.migrate import migrate, migrations_are_skipped
 from agent.storage.settings import DatabaseSettings
+from runtime.clock import SYSTEM_CLOCK
 from schemas.errors import ConfigurationError, PoisonError, RetryableError
 
 _READ_ONLY: Final = "ferroflux_read_only"
@@ -122,7 +122,7 @@ class Database:
         whose clock is everybody's.
         """
         if self._engine.dialect.name == "sqlite":
-            return literal(time.time_ns() // 1000, BigInteger)
+            return literal(SYSTEM_CLOCK.now_us(), BigInteger)
         return cast(extract("epoch", func.clock_timestamp()) * _SECOND_US, BigInteger)
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:

@@ -6,7 +6,6 @@ succeeds, and with the thread: a reason may quote what was said.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +14,7 @@ from sqlalchemy import Delete, delete, func, select
 from agent.checkpoints.thread_key import ThreadName
 from agent.storage.database import Database
 from agent.storage.tables import storable, threads_apart
+from runtime.clock import SYSTEM_CLOCK
 from runtime.isolation import Reason
 from schemas.identity import TenantId
 
@@ -44,7 +44,7 @@ class ThreadsApart:
 
     async def note(self, name: ThreadName, stage: str, reason: Reason, *, again_us: int = 0) -> None:
         """Keep why a thread was set apart, beside how often it has been."""
-        now = time.time_ns() // 1000
+        now = SYSTEM_CLOCK.now_us()
         given = {"reason": reason.code[:64], "detail": storable(reason.detail), "last_us": now, "again_us": again_us}
         async with self._database.write() as connection:
             await connection.execute(

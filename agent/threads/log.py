@@ -7,7 +7,6 @@ thread goes.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from sqlalchemy import Row, select, update
 from agent.replies.phrases import phrase
 from agent.storage.database import Database
 from agent.storage.tables import threads, turns
+from runtime.clock import SYSTEM_CLOCK
 from schemas.api.chat import TurnMetadata, TurnReply
 from schemas.identity import TenantId
 
@@ -80,7 +80,7 @@ class TurnLog:
             )
             if not kept.rowcount:
                 return
-            touched = {"turns": threads.c.turns + 1, "last_turn_us": time.time_ns() // 1000}
+            touched = {"turns": threads.c.turns + 1, "last_turn_us": SYSTEM_CLOCK.now_us()}
             await connection.execute(
                 update(threads)
                 .where(threads.c.tenant == tenant, threads.c.thread == thread)

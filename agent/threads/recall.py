@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from agent.checkpoints.thread_key import ThreadName
@@ -14,6 +13,7 @@ from agent.orders.model import OrderStatus
 from agent.orders.store import OrderStore
 from agent.threads.apart import ThreadsApart
 from agent.threads.log import TurnLog
+from runtime.clock import SYSTEM_CLOCK
 from runtime.isolation import Reason
 from schemas.api.chat import TurnReply
 from schemas.identity import TenantId
@@ -49,7 +49,7 @@ class KeptThreads:
             return None
         last = turns[-1].reply
         # A serial that no order of this thread had, whatever became of the orders after the one that was shown.
-        state = fresh_state(tenant, thread, serial=time.time_ns() // 1000)
+        state = fresh_state(tenant, thread, serial=SYSTEM_CLOCK.now_us())
         state["turn"] = turns[-1].number
         state["language"] = "en" if last.language == "en" else "pt" if last.language == "pt" else "es"
         state["submitted"] = list(last.submitted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, and_, delete, exists, select, update
@@ -14,16 +13,20 @@ from agent.storage.database import Database
 from agent.storage.tables import orders, threads, threads_apart
 from agent.threads.apart import PRUNING, ThreadsApart, forgotten
 from agent.threads.guard import ThreadLeases
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.identity import TenantId
 
 
 class ThreadRegistry:
     """The threads of all tenants, their turns and their checkpoints."""
 
-    def __init__(self, database: Database, checkpoints: Checkpoints, leases: ThreadLeases) -> None:
+    def __init__(
+        self, database: Database, checkpoints: Checkpoints, leases: ThreadLeases, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._database = database
         self._checkpoints = checkpoints
         self._leases = leases
+        self._clock = clock
         self.apart = ThreadsApart(database)
 
     async def exists(self, name: ThreadName) -> bool:
@@ -57,7 +60,7 @@ class ThreadRegistry:
     async def _free(
         self, wanted: ColumnElement[bool], limit: int, passed_over: Collection[ThreadName]
     ) -> list[ThreadName]:
-        now = time.time_ns() // 1000
+        now = self._clock.now_us()
         apart = exists().where(
             threads_apart.c.tenant == threads.c.tenant,
             threads_apart.c.thread == threads.c.thread,
@@ -83,7 +86,7 @@ class ThreadRegistry:
                     await connection.execute(
                         update(threads)
                         .where(threads.c.tenant == name.tenant, threads.c.thread == name.thread)
-                        .values(trimmed_us=time.time_ns() // 1000)
+                        .values(trimmed_us=self._clock.now_us())
                     )
                     await connection.execute(forgotten(name, PRUNING))
 
@@ -100,7 +103,7 @@ class ThreadRegistry:
                     await connection.execute(
                         update(orders)
                         .where(offered, orders.c.status == OrderStatus.OFFERED)
-                        .values(status=OrderStatus.WITHDRAWN, updated_us=time.time_ns() // 1000)
+                        .values(status=OrderStatus.WITHDRAWN, updated_us=self._clock.now_us())
                     )
                     await connection.execute(
                         delete(threads).where(threads.c.tenant == name.tenant, threads.c.thread == name.thread)

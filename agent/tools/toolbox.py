@@ -12,9 +12,10 @@ from agent.catalogue.remembered import RememberedSearch
 from agent.conversation.limits import LARGEST_ORDER_BYTES, AgentLimits, OrderRoom
 from agent.conversation.state import ShownCards, ThreadState, ToolCall, ToolName, ToolResult
 from agent.orders.errors import OrderClosedError
-from agent.ports import CatalogueSearch, Clock, OrderSink
+from agent.ports import CatalogueSearch, OrderSink
 from agent.tools import catalogue_tools, order_tools
 from agent.tools.effect import UNKNOWN_TOOL, Effect, ToolRefusedError
+from runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
 

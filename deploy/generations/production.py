@@ -11,13 +11,13 @@ from indexer.generations.builder import BuildRequest, GenerationBuilder
 from indexer.generations.settings import settings_for
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.reader import KafkaReader
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from retrieval.encoders.factory import load_encoder
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.vectors.factory import drop_collection, open_vector_index
 from retrieval.vectors.port import VectorCounts
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.clock import SystemClock
 from schemas.errors import ConfigurationError
 from schemas.generations import Generation
 

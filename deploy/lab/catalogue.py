@@ -23,10 +23,10 @@ from deploy.ingest.rows import Row, RowSource, UnreadableRow
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import Published
 from indexer.records import DeadLetter, InboundRecord
-from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.vectors.memory import MemoryIndex
+from runtime.clock import SystemClock
 from schemas.building import build_document
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError

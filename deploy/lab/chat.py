@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agent.catalogue.local import LocalCatalogue
-from agent.clock import SystemClock
 from agent.conversation.limits import AgentLimits
 from agent.evaluation.orders import CountingOrders
 from agent.graph import build_graph
@@ -17,6 +16,7 @@ from agent.ports import Planner
 from agent.runtime import AgentRuntime
 from retrieval.analysis.pipeline import analyse
 from retrieval.search.hybrid import HybridSearcher
+from runtime.clock import SystemClock
 from training.systems.bench import Bench
 from training.systems.settings import LabSettings
 

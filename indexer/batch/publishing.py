@@ -14,8 +14,9 @@ from typing import Final
 from indexer.awaiting import awaits_item
 from indexer.batch.apart import PLAN, PUBLISH, Apart
 from indexer.batch.report import BatchReport, Freshness
-from indexer.ports import Clock, DocumentComposer, DocumentPublisher, Lease
+from indexer.ports import DocumentComposer, DocumentPublisher, Lease
 from retrieval.vectors.port import PointPayload, VectorIndex
+from runtime.clock import Clock
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import ContentionError, StoreUnavailableError
 from schemas.identity import SkuKey

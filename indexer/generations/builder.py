@@ -32,9 +32,7 @@ from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
 from indexer.kafka.topics import TopicAdmin
-from indexer.ports import Clock
 from indexer.service.app import IndexerApp
-from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
@@ -48,6 +46,7 @@ from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import view_of
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
+from runtime.clock import Clock, SystemClock
 from runtime.kafka.log_writer import LogWriter
 from schemas.building import build_document
 from schemas.errors import RetryableError

@@ -22,8 +22,9 @@ from indexer.batch.publishing import FencedPublisher
 from indexer.batch.report import BatchReport
 from indexer.generations.takeover import StoredPoints, VectorDonor, with_vectors
 from indexer.pipeline import PermanentLease
-from indexer.ports import Clock, DocumentComposer, DocumentPublisher, PassageEncoder
+from indexer.ports import DocumentComposer, DocumentPublisher, PassageEncoder
 from retrieval.vectors.port import PointPayload, VectorIndex
+from runtime.clock import Clock
 from schemas.errors import ContentionError
 from schemas.identity import SkuKey
 from schemas.merge import ItemState

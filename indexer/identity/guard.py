@@ -17,8 +17,8 @@ from typing import Final, Protocol
 import structlog
 
 from indexer.identity.marks import Committed, Judged, Mark, Present, judge
-from indexer.ports import Sleep
 from indexer.records import TopicPartition
+from runtime.clock import Sleep
 from schemas.errors import FatalError, LogUnavailableError, RetryableError
 
 log = structlog.get_logger(__name__)

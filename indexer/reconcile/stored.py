@@ -10,8 +10,9 @@ from indexer.batch.apart import Apart, Stages
 from indexer.batch.publishing import FencedPublisher
 from indexer.batch.report import BatchReport
 from indexer.pipeline import PermanentLease
-from indexer.ports import Clock, DocumentComposer, DocumentPublisher
+from indexer.ports import DocumentComposer, DocumentPublisher
 from retrieval.vectors.port import PointWrite, VectorIndex
+from runtime.clock import Clock
 from schemas.errors import ContentionError
 from schemas.identity import SkuKey
 

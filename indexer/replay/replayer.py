@@ -18,12 +18,12 @@ import structlog
 from indexer.batch.plan import Arrival, fold, merge
 from indexer.batch.triage import triage
 from indexer.pipeline import Pipeline
-from indexer.ports import Clock, Sleep
 from indexer.records import InboundRecord
 from indexer.replay.checkpoint import ReplayCheckpoint
 from indexer.replay.selection import Selection
 from indexer.replay.sources import ReplaySource
 from retrieval.vectors.port import VectorIndex
+from runtime.clock import Clock, Sleep
 from runtime.isolation import Batch, Isolation
 from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError

@@ -12,7 +12,6 @@ import structlog
 from indexer.identity.guard import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
 from indexer.pipeline import Pipeline
-from indexer.ports import Clock
 from indexer.records import TopicPartition
 from indexer.respelling import Respeller
 from indexer.runner import BatchRunner
@@ -21,6 +20,7 @@ from indexer.service.progress import Progress
 from indexer.service.readiness import Readiness, ReadinessProbe
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.port import ModelRevision
+from runtime.clock import Clock
 from runtime.event_loop import freeze_heap
 from runtime.kafka.log_writer import LogWriter
 from runtime.metrics import TaskMetrics

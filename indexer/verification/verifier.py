@@ -20,11 +20,12 @@ import structlog
 
 from indexer.batch.apart import Fault
 from indexer.batch.report import BatchReport
-from indexer.ports import Clock, LeaseLostError, Sleep
+from indexer.ports import LeaseLostError
 from indexer.records import TopicPartition
 from indexer.verification.feed import DocumentFeed, FedRecord
 from indexer.verification.pending import LastSeen, PendingLooks
 from retrieval.vectors.port import VectorIndex
+from runtime.clock import Clock, Sleep
 from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.identity import SkuKey

@@ -10,7 +10,6 @@ tried again with every start. What is set apart lies in a file of its own, so th
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from retrieval.aliases.file import AliasFile
 from retrieval.aliases.live import LiveAliases, require_usable
 from retrieval.text.apart.ledger import Ledger
 from retrieval.text.apart.values import Apart, Flaw, LogNotes
+from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.files import atomic_write
 from runtime.isolation import Batch, Isolation
 from runtime.retry import Backoff
@@ -48,17 +48,17 @@ class AliasTailer:
         backoff: Backoff,
         topic: str = "",
         letters: LetterBox | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`topic` and `letters`: where dead letters say that a record is from, and where they go; None sends none."""
         self._file = file
         self._open_log = open_log
         self._backoff = backoff
+        self._clock = clock
         self._entries = LiveAliases()
         self._apart = _LedgerFile(file.folder / APART_FILE)
         self._isolation = Isolation("read alias entries")
-        self._letters = LetterDispatch(
-            letters, topic=topic, now_us=_now_us, backoff=Backoff(backoff.policy, backoff.rng)
-        )
+        self._letters = LetterDispatch(letters, topic=topic, clock=clock, backoff=Backoff(backoff.policy, backoff.rng))
 
     @property
     def degraded(self) -> dict[str, str]:
@@ -105,12 +105,12 @@ class AliasTailer:
                     await self._apply(polled.records)
                 told = self._letters.turn(self._apart.ledger.untold)
                 if told:
-                    await self._note(LogNotes(_now_us(), told=frozenset(told)), {})
+                    await self._note(LogNotes(self._clock.now_us(), told=frozenset(told)), {})
         finally:
             await alias_log.close()
 
     async def _apply(self, records: Iterable[LogRecord]) -> None:
-        now_us = _now_us()
+        now_us = self._clock.now_us()
         decoded = decode(records, isolation=self._isolation, now_us=now_us)
         if self._entries.apply(decoded.changes):
             await asyncio.to_thread(self._file.write, self._entries.records())
@@ -187,7 +187,3 @@ class _LedgerFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(self._path, ledger.to_json(), durable=False)
         self.ledger = ledger
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -9,8 +9,8 @@ import pytest
 
 from indexer.deadletters.desk import DeadLetterDesk, LetterFilter, Settled
 from indexer.deadletters.kafka import KafkaDeadLetterStore
-from indexer.service.clock import SystemClock
 from retrieval.filters import CatalogueFilter
+from runtime.clock import SystemClock
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.errors import PoisonError
 from schemas.events.parser import EventParser

@@ -16,8 +16,8 @@ from indexer.kafka.reader import KafkaReader
 from indexer.replay.replayer import Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import KafkaReplaySource
-from indexer.service.clock import SystemClock
 from retrieval.vectors.memory import MemoryIndex
+from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter
 from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.documents import SearchDocument

@@ -14,7 +14,7 @@ from deploy.http_client import ApiClient, api_key, locate
 from indexer.deadletters.desk import DEFAULT_CEILING, DeadLetterDesk, LetterFilter, Settled
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.deadletters.letter import LetterId
-from indexer.service.clock import SystemClock
+from runtime.clock import SystemClock
 from runtime.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
 

@@ -1,7 +1,6 @@
 """`ferroflux gc`: tombstones that no replay can reach any more."""
 
 import asyncio
-import time
 from typing import Annotated, Any, Final
 
 import orjson
@@ -17,6 +16,7 @@ from indexer.collection.tombstones import KafkaTombstones
 from indexer.generations.resolve import settings_of
 from indexer.kafka.reader import KafkaReader
 from indexer.offline import offline_indexer
+from runtime.clock import SYSTEM_CLOCK
 from runtime.logs import configure_quiet_logging
 from schemas.identity import TenantId, tenant_id
 
@@ -78,7 +78,7 @@ async def _on_kafka(
     kafka: str, generation: str, age_s: float, tenant: TenantId | None, *, apply: bool
 ) -> dict[str, Any]:
     settings = await settings_of(indexer_settings(kafka), generation)
-    before_us = time.time_ns() // 1000 - int(age_s * 1e6)
+    before_us = SYSTEM_CLOCK.now_us() - int(age_s * 1e6)
     async with offline_indexer(settings) as indexer, KafkaReader(settings.kafka) as reader:
         oldest_ms = await reader.oldest_ms(await reader.partitions(settings.kafka.topics.consumed))
         if oldest_ms is not None:

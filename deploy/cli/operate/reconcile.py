@@ -24,10 +24,10 @@ from indexer.reconcile.report import Report
 from indexer.reconcile.restored import DocumentsTruth
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.reconcile.warehouse import PostgresTruth
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
 from retrieval.generations.fitting import text_folder
+from runtime.clock import SystemClock
 from runtime.logs import configure_quiet_logging
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser

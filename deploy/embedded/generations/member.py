@@ -34,7 +34,6 @@ from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import DocumentComposer, DocumentPublisher
 from indexer.respelling import Respeller
-from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from query_api.generations.serving import Stores
 from query_api.replica.letters.dispatch import LetterBox
@@ -45,6 +44,7 @@ from retrieval.encoders.sharing import Urgency, on_behalf_of
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
+from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter
 from runtime.supervision import Options, RunningTask, Supervisor, Work
 from schemas.errors import NotReadyError

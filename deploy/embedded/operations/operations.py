@@ -26,9 +26,9 @@ from indexer.replay.checkpoint import ReplayCheckpoint
 from indexer.replay.replayer import Replayed, Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import JournalReplaySource
-from indexer.service.clock import SystemClock
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
+from runtime.clock import SystemClock
 from runtime.kafka.log_writer import is_refusal
 from schemas.errors import LogUnavailableError, NotReadyError, RecordTooLargeError
 from schemas.events.parser import EventParser

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from retrieval.text.tantivy_index.compatibility import METADATA_FILE
+from runtime.clock import SYSTEM_CLOCK
 from runtime.files import sync_folder
 from schemas.errors import ContentionError, NotReadyError
 
@@ -137,5 +138,5 @@ def _remove(pinned: Path) -> None:
 def _clear_abandoned(directory: Path) -> None:
     """Remove what a process left that was killed while it held a commit."""
     for folder in directory.glob(f"{_PIN_PREFIX}*"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED_S:
+        if SYSTEM_CLOCK.now_us() / 1e6 - folder.stat().st_mtime > _ABANDONED_S:
             shutil.rmtree(folder, ignore_errors=True)

@@ -67,7 +67,7 @@ class Feeds:
 
     def begin(self, world: "World") -> None:
         self._world = world
-        self._store = MemorySourceStore(lambda: world.now_us() // 1_000, holds_after_ms=HOLDS_AFTER_MS)
+        self._store = MemorySourceStore(world, holds_after_ms=HOLDS_AFTER_MS)
 
     def parser_of(self, process: "Process") -> EventParser:
         """How a process that follows the history reads records."""

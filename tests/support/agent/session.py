@@ -5,13 +5,13 @@ from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 
-from agent.clock import SystemClock
 from agent.conversation.limits import AgentLimits
 from agent.conversation.turn import TurnRequest
 from agent.evaluation.orders import CountingOrders
 from agent.graph import build_graph
 from agent.planners.deterministic.planner import DeterministicPlanner
 from agent.runtime import AgentRuntime
+from runtime.clock import SystemClock
 from schemas.api.chat import TurnReply
 from tests.support.agent.catalogue import MemoryCatalogue
 

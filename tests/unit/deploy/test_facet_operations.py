@@ -13,6 +13,7 @@ from deploy.cli.operate.facet import listing
 from deploy.embedded.operations.facets import facets_router
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
+from runtime.clock import SYSTEM_CLOCK
 from runtime.http.problems import install_problem_handlers
 from runtime.rights.keys import Access
 from runtime.rights.roles import Role
@@ -25,7 +26,7 @@ DECLARED = compile_mapping(parse_mapping("facets: [{facet: stock, fed_by: wareho
 
 
 def client(folder: Path, **keys: str) -> TestClient:
-    store = FileSourceStore(folder / "sources.json", lambda: time.time_ns() // 1_000_000)
+    store = FileSourceStore(folder / "sources.json", SYSTEM_CLOCK)
     app = FastAPI()
     install_problem_handlers(app)
     access = Access(

@@ -34,7 +34,7 @@ class Shop:
         self.letters = DeadLetterLog()
         self.index = MemoryIndex()
         self.live = LiveSources(self.clock.monotonic, fresh_for_s=1e9)
-        self.store = MemorySourceStore(lambda: self.clock.now_us() // 1_000)
+        self.store = MemorySourceStore(self.clock)
         self.max_ahead_s = max_ahead_s
         self.live.hear(())
         self.pipeline = self.reading(self.index, self.letters)

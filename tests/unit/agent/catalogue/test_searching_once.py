@@ -5,13 +5,13 @@ from decimal import Decimal
 import pytest
 
 from agent.catalogue.remembered import RememberedSearch
-from agent.clock import SystemClock
 from agent.conversation.limits import AgentLimits
 from agent.conversation.state import ThreadState, ToolCall
 from agent.errors import CatalogueUnavailableError
 from agent.evaluation.orders import CountingOrders
 from agent.ports import Found
 from agent.tools.toolbox import ToolBox
+from runtime.clock import SystemClock
 from schemas.identity import TenantId
 from tests.support.agent.catalogue import MemoryCatalogue, product
 
