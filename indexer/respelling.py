@@ -26,6 +26,7 @@ from indexer.generations.takeover import CollectionDonor
 from indexer.ports import DocumentComposer, DocumentPublisher, PassageEncoder
 from retrieval.vectors.port import PointPayload, PointWrite, Vector, VectorIndex
 from runtime.clock import Clock, Sleep
+from runtime.retry import BackoffPolicy
 from schemas.errors import ContentionError
 from schemas.identity import SkuKey
 from schemas.merge import ItemState
@@ -33,7 +34,7 @@ from schemas.merge import ItemState
 log = structlog.get_logger(__name__)
 
 _ATTEMPTS: Final = 6
-_PAUSE_S: Final = 0.01
+_BACKOFF: Final = BackoffPolicy(base_s=0.01, cap_s=1.0)
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ class Respeller:
             if not others:
                 return respelled
             if attempt:
-                await self._sleep(self._rng.uniform(0, _PAUSE_S * 2**attempt))
+                await self._sleep(_BACKOFF.delay(attempt, self._rng))
             others = await self._join(others, respelled)
         if others:
             raise ContentionError(

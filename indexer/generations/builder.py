@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -48,8 +48,8 @@ from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from runtime.clock import Clock, SystemClock
 from runtime.kafka.log_writer import LogWriter
+from runtime.retry import Backoff, BackoffPolicy, retry
 from schemas.building import build_document
-from schemas.errors import RetryableError
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
 from schemas.generations import Generation, Origin
@@ -57,8 +57,10 @@ from schemas.mapping.loading import load_mapping
 
 log = structlog.get_logger(__name__)
 
-_RETRIES: Final = 20
-_RETRY_S: Final = 1.0
+_ATTEMPTS: Final = 20
+_BACKOFF: Final = BackoffPolicy(base_s=1.0, cap_s=2.0)
+"""A second between two attempts on average."""
+_AWAY: Final = "build waits for a dependency"
 
 LoadEncoder = Callable[[EncoderSettings], TextEncoder]
 
@@ -189,10 +191,10 @@ class _Work:
         app.topics_take(limits)
         following = asyncio.create_task(KafkaSourceStore(self.settings.kafka).follow(self.sources))
         try:
-            await _patiently(app.prepare)
+            await retry(app.prepare, _AWAY, backoff=Backoff(_BACKOFF), attempts=_ATTEMPTS)
             if self.outcome.manifest.origin is Origin.DOCUMENTS:
                 await self._seed_once(limits)
-            await _patiently(app.start)
+            await retry(app.start, _AWAY, backoff=Backoff(_BACKOFF), attempts=_ATTEMPTS)
             await self._until_caught_up(app)
         finally:
             await app.stop()
@@ -281,17 +283,3 @@ async def _opened(settings: IndexerSettings) -> AsyncIterator[VectorIndex]:
         yield index
     finally:
         await index.close()
-
-
-async def _patiently(start: Callable[[], Awaitable[None]]) -> None:
-    """Start something, trying again for a while where a dependency is away."""
-    for attempt in range(1, _RETRIES + 1):
-        try:
-            await start()
-        except RetryableError as error:
-            if attempt == _RETRIES:
-                raise
-            log.warning("build waits for a dependency", code=error.code, error=str(error), attempt=attempt)
-            await asyncio.sleep(_RETRY_S)
-        else:
-            return

@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -25,8 +26,7 @@ from indexer.replay.sources import ReplaySource
 from retrieval.vectors.port import VectorIndex
 from runtime.clock import Clock, Sleep
 from runtime.isolation import Batch, Isolation
-from runtime.retry import BackoffPolicy
-from schemas.errors import RetryableError
+from runtime.retry import Backoff, BackoffPolicy, retry
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
 
@@ -179,14 +179,13 @@ class Replayer:
     async def _apply(self, arrivals: Sequence[Arrival], counts: Replayed) -> None:
         if not arrivals:
             return
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                report = await self._pipeline.apply(arrivals)
-                break
-            except RetryableError:
-                if attempt == _ATTEMPTS:
-                    raise
-                await self._sleep(self._backoff.delay(attempt, self._rng))
+        report = await retry(
+            partial(self._pipeline.apply, arrivals),
+            "replay waits for a dependency",
+            backoff=Backoff(self._backoff, self._rng),
+            attempts=_ATTEMPTS,
+            sleep=self._sleep,
+        )
         counts.applied += report.applied
         counts.duplicates += report.duplicates
         counts.stale += report.stale

@@ -28,9 +28,9 @@ from retrieval.text.apart.values import Apart, Flaw, LogNotes
 from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.files import atomic_write
 from runtime.isolation import Batch, Isolation
-from runtime.retry import Backoff
+from runtime.retry import Backoff, retry
 from schemas.aliases import AliasRecord
-from schemas.errors import InvalidEventError, RetryableError
+from schemas.errors import InvalidEventError
 
 log = structlog.get_logger(__name__)
 
@@ -80,15 +80,7 @@ class AliasTailer:
         await asyncio.to_thread(self._apart.read)
         self._entries.apply({record.key: record for record in held})
         try:
-            while True:
-                try:
-                    await self._follow()
-                except RetryableError as error:
-                    seconds = self._backoff.next()
-                    log.warning(
-                        "the alias log is away", error=str(error), code=error.code, again_in_s=round(seconds, 2)
-                    )
-                    await asyncio.sleep(seconds)
+            await retry(self._follow, "the alias log is away", backoff=self._backoff)
         finally:
             await self._letters.close()
 

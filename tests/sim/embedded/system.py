@@ -22,6 +22,7 @@ from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
 from indexer.runner import BatchRunner
 from indexer.service.progress import Progress
 from retrieval.text.memory import MemoryTextReader
+from runtime.retry import Backoff, BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.topics import TopicNames
 from tests.sim.cluster.indexer import BACKOFF, METRICS, SimTopics, build_pipeline
@@ -125,7 +126,9 @@ class SystemRun:
         source: Any = journal
         if found.watermarks_are_void and guards.void_watermarks and not guards.voided_durably:
             source = _WholeJournal(journal)
-        await self._persist(lambda: replay(source, pipeline, lambda *_: None))
+        await self._persist(
+            lambda: replay(source, pipeline, lambda *_: None, Backoff(BackoffPolicy(), random.Random(0)))
+        )
         await self._documents.reached(self._progress, Stage.READABLE)
         if found.stores_may_differ and guards.compare:
             self._reader.refresh()

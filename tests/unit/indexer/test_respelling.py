@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from deploy.embedded.recovery.spelling import respell_once
 from indexer.batch.plan import Arrival
+from indexer.reconcile.ports import NO_DOCUMENTS
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.respelling import Respelled, Respeller
 from retrieval.vectors.memory import MemoryIndex
@@ -170,7 +171,7 @@ async def test_a_repair_never_deletes_a_product_for_its_other_spelling() -> None
 
     class Warehouse:
         name, exact, versioned, rejected = "warehouse", True, True, 0
-        facets, read_at = frozenset({"item"}), SourceVersion(0, 100)
+        facets, read_at, documents = frozenset({"item"}), SourceVersion(0, 100), NO_DOCUMENTS
 
         async def pages(self) -> Any:
             yield [row]
