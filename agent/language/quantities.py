@@ -191,11 +191,6 @@ def _is_package_tail(tail: list[str]) -> bool:
     return (len(tail) == 1 and tail[0] in PACKAGES) or tail in (["mas"], ["more"])
 
 
-def lot_size(word: str) -> int:
-    """How many a lot holds: 12 for `docena`; 0 for another word."""
-    return MULTIPLES.get(word, 0)
-
-
 def is_count_word(word: str) -> bool:
     """Whether this word begins a count."""
     return word in COUNTS or word in MULTIPLES or bool(_TIMES.fullmatch(word))

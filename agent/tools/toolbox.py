@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import structlog
 
 from agent.catalogue.remembered import RememberedSearch
 from agent.conversation.limits import LARGEST_ORDER_BYTES, AgentLimits, OrderRoom
-from agent.conversation.state import ShownCards, ThreadState, ToolCall, ToolName, ToolResult
+from agent.conversation.state import ShownCards, ThreadState, ToolCall, ToolResult
 from agent.orders.errors import OrderClosedError
 from agent.ports import CatalogueSearch, OrderSink
 from agent.tools import catalogue_tools, order_tools
@@ -18,17 +17,6 @@ from agent.tools.effect import UNKNOWN_TOOL, Effect, ToolRefusedError
 from runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
-
-TOOL_NAMES: Final[tuple[ToolName, ...]] = (
-    "catalog_search",
-    "follow_up_resolve",
-    "order_add",
-    "order_update",
-    "order_remove",
-    "order_show",
-    "order_clear",
-    "order_submit",
-)
 
 
 @dataclass(frozen=True, slots=True)

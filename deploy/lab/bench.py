@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from deploy.lab.cache import built_once, combined_digest, content_digest, source_digest
 from deploy.lab.catalogue import (
     DOCUMENTS_FILE,
@@ -34,8 +32,6 @@ from schemas.documents import SearchDocument
 from training.systems.bench import Bench
 from training.systems.embeddings import CachedEncoder
 from training.systems.matrix import MatrixIndex
-
-log = structlog.get_logger(__name__)
 
 _DOCUMENT_CODE: Final = (
     "schemas.building", "schemas.documents", "schemas.fields", "schemas.merge", "schemas.events", "retrieval.passages",

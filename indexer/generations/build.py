@@ -16,8 +16,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import structlog
-
 from indexer.generations.seeding import Seeded
 from indexer.generations.settings import settings_for
 from indexer.kafka.groups import GroupAdmin
@@ -26,8 +24,6 @@ from indexer.records import TopicPartition
 from indexer.settings import IndexerSettings
 from schemas.errors import ConfigurationError
 from schemas.generations import Generation, Origin
-
-log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 0.5
 _NEAR_ENOUGH_S: Final = 10.0

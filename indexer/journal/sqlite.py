@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from indexer.journal.change_log import LogSlice
 from indexer.journal.database import RECORD_COLUMNS, connect, from_row, to_row
 from indexer.records import InboundRecord, LogId, TopicPartition
 
@@ -31,12 +30,24 @@ _COUNT_PENDING: Final = f"SELECT count(*) FROM records r {_WATERMARK} WHERE {_PE
 
 
 @dataclass(frozen=True, slots=True)
+class LogSlice:
+    """Consecutive records of one log, in the order in which the log gave them to us.
+
+    `last` is the place of the last of them in whatever keeps the history: reading `after` it goes on behind it, whatever was
+    forgotten meanwhile.
+    """
+
+    log_id: LogId
+    records: tuple[InboundRecord, ...]
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class JournalSize:
-    """How much the journal holds: records, those not applied yet, and the bytes of its files on disk."""
+    """How many records the journal holds, and how many of them are not applied yet."""
 
     records: int
     pending: int
-    bytes_on_disk: int
 
 
 class SqliteChangeJournal:
@@ -48,7 +59,6 @@ class SqliteChangeJournal:
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
         self._connection = connection
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._log_rows: dict[LogId, int] = {}
@@ -228,8 +238,7 @@ class SqliteChangeJournal:
     def _size(self) -> JournalSize:
         records = self._connection.execute("SELECT count(*) FROM records").fetchone()[0]
         pending = self._connection.execute(_COUNT_PENDING).fetchone()[0]
-        files = (self._path, self._path.with_name(self._path.name + "-wal"))
-        return JournalSize(records, pending, sum(file.stat().st_size for file in files if file.exists()))
+        return JournalSize(records, pending)
 
     def _prune(self, logged_before_ms: int) -> int:
         with self._transaction(durable=False):

@@ -11,7 +11,6 @@ from agent.language.references import read_reference
 from agent.ports import PlannedCall, TurnContext
 from agent.resolve.matching import slots
 
-RESOLVING: Final = frozenset({Action.ADD, Action.PRICE, Action.STOCK})
 SEARCHING: Final = frozenset({Action.SEARCH, Action.NONE, Action.WANT, Action.BACK})
 
 

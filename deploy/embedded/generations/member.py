@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Unpack
 
-import structlog
-
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.embedded.generations.follower import FOLLOWER_BACKOFF, JournalFollower, LeftToMain, PlaceFile
 from deploy.embedded.intake.ends import LogEnds
@@ -51,8 +49,6 @@ from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser
 from schemas.generations import Generation, Origin
 from schemas.identity import SkuKey
-
-log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN_S: Final = 0.02
 
@@ -97,7 +93,6 @@ class GenerationMember:
     _documents: LogEnds = field(init=False)
     _follower: JournalFollower | None = None
     _tasks: list[RunningTask] = field(default_factory=list)
-    _seeded: bool = False
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     @property

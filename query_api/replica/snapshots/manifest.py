@@ -18,7 +18,6 @@ from retrieval.text.tantivy_index.compatibility import METADATA_FILE, current_me
 from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.kafka.topic_identity import is_same_log
 
-FORMAT: Final = 1
 _DAY_S: Final = 86_400
 MANIFEST_FILE: Final = "manifest.json"
 SNAPSHOT_ID: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")

@@ -14,8 +14,7 @@ from deploy.embedded.publishing import PacedPublisher
 from deploy.embedded.recovery.plan import Found
 from deploy.embedded.recovery.reconcile import reconcile
 from deploy.embedded.recovery.replay import replay
-from indexer.journal.change_log import LogSlice
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal.sqlite import LogSlice, SqliteChangeJournal
 from indexer.lanes import Lanes, SliceLength
 from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
