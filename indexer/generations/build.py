@@ -10,7 +10,6 @@ the build ends. It can be killed at any time: the same command goes on where it 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.reader import KafkaReader
 from indexer.records import TopicPartition
 from indexer.settings import IndexerSettings
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import ConfigurationError
 from schemas.generations import Generation, Origin
 
@@ -99,12 +99,10 @@ def starts_of(manifest: Generation) -> dict[TopicPartition, int]:
 class CatchUp:
     """Waits until a generation's group has come near enough to the end of the change topics."""
 
-    def __init__(
-        self, settings: IndexerSettings, group: str, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: IndexerSettings, group: str, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._settings = settings
         self._group = group
-        self._monotonic = monotonic
+        self._clock = clock
 
     async def wait(self, on_progress: OnProgress) -> None:
         """Return once a round, from an end to its being reached, took a few seconds only.
@@ -114,11 +112,11 @@ class CatchUp:
         """
         async with GroupAdmin(self._settings.kafka) as admin, KafkaReader(self._settings.kafka) as reader:
             while True:
-                began = self._monotonic()
+                began = self._clock.monotonic()
                 places = await reader.partitions(self._settings.kafka.topics.consumed)
                 begins, ends = await reader.begins(places), await reader.ends(places)
                 await self._reach(admin, begins, ends, on_progress)
-                if self._monotonic() - began <= _NEAR_ENOUGH_S:
+                if self._clock.monotonic() - began <= _NEAR_ENOUGH_S:
                     return
 
     async def _reach(

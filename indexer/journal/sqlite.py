@@ -58,7 +58,7 @@ class SqliteChangeJournal:
     caller's judgement, superseded.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._log_rows: dict[LogId, int] = {}
@@ -70,7 +70,7 @@ class SqliteChangeJournal:
         Raises:
             IncompatibleIndexError: a newer version wrote it.
         """
-        return cls(path, connect(path))
+        return cls(connect(path))
 
     async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
         """Keep records; durable when it returns, a power cut included. What is kept already is not kept twice.

@@ -15,6 +15,7 @@ from schemas.errors import ConfigurationError, IncompatibleIndexError
 from schemas.sources import HOLDS_AFTER_MS
 from schemas.topics import KafkaSettings
 from tests.contracts.source_store_suite import SourceStoreContract, hand_over
+from tests.support.clock import ClockOf
 from tests.support.indexing.fakes import FakeClock
 from tests.support.waiting import eventually
 
@@ -51,7 +52,7 @@ class TestFile(SourceStoreContract):
 class TestLive:
     def test_it_says_so_where_it_does_not_know(self):
         now = [100.0]
-        live = LiveSources(lambda: now[0], fresh_for_s=3.0)
+        live = LiveSources(ClockOf(lambda: now[0]), fresh_for_s=3.0)
         with pytest.raises(SourcesUnknownError):
             live.history()
         live.hear((), age_s=1.0)

@@ -5,8 +5,7 @@ It never fails: whatever happens to models, the built-in planner's step is there
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
@@ -20,6 +19,7 @@ from agent.planners.llm.settings import PlannerSettings
 from agent.planners.llm.tools import Toolbox
 from agent.planners.llm.usage import UsageLedger
 from agent.ports import Planner, PlannerStep, TurnContext
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import RetryableError
 
 log = structlog.get_logger(__name__)
@@ -54,14 +54,14 @@ class CascadePlanner:
         ledger: UsageLedger,
         settings: PlannerSettings,
         *,
-        now: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._models = tuple(models)
         self._builtin = builtin
         self._toolbox = toolbox
         self._ledger = ledger
         self._settings = settings
-        self._now = now
+        self._clock = clock
         self._rests_until: dict[str, float] = {}
 
     @property
@@ -124,12 +124,12 @@ class CascadePlanner:
     async def _ask(
         self, model: AskedModel, builtin: BuiltinReading, context: TurnContext, spending: _Spending
     ) -> Reading:
-        if self._rests_until.get(model.name, 0.0) > self._now():
+        if self._rests_until.get(model.name, 0.0) > self._clock.monotonic():
             return Reading((), "", "cooling_down")
         try:
             answer = await model.ask(messages_of(context))
         except ModelFailedError as error:
-            self._rests_until[model.name] = self._now() + self._settings.cooldown_s
+            self._rests_until[model.name] = self._clock.monotonic() + self._settings.cooldown_s
             return Reading((), "", error.reason)
         spending.add(model.name, answer)
         try:

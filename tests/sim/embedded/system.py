@@ -114,7 +114,7 @@ class SystemRun:
         lanes = Lanes(
             self._runner(journal, pipeline).run, self, bulk_topic=BULK, live_turns=2,
             slice_length=SliceLength(0.05, 3, products=1, smallest=1), live_length=SliceLength(0.05, 3, products=1, smallest=1),
-            monotonic=self.process.world.monotonic,
+            clock=self.process.world,
         )  # fmt: skip
         topic_names = TopicNames(changes=(CHANGES,), bulk=BULK, documents=DOCUMENTS)
         self.intake = ChangeIntake(_Producer(self._broker, self.process), topic_names, self._progress, self._searchable)

@@ -17,6 +17,7 @@ from agent.storage.tables import address_usage
 from schemas.identity import TenantId
 from tests.support.agent.contexts import context, result
 from tests.support.agent.models import ScriptedModel, calling
+from tests.support.clock import ClockOf
 
 SEARCH = ("catalog_search", {"query": "clavos"})
 ADD = ("order_add", {"sku": "CLA-1", "quantity": 3})
@@ -76,7 +77,12 @@ class Setup:
             for model, name in zip(self.models, ("cheap", "strong"), strict=False)
         ]
         self.planner = CascadePlanner(
-            asked, builtin or Builtin(SEARCH), TOOLBOX, self.ledger, PlannerSettings(**settings), now=lambda: self.time
+            asked,
+            builtin or Builtin(SEARCH),
+            TOOLBOX,
+            self.ledger,
+            PlannerSettings(**settings),
+            clock=ClockOf(lambda: self.time),
         )
 
 
