@@ -11,16 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Self
 
-from starlette.requests import HTTPConnection
-
 from agent.conversation.turn import TurnEvent
 from agent.errors import ThreadNotFoundError, ThreadNotIssuedError, WeakIdempotencyKeyError
 from agent.orders.model import Order
 from agent.threads.naming import ThreadNames, customer_prefix
 from runtime.rights.customers import Customers
-from runtime.rights.keys import CUSTOMER_HEADER, Access
-from runtime.rights.roles import Role
+from runtime.rights.keys import CUSTOMER_HEADER, Rights
 from schemas.api.chat import ThreadView, TurnReply
+from schemas.api.routes import Role
 from schemas.identity import TenantId
 
 SHORTEST_KEY: Final = 22
@@ -40,18 +38,19 @@ class Caller:
     """Whether a body may say who the customer is: nobody can, where that is what a token says."""
 
     @classmethod
-    async def of(cls, request: HTTPConnection, tenant: TenantId, access: Access, customers: Customers) -> Self:
+    async def of(cls, rights: Rights, tenant: TenantId, customers: Customers) -> Self:
         """The caller.
 
         Raises:
             UnauthorizedError: there is no key, or the token is not valid.
             ForbiddenError: the key does not open the tenant for this route.
         """
-        access.check(request, tenant, customer=CUSTOMER_HEADER in request.headers)
-        customer = await customers.named(request.headers, tenant)
-        operates = access.holds(request, tenant, Role.OPERATE)
-        names_customers = not customers.takes(tenant) or operates or access.holds(request, tenant, Role.ORDERS)
-        return cls(tenant, customer, access.is_open, operates, names_customers)
+        headers = rights.request.headers
+        rights.check(tenant, customer=CUSTOMER_HEADER in headers)
+        customer = await customers.named(headers, tenant)
+        operates = rights.holds(tenant, Role.OPERATE)
+        names_customers = not customers.takes(tenant) or operates or rights.holds(tenant, Role.ORDERS)
+        return cls(tenant, customer, rights.is_open, operates, names_customers)
 
     @property
     def within(self) -> str:

@@ -11,7 +11,7 @@ from agent.observation.metrics import AgentMetrics
 from agent.service.chat import ChatService
 from agent.service.process import AgentProcess
 from runtime.rights.customers import Customers
-from runtime.rights.keys import Access
+from runtime.rights.keys import rights_of
 from schemas.identity import TenantId
 
 
@@ -21,7 +21,6 @@ class AgentContext:
 
     process: AgentProcess
     http: AgentHttpSettings
-    access: Access
     customers: Customers
     metrics: AgentMetrics
 
@@ -41,7 +40,7 @@ class AgentContext:
             UnauthorizedError: there is no key, or the token is not valid.
             ForbiddenError: the key does not open the tenant for this route.
         """
-        return await Caller.of(request, TenantId(tenant), self.access, self.customers)
+        return await Caller.of(rights_of(request), TenantId(tenant), self.customers)
 
 
 def agent_context(request: Request) -> AgentContext:

@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from agent.orders.outbox import Backlog
 from agent.tools.effect import UNKNOWN_TOOL
 from runtime.admission.metrics import ShedMetrics
-from runtime.http.routes import RouteClass
 from runtime.metrics import CacheMetrics, exposition
 from schemas.api.chat import TurnReply
+from schemas.api.routes import RouteClass
 
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 

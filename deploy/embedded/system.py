@@ -78,7 +78,6 @@ from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
 from runtime.metrics import TaskMetrics
 from runtime.retry import Backoff
-from runtime.rights.keys import Access
 from runtime.rights.openness import require_guarded
 from runtime.supervision import Options, Supervisor, Work
 from schemas.api.limits import MAX_CHANGES_BYTES
@@ -405,14 +404,13 @@ class EmbeddedSystem:
                 supervisor=self.supervisor.child(),
             )
             self.generations.serve(app.state.context.worker)
-            access = Access.of(self.settings.api.http)
-            app.include_router(changes_router(self.intake, access, self.default_tenant))
+            app.include_router(changes_router(self.intake, self.default_tenant))
             held = StoreHeldVersions(self.vectors, now_us=SystemClock().now_us, sources=self._declared_sources)
-            app.include_router(held_router(held, access))
-            app.include_router(operations_router(self._operations(producer), access))
-            app.include_router(facets_router(SourceDesk(self.sources, self._parser.mapping.declared), access))
+            app.include_router(held_router(held))
+            app.include_router(operations_router(self._operations(producer)))
+            app.include_router(facets_router(SourceDesk(self.sources, self._parser.mapping.declared)))
             own, fetch = self.settings.indexer.encoder, self.settings.api.fetch
-            app.include_router(generations_router(self.generations, access, own, fetch))
+            app.include_router(generations_router(self.generations, own, fetch))
             app.mount("/indexer", self._indexer_face())
             context: ApiContext = app.state.context
             chat = chat_beside(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
@@ -21,7 +21,7 @@ from indexer.generations.build import BuildOutcome, BuildProgress
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations.errors import GenerationRefusedError
 from runtime.fetching import FetchSettings
-from runtime.rights.keys import Access
+from runtime.rights.keys import CallerRights
 from schemas.errors import ConfigurationError, FerrofluxError, InvalidRequestError
 from schemas.generations import GenerationName, Origin
 
@@ -66,22 +66,20 @@ class JudgedBody(BaseModel):
 
 
 def generations_router(
-    generations: EmbeddedGenerations, access: Access, encoder: EncoderSettings, fetch: FetchSettings | None = None
+    generations: EmbeddedGenerations, encoder: EncoderSettings, fetch: FetchSettings | None = None
 ) -> APIRouter:
     """The routes over one running system; `fetch` is what a caller may have fetched."""
     fetching = fetch or FetchSettings()
     router = APIRouter(tags=["operations"])
 
-    allow = access.check_every_tenant
-
     @router.get("/v1/generations", summary="Every generation, and which is live")
-    async def status(request: Request) -> Response:
-        allow(request)
+    async def status(rights: CallerRights) -> Response:
+        rights.check_every_tenant()
         return _json(await generations.desk.status())
 
     @router.post("/v1/generations/build", summary="Build a generation; progress as a line of JSON every half second")
-    async def build(request: Request, body: BuildBody) -> Response:
-        allow(request)
+    async def build(body: BuildBody, rights: CallerRights) -> Response:
+        rights.check_every_tenant()
         with _refusals():
             chosen = chosen_encoder(encoder, body.model, body.assignments)
         require_callers_choice(chosen, encoder, fetching)
@@ -93,25 +91,25 @@ def generations_router(
         return StreamingResponse(_build(generations, body, fetched), media_type="application/x-ndjson")
 
     @router.post("/v1/generations/rollback", summary="Make the generation before the live one again")
-    async def rollback(request: Request) -> Response:
-        allow(request)
+    async def rollback(rights: CallerRights) -> Response:
+        rights.check_every_tenant()
         return await _decided(generations, _rolled_back(generations))
 
     @router.post("/v1/generations/{name}/gate", summary="What speaks against promoting a generation")
-    async def gate(request: Request, name: str, body: JudgedBody) -> Response:
-        allow(request)
+    async def gate(name: str, body: JudgedBody, rights: CallerRights) -> Response:
+        rights.check_every_tenant()
         with _refusals():
             found, _ = await generations.desk.objections(name, body.figures())
         return _json({"objections": found})
 
     @router.post("/v1/generations/{name}/promote", summary="Make a prepared generation the live one")
-    async def promote(request: Request, name: str, body: JudgedBody) -> Response:
-        allow(request)
+    async def promote(name: str, body: JudgedBody, rights: CallerRights) -> Response:
+        rights.check_every_tenant()
         return await _decided(generations, _promoted(generations, name, body))
 
     @router.post("/v1/generations/{name}/drop", summary="Remove a generation that is not live")
-    async def drop(request: Request, name: str, body: JudgedBody) -> Response:
-        allow(request)
+    async def drop(name: str, body: JudgedBody, rights: CallerRights) -> Response:
+        rights.check_every_tenant()
         with _refusals():
             generations.require_droppable(name)
             await generations.desk.drop(name, force=body.force)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from deploy.ingest.held.http import HELD_PATH
 from deploy.ingest.held.port import HeldVersions, NotLookedError, Register
-from runtime.rights.keys import Access
+from runtime.rights.keys import CallerRights
 from schemas.api.limits import MAX_HELD, TENANT_PATTERN
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 from schemas.changes import facet_key
@@ -79,7 +79,7 @@ class HeldAnswer(BaseModel):
     )
 
 
-def held_router(held: HeldVersions, access: Access) -> APIRouter:
+def held_router(held: HeldVersions) -> APIRouter:
     """The route over one store, whose looks say the time."""
     router = APIRouter(tags=["changes"])
     problem: dict[str, Any] = {"model": Problem, "content": {PROBLEM_MEDIA_TYPE: {}}}
@@ -91,10 +91,10 @@ def held_router(held: HeldVersions, access: Access) -> APIRouter:
         response_model=HeldAnswer,
         responses=dict.fromkeys((401, 403, 413, 422, 503), problem),
     )
-    async def post_held(request: Request, asked: HeldRequest) -> Response:
+    async def post_held(asked: HeldRequest, rights: CallerRights) -> Response:
         registers = [_register(one) for one in asked.registers]
         for tenant in dict.fromkeys(key.tenant for key, _ in registers):
-            access.check(request, tenant)
+            rights.check(tenant)
         try:
             look = await held.look(registers)
         except NotLookedError as error:

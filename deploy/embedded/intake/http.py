@@ -12,7 +12,7 @@ from starlette.responses import Response
 from deploy.embedded.intake.intake import ChangeIntake, Lane
 from deploy.embedded.intake.parsing import ChangeReader, InvalidChangesError, ParsedChanges
 from runtime.http.problems import problem_response
-from runtime.rights.keys import Access
+from runtime.rights.keys import CallerRights
 from schemas.api.limits import MAX_CHANGES, MAX_CHANGES_BYTES
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 from schemas.errors import InvalidRequestError
@@ -58,7 +58,7 @@ class ChangesAccepted(BaseModel):
     took_ms: float = Field(description="Milliseconds from the request to this answer.")
 
 
-def changes_router(intake: ChangeIntake, access: Access, default_tenant: TenantId) -> APIRouter:
+def changes_router(intake: ChangeIntake, default_tenant: TenantId) -> APIRouter:
     """The route over one intake."""
     router = APIRouter(tags=["changes"])
     content = {media: {"schema": {"type": "string"}, "example": _EXAMPLE} for media in ("application/x-ndjson", _JSON)}
@@ -74,6 +74,7 @@ def changes_router(intake: ChangeIntake, access: Access, default_tenant: TenantI
     )
     async def post_changes(
         request: Request,
+        rights: CallerRights,
         wait: Annotated[Wait, Query(description="What the answer waits for.")] = Wait.JOURNALLED,
         lane: Annotated[
             Lane, Query(description="`bulk` for a load of many, which then keeps no single change waiting.")
@@ -90,7 +91,7 @@ def changes_router(intake: ChangeIntake, access: Access, default_tenant: TenantI
         except InvalidChangesError as error:
             return problem_response(request, status=422, code="invalid_request", detail=str(error), errors=error.errors)
         for tenant in parsed.tenants:
-            access.check(request, tenant)
+            rights.check(tenant)
         await intake.take(parsed.changes, until_indexed=wait is Wait.INDEXED, lane=lane)
         answer = ChangesAccepted(
             accepted=len(parsed.changes), state=wait, took_ms=round((time.perf_counter() - started) * 1000, 2)

@@ -6,12 +6,12 @@ Where the server asks for keys, a request names one tenant and shows its key, as
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from indexer.sources.desk import Decided, SourceDesk, tenant_of
-from runtime.rights.keys import Access
+from runtime.rights.keys import CallerRights, Rights
 
 
 class _Facet(BaseModel):
@@ -33,32 +33,33 @@ class ResetRequest(_Facet):
     """A facet whose rows are to be freed."""
 
 
-def facets_router(desk: SourceDesk, access: Access) -> APIRouter:
+def facets_router(desk: SourceDesk) -> APIRouter:
     """The routes over one running system."""
     router = APIRouter(tags=["operations"])
 
-    def allow(request: Request, tenant: str) -> None:
-        if tenant:
-            access.check(request, tenant_of(tenant))
-        else:
-            access.check_every_tenant(request)
-
     @router.get("/v1/facets", summary="Who feeds which facet, and who did before")
-    async def list_facets(request: Request, tenant: str = "") -> Response:
-        allow(request, tenant)
+    async def list_facets(rights: CallerRights, tenant: str = "") -> Response:
+        _allow(rights, tenant)
         return _json(await desk.listed(tenant))
 
     @router.post("/v1/facets/handover", summary="Hand a facet over to another source")
-    async def hand_over(request: Request, asked: HandoverRequest) -> Response:
-        allow(request, asked.tenant)
+    async def hand_over(asked: HandoverRequest, rights: CallerRights) -> Response:
+        _allow(rights, asked.tenant)
         return _told(await desk.hand_over(asked.tenant, asked.facet, asked.to, note=asked.note, apply=asked.apply))
 
     @router.post("/v1/facets/reset", summary="Free a facet's rows: the next change of each wins")
-    async def reset(request: Request, asked: ResetRequest) -> Response:
-        allow(request, asked.tenant)
+    async def reset(asked: ResetRequest, rights: CallerRights) -> Response:
+        _allow(rights, asked.tenant)
         return _told(await desk.reset(asked.tenant, asked.facet, note=asked.note, apply=asked.apply))
 
     return router
+
+
+def _allow(rights: Rights, tenant: str) -> None:
+    if tenant:
+        rights.check(tenant_of(tenant))
+    else:
+        rights.check_every_tenant()
 
 
 def _told(decided: Decided) -> Response:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
@@ -18,8 +18,8 @@ from indexer.deadletters.desk import DEFAULT_CEILING, LetterFilter, no_such_lett
 from indexer.deadletters.letter import LetterId
 from indexer.replay.replayer import Replayed
 from indexer.replay.selection import Selection
-from runtime.rights.keys import Access
-from runtime.rights.roles import Role
+from runtime.rights.keys import CallerRights, Rights
+from schemas.api.routes import Role
 from schemas.errors import FerrofluxError
 from schemas.identity import TenantId, tenant_id
 
@@ -77,60 +77,53 @@ class CollectRequest(BaseModel):
     prune_journal: bool = Field(False, description="Forget applied records of that age first.")
 
 
-def operations_router(operations: EmbeddedOperations, access: Access) -> APIRouter:
+def operations_router(operations: EmbeddedOperations) -> APIRouter:
     """The routes over one running system."""
     router = APIRouter(tags=["operations"])
 
-    def allow(request: Request, tenant: str) -> TenantId | None:
-        if not tenant:
-            access.check_every_tenant(request)
-            return None
-        access.check(request, tenant_id(tenant))
-        return TenantId(tenant)
-
     @router.get("/v1/dead-letters", summary="List open dead letters")
     async def list_letters(
-        request: Request,
+        rights: CallerRights,
         reason: str = "",
         tenant: str = "",
         since_us: int = 0,
         until_us: int = 2**63,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
     ) -> Response:
-        allow(request, tenant)
+        _tenant(rights, tenant)
         letters = await operations.desk.open_letters(LetterFilter(reason, tenant, since_us, until_us))
         return _json({"open": len(letters), "letters": [one.to_json(whole=False) for one in letters[:limit]]})
 
     @router.get("/v1/dead-letters/{letter_id}", summary="Show one dead letter with its original record")
-    async def show_letter(request: Request, letter_id: str) -> Response:
+    async def show_letter(letter_id: str, rights: CallerRights) -> Response:
         asked = LetterId.parse(letter_id)
         letter = await operations.desk.letter(asked)
-        if not access.holds(request, TenantId(letter.tenant), Role.OPERATE):
+        if not rights.holds(TenantId(letter.tenant), Role.OPERATE):
             raise no_such_letter(asked)
         return _json(letter.to_json(whole=True))
 
     @router.post("/v1/dead-letters/redrive", summary="Send the records of open dead letters again")
-    async def redrive(request: Request, letters: Letters) -> Response:
-        allow(request, letters.tenant)
+    async def redrive(letters: Letters, rights: CallerRights) -> Response:
+        _tenant(rights, letters.tenant)
         done = await operations.desk.redrive(letters.to_filter(), ceiling=letters.max_attempts)
         left = {"gone": [*map(str, done.gone)], "refused": [*map(str, done.refused)]}
         return _json({"settled": done.settled, "at_ceiling": done.at_ceiling, **left})
 
     @router.post("/v1/dead-letters/discard", summary="Mark open dead letters as done with")
-    async def discard(request: Request, letters: Letters) -> Response:
-        allow(request, letters.tenant)
+    async def discard(letters: Letters, rights: CallerRights) -> Response:
+        _tenant(rights, letters.tenant)
         done = await operations.desk.discard(letters.to_filter())
         return _json({"settled": done.settled, "at_ceiling": 0})
 
     @router.post("/v1/replays", summary="Take changes in again; progress as a line of JSON every half second")
-    async def replay(request: Request, asked: ReplayRequest) -> Response:
-        allow(request, asked.tenant)
+    async def replay(asked: ReplayRequest, rights: CallerRights) -> Response:
+        _tenant(rights, asked.tenant)
         selection = Selection.of(asked.model_dump())
         return StreamingResponse(_replay(operations, selection, asked), media_type="application/x-ndjson")
 
     @router.post("/v1/collections", summary="Remove tombstones that no replay can reach")
-    async def collect(request: Request, asked: CollectRequest) -> Response:
-        tenant = allow(request, asked.tenant)
+    async def collect(asked: CollectRequest, rights: CallerRights) -> Response:
+        tenant = _tenant(rights, asked.tenant)
         found, before_us = await operations.collect(
             older_than_us=int(asked.older_than_s * 1e6),
             apply=asked.apply,
@@ -141,6 +134,15 @@ def operations_router(operations: EmbeddedOperations, access: Access) -> APIRout
         return _json({**counts, "before_us": before_us})
 
     return router
+
+
+def _tenant(rights: Rights, tenant: str) -> TenantId | None:
+    """The tenant that a request names, where the caller may; None for every one."""
+    if not tenant:
+        rights.check_every_tenant()
+        return None
+    rights.check(tenant_id(tenant))
+    return TenantId(tenant)
 
 
 async def _replay(operations: EmbeddedOperations, selection: Selection, asked: ReplayRequest) -> AsyncIterator[bytes]:

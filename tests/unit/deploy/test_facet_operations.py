@@ -15,8 +15,8 @@ from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from runtime.http.problems import install_problem_handlers
 from runtime.rights.keys import Access
-from runtime.rights.roles import Role
 from runtime.rights.settings import KeyGrant
+from schemas.api.routes import Role
 from schemas.mapping.compiled import compile_mapping
 from schemas.mapping.loading import parse_mapping
 from schemas.sources import ANY_SOURCE, FIRST_OPERATOR_EPOCH, HOLDS_AFTER_MS
@@ -28,10 +28,10 @@ def client(folder: Path, **keys: str) -> TestClient:
     store = FileSourceStore(folder / "sources.json", lambda: time.time_ns() // 1_000_000)
     app = FastAPI()
     install_problem_handlers(app)
-    access = Access(
+    app.state.access = Access(
         {tenant: (KeyGrant(key=SecretStr(key), roles=frozenset({Role.OPERATE})),) for tenant, key in keys.items()}
     )
-    app.include_router(facets_router(SourceDesk(store, DECLARED), access))
+    app.include_router(facets_router(SourceDesk(store, DECLARED)))
     return TestClient(app, raise_server_exceptions=False)
 
 

@@ -16,11 +16,11 @@ PAGE = Path(__file__).resolve().parents[3] / "docs/reference/http-api.md"
 
 def test_every_route_is_on_the_page() -> None:
     app = Stores().app()
-    app.include_router(changes_router(Mock(), Mock(), TenantId("norte")))
-    app.include_router(held_router(Mock(), Mock()))
-    app.include_router(operations_router(Mock(), Mock()))
-    app.include_router(facets_router(Mock(), Mock()))
-    app.include_router(generations_router(Mock(), Mock(), Mock()))
+    app.include_router(changes_router(Mock(), TenantId("norte")))
+    app.include_router(held_router(Mock()))
+    app.include_router(operations_router(Mock()))
+    app.include_router(facets_router(Mock()))
+    app.include_router(generations_router(Mock(), Mock()))
     served = app.openapi()["paths"]
     page = PAGE.read_text(encoding="utf-8")
     assert "/v1/search" in served

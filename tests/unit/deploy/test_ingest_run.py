@@ -18,9 +18,9 @@ from deploy.ingest.resume import Checkpoint, RunState, run_name
 from deploy.ingest.rows import RowSource
 from deploy.ingest.run import BATCH_BYTES, BATCH_ROWS, IngestRun
 from deploy.ingest.targets import EncodedChange, HttpTarget
-from runtime.http.body_gate import BodyBounds, BodyGateMiddleware
 from runtime.http.problems import install_problem_handlers
 from runtime.isolation import DefectError
+from runtime.rights.body_gate import BodyBounds, BodyGateMiddleware
 from runtime.rights.keys import Access
 from schemas.api.limits import MAX_CHANGE_BYTES, MAX_CHANGES, MAX_CHANGES_BYTES
 from schemas.errors import InvalidRequestError, LogUnavailableError
@@ -118,7 +118,8 @@ class RecordingIntake:
 def server(intake: RecordingIntake, *, larger: int = MAX_CHANGES_BYTES) -> httpx.ASGITransport:
     """The real intake route behind the real gate, which lets bodies of `larger` bytes through."""
     app = FastAPI()
-    app.include_router(changes_router(intake, Access({}), TenantId("default")))
+    app.state.access = Access({})
+    app.include_router(changes_router(intake, TenantId("default")))
     install_problem_handlers(app)
     app.add_middleware(BodyGateMiddleware, access=Access({}), bounds=BodyBounds(1_000, {CHANGES_PATH: larger}))
     return httpx.ASGITransport(app)

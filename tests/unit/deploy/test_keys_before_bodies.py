@@ -13,7 +13,6 @@ from deploy.embedded.generations.http import generations_router
 from deploy.embedded.intake.http import changes_router
 from deploy.embedded.operations.facets import facets_router
 from deploy.embedded.operations.http import operations_router
-from runtime.rights.keys import Access
 from schemas.identity import TenantId
 from tests.support.agent.serving import Serving
 from tests.unit.query_api.app_under_test import Stores
@@ -27,11 +26,10 @@ WITH_BODY = {"DELETE", "PATCH", "POST", "PUT"}
 def search_of_up() -> FastAPI:
     """The application that `ferroflux up` serves: search, and the routes that it adds."""
     app = Stores().app(http={"api_keys": KEYS})
-    access: Access = app.state.context.access
-    app.include_router(changes_router(Mock(), access, TenantId("norte")))
-    app.include_router(operations_router(Mock(), access))
-    app.include_router(facets_router(Mock(), access))
-    app.include_router(generations_router(Mock(), access, Mock()))
+    app.include_router(changes_router(Mock(), TenantId("norte")))
+    app.include_router(operations_router(Mock()))
+    app.include_router(facets_router(Mock()))
+    app.include_router(generations_router(Mock(), Mock()))
     return app
 
 

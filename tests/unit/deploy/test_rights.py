@@ -18,10 +18,8 @@ from deploy.embedded.intake.http import changes_router
 from deploy.embedded.operations.facets import facets_router
 from deploy.embedded.operations.http import operations_router
 from indexer.service.http import http_app
-from runtime.http.routes import ROUTES
 from runtime.rights.gate import require_declared_roles, served
-from runtime.rights.keys import Access
-from runtime.rights.roles import ANY, BARE, PUBLIC, Role
+from schemas.api.routes import ANY, BARE, PUBLIC, ROUTES, Role
 from schemas.errors import ConfigurationError
 from schemas.identity import TenantId
 from tests.support.agent.serving import Serving
@@ -128,12 +126,11 @@ class Backend:
 
 def search_of_up(backend: Mock, **http) -> FastAPI:
     app = Stores().app(http=http)
-    access: Access = app.state.context.access
-    app.include_router(changes_router(backend, access, TenantId("norte")))
-    app.include_router(held_router(backend, access))
-    app.include_router(operations_router(backend, access))
-    app.include_router(facets_router(backend, access))
-    app.include_router(generations_router(backend, access, Mock()))
+    app.include_router(changes_router(backend, TenantId("norte")))
+    app.include_router(held_router(backend))
+    app.include_router(operations_router(backend))
+    app.include_router(facets_router(backend))
+    app.include_router(generations_router(backend, Mock()))
     app.mount("/indexer", http_app(readiness=AsyncMock(), registry=Mock(collect=list), refresh=AsyncMock()))
     return app
 

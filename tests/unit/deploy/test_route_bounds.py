@@ -14,7 +14,8 @@ from deploy.embedded.operations.facets import facets_router
 from deploy.embedded.operations.http import operations_router
 from indexer.service.http import http_app
 from query_api.replica.operations.http import operations_app
-from runtime.http.routes import ROUTES, UNKNOWN, RouteClass, TenantIn, route_of
+from runtime.http.routes import route_of
+from schemas.api.routes import ROUTES, UNKNOWN, RouteClass, TenantIn
 from schemas.identity import TenantId
 from tests.support.agent.serving import Serving
 from tests.unit.query_api.app_under_test import Stores
@@ -22,11 +23,11 @@ from tests.unit.query_api.app_under_test import Stores
 
 def search_of_up() -> FastAPI:
     app = Stores().app()
-    app.include_router(changes_router(Mock(), Mock(), TenantId("norte")))
-    app.include_router(held_router(Mock(), Mock()))
-    app.include_router(operations_router(Mock(), Mock()))
-    app.include_router(facets_router(Mock(), Mock()))
-    app.include_router(generations_router(Mock(), Mock(), Mock()))
+    app.include_router(changes_router(Mock(), TenantId("norte")))
+    app.include_router(held_router(Mock()))
+    app.include_router(operations_router(Mock()))
+    app.include_router(facets_router(Mock()))
+    app.include_router(generations_router(Mock(), Mock()))
     return app
 
 

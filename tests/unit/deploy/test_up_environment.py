@@ -7,7 +7,7 @@ from deploy.embedded.chat import chat_settings
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
 from query_api.settings import ApiSettings, HttpSettings
-from runtime.rights.roles import Role
+from schemas.api.routes import Role
 
 KEY, SECRET = "north-key-0123456789", "one secret of more than thirty-two bytes"
 

@@ -33,8 +33,9 @@ class Caller:
     def __init__(self, own: EncoderSettings, fetch: FetchSettings) -> None:
         self.generations = Generations()
         self.app = FastAPI()
+        self.app.state.access = Access({})
         install_problem_handlers(self.app)
-        self.app.include_router(generations_router(self.generations, Access({}), own, fetch))  # type: ignore[arg-type]
+        self.app.include_router(generations_router(self.generations, own, fetch))  # type: ignore[arg-type]
 
     async def builds(self, **body: Any) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://up") as client:
