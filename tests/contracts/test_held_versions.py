@@ -10,12 +10,12 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from deploy.embedded.intake.held import held_router
-from deploy.ingest.held import store
-from deploy.ingest.held.http import HELD_PATH, HttpHeldVersions
-from deploy.ingest.held.memory import MemoryHeldVersions
-from deploy.ingest.held.port import Held, HeldVersions, NotLookedError
-from deploy.ingest.held.store import OperatorsHeldVersions, StoreHeldVersions, open_production
+from ferroflux.embedded.intake.held import held_router
+from ferroflux.ingest.held import store
+from ferroflux.ingest.held.http import HELD_PATH, HttpHeldVersions
+from ferroflux.ingest.held.memory import MemoryHeldVersions
+from ferroflux.ingest.held.port import Held, HeldVersions, NotLookedError
+from ferroflux.ingest.held.store import OperatorsHeldVersions, StoreHeldVersions, open_production
 from indexer.settings import IndexerSettings
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from agent.conversation.limits import OrderRoom
 from agent.orders.outbox import OutboxRow
 from agent.orders.publishing import KafkaOrderPublisher, OrdersRefusedError
-from deploy.embedded.broker import EmbeddedBroker
+from ferroflux.embedded.broker import EmbeddedBroker
 from schemas.topics import KafkaSettings
 from tests.support.kafka.clients import create_topic, read_all
 

@@ -10,10 +10,10 @@ from agent.evaluation.fixtures import read_conversations
 from agent.evaluation.report import misses, summary
 from agent.evaluation.running import evaluate
 from agent.planners.deterministic.planner import DeterministicPlanner
-from deploy.lab.bench import lay_out
-from deploy.lab.catalogue import CatalogueSource
-from deploy.lab.chat import chat_bench
-from deploy.sample.generator import generate
+from ferroflux.evaluation.bench import lay_out
+from ferroflux.evaluation.catalogue import CatalogueSource
+from ferroflux.evaluation.chat import chat_bench
+from ferroflux.sample.generator import generate
 from retrieval.encoders.settings import EncoderSettings
 
 CONVERSATIONS = Path(__file__).parents[1] / "fixtures" / "conversations" / "sample.jsonl"

@@ -32,10 +32,10 @@ from agent.resolve.refinement import combine, head_of, is_attribute, without_siz
 from agent.resolve.resolver import Conversation, Resolver
 from agent.tools.pack_sizes import packing_of
 from agent.tools.packs import selling_quantity
-from deploy.ingest import values
-from deploy.ingest.columns import ColumnMapping, fold_name
-from deploy.ingest.convert import RowConverter
-from deploy.ingest.rows import Row
+from ferroflux.ingest import values
+from ferroflux.ingest.columns import ColumnMapping, fold_name
+from ferroflux.ingest.convert import RowConverter
+from ferroflux.ingest.rows import Row
 from indexer.kafka.diversion import is_snapshot_read
 from retrieval.aliases.compiled import CompiledAliases
 from retrieval.aliases.live import LiveAliases

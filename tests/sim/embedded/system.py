@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from deploy.embedded.broker import PARTITIONS
-from deploy.embedded.intake.ends import LogEnds
-from deploy.embedded.intake.intake import ChangeIntake
-from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal, WatchedWriter
-from deploy.embedded.publishing import PacedPublisher
-from deploy.embedded.recovery.plan import Found
-from deploy.embedded.recovery.reconcile import reconcile
-from deploy.embedded.recovery.replay import replay
+from ferroflux.embedded.broker import PARTITIONS
+from ferroflux.embedded.intake.ends import LogEnds
+from ferroflux.embedded.intake.intake import ChangeIntake
+from ferroflux.embedded.intake.progress import LogProgress, Stage, WatchedJournal, WatchedWriter
+from ferroflux.embedded.publishing import PacedPublisher
+from ferroflux.embedded.recovery.plan import Found
+from ferroflux.embedded.recovery.reconcile import reconcile
+from ferroflux.embedded.recovery.replay import replay
 from indexer.journal.change_log import LogSlice
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.lanes import Lanes, SliceLength

@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import deploy.cli.main
-import deploy.generations.production
+import ferroflux.cli.main
+import ferroflux.operations.generations.production
 import indexer.bootstrap
 import indexer.offline
 import query_api.bootstrap
@@ -41,9 +41,9 @@ _ENCODERS = {"hashing": HashingEncoder, "slow": SlowEncoder}
 def _embedded(arguments: Sequence[str]) -> tuple[Any, ...]:
     if arguments[:1] != ("up",):
         return ()
-    import deploy.embedded.system  # noqa: PLC0415 - half a second that only `up` needs
+    import ferroflux.embedded.system  # noqa: PLC0415 - half a second that only `up` needs
 
-    return (deploy.embedded.system,)
+    return (ferroflux.embedded.system,)
 
 
 def main(role: str, *arguments: str) -> None:
@@ -54,7 +54,7 @@ def main(role: str, *arguments: str) -> None:
             indexer.bootstrap,
             indexer.offline,
             query_api.bootstrap,
-            deploy.generations.production,
+            ferroflux.operations.generations.production,
             *_embedded(arguments),
         )
         for module in patched:
@@ -68,7 +68,7 @@ def main(role: str, *arguments: str) -> None:
         case "api":
             query_api.bootstrap.run_api(ApiSettings())
         case "cli":
-            deploy.cli.main.main(list(arguments))
+            ferroflux.cli.main.main(list(arguments))
         case _:
             sys.exit(f"no such role: {role}")
 

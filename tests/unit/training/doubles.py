@@ -6,8 +6,8 @@ from pathlib import Path
 
 import orjson
 
-from deploy.lab.bench import lay_out
-from deploy.lab.catalogue import CatalogueSource
+from ferroflux.evaluation.bench import lay_out
+from ferroflux.evaluation.catalogue import CatalogueSource
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.settings import EncoderSettings
 from training.experiments.run import Run

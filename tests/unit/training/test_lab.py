@@ -4,10 +4,10 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from deploy.cli.main import app
-from deploy.lab import bench as bench_module
-from deploy.lab.cache import built_once, source_digest
-from deploy.lab.catalogue import CatalogueSource
+from ferroflux.cli.main import app
+from ferroflux.evaluation import bench as bench_module
+from ferroflux.evaluation.cache import built_once, source_digest
+from ferroflux.evaluation.catalogue import CatalogueSource
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.sparse.hashing import HashingSparseEncoder
 from retrieval.text.settings import FieldWeights

@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 
-from deploy.lab.bench import lay_out
-from deploy.lab.cache import default_cache_dir
-from deploy.lab.catalogue import CatalogueSource
-from deploy.sample.generator import ENGLISH_TENANT, SPANISH_TENANT, generate
-from deploy.sample.judged.judging import judged_bytes, judged_lines, judged_path
+from ferroflux.evaluation.bench import lay_out
+from ferroflux.evaluation.cache import default_cache_dir
+from ferroflux.evaluation.catalogue import CatalogueSource
+from ferroflux.sample.generator import ENGLISH_TENANT, SPANISH_TENANT, generate
+from ferroflux.sample.judged.judging import judged_bytes, judged_lines, judged_path
 from tests.unit.training.doubles import write_rows
 from training.experiments.run import run_system
 from training.judgments.formats import load_judged
@@ -27,7 +27,9 @@ FERRETERIA_TYPES = {
 
 
 def test_the_committed_judgments_are_those_of_the_rules():
-    assert judged_path().read_bytes() == judged_bytes(), "write deploy.sample.judged.judging.judged_bytes() to the file"
+    assert judged_path().read_bytes() == judged_bytes(), (
+        "write ferroflux.sample.judged.judging.judged_bytes() to the file"
+    )
 
 
 def test_there_are_enough_queries_of_every_type_in_both_shops():

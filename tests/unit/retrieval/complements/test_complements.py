@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.aliases import imported
+from ferroflux.operations.aliases import imported
 from retrieval.aliases.compiled import phrase_of
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import read_table, shipped_aliases
