@@ -26,7 +26,6 @@ from starlette.applications import Starlette
 
 from ferroflux.embedded.broker import EmbeddedBroker
 from ferroflux.embedded.chat import SharedPort, chat_beside
-from ferroflux.embedded.generations.http import generations_router
 from ferroflux.embedded.generations.member import Surroundings
 from ferroflux.embedded.generations.system import EmbeddedGenerations
 from ferroflux.embedded.intake.ends import LogEnds
@@ -37,9 +36,7 @@ from ferroflux.embedded.intake.progress import LogProgress, Stage, WatchedJourna
 from ferroflux.embedded.letters import KeptLetterBox
 from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.narrator import Narrator
-from ferroflux.embedded.operations.facets import facets_router
-from ferroflux.embedded.operations.http import operations_router
-from ferroflux.embedded.operations.operations import EmbeddedOperations
+from ferroflux.embedded.operations import EmbeddedOperations, Inside
 from ferroflux.embedded.publishing import LARGEST_BYTES, PacedPublisher
 from ferroflux.embedded.recovery.plan import Found
 from ferroflux.embedded.recovery.reconcile import reconcile
@@ -51,6 +48,8 @@ from ferroflux.embedded.settings import EmbeddedOptions, EmbeddedSettings
 from ferroflux.embedded.storage.endpoint import Endpoint
 from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from ferroflux.ingest.held.store import StoreHeldVersions
+from ferroflux.operations.generations.encoder import CallersModels
+from ferroflux.operations.routes import operations_router
 from indexer.bootstrap import build_indexer
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal.sqlite import SqliteChangeJournal
@@ -407,10 +406,8 @@ class EmbeddedSystem:
             app.include_router(changes_router(self.intake, self.default_tenant))
             held = StoreHeldVersions(self.vectors, now_us=SystemClock().now_us, sources=self._declared_sources)
             app.include_router(held_router(held))
-            app.include_router(operations_router(self._operations(producer)))
-            app.include_router(facets_router(SourceDesk(self.sources, self._parser.mapping.declared)))
-            own, fetch = self.settings.indexer.encoder, self.settings.api.fetch
-            app.include_router(generations_router(self.generations, own, fetch))
+            models = CallersModels(self.settings.indexer.encoder, self.settings.api.fetch)
+            app.include_router(operations_router(self._operations(producer), models))
             app.mount("/indexer", self._indexer_face())
             context: ApiContext = app.state.context
             chat = chat_beside(
@@ -443,19 +440,23 @@ class EmbeddedSystem:
 
     def _operations(self, producer: AIOKafkaProducer) -> EmbeddedOperations:
         return EmbeddedOperations(
-            directory=self.options.directory,
-            topics=self.settings.kafka.topics,
-            producer=producer,
-            progress=self.progress,
-            thread=self._thread,
-            pipeline=self.indexer.pipeline,
-            parser=self._parser,
-            index=self.vectors,
-            journal=self.journal,
-            reader=self.reader,
-            dead_letters=self.dead_letters,
-            until_searchable=self._until_searchable,
-            journal_is_read=lambda: self.generations.is_building,
+            Inside(
+                directory=self.options.directory,
+                topics=self.settings.kafka.topics,
+                progress=self.progress,
+                thread=self._thread,
+                pipeline=self.indexer.pipeline,
+                parser=self._parser,
+                index=self.vectors,
+                journal=self.journal,
+                reader=self.reader,
+                until_searchable=self._until_searchable,
+            ),
+            producer,
+            self.dead_letters,
+            SourceDesk(self.sources, self._parser.mapping.declared),
+            self.generations,
+            self.settings.indexer.encoder,
         )
 
     async def _until_searchable(self) -> None:

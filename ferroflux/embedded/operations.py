@@ -1,155 +1,194 @@
-"""The operator's levers over the running system's own parts: nobody else may open its stores."""
+"""The port `Operations` over the running system's own parts: nobody else may open its stores."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from ferroflux.embedded.generations.system import EmbeddedGenerations
 from ferroflux.embedded.intake.progress import LogProgress, Stage
 from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.storage.layout import DataDirectory
-from indexer.collection.collector import Collected, TombstoneCollector
+from ferroflux.operations.direct import DirectOperations, collected
+from ferroflux.operations.generations.desk import GenerationDesk
+from ferroflux.operations.generations.encoder import chosen_encoder
+from ferroflux.operations.port import BuildBody, CollectRequest, Json, JudgedBody, OnProgress, Replay
+from ferroflux.operations.production import progress_of
+from indexer.collection.collector import TombstoneCollector
 from indexer.collection.tombstones import Tombstone
 from indexer.deadletters.desk import DeadLetterDesk
 from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, find_in_journal
 from indexer.deadletters.letter import Letter
+from indexer.generations.build import BuildProgress
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.pipeline import Pipeline
 from indexer.records import TopicPartition
 from indexer.replay.checkpoint import ReplayCheckpoint
 from indexer.replay.replayer import Replayed, Replayer
-from indexer.replay.selection import Selection
 from indexer.replay.sources import JournalReplaySource
 from indexer.service.clock import SystemClock
+from indexer.sources.desk import SourceDesk
+from retrieval.encoders.settings import EncoderSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from runtime.kafka.log_writer import is_refusal
 from schemas.errors import LogUnavailableError, NotReadyError, RecordTooLargeError
 from schemas.events.parser import EventParser
-from schemas.identity import SkuKey, TenantId
+from schemas.identity import SkuKey, tenant_id
 from schemas.topics import TopicNames
 
 _PAGE: Final = 500
 
 
-class EmbeddedOperations:
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The parts of the running system that the operations work on."""
+
+    directory: DataDirectory
+    topics: TopicNames
+    progress: LogProgress
+    thread: LoopThread
+    pipeline: Pipeline
+    parser: EventParser
+    index: VectorIndex
+    journal: SqliteChangeJournal
+    reader: TextIndexReader
+    until_searchable: Callable[[], Awaitable[None]]
+
+
+class EmbeddedOperations(DirectOperations):
     """Runs on the event loop of the producer and the server; what concerns the pipeline runs on the indexer's."""
 
     def __init__(
         self,
-        *,
-        directory: DataDirectory,
-        topics: TopicNames,
+        inside: Inside,
         producer: AIOKafkaProducer,
-        progress: LogProgress,
-        thread: LoopThread,
-        pipeline: Pipeline,
-        parser: EventParser,
-        index: VectorIndex,
-        journal: SqliteChangeJournal,
-        reader: TextIndexReader,
         dead_letters: DeadLetterFile,
-        until_searchable: Callable[[], Awaitable[None]],
-        journal_is_read: Callable[[], bool] = lambda: False,
+        sources: SourceDesk,
+        generations: EmbeddedGenerations,
+        encoder: EncoderSettings,
     ) -> None:
-        """`journal_is_read` says whether a build reads the journal from its beginning, so that nothing of it may go."""
-        self._directory = directory
-        self._topics = topics
+        """`encoder` are the settings that a build's request changes."""
+        self._inside = inside
         self._producer = producer
-        self._progress = progress
-        self._thread = thread
-        self._pipeline = pipeline
-        self._parser = parser
-        self._index = index
-        self._journal = journal
-        self._reader = reader
-        self._until_searchable = until_searchable
-        self._journal_is_read = journal_is_read
+        self._generations = generations
+        self._encoder = encoder
         self._clock = SystemClock()
         self._busy = asyncio.Lock()
-        self.desk = DeadLetterDesk(
+        self._sources = sources
+        self._dead_letters = DeadLetterDesk(
             FileDeadLetterStore(
                 dead_letters,
                 self._send_again,
                 clock=self._clock,
-                find_original=partial(find_in_journal, journal),
+                find_original=partial(find_in_journal, inside.journal),
             )
         )
 
-    async def replay(
-        self,
-        selection: Selection,
-        *,
-        asked: str = "",
-        apply: bool,
-        records_per_s: float | None,
-        on_progress: Callable[[Replayed], None],
-    ) -> Replayed:
-        """Replay from the journal; one at a time. Progress is told from the indexer's thread. `asked` names the request.
+    @property
+    def dead_letters(self) -> DeadLetterDesk:
+        """In their file."""
+        return self._dead_letters
+
+    @property
+    def sources(self) -> SourceDesk:
+        """In their file, beside what the mapping file declares."""
+        return self._sources
+
+    @property
+    def desk(self) -> GenerationDesk:
+        """In their file."""
+        return self._generations.desk
+
+    async def replay(self, asked: Replay, on_progress: OnProgress) -> Json:
+        """Replay from the journal; one at a time. Progress is told from the indexer's thread.
 
         Raises:
             NotReadyError: another replay or collection runs.
             InvalidRequestError: the selection means nothing for a journal.
         """
+        selection, inside = asked.to_selection(), self._inside
         replayer = Replayer(
-            JournalReplaySource(self._journal),
-            self._pipeline,
-            self._index,
-            self._parser,
+            JournalReplaySource(inside.journal),
+            inside.pipeline,
+            inside.index,
+            inside.parser,
             clock=self._clock,
             rng=random.Random(),  # noqa: S311 - jitter, no secret
         )
-        checkpoint = ReplayCheckpoint.of(self._directory.replays, selection, asked)
+        checkpoint = ReplayCheckpoint.of(inside.directory.replays, selection, asked.asked)
+        on_progress(Replayed().to_json())
         async with self._alone():
-            replayed = await self._thread.call(
+            if asked.restart:
+                checkpoint.clear()
+            replayed = await inside.thread.call(
                 lambda: replayer.run(
                     selection,
-                    apply=apply,
+                    apply=asked.apply,
                     checkpoint=checkpoint,
-                    records_per_s=records_per_s,
-                    on_progress=on_progress,
+                    records_per_s=asked.records_per_s,
+                    on_progress=lambda so_far: on_progress(so_far.to_json()),
                 )
             )
-            if apply:
-                await self._until_searchable()
-            return replayed
+            if asked.apply:
+                await inside.until_searchable()
+            return {**replayed.to_json(), "done": True}
 
-    async def collect(
-        self, *, older_than_us: int, apply: bool, tenant: TenantId | None, prune_journal: bool
-    ) -> tuple[Collected, int]:
-        """Collect tombstones last heard of before the journal begins and longer than this ago; also returns the bound (µs).
+    async def collect(self, asked: CollectRequest) -> Json:
+        """Collect tombstones last heard of before the journal begins.
 
         With `prune_journal`, applied records older than that are forgotten first: the journal is kept whole otherwise, and
         what it holds could be replayed.
         """
+        prune, inside = asked.prune_journal, self._inside
         async with self._alone():
-            before_us = self._clock.now_us() - older_than_us
-            if prune_journal and apply and self._journal_is_read():
+            before_us = self._clock.now_us() - int(asked.older_than_s * 1e6)
+            if prune and asked.apply and self._generations.is_building:
                 raise NotReadyError("a generation is being built from the journal; prune it when that has finished")
-            if prune_journal and apply:
-                await self._journal.prune(logged_before_ms=before_us // 1000)
+            if prune and asked.apply:
+                await inside.journal.prune(logged_before_ms=before_us // 1000)
             oldest_ms = await self._oldest_ms()
-            if oldest_ms is not None and not (prune_journal and not apply):
+            if oldest_ms is not None and not (prune and not asked.apply):
                 before_us = min(before_us, oldest_ms * 1000)
             collector = TombstoneCollector(
-                self._index,
-                _ReplicaTombstones(self._reader),
-                _NullSender(self._producer, self._topics),
+                inside.index,
+                _ReplicaTombstones(inside.reader),
+                _NullSender(self._producer, inside.topics),
                 self._republish,
             )
-            return await collector.collect(before_us=before_us, apply=apply, tenant=tenant), before_us
+            tenant = tenant_id(asked.tenant) if asked.tenant else None
+            return collected(await collector.collect(before_us=before_us, apply=asked.apply, tenant=tenant), before_us)
+
+    async def build(self, asked: BuildBody, on_progress: OnProgress) -> Json:
+        """From the journal, or from the stores where it was pruned; one at a time."""
+        encoder = chosen_encoder(self._encoder, asked.model, asked.assignments)
+        on_progress(progress_of(BuildProgress("opening", 0.0, "")))
+        built = await self._generations.build(
+            asked.name,
+            encoder,
+            origin=asked.origin,
+            take_over=asked.take_over,
+            on_progress=lambda progress: on_progress(progress_of(progress)),
+        )
+        return built.to_json()
+
+    async def drop(self, name: str, judged: JudgedBody) -> Json:
+        """Checked before anything is written: `main` stays, and so does what is being built."""
+        self._generations.require_droppable(name)
+        return await DirectOperations.drop(self, name, judged)
 
     async def _republish(self, keys: Sequence[SkuKey]) -> object:
-        return await self._thread.call(lambda: self._pipeline.republish(keys))
+        return await self._inside.thread.call(lambda: self._inside.pipeline.republish(keys))
 
     async def _oldest_ms(self) -> int | None:
-        async for slice_ in self._journal.read(page=1):
+        async for slice_ in self._inside.journal.read(page=1):
             return slice_.records[0].timestamp_ms
         return None
 
@@ -167,16 +206,16 @@ class EmbeddedOperations:
                 sent = await self._producer.send_and_wait(
                     record.topic, value, key=record.key, headers=letter.redriven_headers(), partition=record.partition
                 )
-                if record.topic in self._topics.consumed:
+                if record.topic in self._inside.topics.consumed:
                     changes[record.topic, record.partition] = sent.offset + 1
-                elif record.topic == self._topics.documents:
+                elif record.topic == self._inside.topics.documents:
                     documents[record.topic, record.partition] = sent.offset + 1
         except KafkaError as error:
             if is_refusal(error):
                 raise RecordTooLargeError(f"the embedded broker takes no record of this size: {error!r}") from error
             raise LogUnavailableError(f"the embedded broker did not take a record: {error!r}") from error
-        await self._progress.reached(Stage.JOURNALLED, changes)
-        await self._progress.reached(Stage.READABLE, documents)
+        await self._inside.progress.reached(Stage.JOURNALLED, changes)
+        await self._inside.progress.reached(Stage.READABLE, documents)
 
     def _alone(self) -> asyncio.Lock:
         if self._busy.locked():
