@@ -28,21 +28,15 @@ from ferroflux.embedded.broker import EmbeddedBroker
 from ferroflux.embedded.chat import SharedPort, chat_beside
 from ferroflux.embedded.generations.member import Surroundings
 from ferroflux.embedded.generations.system import EmbeddedGenerations
-from ferroflux.embedded.intake.ends import LogEnds
 from ferroflux.embedded.intake.held import held_router
 from ferroflux.embedded.intake.http import CHANGES_PATH, changes_router
 from ferroflux.embedded.intake.intake import ChangeIntake
-from ferroflux.embedded.intake.progress import LogProgress, Stage, WatchedJournal
-from ferroflux.embedded.letters import KeptLetterBox
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal
 from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.narrator import Narrator
 from ferroflux.embedded.operations import EmbeddedOperations, Inside
-from ferroflux.embedded.publishing import LARGEST_BYTES, PacedPublisher
-from ferroflux.embedded.recovery.plan import Found
-from ferroflux.embedded.recovery.reconcile import reconcile
-from ferroflux.embedded.recovery.replay import replay
-from ferroflux.embedded.recovery.restore import restore
-from ferroflux.embedded.recovery.spelling import respell_once
+from ferroflux.embedded.publishing import LARGEST_BYTES, KeptLetterBox, PacedPublisher
+from ferroflux.embedded.recovery import Found, reconcile, replay, respell_once, restore
 from ferroflux.embedded.replica import EmbeddedReplica
 from ferroflux.embedded.settings import EmbeddedOptions, EmbeddedSettings
 from ferroflux.embedded.storage.endpoint import Endpoint

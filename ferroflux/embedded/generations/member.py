@@ -16,12 +16,10 @@ import structlog
 
 from ferroflux.embedded.broker import EmbeddedBroker
 from ferroflux.embedded.generations.follower import FOLLOWER_BACKOFF, JournalFollower, LeftToMain, PlaceFile
-from ferroflux.embedded.intake.ends import LogEnds
-from ferroflux.embedded.intake.progress import LogProgress, Stage
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage
 from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.publishing import LARGEST_BYTES, PacedPublisher
-from ferroflux.embedded.recovery.reconcile import reconcile
-from ferroflux.embedded.recovery.spelling import MARKER, respell_once
+from ferroflux.embedded.recovery import MARKER, reconcile, respell_once
 from ferroflux.embedded.replica import EmbeddedReplica
 from ferroflux.embedded.settings import EmbeddedSettings
 from indexer.collection.collector import DocumentRemover

@@ -7,13 +7,10 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from ferroflux.embedded.broker import PARTITIONS
-from ferroflux.embedded.intake.ends import LogEnds
 from ferroflux.embedded.intake.intake import ChangeIntake
-from ferroflux.embedded.intake.progress import LogProgress, Stage, WatchedJournal, WatchedWriter
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal, WatchedWriter
 from ferroflux.embedded.publishing import PacedPublisher
-from ferroflux.embedded.recovery.plan import Found
-from ferroflux.embedded.recovery.reconcile import reconcile
-from ferroflux.embedded.recovery.replay import replay
+from ferroflux.embedded.recovery import Found, reconcile, replay
 from indexer.journal.change_log import LogSlice
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.lanes import Lanes, SliceLength

@@ -9,8 +9,7 @@ import pytest
 from aiokafka.structs import RecordMetadata
 from aiokafka.structs import TopicPartition as KafkaPartition
 
-from ferroflux.embedded.intake.budget import PartitionBudget
-from ferroflux.embedded.intake.intake import ChangeIntake, OutboundChange, within_bytes
+from ferroflux.embedded.intake.intake import ChangeIntake, OutboundChange, PartitionBudget, within_bytes
 from ferroflux.embedded.intake.progress import LogProgress, Stage, WatchedJournal, WatchedWriter
 from indexer.records import InboundRecord, LogId
 from retrieval.text.memory import MemoryTextStore, MemoryTextWriter

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ferroflux.cli.main import EXIT_CONFIGURATION, main
-from ferroflux.embedded.recovery.replay import replay
+from ferroflux.embedded.recovery import replay
 from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from ferroflux.ingest.columns import ColumnMapping

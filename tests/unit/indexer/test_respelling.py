@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferroflux.embedded.recovery.spelling import respell_once
+from ferroflux.embedded.recovery import respell_once
 from indexer.batch.plan import Arrival
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.respelling import Respelled, Respeller
