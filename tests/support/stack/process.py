@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import ferroflux.cli.main
-import ferroflux.operations.generations.production
+import ferroflux.operations.production
 import indexer.bootstrap
 import indexer.offline
 import query_api.bootstrap
@@ -54,7 +54,7 @@ def main(role: str, *arguments: str) -> None:
             indexer.bootstrap,
             indexer.offline,
             query_api.bootstrap,
-            ferroflux.operations.generations.production,
+            ferroflux.operations.production,
             *_embedded(arguments),
         )
         for module in patched:

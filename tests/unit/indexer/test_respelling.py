@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ferroflux.embedded.recovery import respell_once
 from indexer.batch.plan import Arrival
+from indexer.reconcile.ports import NO_DOCUMENTS
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.respelling import Respelled, Respeller
 from retrieval.vectors.memory import MemoryIndex
@@ -170,6 +171,7 @@ async def test_a_repair_never_deletes_a_product_for_its_other_spelling() -> None
 
     class Warehouse:
         name, exact, versioned, rejected = "warehouse", True, True, 0
+        documents = NO_DOCUMENTS
         facets, read_at = frozenset({"item"}), SourceVersion(0, 100)
 
         async def pages(self) -> Any:
