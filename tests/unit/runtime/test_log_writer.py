@@ -19,7 +19,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from runtime.kafka import log_writer
+from runtime.kafka import clients
 from runtime.kafka.log_writer import LogWriter, OutboundRecord, record_bytes
 from schemas.errors import ConfigurationError, LogUnavailableError, RecordRefusedError, RecordTooLargeError
 from schemas.topics import KafkaSettings
@@ -88,7 +88,7 @@ class Producer:
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
     made = Broker()
-    monkeypatch.setattr(log_writer, "AIOKafkaProducer", lambda **_: Producer(made))
+    monkeypatch.setattr(clients, "AIOKafkaProducer", lambda **_: Producer(made))
     yield made
 
 
@@ -195,7 +195,7 @@ async def test_a_caller_beside_a_refusal_goes_on_with_a_new_producer(broker: Bro
 
 
 async def test_a_producer_that_cannot_flush_is_abandoned_with_what_it_holds(broker: Broker, monkeypatch: Any) -> None:
-    monkeypatch.setattr(log_writer, "_STOP_SECONDS", 0.01)
+    monkeypatch.setattr(clients, "_STOP_S", 0.01)
     dropped: list[str] = []
 
     async def never(self: Any) -> None:
