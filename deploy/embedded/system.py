@@ -20,7 +20,6 @@ from functools import partial
 from typing import Final, Unpack
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
@@ -95,7 +94,7 @@ log = structlog.get_logger(__name__)
 
 _DRAIN_S: Final = 60.0
 _LOOK_AGAIN_S: Final = 0.01
-_MAX_REQUEST_BYTES: Final = 1_048_576
+_LARGEST_CHANGE_BYTES: Final = 1_048_576
 
 
 @dataclass(slots=True)
@@ -384,16 +383,10 @@ class EmbeddedSystem:
 
     async def _serve(self) -> None:
         with self.narrator.step("starting indexer and search"):
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self.broker.address,
-                acks="all",
-                enable_idempotence=True,
-                max_request_size=_MAX_REQUEST_BYTES,
-                max_batch_size=256 * 1024,
-            )
-            await producer.start()
-            self._stack.push_async_callback(producer.stop)
-            self.intake = ChangeIntake(producer, self.settings.kafka.topics, self.progress, self._until_searchable)
+            writer = LogWriter(self.settings.kafka, largest_bytes=_LARGEST_CHANGE_BYTES)
+            await writer.start()
+            self._stack.push_async_callback(writer.stop)
+            self.intake = ChangeIntake(writer, self.settings.kafka.topics, self.progress, self._until_searchable)
             app = build_app(
                 self.settings.api,
                 vectors=self.vectors,
@@ -409,7 +402,7 @@ class EmbeddedSystem:
             app.include_router(changes_router(self.intake, access, self.default_tenant))
             held = StoreHeldVersions(self.vectors, now_us=SystemClock().now_us, sources=self._declared_sources)
             app.include_router(held_router(held, access))
-            app.include_router(operations_router(self._operations(producer), access))
+            app.include_router(operations_router(self._operations(writer), access))
             app.include_router(facets_router(SourceDesk(self.sources, self._parser.mapping.declared), access))
             own, fetch = self.settings.indexer.encoder, self.settings.api.fetch
             app.include_router(generations_router(self.generations, access, own, fetch))
@@ -443,11 +436,11 @@ class EmbeddedSystem:
             refresh=lambda: self._thread.call(self.indexer.refresh_metrics),
         )
 
-    def _operations(self, producer: AIOKafkaProducer) -> EmbeddedOperations:
+    def _operations(self, writer: LogWriter) -> EmbeddedOperations:
         return EmbeddedOperations(
             directory=self.options.directory,
             topics=self.settings.kafka.topics,
-            producer=producer,
+            writer=writer,
             progress=self.progress,
             thread=self._thread,
             pipeline=self.indexer.pipeline,

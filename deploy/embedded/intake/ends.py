@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
 
 from deploy.embedded.broker import PARTITIONS
 from deploy.embedded.intake.progress import LogProgress, Stage
 from indexer.records import TopicPartition
+from runtime.kafka.clients import open_consumer, stopped
+from schemas.topics import KafkaSettings
 
 
 class LogEnds:
@@ -23,13 +24,11 @@ class LogEnds:
 
     async def open(self) -> None:
         """Connect; a consumer without a group and without an assignment."""
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=self._address)
-        await self._consumer.start()
+        self._consumer = await open_consumer(KafkaSettings(bootstrap=self._address), isolation_level="read_uncommitted")
 
     async def close(self) -> None:
         """Disconnect."""
-        if self._consumer is not None:
-            await self._consumer.stop()
+        await stopped(self._consumer)
 
     async def now(self) -> dict[TopicPartition, int]:
         """The next offset of every partition that holds, or held, a record."""

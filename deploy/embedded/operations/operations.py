@@ -6,10 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final
-
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from typing import Final
 
 from deploy.embedded.intake.progress import LogProgress, Stage
 from deploy.embedded.loop_thread import LoopThread
@@ -20,6 +17,7 @@ from indexer.deadletters.desk import DeadLetterDesk
 from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, find_in_journal
 from indexer.deadletters.letter import Letter
 from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.pipeline import Pipeline
 from indexer.records import TopicPartition
 from indexer.replay.checkpoint import ReplayCheckpoint
@@ -29,8 +27,8 @@ from indexer.replay.sources import JournalReplaySource
 from indexer.service.clock import SystemClock
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
-from runtime.kafka.log_writer import is_refusal
-from schemas.errors import LogUnavailableError, NotReadyError, RecordTooLargeError
+from runtime.kafka.log_writer import LogWriter, OutboundRecord
+from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey, TenantId
 from schemas.topics import TopicNames
@@ -39,14 +37,14 @@ _PAGE: Final = 500
 
 
 class EmbeddedOperations:
-    """Runs on the event loop of the producer and the server; what concerns the pipeline runs on the indexer's."""
+    """Runs on the event loop of the writer and the server; what concerns the pipeline runs on the indexer's."""
 
     def __init__(
         self,
         *,
         directory: DataDirectory,
         topics: TopicNames,
-        producer: AIOKafkaProducer,
+        writer: LogWriter,
         progress: LogProgress,
         thread: LoopThread,
         pipeline: Pipeline,
@@ -61,7 +59,7 @@ class EmbeddedOperations:
         """`journal_is_read` says whether a build reads the journal from its beginning, so that nothing of it may go."""
         self._directory = directory
         self._topics = topics
-        self._producer = producer
+        self._writer = writer
         self._progress = progress
         self._thread = thread
         self._pipeline = pipeline
@@ -140,7 +138,7 @@ class EmbeddedOperations:
             collector = TombstoneCollector(
                 self._index,
                 _ReplicaTombstones(self._reader),
-                _NullSender(self._producer, self._topics),
+                KafkaDocumentPublisher(self._writer, self._topics.documents),
                 self._republish,
             )
             return await collector.collect(before_us=before_us, apply=apply, tenant=tenant), before_us
@@ -160,21 +158,15 @@ class EmbeddedOperations:
         """
         changes: dict[TopicPartition, int] = {}
         documents: dict[TopicPartition, int] = {}
-        try:
-            for letter in letters:
-                record = letter.original
-                value = b"" if record.value is None and record.key is None else record.value
-                sent = await self._producer.send_and_wait(
-                    record.topic, value, key=record.key, headers=letter.redriven_headers(), partition=record.partition
-                )
-                if record.topic in self._topics.consumed:
-                    changes[record.topic, record.partition] = sent.offset + 1
-                elif record.topic == self._topics.documents:
-                    documents[record.topic, record.partition] = sent.offset + 1
-        except KafkaError as error:
-            if is_refusal(error):
-                raise RecordTooLargeError(f"the embedded broker takes no record of this size: {error!r}") from error
-            raise LogUnavailableError(f"the embedded broker did not take a record: {error!r}") from error
+        for letter in letters:
+            record = letter.original
+            value = b"" if record.value is None and record.key is None else record.value
+            again = OutboundRecord(record.key, value, letter.redriven_headers())
+            end = await self._writer.append_to(record.topic, record.partition, [again])
+            if record.topic in self._topics.consumed:
+                changes[record.topic, record.partition] = end
+            elif record.topic == self._topics.documents:
+                documents[record.topic, record.partition] = end
         await self._progress.reached(Stage.JOURNALLED, changes)
         await self._progress.reached(Stage.READABLE, documents)
 
@@ -196,18 +188,3 @@ class _ReplicaTombstones:
         for start in range(0, len(keys), _PAGE):
             held = await asyncio.to_thread(self._reader.fetch, keys[start : start + _PAGE])
             yield [Tombstone(key, one.rev, one.times.indexed_us) for key, one in held.items() if one.deleted]
-
-
-class _NullSender:
-    """Null records through the embedded broker."""
-
-    def __init__(self, producer: AIOKafkaProducer, topics: TopicNames) -> None:
-        self._producer = producer
-        self._topic = topics.documents
-
-    async def remove(self, keys: Sequence[SkuKey]) -> None:
-        pending: list[Any] = [await self._producer.send(self._topic, None, key=key.kafka_key) for key in keys]
-        try:
-            await asyncio.gather(*pending)
-        except KafkaError as error:
-            raise LogUnavailableError(f"the embedded broker did not take a null record: {error!r}") from error
