@@ -62,8 +62,8 @@ from indexer.sources.live import LiveSources
 from query_api.aliases.tailer import AliasTailer
 from query_api.bootstrap import VARIABLES, build_app
 from query_api.http.context import ApiContext
+from query_api.replica.kafka_log import KafkaDocumentLog
 from query_api.replica.letters.kafka import KafkaLetterBox
-from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.settings import ApiSettings
 from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder

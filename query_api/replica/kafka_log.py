@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
+from query_api.replica.document_log import Bounds, LogRecord, LogView, Polled
 from query_api.replica.settings import TailSettings
 from runtime.kafka.clients import administering, answering, open_consumer, stopped
 from runtime.kafka.topic_identity import TopicIds, log_identity
