@@ -139,6 +139,10 @@ class ChangeConsumer:
         )
 
         async def changes(message: KafkaMessage) -> None:
+            if self._ended_loop() is not None:
+                # FastStream begins a loop that failed once more; the failed one may have taken records that nobody saw.
+                await self._stopping.wait()
+                return
             try:
                 await lanes.take(self._taking([inbound(record) for record in message.raw_message]))
             except Exception as error:
@@ -168,9 +172,8 @@ class ChangeConsumer:
             ConsumerEndedError: it ended, or a batch was given up by a defect.
         """
         while True:
-            tasks = self._subscriber.tasks
-            ended = next((task for task in tasks if task.done()), None)
-            if self._fault is not None or ended is not None or not tasks:
+            ended = self._ended_loop()
+            if self._fault is not None or ended is not None or not self._subscriber.tasks:
                 error = self._fault
                 if error is None and ended is not None and not ended.cancelled():
                     failure = ended.exception()
@@ -273,6 +276,9 @@ class ChangeConsumer:
         answered = [consumer.last_poll_timestamp(place) for place in consumer.assignment()]
         known = [milliseconds for milliseconds in answered if milliseconds is not None]
         return max(0.0, now_us / 1e6 - max(known) / 1e3) if known else None
+
+    def _ended_loop(self) -> asyncio.Task[Any] | None:
+        return next((task for task in self._subscriber.tasks if task.done()), None)
 
     def _taking(self, records: list[InboundRecord]) -> list[InboundRecord]:
         for place, first in first_offsets(records).items():
