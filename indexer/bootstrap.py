@@ -21,7 +21,7 @@ from indexer.generations.takeover import VectorDonor
 from indexer.identity.guard import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
 from indexer.kafka.diversion import SnapshotDiversion
-from indexer.kafka.offsets import KafkaGroupOffsets
+from indexer.kafka.groups import KafkaGroupOffsets
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import ChangeJournal, Clock, DeadLetterSink, DocumentComposer, DocumentPublisher

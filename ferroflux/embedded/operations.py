@@ -7,10 +7,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
-
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from typing import Final
 
 from ferroflux.embedded.generations.system import EmbeddedGenerations
 from ferroflux.embedded.intake.progress import LogProgress, Stage
@@ -28,6 +25,7 @@ from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, find_i
 from indexer.deadletters.letter import Letter
 from indexer.generations.build import BuildProgress
 from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.pipeline import Pipeline
 from indexer.records import TopicPartition
 from indexer.replay.checkpoint import ReplayCheckpoint
@@ -38,8 +36,8 @@ from indexer.sources.desk import SourceDesk
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
-from runtime.kafka.log_writer import is_refusal
-from schemas.errors import LogUnavailableError, NotReadyError, RecordTooLargeError
+from runtime.kafka.log_writer import LogWriter, OutboundRecord
+from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey, tenant_id
 from schemas.topics import TopicNames
@@ -64,12 +62,12 @@ class Inside:
 
 
 class EmbeddedOperations(DirectOperations):
-    """Runs on the event loop of the producer and the server; what concerns the pipeline runs on the indexer's."""
+    """Runs on the event loop of the writer and the server; what concerns the pipeline runs on the indexer's."""
 
     def __init__(
         self,
         inside: Inside,
-        producer: AIOKafkaProducer,
+        writer: LogWriter,
         dead_letters: DeadLetterFile,
         sources: SourceDesk,
         generations: EmbeddedGenerations,
@@ -77,7 +75,7 @@ class EmbeddedOperations(DirectOperations):
     ) -> None:
         """`encoder` are the settings that a build's request changes."""
         self._inside = inside
-        self._producer = producer
+        self._writer = writer
         self._generations = generations
         self._encoder = encoder
         self._clock = SystemClock()
@@ -160,7 +158,7 @@ class EmbeddedOperations(DirectOperations):
             collector = TombstoneCollector(
                 inside.index,
                 _ReplicaTombstones(inside.reader),
-                _NullSender(self._producer, inside.topics),
+                KafkaDocumentPublisher(self._writer, inside.topics.documents),
                 self._republish,
             )
             tenant = tenant_id(asked.tenant) if asked.tenant else None
@@ -199,21 +197,15 @@ class EmbeddedOperations(DirectOperations):
         """
         changes: dict[TopicPartition, int] = {}
         documents: dict[TopicPartition, int] = {}
-        try:
-            for letter in letters:
-                record = letter.original
-                value = b"" if record.value is None and record.key is None else record.value
-                sent = await self._producer.send_and_wait(
-                    record.topic, value, key=record.key, headers=letter.redriven_headers(), partition=record.partition
-                )
-                if record.topic in self._inside.topics.consumed:
-                    changes[record.topic, record.partition] = sent.offset + 1
-                elif record.topic == self._inside.topics.documents:
-                    documents[record.topic, record.partition] = sent.offset + 1
-        except KafkaError as error:
-            if is_refusal(error):
-                raise RecordTooLargeError(f"the embedded broker takes no record of this size: {error!r}") from error
-            raise LogUnavailableError(f"the embedded broker did not take a record: {error!r}") from error
+        for letter in letters:
+            record = letter.original
+            value = b"" if record.value is None and record.key is None else record.value
+            again = OutboundRecord(record.key, value, letter.redriven_headers())
+            end = await self._writer.append_to(record.topic, record.partition, [again])
+            if record.topic in self._inside.topics.consumed:
+                changes[record.topic, record.partition] = end
+            elif record.topic == self._inside.topics.documents:
+                documents[record.topic, record.partition] = end
         await self._inside.progress.reached(Stage.JOURNALLED, changes)
         await self._inside.progress.reached(Stage.READABLE, documents)
 
@@ -235,18 +227,3 @@ class _ReplicaTombstones:
         for start in range(0, len(keys), _PAGE):
             held = await asyncio.to_thread(self._reader.fetch, keys[start : start + _PAGE])
             yield [Tombstone(key, one.rev, one.times.indexed_us) for key, one in held.items() if one.deleted]
-
-
-class _NullSender:
-    """Null records through the embedded broker."""
-
-    def __init__(self, producer: AIOKafkaProducer, topics: TopicNames) -> None:
-        self._producer = producer
-        self._topic = topics.documents
-
-    async def remove(self, keys: Sequence[SkuKey]) -> None:
-        pending: list[Any] = [await self._producer.send(self._topic, None, key=key.kafka_key) for key in keys]
-        try:
-            await asyncio.gather(*pending)
-        except KafkaError as error:
-            raise LogUnavailableError(f"the embedded broker did not take a null record: {error!r}") from error

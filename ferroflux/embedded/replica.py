@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ferroflux.embedded.intake.progress import LogProgress, WatchedWriter
+from query_api.replica.document_log import DocumentLog
 from query_api.replica.letters.dispatch import LetterBox
-from query_api.replica.log.port import DocumentLog
 from query_api.replica.tailer import ReplicaTailer
 from query_api.status_file import STATUS_FILE
 from retrieval.text.factory import open_reader, open_writer

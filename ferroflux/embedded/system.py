@@ -20,7 +20,6 @@ from functools import partial
 from typing import Final, Unpack
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
@@ -56,8 +55,8 @@ from indexer.sources.live import LiveSources
 from query_api.aliases.tailer import AliasTailer
 from query_api.bootstrap import VARIABLES, build_app
 from query_api.http.context import ApiContext
+from query_api.replica.kafka_log import KafkaDocumentLog
 from query_api.replica.letters.kafka import KafkaLetterBox
-from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.settings import ApiSettings
 from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder
@@ -87,7 +86,7 @@ log = structlog.get_logger(__name__)
 
 _DRAIN_S: Final = 60.0
 _LOOK_AGAIN_S: Final = 0.01
-_MAX_REQUEST_BYTES: Final = 1_048_576
+_LARGEST_CHANGE_BYTES: Final = 1_048_576
 
 
 @dataclass(slots=True)
@@ -376,16 +375,10 @@ class EmbeddedSystem:
 
     async def _serve(self) -> None:
         with self.narrator.step("starting indexer and search"):
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self.broker.address,
-                acks="all",
-                enable_idempotence=True,
-                max_request_size=_MAX_REQUEST_BYTES,
-                max_batch_size=256 * 1024,
-            )
-            await producer.start()
-            self._stack.push_async_callback(producer.stop)
-            self.intake = ChangeIntake(producer, self.settings.kafka.topics, self.progress, self._until_searchable)
+            writer = LogWriter(self.settings.kafka, largest_bytes=_LARGEST_CHANGE_BYTES)
+            await writer.start()
+            self._stack.push_async_callback(writer.stop)
+            self.intake = ChangeIntake(writer, self.settings.kafka.topics, self.progress, self._until_searchable)
             app = build_app(
                 self.settings.api,
                 vectors=self.vectors,
@@ -401,7 +394,7 @@ class EmbeddedSystem:
             held = StoreHeldVersions(self.vectors, now_us=SystemClock().now_us, sources=self._declared_sources)
             app.include_router(held_router(held))
             models = CallersModels(self.settings.indexer.encoder, self.settings.api.fetch)
-            app.include_router(operations_router(self._operations(producer), models))
+            app.include_router(operations_router(self._operations(writer), models))
             app.mount("/indexer", self._indexer_face())
             context: ApiContext = app.state.context
             chat = chat_beside(
@@ -432,7 +425,7 @@ class EmbeddedSystem:
             refresh=lambda: self._thread.call(self.indexer.refresh_metrics),
         )
 
-    def _operations(self, producer: AIOKafkaProducer) -> EmbeddedOperations:
+    def _operations(self, writer: LogWriter) -> EmbeddedOperations:
         return EmbeddedOperations(
             Inside(
                 directory=self.options.directory,
@@ -446,7 +439,7 @@ class EmbeddedSystem:
                 reader=self.reader,
                 until_searchable=self._until_searchable,
             ),
-            producer,
+            writer,
             self.dead_letters,
             SourceDesk(self.sources, self._parser.mapping.declared),
             self.generations,

@@ -11,8 +11,8 @@ from aiokafka.admin import NewPartitions, RecordsToDelete
 from indexer.deadletters.desk import DeadLetterDesk, LetterFilter
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.service.clock import SystemClock
+from query_api.replica.kafka_log import KafkaDocumentLog
 from query_api.replica.letters.kafka import KafkaLetterBox
-from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.settings import TailSettings
 from query_api.replica.tailer import ReplicaTailer
 from retrieval.text.port import Checkpoint

@@ -35,8 +35,8 @@ from indexer.respelling import Respeller
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from query_api.generations.serving import Stores
+from query_api.replica.kafka_log import KafkaDocumentLog
 from query_api.replica.letters.dispatch import LetterBox
-from query_api.replica.log.kafka import KafkaDocumentLog
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.sharing import Urgency, on_behalf_of

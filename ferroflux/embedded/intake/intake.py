@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from ferroflux.embedded.broker import PARTITION_CAP_BYTES, PARTITIONS
 from ferroflux.embedded.intake.progress import LogProgress, Stage
 from indexer.records import TopicPartition
-from schemas.errors import LogUnavailableError, NotReadyError
+from runtime.kafka.log_writer import LogWriter, OutboundRecord
+from schemas.errors import NotReadyError
 from schemas.topics import TopicNames
 
 _CHUNK_RECORDS: Final = 256
@@ -87,16 +86,16 @@ class OutboundChange:
 
 
 class ChangeIntake:
-    """Takes changes for the embedded log. Runs on the event loop of its producer."""
+    """Takes changes for the embedded log. Runs on the event loop of its writer."""
 
     def __init__(
         self,
-        producer: AIOKafkaProducer,
+        writer: LogWriter,
         topics: TopicNames,
         progress: LogProgress,
         until_searchable: Callable[[], Awaitable[None]],
     ) -> None:
-        self._producer = producer
+        self._writer = writer
         self._topics = {Lane.LIVE: topics.changes[0], Lane.BULK: topics.bulk}
         self._progress = progress
         self._until_searchable = until_searchable
@@ -116,7 +115,8 @@ class ChangeIntake:
 
         Raises:
             NotReadyError: the system is stopping, or did not take them within a minute.
-            LogUnavailableError: the embedded broker refused one.
+            LogUnavailableError: the embedded broker did not confirm them all.
+            PoisonError: it never takes one of them.
             FerrofluxError: the indexer ended; its reason.
         """
         if not self._open:
@@ -166,14 +166,9 @@ class ChangeIntake:
         size, topic, budget = sum(change.size for change in group), self._topics[lane], self._budgets[lane]
         await budget.acquire(partition, size)
         try:
-            sent = [
-                await self._producer.send(topic, change.value, key=change.key, partition=partition) for change in group
-            ]
-            end: int = max([(await record).offset for record in sent]) + 1
+            records = [OutboundRecord(change.key, change.value, []) for change in group]
+            end = await self._writer.append_to(topic, partition, records)
             await self._progress.reached(Stage.JOURNALLED, {(topic, partition): end})
-        except KafkaError as error:
-            msg = f"the embedded broker did not take a change ({type(error).__name__}); send the changes again"
-            raise LogUnavailableError(msg) from error
         finally:
             await asyncio.shield(budget.release(partition, size))
         return end

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
 
 from ferroflux.embedded.broker import PARTITIONS
@@ -23,9 +22,11 @@ from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
 from retrieval.text.apart.ledger import SetApart
 from retrieval.text.apart.values import NO_NOTES, LogNotes
 from retrieval.text.port import Applied, Checkpoint, TextIndexWriter
+from runtime.kafka.clients import open_consumer, stopped
 from schemas.documents import SearchDocument
 from schemas.errors import FerrofluxError
 from schemas.identity import SkuKey
+from schemas.topics import KafkaSettings
 
 
 class Stage(Enum):
@@ -189,13 +190,11 @@ class LogEnds:
 
     async def open(self) -> None:
         """Connect; a consumer without a group and without an assignment."""
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=self._address)
-        await self._consumer.start()
+        self._consumer = await open_consumer(KafkaSettings(bootstrap=self._address), isolation_level="read_uncommitted")
 
     async def close(self) -> None:
         """Disconnect."""
-        if self._consumer is not None:
-            await self._consumer.stop()
+        await stopped(self._consumer)
 
     async def now(self) -> dict[TopicPartition, int]:
         """The next offset of every partition that holds, or held, a record."""

@@ -19,6 +19,7 @@ from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
 from indexer.runner import BatchRunner
 from indexer.service.progress import Progress
 from retrieval.text.memory import MemoryTextReader
+from runtime.kafka.log_writer import OutboundRecord
 from schemas.errors import RetryableError
 from schemas.topics import TopicNames
 from tests.sim.cluster.indexer import BACKOFF, METRICS, SimTopics, build_pipeline
@@ -226,18 +227,19 @@ class _Ends(LogEnds):
 
 
 class _Producer:
-    """As much of a producer as the intake uses."""
+    """As much of a `LogWriter` as the intake uses."""
 
     def __init__(self, broker: Broker, process: Process) -> None:
         self._broker = broker
         self._process = process
 
-    async def send(self, topic: str, value: bytes, *, key: bytes, partition: int) -> asyncio.Future[InboundRecord]:
-        await self._process.point()
-        place = self._broker.append(topic, key, value, partition)
-        future: asyncio.Future[InboundRecord] = asyncio.get_running_loop().create_future()
-        future.set_result(self._broker.logs[place][-1])
-        return future
+    async def append_to(self, topic: str, partition: int, records: Sequence[OutboundRecord]) -> int:
+        end = 0
+        for key, value, _ in records:
+            await self._process.point()
+            place = self._broker.append(topic, key, value, partition)
+            end = self._broker.logs[place][-1].offset + 1
+        return end
 
 
 class _Topics:

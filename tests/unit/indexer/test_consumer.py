@@ -199,3 +199,37 @@ async def test_a_consume_loop_that_ended_ends_the_consumer(error: Exception | No
     with capture_logs(), pytest.raises(ConsumerEndedError) as ended:
         await asyncio.wait_for(consumer.watch(), 5)
     assert ended.value.__cause__ is error
+
+
+async def test_a_consume_loop_that_failed_hands_out_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FastStream begins it again by itself, whatever it had taken from the client by then."""
+    consumer, polls = make_consumer(), 0
+    seen: list[InboundRecord] = []
+
+    class Consumer(FakeKafkaConsumer):
+        def subscribe(self, **_: Any) -> None: ...
+
+        async def start(self) -> None: ...
+
+        async def stop(self) -> None: ...
+
+        async def getmany(self, **_: Any) -> dict[KafkaPartition, list[Any]]:
+            nonlocal polls
+            polls += 1
+            if polls == 1:
+                raise RuntimeError("a defect")
+            raw = ConsumerRecord("warehouse.changes", 0, polls, 0, 0, b"k", b"v", None, 1, 1, ())
+            return {KafkaPartition("warehouse.changes", 0): [raw]}
+
+    async def handler(records: Any) -> bool:
+        seen.extend(records)
+        return True
+
+    monkeypatch.setattr(type(consumer._subscriber), "builder", property(lambda _: lambda **_: Consumer()))
+    consumer.handle_with(handler)
+    await consumer.start()
+    with pytest.raises(ConsumerEndedError):
+        await consumer.watch()
+    assert polls == 2, "the loop was begun again"
+    assert not seen
+    await consumer.stop()

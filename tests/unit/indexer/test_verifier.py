@@ -10,8 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from indexer.records import TopicPartition
 from indexer.service.metrics import IndexerMetrics
-from indexer.verification.feed import FedRecord
-from indexer.verification.pending import PendingLooks
+from indexer.verification.feed import FedRecord, PendingLooks
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite

@@ -12,6 +12,7 @@ BEGINS: Final = {"create_task", "ensure_future", "run_coroutine_threadsafe", "Ta
 ALLOWED: Final = {
     "runtime/supervision.py RunningTask.__init__": "it is the supervisor's",
     "runtime/supervision.py Supervisor.run_until": "two waits, gone when it returns",
+    "runtime/kafka/clients.py stopped": "an end with a time limit: awaited",
     "runtime/shared_answer.py SharedAnswers._begin": "one answer for all who ask: its failure goes to each of them, the next begins another",
     "agent/api/routes/event_stream.py event_stream": "one turn: read, awaited and cancelled by its request",
     "agent/threads/guard.py ThreadLeases._renewed": "one turn's lease: the turn ends when it ends, and it with the turn",
@@ -31,8 +32,7 @@ ALLOWED: Final = {
     "query_api/catalogue_view.py CatalogueView.has": "one count of the tenants at a time: where it fails, asyncio logs it and the next request begins another",
     "query_api/generations/tail.py GenerationTail._unless_stopping": "a restore: awaited or cancelled before it returns",
     "query_api/replica/letters/dispatch.py LetterDispatch.turn": "one sending at a time: the tailer's next turn reads how it ended, readiness tells why letters wait",
-    "query_api/replica/log/kafka.py KafkaDocumentLog._check_topic": "one look at a time: the next poll reads how it ended, or the end of the log cancels it",
-    "query_api/replica/log/kafka.py KafkaDocumentLog.close": "an end with a time limit: awaited",
+    "query_api/replica/kafka_log.py KafkaDocumentLog._check_topic": "one look at a time: the next poll reads how it ended, or the end of the log cancels it",
     "query_api/worker.py Worker._let_go": "an end with a time limit: told in the log where it fails, awaited by the worker's stop",
     "retrieval/search/legs/fanout.py run_legs": "legs of one query: all are awaited or cancelled by it",
     "retrieval/search/legs/encoding_queue.py EncodingQueue._ask": "encodes what queries wait for: a failure goes to each of them, the next query begins another",
