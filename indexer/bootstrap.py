@@ -7,6 +7,7 @@ import random
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
@@ -14,28 +15,27 @@ from weakref import WeakValueDictionary
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from indexer.batch.embedding import Embedding, VectorReuse
+from indexer.batch.settling import PipelineLimits
 from indexer.generations.crew import GenerationCrew, Member, process_registry
 from indexer.generations.settings import settings_for
 from indexer.generations.standing import SharedDeadLetterSink, Standing
-from indexer.generations.takeover import VectorDonor
 from indexer.identity.guard import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
 from indexer.kafka.diversion import SnapshotDiversion
 from indexer.kafka.groups import KafkaGroupOffsets
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
-from indexer.pipeline import Pipeline, PipelineLimits
-from indexer.ports import ChangeJournal, Clock, DeadLetterSink, DocumentComposer, DocumentPublisher
+from indexer.pipeline import Intake, Pipeline
+from indexer.ports import DeadLetterSink, DocumentComposer, DocumentPublisher, Target, Timing
 from indexer.publish_lock import PublishLock
-from indexer.records import LogId
 from indexer.respelling import Respeller
-from indexer.runner import BatchRunner
-from indexer.service.app import IndexerApp
+from indexer.runner import BatchRunner, JournalledLog, Observers
+from indexer.service.app import IndexerApp, KafkaEnds, OpenedStore, Workers
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from indexer.service.http import http_app
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
-from indexer.service.readiness import ReadinessProbe
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from indexer.sources.live import LiveSources
@@ -49,7 +49,6 @@ from retrieval.generations.fitting import require_revision
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
-from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorStoreKind
 from runtime import event_loop
 from runtime.http.server import HttpServer
@@ -57,7 +56,6 @@ from runtime.kafka.log_writer import LogWriter
 from runtime.kafka.topic_identity import TopicIds
 from runtime.metrics import TaskMetrics
 from runtime.redaction import shown
-from runtime.retry import BackoffPolicy
 from runtime.supervision import Supervisor
 from schemas.building import build_document
 from schemas.errors import ConfigurationError
@@ -73,138 +71,111 @@ _VERIFIERS: Final = "verifier-2"
 found what was stored under other spellings of a SKU (decision 0076)."""
 
 
+@dataclass(frozen=True, slots=True)
+class IndexerParts:
+    """What one indexer is of: its collection, encoder, parser and composer, and vectors that exist elsewhere."""
+
+    index: VectorIndex
+    encoder: TextEncoder
+    parser: EventParser
+    compose: DocumentComposer
+    reuse: VectorReuse | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedParts:
+    """What an embedded system puts around the way to Kafka.
+
+    Every batch is kept in the `journal` before it is worked on; `pace` holds documents back until a replica has read those
+    before, `keep` keeps dead letters. Such an indexer has no verifier: where one process does all, there is no zombie
+    (decision 0020).
+    """
+
+    journal: JournalledLog
+    pace: Callable[[DocumentPublisher], DocumentPublisher]
+    keep: Callable[[DeadLetterSink], DeadLetterSink]
+
+
 def build_indexer(
     settings: IndexerSettings,
+    parts: IndexerParts,
     *,
-    index: VectorIndex,
-    encoder: TextEncoder,
-    parser: EventParser,
-    compose: DocumentComposer,
-    registry: CollectorRegistry | None = None,
-    journal: ChangeJournal | None = None,
-    log_id: LogId | None = None,
-    clock: Clock | None = None,
-    rng: random.Random | None = None,
-    pace: Callable[[DocumentPublisher], DocumentPublisher] | None = None,
-    bury: Callable[[DeadLetterSink], DeadLetterSink] | None = None,
-    verify: bool = True,
-    tasks: TaskMetrics | None = None,
-    donor: VectorDonor | None = None,
+    embedded: EmbeddedParts | None = None,
     standing: Standing | None = None,
+    tasks: TaskMetrics | None = None,
     self_check: bool = True,
 ) -> IndexerApp:
     """Put an indexer together from its parts; nothing connects before `start`.
 
-    `journal` and `log_id` are for the embedded mode: every batch is kept there before it is worked on. `pace` may put a
-    publisher around the one to Kafka, to hold documents back until a replica has read those before; `bury` a sink around
-    the one for dead letters. `verify` off runs no verifier: where one process does all, there is no zombie (decision 0020).
-    `self_check` off leaves the collection's vectors unlooked at.
-    `donor` gives vectors that another generation holds; `standing` says what of the common work is this generation's.
+    `standing` says what of the common work is this generation's; `self_check` off leaves the collection's vectors unlooked at.
     """
-    clock = clock or SystemClock()
-    rng = rng or random.Random()  # noqa: S311 - jitter, no secret
-    progress = Progress()
-    metrics = IndexerMetrics(registry or CollectorRegistry())
+    index = parts.index
+    timing = Timing(SystemClock(), random.Random())  # noqa: S311 - jitter, no secret
+    observers = Observers(Progress(), IndexerMetrics(CollectorRegistry()))
     lock = PublishLock()
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
+    encoder = OffLoopEncoder(parts.encoder, executor)
     topics = settings.kafka.topics
     writer = LogWriter(settings.kafka)
     documents = KafkaDocumentPublisher(writer, topics.documents)
-    publisher: DocumentPublisher = documents if pace is None else pace(documents)
-    sink: DeadLetterSink = KafkaDeadLetterSink(writer, topics.dead_letters, clock=clock)
+    sink: DeadLetterSink = KafkaDeadLetterSink(writer, topics.dead_letters, clock=timing.clock)
     if standing is not None:
         sink = SharedDeadLetterSink(sink, standing)
-    off_loop = OffLoopEncoder(encoder, executor)
+    target = Target(index, documents if embedded is None else embedded.pace(documents), parts.compose)
     pipeline = Pipeline(
-        parser=parser,
-        index=index,
-        publisher=publisher,
-        dead_letters=sink if bury is None else bury(sink),
-        encoder=off_loop,
-        compose=compose,
-        clock=clock,
-        rng=rng,
-        limits=PipelineLimits(
-            embed_chunk=settings.consumer.embed_chunk, max_record_bytes=settings.consumer.max_record_bytes
-        ),
-        donor=donor,
-        bulk_topic=topics.bulk,
+        target,
+        Embedding(encoder, parts.reuse),
+        timing,
+        Intake(parts.parser, sink if embedded is None else embedded.keep(sink), topics.bulk),
+        PipelineLimits(embed_chunk=settings.consumer.embed_chunk, max_record_bytes=settings.consumer.max_record_bytes),
     )
     # An embedded broker's log is a new one with every start, and the journal says what is in the store.
-    identified = journal is None
     topic_ids = TopicIds(settings.kafka)
-    guard = offset_guard(settings, index, topic_ids) if identified else None
+    guard = offset_guard(settings, index, topic_ids) if embedded is None else None
     consumer = ChangeConsumer(
         settings.kafka,
         settings.consumer,
         lock=lock,
-        progress=progress,
+        progress=observers.progress,
         **({} if guard is None else {"beside": guard.beside}),
     )
     runner = BatchRunner(
-        pipeline=pipeline,
-        control=consumer,
-        lock=lock,
-        progress=progress,
-        metrics=metrics,
-        clock=clock,
-        rng=rng,
-        backoff=BackoffPolicy(),
-        journal=journal,
-        log_id=log_id,
+        pipeline,
+        consumer,
+        lock,
+        observers,
+        timing,
+        journal=None if embedded is None else embedded.journal,
         # A journalled log keeps 5 MB a partition: whoever moves records there could push out what no one has read.
         divert=SnapshotDiversion(writer, topics.bulk, due=lambda: standing is None or standing.is_live)
-        if settings.consumer.divert_snapshots and journal is None
+        if settings.consumer.divert_snapshots and embedded is None
         else None,
     )
     consumer.handle_with(runner.run)
-    respeller = Respeller(
-        index,
-        publisher,
-        documents,
-        pipeline.republish,
-        encoder=off_loop,
-        compose=compose,
-        clock=clock,
-        rng=rng,
-        dense_only=encoder.sparse is None,
-    )
-    verifier = DocumentVerifier(
-        lambda: KafkaDocumentFeed(
-            settings.kafka,
-            group_id=f"{settings.consumer.group_id}-{_VERIFIERS}",
-            metadata_age_s=settings.consumer.metadata_age_s,
-            guard=OffsetGuard(
-                KafkaGroupOffsets(settings.kafka, f"{settings.consumer.group_id}-{_VERIFIERS}"),
-                [topics.documents],
-                topic_ids.of,
-            )
-            if identified
-            else None,
-        ),
-        index,
-        pipeline.republish,
-        metrics=metrics,
-        clock=clock,
-        rng=rng,
-        respell=respeller.respell,
-    )
+    respeller = Respeller(target, documents, encoder, timing, dense_only=parts.encoder.sparse is None)
+    verifier = None
+    if embedded is None:
+        group = f"{settings.consumer.group_id}-{_VERIFIERS}"
+        verifier = DocumentVerifier(
+            lambda: KafkaDocumentFeed(
+                settings.kafka,
+                group_id=group,
+                metadata_age_s=settings.consumer.metadata_age_s,
+                guard=OffsetGuard(KafkaGroupOffsets(settings.kafka, group), [topics.documents], topic_ids.of),
+            ),
+            index,
+            pipeline.republish,
+            metrics=observers.metrics,
+            clock=timing.clock,
+            rng=timing.rng,
+            respell=respeller.respell,
+        )
     return IndexerApp(
-        pipeline=pipeline,
-        respeller=respeller,
-        runner=runner,
-        consumer=consumer,
-        writer=writer,
-        open_index=partial(open_collection, index, encoder) if self_check else partial(index.prepare, encoder.revision),
-        revision=encoder.revision,
-        executor=executor,
-        metrics=metrics,
-        progress=progress,
-        probe=ReadinessProbe(progress, index, clock),
-        clock=clock,
-        verifier=verifier if verify else None,
-        guard=guard,
-        products=index.scan,
+        Workers(pipeline, runner, respeller, verifier),
+        KafkaEnds(consumer, writer, guard),
+        OpenedStore(index, parts.encoder, executor, self_check),
+        observers,
+        clock=timing.clock,
         tasks=tasks,
     )
 
@@ -290,10 +261,12 @@ class MemberFactory:
             raise
         app = build_indexer(
             settings,
-            index=index,
-            encoder=encoder,
-            parser=EventParser(mapping, settings.default_tenant, admission=self._rules),
-            compose=partial(build_document, policy=mapping.policy),
+            IndexerParts(
+                index,
+                encoder,
+                EventParser(mapping, settings.default_tenant, admission=self._rules),
+                partial(build_document, policy=mapping.policy),
+            ),
             standing=standing,
             tasks=self._tasks,
         )

@@ -10,10 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from indexer.batch.embedding import Embedding
+from indexer.batch.settling import PipelineLimits
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.kafka.topics import TopicAdmin
-from indexer.pipeline import Pipeline, PipelineLimits
-from indexer.ports import Clock
+from indexer.pipeline import Intake, Pipeline
+from indexer.ports import Clock, Target, Timing
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
@@ -77,14 +79,10 @@ async def offline_indexer(settings: IndexerSettings) -> AsyncIterator[OfflineInd
             writer.carries(await admin.limits())
         documents = KafkaDocumentPublisher(writer, topics.documents)
         pipeline = Pipeline(
-            parser=parser,
-            index=index,
-            publisher=documents,
-            dead_letters=KafkaDeadLetterSink(writer, topics.dead_letters, clock=clock),
-            encoder=OffLoopEncoder(encoder, executor),
-            compose=partial(build_document, policy=mapping.policy),
-            clock=clock,
-            rng=random.Random(),  # noqa: S311 - jitter, no secret
-            limits=PipelineLimits(embed_chunk=settings.consumer.embed_chunk),
+            Target(index, documents, partial(build_document, policy=mapping.policy)),
+            Embedding(OffLoopEncoder(encoder, executor)),
+            Timing(clock, random.Random()),  # noqa: S311 - jitter, no secret
+            Intake(parser, KafkaDeadLetterSink(writer, topics.dead_letters, clock=clock)),
+            PipelineLimits(embed_chunk=settings.consumer.embed_chunk),
         )
         yield OfflineIndexer(pipeline, index, parser, documents, clock)

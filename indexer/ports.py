@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from indexer.records import DeadLetter, InboundRecord, LogId, TopicPartition
-from retrieval.vectors.port import NamedVectors
+from retrieval.vectors.port import NamedVectors, VectorIndex
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import PoisonError, RetryableError
 from schemas.identity import SkuKey
@@ -126,6 +128,24 @@ class DocumentComposer(Protocol):
     ) -> SearchDocument:
         """The document, a pure function of its arguments."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where products go: the vector store, and behind it the documents topic, with the way a document is built."""
+
+    index: VectorIndex
+    publisher: DocumentPublisher
+    compose: DocumentComposer
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Time and chance, which a test or a simulation gives: `rng` is for jitter."""
+
+    clock: Clock
+    rng: random.Random
+    sleep: Sleep = asyncio.sleep
 
 
 class PartitionControl(Protocol):

@@ -7,16 +7,15 @@ simulation can feed it as well.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
 
 from indexer.batch.report import BatchReport
 from indexer.pipeline import Pipeline
-from indexer.ports import ChangeJournal, Clock, Lease, LeaseLostError, PartitionControl
+from indexer.ports import ChangeJournal, Lease, LeaseLostError, PartitionControl, Timing
 from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, LogId, first_offsets, next_offsets
 from indexer.service.metrics import IndexerMetrics
@@ -31,34 +30,46 @@ Divert = Callable[[Sequence[InboundRecord]], Awaitable[Sequence[InboundRecord]]]
 """Moves the records of a batch that belong elsewhere, durably, and returns those to be worked on here."""
 
 
+@dataclass(frozen=True, slots=True)
+class JournalledLog:
+    """The journal in which every batch is kept before it is worked on, and the log that its records are of."""
+
+    journal: ChangeJournal
+    log_id: LogId
+
+
+@dataclass(frozen=True, slots=True)
+class Observers:
+    """What is told of every batch: the progress that readiness judges, and the metrics."""
+
+    progress: Progress
+    metrics: IndexerMetrics
+
+
 class BatchRunner:
     """Runs batches one after the other: journal, pipeline, commit; on a failure rewind, rest and let them come again."""
 
     def __init__(
         self,
-        *,
         pipeline: Pipeline,
         control: PartitionControl,
         lock: PublishLock,
-        progress: Progress,
-        metrics: IndexerMetrics,
-        clock: Clock,
-        rng: random.Random,
+        observers: Observers,
+        timing: Timing,
+        *,
         backoff: BackoffPolicy | None = None,
-        journal: ChangeJournal | None = None,
-        log_id: LogId | None = None,
+        journal: JournalledLog | None = None,
         divert: Divert | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._control = control
         self._lock = lock
-        self._progress = progress
-        self._metrics = metrics
-        self._clock = clock
-        self._rng = rng
+        self._progress = observers.progress
+        self._metrics = observers.metrics
+        self._clock = timing.clock
+        self._rng = timing.rng
         self._backoff = backoff or BackoffPolicy()
         self._journal = journal
-        self._log_id = log_id or LogId("")
         self._divert = divert
         self._stopping = asyncio.Event()
         self._fatal: FatalError | None = None
@@ -106,7 +117,7 @@ class BatchRunner:
             # The journal is the log that counts here: what it says is when it took them, whatever a producer's clock says.
             now_ms = self._clock.now_us() // 1_000
             taken = [replace(record, timestamp_ms=now_ms, by_log=True) for record in records]
-            records = await self._journal.append(self._log_id, taken)
+            records = await self._journal.journal.append(self._journal.log_id, taken)
         own = records
         if self._divert is not None:
             lease.check()
@@ -116,7 +127,7 @@ class BatchRunner:
         lease.check()
         offsets = next_offsets(records)
         if self._journal is not None:
-            await self._journal.mark_applied(self._log_id, offsets)
+            await self._journal.journal.mark_applied(self._journal.log_id, offsets)
         await self._control.commit(offsets)
         return report
 

@@ -43,9 +43,10 @@ from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from ferroflux.ingest.held.store import StoreHeldVersions
 from ferroflux.operations.generations.encoder import CallersModels
 from ferroflux.operations.routes import operations_router
-from indexer.bootstrap import build_indexer
+from indexer.bootstrap import EmbeddedParts, IndexerParts, build_indexer
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.runner import JournalledLog
 from indexer.service.app import IndexerApp
 from indexer.service.clock import SystemClock
 from indexer.service.http import http_app
@@ -291,15 +292,12 @@ class EmbeddedSystem:
             await ends.open()
             app = build_indexer(
                 settings,
-                index=self.vectors,
-                encoder=self.encoder,
-                parser=self._parser,
-                compose=partial(build_document, policy=mapping.policy),
-                journal=WatchedJournal(self.journal, self.progress),
-                log_id=self.broker.log_id,
-                pace=lambda publisher: PacedPublisher(publisher, ends, self.progress),
-                bury=lambda sink: KeptDeadLetterSink(self.dead_letters, sink, clock=SystemClock()),
-                verify=False,
+                IndexerParts(self.vectors, self.encoder, self._parser, partial(build_document, policy=mapping.policy)),
+                embedded=EmbeddedParts(
+                    JournalledLog(WatchedJournal(self.journal, self.progress), self.broker.log_id),
+                    pace=lambda publisher: PacedPublisher(publisher, ends, self.progress),
+                    keep=lambda sink: KeptDeadLetterSink(self.dead_letters, sink, clock=SystemClock()),
+                ),
                 tasks=self.supervisor.metrics,
             )
             topics = settings.kafka.topics

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from indexer.awaiting import awaits_item
-from indexer.batch.apart import PLAN, PUBLISH, Apart
-from indexer.batch.report import BatchReport, Freshness
-from indexer.ports import Clock, DocumentComposer, DocumentPublisher, Lease
-from retrieval.vectors.port import PointPayload, VectorIndex
+from indexer.batch.batch import PLAN, PUBLISH, Batch
+from indexer.batch.report import Freshness
+from indexer.ports import Clock, Target
+from retrieval.vectors.port import PointPayload
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import ContentionError, StoreUnavailableError
 from schemas.identity import SkuKey
@@ -32,17 +32,11 @@ stopped wakes up here, and what it does not produce needs no repair."""
 class FencedPublisher:
     """Publishes documents so that the documents topic never ends on an older revision than this writer has seen."""
 
-    def __init__(
-        self, index: VectorIndex, publisher: DocumentPublisher, *, compose: DocumentComposer, clock: Clock
-    ) -> None:
-        self._index = index
-        self._publisher = publisher
-        self._compose = compose
+    def __init__(self, target: Target, clock: Clock) -> None:
+        self._target = target
         self._clock = clock
 
-    async def publish(
-        self, documents: Sequence[SearchDocument], *, written_at: float, lease: Lease, report: BatchReport, apart: Apart
-    ) -> None:
+    async def publish(self, documents: Sequence[SearchDocument], batch: Batch, *, written_at: float) -> None:
         """Publish documents of distinct products whose states are stored; returns when the newest of each is durable.
 
         `written_at` is the monotonic time at which their states were read or written. A product whose document the log
@@ -56,49 +50,58 @@ class FencedPublisher:
         """
         pending = list(documents)
         if pending and self._clock.monotonic() - written_at > _SLOW_WRITER_SECONDS:
-            pending = await self._newest(pending, report, apart)
+            pending = await self._newest(pending, batch)
         for _ in range(_ROUNDS):
             if not pending:
                 return
-            lease.check()
+            batch.lease.check()
             stamped = self._stamp(pending)
-            published = await self._publisher.publish(stamped)
-            report.incomplete += published.incomplete
+            published = await self._target.publisher.publish(stamped)
+            batch.report.incomplete += published.incomplete
             for key, refusal in published.refused.items():
-                apart.note(PUBLISH, key, refusal)
+                batch.note(PUBLISH, key, refusal)
             stamped = [document for document in stamped if document.key not in published.refused]
-            report.freshness.extend(_freshness(stamped))
+            batch.report.freshness.extend(_freshness(stamped))
             moved = await self._moved(stamped)
-            report.superseded += len(moved)
-            pending = await self.stored_documents(moved, apart)
+            batch.report.superseded += len(moved)
+            pending = await self.stored_documents(moved, batch)
         raise ContentionError(f"{len(pending)} documents were overtaken {_ROUNDS} times while they were published")
 
-    async def stored_documents(self, keys: Sequence[SkuKey], apart: Apart) -> list[SearchDocument]:
+    async def republish(self, keys: Sequence[SkuKey], batch: Batch) -> None:
+        """Publish products as the store holds them; one that it does not hold is left out, one that builds no document set apart.
+
+        Raises as `publish` does.
+        """
+        read_at = self._clock.monotonic()
+        documents = await self.stored_documents(keys, batch)
+        await self.publish(documents, batch, written_at=read_at)
+        batch.report.apart |= batch.faults
+        batch.report.republished += sum(document.key not in batch.report.apart for document in documents)
+
+    async def stored_documents(self, keys: Sequence[SkuKey], batch: Batch) -> list[SearchDocument]:
         """The documents of products as the store now holds them; one that it does not hold, or that awaits its item, has none.
 
         One whose state builds no document is set apart.
         """
         if not keys:
             return []
-        stored = await self._index.read(keys)
+        stored = await self._target.index.read(keys)
         documents: list[SearchDocument] = []
         for key in keys:
             if key in stored and not awaits_item(stored[key]):
-                with apart.one(PLAN, key):
+                with batch.one(PLAN, key):
                     documents.append(self._document(key, stored[key]))
         return documents
 
-    async def _newest(
-        self, documents: Sequence[SearchDocument], report: BatchReport, apart: Apart
-    ) -> list[SearchDocument]:
+    async def _newest(self, documents: Sequence[SearchDocument], batch: Batch) -> list[SearchDocument]:
         moved = await self._moved(documents)
-        report.superseded += len(moved)
+        batch.report.superseded += len(moved)
         overtaken = frozenset(moved)
         kept = [document for document in documents if document.key not in overtaken]
-        return kept + await self.stored_documents(moved, apart)
+        return kept + await self.stored_documents(moved, batch)
 
     async def _moved(self, documents: Sequence[SearchDocument]) -> list[SkuKey]:
-        stored = await self._index.revisions([document.key for document in documents])
+        stored = await self._target.index.revisions([document.key for document in documents])
         moved = []
         for document in documents:
             rev = stored.get(document.key, 0)
@@ -112,7 +115,7 @@ class FencedPublisher:
 
     def _document(self, key: SkuKey, payload: PointPayload) -> SearchDocument:
         state = ItemState.from_bytes(payload.state)
-        return self._compose(
+        return self._target.compose(
             key,
             state,
             rev=payload.rev,

@@ -7,11 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from indexer.batch.apart import Fault
+from indexer.batch.plan import Action, Merged, Plan
+from runtime.isolation import Reason
 from schemas.identity import SkuKey
 
-MAX_TWINS: Final = 5
+_MAX_TWINS: Final = 5
 """Conflicts that a batch names; a source that counts badly has as many as it has changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """At which stage a product was set apart, and why."""
+
+    stage: str
+    reason: Reason
 
 
 class Freshness(NamedTuple):
@@ -63,6 +72,30 @@ class BatchReport:
     total_seconds: float = 0.0
     freshness: list[Freshness] = field(default_factory=list)
     _encoded_until: float = 0.0
+
+    def count(self, plan: Plan) -> None:
+        """Add a plan that went through: a refused one is made anew from newer state, and must not count twice."""
+        self.count_events(plan.merged)
+        self.twins += [f"{plan.key} {twin}" for twin in plan.merged.conflicts][: _MAX_TWINS - len(self.twins)]
+        match plan.action:
+            case Action.EMBED:
+                self.embedded += 1
+            case Action.PATCH:
+                self.patched += 1
+            case Action.DELETE:
+                self.deleted += 1
+            case Action.AWAIT:
+                self.awaiting += 1
+            case Action.REPUBLISH | Action.STALE:
+                self.republished += 1
+
+    def count_events(self, merged: Merged) -> None:
+        """Add what a product's events did."""
+        self.applied += merged.applied
+        self.duplicates += merged.duplicates
+        self.stale += merged.stale
+        self.conflicts += len(merged.conflicts)
+        self.beyond += merged.beyond
 
     def encoded(self, *, since: float, until: float) -> None:
         """Count a chunk's inference by the monotonic clock; what it waited for the chunk before it is not its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,9 @@ from typing import Final
 
 import structlog
 
-from indexer.bootstrap import build_indexer
+from indexer.batch.embedding import CollectionReuse, Embedding
+from indexer.batch.settling import PipelineLimits, Settler
+from indexer.bootstrap import IndexerParts, build_indexer
 from indexer.generations.build import (
     BuildOutcome,
     CatchUp,
@@ -27,12 +30,11 @@ from indexer.generations.listing import both, listed_in, waiting_in
 from indexer.generations.seeding import Seeder
 from indexer.generations.settings import settings_for
 from indexer.generations.standing import Standing
-from indexer.generations.takeover import CollectionDonor
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
 from indexer.kafka.topics import TopicAdmin
-from indexer.ports import Clock
+from indexer.ports import Clock, Target, Timing
 from indexer.service.app import IndexerApp
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
@@ -129,8 +131,8 @@ class GenerationBuilder:
         async with _opened(settings) as target, _opened(source_settings) as origin:
             # A stored sparse vector cannot be read back through the port, so with a sparse encoder every text is encoded.
             takes_over = self._request.take_over and encoder.sparse is None
-            donor = CollectionDonor(origin, encoder.revision.id) if takes_over else None
-            work = _Work(settings, source_settings, target, origin, encoder, donor, outcome, on_progress, self._clock)
+            reuse = CollectionReuse(origin, encoder.revision.id) if takes_over else None
+            work = _Work(settings, source_settings, target, origin, encoder, reuse, outcome, on_progress, self._clock)
             await work.carry_out()
         await self._store.commit(
             transitions.mark_prepared(manifest.name, now_us=self._clock.now_us(), set_apart=outcome.set_apart.total())
@@ -173,7 +175,7 @@ class _Work:
     target: VectorIndex
     origin: VectorIndex
     encoder: CountingEncoder
-    donor: CollectionDonor | None
+    reuse: CollectionReuse | None
     outcome: BuildOutcome
     on_progress: OnProgress
     clock: Clock
@@ -201,22 +203,24 @@ class _Work:
             await asyncio.gather(following, return_exceptions=True)
         self.outcome.set_apart.update(self.standing.found)
         self.outcome.products = (await self.target.counts()).alive
-        self.outcome.taken_over = 0 if self.donor is None else self.donor.given
+        self.outcome.taken_over = 0 if self.reuse is None else self.reuse.given
         self.outcome.embedded = self.encoder.texts
 
     def _indexer(self) -> IndexerApp:
         mapping = load_mapping(self.settings.mapping, self.settings.default_tenant)
         return build_indexer(
             self.settings,
-            index=self.target,
-            encoder=self.encoder,
-            parser=EventParser(
-                mapping,
-                self.settings.default_tenant,
-                admission=AdmissionRules(self.settings.max_ahead_s, self.sources.history),
+            IndexerParts(
+                self.target,
+                self.encoder,
+                EventParser(
+                    mapping,
+                    self.settings.default_tenant,
+                    admission=AdmissionRules(self.settings.max_ahead_s, self.sources.history),
+                ),
+                partial(build_document, policy=mapping.policy),
+                self.reuse,
             ),
-            compose=partial(build_document, policy=mapping.policy),
-            donor=self.donor,
             # Not live: what the parse finds the live generation has buried, and it moves no snapshots.
             standing=self.standing,
             # The texts of the check would count as embedded; the live indexers make it when they take the generation on.
@@ -241,17 +245,17 @@ class _Work:
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
         try:
             async with KafkaReader(self.settings.kafka) as reader:
-                seeder = Seeder(
-                    source=self.origin,
-                    target=self.target,
-                    publisher=KafkaDocumentPublisher(writer, self.settings.kafka.topics.documents),
-                    encoder=OffLoopEncoder(self.encoder, executor),
-                    donor=self.donor,
-                    compose=partial(build_document, policy=mapping.policy),
-                    clock=self.clock,
-                    embed_chunk=self.settings.consumer.embed_chunk,
+                settler = Settler(
+                    Target(
+                        self.target,
+                        KafkaDocumentPublisher(writer, self.settings.kafka.topics.documents),
+                        partial(build_document, policy=mapping.policy),
+                    ),
+                    Embedding(OffLoopEncoder(self.encoder, executor), self.reuse),
+                    Timing(self.clock, random.Random()),  # noqa: S311 - jitter, no secret
+                    PipelineLimits(embed_chunk=self.settings.consumer.embed_chunk),
                 )
-                seeded = await seeder.run(
+                seeded = await Seeder(settler, self.origin).run(
                     both(listed_in(reader, self.source_settings.kafka.topics.documents), waiting_in(self.origin)),
                     lambda so_far: self.on_progress(seeding_progress(so_far, expected)),
                 )

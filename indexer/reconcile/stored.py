@@ -2,52 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
-from indexer.batch.apart import Apart, Stages
+from indexer.batch.batch import Batch, Stages
 from indexer.batch.publishing import FencedPublisher
-from indexer.batch.report import BatchReport
-from indexer.pipeline import PermanentLease
-from indexer.ports import Clock, DocumentComposer, DocumentPublisher
-from retrieval.vectors.port import PointWrite, VectorIndex
-from schemas.errors import ContentionError
+from indexer.batch.settling import until_settled
+from indexer.ports import Clock, Target
+from retrieval.vectors.port import PointWrite
 from schemas.identity import SkuKey
-
-_ATTEMPTS: Final = 6
 
 
 class StoredDocuments:
     """The port `Republisher`: documents as the vector store holds them, behind the indexer's own fence (decision 0011)."""
 
-    def __init__(
-        self, vectors: VectorIndex, publisher: DocumentPublisher, *, compose: DocumentComposer, clock: Clock
-    ) -> None:
-        """`vectors` holds the products; `publisher` appends to the topic that the replicas read."""
-        self._clock = clock
+    def __init__(self, target: Target, clock: Clock) -> None:
+        """The target holds the products; its publisher appends to the topic that the replicas read."""
+        self._index = target.index
         self._stages = Stages()
-        self._vectors = vectors
-        self._publisher = FencedPublisher(vectors, publisher, compose=compose, clock=clock)
+        self._documents = FencedPublisher(target, clock)
 
     async def republish(self, keys: Sequence[SkuKey]) -> None:
         """Publish; products that the store does not hold are left out, and so is one that builds no document, with a word in the log."""
-        read_at = self._clock.monotonic()
-        apart = Apart(self._stages, len(keys))
-        documents = await self._publisher.stored_documents(keys, apart)
-        await self._publisher.publish(
-            documents, written_at=read_at, lease=PermanentLease(), report=BatchReport(), apart=apart
-        )
+        await self._documents.republish(keys, Batch(self._stages, len(keys)))
 
     async def overtake(self, revisions: Mapping[SkuKey, int]) -> None:
         """Lift the points by guarded writes; one that another writer changed meanwhile is read and lifted again."""
-        behind = dict(revisions)
-        for _ in range(_ATTEMPTS):
-            stored = await self._vectors.read(list(behind))
-            behind = {key: rev for key, rev in behind.items() if key in stored and stored[key].rev <= rev}
-            if not behind:
-                return await self.republish(list(revisions))
-            await self._vectors.write(
-                [PointWrite(key, stored[key].rev, replace(stored[key], rev=rev + 1)) for key, rev in behind.items()]
-            )
-        raise ContentionError(f"{len(behind)} products were changed by others in all of {_ATTEMPTS} attempts")
+
+        async def lift(keys: Collection[SkuKey]) -> Collection[SkuKey]:
+            stored = await self._index.read(list(keys))
+            behind = [key for key in keys if key in stored and stored[key].rev <= revisions[key]]
+            if behind:
+                await self._index.write(
+                    [PointWrite(key, stored[key].rev, replace(stored[key], rev=revisions[key] + 1)) for key in behind]
+                )
+            return behind
+
+        await until_settled(list(revisions), lift)
+        await self.republish(list(revisions))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -15,67 +15,87 @@ from indexer.pipeline import Pipeline
 from indexer.ports import Clock
 from indexer.records import TopicPartition
 from indexer.respelling import Respeller
-from indexer.runner import BatchRunner
-from indexer.service.metrics import IndexerMetrics
-from indexer.service.progress import Progress
+from indexer.runner import BatchRunner, Observers
 from indexer.service.readiness import Readiness, ReadinessProbe
 from indexer.verification.verifier import DocumentVerifier
-from retrieval.encoders.port import ModelRevision
+from retrieval.encoders.port import TextEncoder
+from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.self_check import open_collection
 from runtime.event_loop import freeze_heap
 from runtime.kafka.log_writer import LogWriter
 from runtime.metrics import TaskMetrics
 from runtime.supervision import Supervisor
 from schemas.errors import FatalError
-from schemas.identity import SkuKey
 
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """What takes changes in, and what looks after what was taken in."""
+
+    pipeline: Pipeline
+    runner: BatchRunner
+    respeller: Respeller
+    verifier: DocumentVerifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaEnds:
+    """Where records come from and go to; the guard watches the consumer group's offsets."""
+
+    consumer: ChangeConsumer
+    writer: LogWriter
+    guard: OffsetGuard | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStore:
+    """The vector index, and the encoder with the executor that it runs in."""
+
+    index: VectorIndex
+    encoder: TextEncoder
+    executor: Executor
+    self_check: bool = True
+
+    async def prepare(self) -> None:
+        """Prepare the collection for the encoder, and check the one by the other."""
+        if self.self_check:
+            await open_collection(self.index, self.encoder)
+        else:
+            await self.index.prepare(self.encoder.revision)
+
+
 class IndexerApp:
     """Owns the consumer, the producer and the encoder's executor; the vector index and the journal belong to the caller.
-
-    `open_index` prepares the collection for the encoder, and checks the one by the other.
 
     Everything runs on the event loop on which `start` is awaited.
     """
 
     def __init__(
         self,
+        workers: Workers,
+        kafka: KafkaEnds,
+        store: OpenedStore,
+        observers: Observers,
         *,
-        pipeline: Pipeline,
-        respeller: Respeller,
-        runner: BatchRunner,
-        consumer: ChangeConsumer,
-        writer: LogWriter,
-        open_index: Callable[[], Awaitable[None]],
-        revision: ModelRevision,
-        executor: Executor,
-        metrics: IndexerMetrics,
-        progress: Progress,
-        probe: ReadinessProbe,
         clock: Clock,
-        verifier: DocumentVerifier | None = None,
-        guard: OffsetGuard | None = None,
-        products: Callable[[], AsyncIterator[Collection[SkuKey]]] | None = None,
         tasks: TaskMetrics | None = None,
     ) -> None:
-        self.pipeline = pipeline
+        self.pipeline = workers.pipeline
         """For start-up reconciliation (`republish`) and replays (`apply`); safe beside the running consumer."""
-        self.respeller = respeller
+        self.respeller = workers.respeller
         """For a start-up that has no verifier, to join what was stored under other spellings of a SKU."""
-        self.metrics = metrics
-        self.progress = progress
-        self._runner = runner
-        self._consumer = consumer
-        self._writer = writer
-        self._open_index = open_index
-        self._revision = revision
-        self._executor = executor
-        self._probe = probe
+        self.metrics = observers.metrics
+        self.progress = observers.progress
+        self._runner = workers.runner
+        self._verifier = workers.verifier
+        self._consumer = kafka.consumer
+        self._writer = kafka.writer
+        self._guard = kafka.guard
+        self._store = store
+        self._probe = ReadinessProbe(observers.progress, store.index, clock)
         self._clock = clock
-        self._verifier = verifier
-        self._guard = guard
-        self._products = products
         self._supervisor = Supervisor(tasks, tells=False)
         self._writing = False
 
@@ -92,7 +112,7 @@ class IndexerApp:
         """
         if self._writing:
             return
-        await self._open_index()
+        await self._store.prepare()
         await self._writer.start()
         self._writing = True
 
@@ -117,7 +137,7 @@ class IndexerApp:
                 self._supervisor.start("publish-all", self._publish_all, ends=True, ready_without=True)
         if self._verifier is not None:
             self._supervisor.start("document-verifier", self._verifier.run, ready_without=True)
-        log.info("indexer started", model=self._revision.id)
+        log.info("indexer started", model=self._store.encoder.revision.id)
 
     async def stop(self) -> None:
         """Finish the batch in progress, commit it, leave the group, flush the producer."""
@@ -126,7 +146,7 @@ class IndexerApp:
         await self._consumer.stop()
         await self._writer.stop()
         self._writing = False
-        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._store.executor.shutdown, cancel_futures=True)
         log.info("indexer stopped")
 
     async def readiness(self) -> Readiness:
@@ -150,11 +170,10 @@ class IndexerApp:
 
     async def _publish_all(self) -> None:
         """The documents topic was made again: publish what the store holds. Until it is done, the next start does it anew."""
-        if self._guard is None or self._products is None:
-            return
+        assert self._guard is not None
         log.warning("the documents topic was deleted and created again: every product is published in it")
         published = 0
-        async for page in self._products():
+        async for page in self._store.index.scan():
             published += (await self.pipeline.republish(list(page))).republished
         self._guard.documents_were_published()
         log.info("every product was published again", products=published)

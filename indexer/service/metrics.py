@@ -7,8 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from indexer.batch.apart import Fault
-from indexer.batch.report import BatchReport, Freshness
+from indexer.batch.report import BatchReport, Fault, Freshness
 from indexer.records import TopicPartition
 from schemas.identity import SkuKey
 

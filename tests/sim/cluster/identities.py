@@ -11,6 +11,7 @@ from enum import Enum
 
 from indexer.identity.guard import OffsetGuard
 from indexer.identity.marks import Committed, Mark
+from indexer.ports import Target
 from indexer.reconcile.restored import LOWEST, DocumentsTruth
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.reconcile.stored import StoredDocuments
@@ -87,9 +88,7 @@ class RestoreProcess:
         self.process = process
         self._broker = broker
         self._index = SimIndex(store, process)
-        self._stored = StoredDocuments(
-            self._index, SimTopics(broker, process), compose=build_document, clock=process.world
-        )
+        self._stored = StoredDocuments(Target(self._index, SimTopics(broker, process), build_document), process.world)
         self._guard = guard_of(process, store, broker, group)
         self._rng = random.Random(process.world.identities.getrandbits(32))
 

@@ -10,15 +10,18 @@ import numpy as np
 import orjson
 from prometheus_client import CollectorRegistry
 
+from indexer.batch.embedding import Embedding
+from indexer.batch.settling import PipelineLimits
 from indexer.identity.guard import OffsetGuard
 from indexer.kafka.consumer import RevocationListener
 from indexer.kafka.diversion import SnapshotDiversion
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.lanes import Lanes, SliceLength
-from indexer.pipeline import Pipeline, PipelineLimits
+from indexer.pipeline import Intake, Pipeline
+from indexer.ports import Target, Timing
 from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, TopicPartition
-from indexer.runner import BatchRunner
+from indexer.runner import BatchRunner, Observers
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
 from indexer.verification.feed import FedRecord
@@ -143,22 +146,18 @@ def build_pipeline(
     """The production pipeline of one process on these ports."""
     guards = process.world.guards
     pipeline = Pipeline(
-        parser=(parser or EventParser()) if guards.version else ByArrival(),
-        index=index,
-        publisher=topics,
-        dead_letters=topics,
-        encoder=SimEncoder(process),
-        compose=compose,
-        clock=process.world,
-        rng=rng,
-        limits=PipelineLimits(slice_products=2, slices_in_flight=2, embed_chunk=2, plan_slice=4),
+        Target(index, topics, compose),
+        Embedding(SimEncoder(process)),
+        Timing(process.world, rng),
+        Intake((parser or EventParser()) if guards.version else ByArrival(), topics),
+        PipelineLimits(slice_products=2, slices_in_flight=2, embed_chunk=2, plan_slice=4),
     )
     if not guards.item_awaited:
         documents_of_nothing(pipeline, compose)
     if not guards.isolated:
-        pipeline._stages = NothingApart()
+        pipeline._settler.stages = NothingApart()
     if not guards.fence:
-        pipeline._documents._moved = nothing_moved  # type: ignore[method-assign] # the guard is taken away
+        pipeline._settler._documents._moved = nothing_moved  # type: ignore[method-assign] # the guard is taken away
     return pipeline
 
 
@@ -184,7 +183,7 @@ class IndexerProcess:
         parser = world.feeds.parser_of(process) if world.feeds.active else None
         live = build_pipeline(process, _Watched(index, self._entitled), _Watched(topics, self._entitled), rng, parser)
         self._runner = BatchRunner(
-            pipeline=live, control=self._client, lock=self._lock, progress=progress, metrics=METRICS, clock=world, rng=rng,
+            live, self._client, self._lock, Observers(progress, METRICS), Timing(world, rng),
             backoff=BACKOFF, divert=SnapshotDiversion(topics, BULK) if world.rng.random() < 0.8 else None,  # type: ignore[arg-type] # only what it calls
         )  # fmt: skip
         self._lanes = Lanes(

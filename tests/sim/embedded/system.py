@@ -14,9 +14,10 @@ from ferroflux.embedded.recovery import Found, reconcile, replay
 from indexer.journal.change_log import LogSlice
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.lanes import Lanes, SliceLength
+from indexer.ports import Timing
 from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
-from indexer.runner import BatchRunner
+from indexer.runner import BatchRunner, JournalledLog, Observers
 from indexer.service.progress import Progress
 from retrieval.text.memory import MemoryTextReader
 from runtime.kafka.log_writer import OutboundRecord
@@ -149,9 +150,9 @@ class SystemRun:
         if not guards.watermark_last:
             kept = _Hasty(journal)  # type: ignore[assignment] # the guard is taken away
         return BatchRunner(
-            pipeline=pipeline, control=self, lock=lock, progress=Progress(), metrics=METRICS,
-            clock=self.process.world, rng=self._rng, backoff=BACKOFF, journal=WatchedJournal(kept, self._progress),
-            log_id=LogId(self._broker.log_id),
+            pipeline, self, lock, Observers(Progress(), METRICS), Timing(self.process.world, self._rng),
+            backoff=BACKOFF,
+            journal=JournalledLog(WatchedJournal(kept, self._progress), LogId(self._broker.log_id)),
         )  # fmt: skip
 
     async def _consume(self, lanes: Lanes) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from indexer.ports import Target
 from indexer.reconcile.compare import Kind
 from indexer.reconcile.restored import DocumentsTruth, changes_of
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
@@ -121,7 +122,7 @@ async def test_a_write_that_lands_late_in_the_new_store_is_lifted_above_its_docu
     assert report.counts[Kind.BEHIND] == 1
     [sample] = report.samples[Kind.BEHIND]
     assert sample["published_rev"] == published.rev
-    await run.repair(Changes(), StoredDocuments(lost, topic, compose=build_document, clock=ahead))
+    await run.repair(Changes(), StoredDocuments(Target(lost, topic, build_document), ahead))
     assert (await lost.revisions([KEY]))[KEY] > published.rev
     again = Reconciliation(DocumentsTruth(documents, DocumentPolicy()), lost, None, options=options, clock=ahead)
     assert (await again.compare()).agree
@@ -140,5 +141,5 @@ async def test_of_a_store_that_took_anothers_place_every_point_is_lifted() -> No
     options = ReconcileOptions(settle_s=0, lift_below=now.now_us())
     run = Reconciliation(DocumentsTruth(documents, DocumentPolicy()), lost, None, options=options, clock=now)
     assert (await run.compare()).counts == {Kind.BEHIND: 1}
-    await run.repair(None, StoredDocuments(lost, topic, compose=build_document, clock=now))
+    await run.repair(None, StoredDocuments(Target(lost, topic, build_document), now))
     assert (await lost.revisions([KEY]))[KEY] == topic.compacted()[KEY].rev > now.now_us()

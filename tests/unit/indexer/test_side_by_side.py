@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from indexer.batch.side_by_side import SideBySide
+from indexer.batch.task_group import BoundedTaskGroup
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointWrite
 from schemas.errors import StoreUnavailableError
@@ -43,7 +43,7 @@ class Work:
 
 async def test_no_more_than_so_many_are_under_way_and_all_refusals_are_gathered() -> None:
     work = Work()
-    async with SideBySide(2) as commits:
+    async with BoundedTaskGroup(2) as commits:
         for key in KEYS:
             await commits.begin(work(key))
     assert work.most == 2
@@ -53,7 +53,7 @@ async def test_no_more_than_so_many_are_under_way_and_all_refusals_are_gathered(
 async def test_a_failure_is_raised_once_those_beside_it_have_finished_and_nothing_more_begins() -> None:
     work = Work()
     with pytest.raises(StoreUnavailableError):
-        async with SideBySide(2) as commits:
+        async with BoundedTaskGroup(2) as commits:
             await commits.begin(work(KEYS[0], error=StoreUnavailableError("away")))
             await commits.begin(work(KEYS[1], turns=50))
             await commits.begin(work(KEYS[2]))
@@ -63,14 +63,14 @@ async def test_a_failure_is_raised_once_those_beside_it_have_finished_and_nothin
 
 async def test_a_failure_of_the_last_one_is_not_lost() -> None:
     with pytest.raises(StoreUnavailableError):
-        async with SideBySide(3) as commits:
+        async with BoundedTaskGroup(3) as commits:
             await commits.begin(Work()(KEYS[0], error=StoreUnavailableError("away")))
 
 
 async def test_a_failure_between_two_commits_waits_for_those_that_run() -> None:
     work = Work()
     with pytest.raises(RuntimeError):
-        async with SideBySide(3) as commits:
+        async with BoundedTaskGroup(3) as commits:
             await commits.begin(work(KEYS[0], turns=20))
             raise RuntimeError
     assert work.finished == [KEYS[0]]
@@ -80,7 +80,7 @@ async def test_a_cancellation_ends_them_all() -> None:
     work = Work()
 
     async def batch() -> None:
-        async with SideBySide(2) as commits:
+        async with BoundedTaskGroup(2) as commits:
             for key in KEYS:
                 await commits.begin(work(key, turns=1_000))
 

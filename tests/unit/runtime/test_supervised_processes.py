@@ -22,7 +22,8 @@ import query_api.replica.bootstrap
 from agent.bootstrap import build_agent_app
 from agent.settings import AgentSettings
 from indexer.generations.crew import Member
-from indexer.service.app import IndexerApp
+from indexer.runner import Observers
+from indexer.service.app import IndexerApp, KafkaEnds, OpenedStore, Workers
 from indexer.service.metrics import IndexerMetrics
 from indexer.service.progress import Progress
 from indexer.service.readiness import Readiness
@@ -177,9 +178,10 @@ async def indexing(faults: Faults, _folder: Path, patch) -> AsyncIterator[asynci
 
         async def __call__(self, _manifest, _standing) -> Member:
             app = IndexerApp(
-                pipeline=part, respeller=part, runner=part, consumer=StillConsumer(), writer=part, open_index=part.start,
-                revision=HashingEncoder(8).revision, executor=part, metrics=IndexerMetrics(CollectorRegistry()),
-                progress=Progress(), probe=part, clock=indexer.bootstrap.SystemClock(), verifier=part, tasks=self._tasks,
+                Workers(part, part, part, part), KafkaEnds(StillConsumer(), part),
+                OpenedStore(MemoryIndex(), HashingEncoder(8), part, self_check=False),
+                Observers(Progress(), IndexerMetrics(CollectorRegistry())),
+                clock=indexer.bootstrap.SystemClock(), tasks=self._tasks,
             )  # fmt: skip
             return Member(app, MemoryIndex(), IndexerSettings().kafka)
 

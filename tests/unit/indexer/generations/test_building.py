@@ -1,17 +1,20 @@
 """What a build reads, takes over, seeds and leaves to others."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from indexer.batch.embedding import CollectionReuse, Embedding
+from indexer.batch.settling import Settler
 from indexer.generations.build import Reach, lag_of, origin_of, starts_of
 from indexer.generations.listing import both, waiting_in
 from indexer.generations.seeding import Seeder
 from indexer.generations.settings import settings_for
 from indexer.generations.standing import OVERLAP_US, SharedDeadLetterSink, Standing
-from indexer.generations.takeover import CollectionDonor
 from indexer.kafka.diversion import SnapshotDiversion
+from indexer.ports import Target, Timing
 from indexer.records import DeadLetter, InboundRecord
 from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
@@ -118,7 +121,7 @@ def inbound(records) -> list[InboundRecord]:
 async def taken_in(records, index, encoder, donor=None) -> DocumentLog:
     await index.prepare(encoder.revision)
     log = DocumentLog()
-    pipeline = make_pipeline(index, publisher=log, encoder=OffLoopEncoder(encoder, None), donor=donor)
+    pipeline = make_pipeline(index, publisher=log, encoder=OffLoopEncoder(encoder, None), reuse=donor)
     await pipeline.process(inbound(records))
     return log
 
@@ -128,7 +131,7 @@ async def test_a_rebuild_with_the_same_model_takes_every_vector_over_and_with_an
     source, same, other = MemoryIndex(), MemoryIndex(), MemoryIndex()
     await taken_in(records, source, HashingEncoder(16))
     encoder = CountingEncoder(16)
-    donor = CollectionDonor(source, encoder.revision.id)
+    donor = CollectionReuse(source, encoder.revision.id)
     await taken_in(records, same, encoder, donor)
     alive = [key for key, state in oracle_of(records).items() if state.alive]
     assert encoder.texts == 0
@@ -137,7 +140,7 @@ async def test_a_rebuild_with_the_same_model_takes_every_vector_over_and_with_an
     assert all(np.allclose(held[key], given[key], atol=1e-6) for key in alive)
 
     another = CountingEncoder(8)
-    donor = CollectionDonor(source, another.revision.id)
+    donor = CollectionReuse(source, another.revision.id)
     await taken_in(records, other, another, donor)
     assert (donor.given, another.texts) == (0, len(alive))
 
@@ -146,7 +149,7 @@ async def test_only_texts_that_differ_are_encoded():
     records = history(1, skus=40, changes=300)
     source, target, encoder = MemoryIndex(), MemoryIndex(), CountingEncoder(16)
     await taken_in(records[:200], source, HashingEncoder(16))
-    donor = CollectionDonor(source, encoder.revision.id)
+    donor = CollectionReuse(source, encoder.revision.id)
     await taken_in(records, target, encoder, donor)
     alive = sum(state.alive for state in oracle_of(records).values())
     assert 0 < encoder.texts < alive
@@ -166,6 +169,12 @@ class Fails(MemoryIndex):
         return frozenset(first) | await super().write([write for write in writes if write.key not in first])
 
 
+def seeder_of(source, target, log, encoder, reuse=None) -> Seeder:
+    embedding = Embedding(OffLoopEncoder(encoder, None), reuse)
+    timing = Timing(FakeClock(), random.Random(1))
+    return Seeder(Settler(Target(target, log, build_document), embedding, timing), source)
+
+
 async def test_seeding_joins_every_state_publishes_it_and_does_it_once():
     records = history(2, skus=50, changes=400)
     source, target = MemoryIndex(), Fails()
@@ -174,15 +183,7 @@ async def test_seeding_joins_every_state_publishes_it_and_does_it_once():
     await taken_in(records[300:], target, encoder)  # live changes may come first
     before = encoder.texts
     log = DocumentLog()
-    seeder = Seeder(
-        source=source,
-        target=target,
-        publisher=log,
-        encoder=OffLoopEncoder(encoder, None),
-        donor=CollectionDonor(source, encoder.revision.id),
-        compose=build_document,
-        clock=FakeClock(),
-    )
+    seeder = seeder_of(source, target, log, encoder, CollectionReuse(source, encoder.revision.id))
     ghost, removed = SkuKey.of("acme", "GHOST"), SkuKey.of("acme", "REMOVED")
 
     async def listing():
@@ -205,15 +206,7 @@ async def test_what_waits_for_its_item_is_taken_over_though_no_document_lists_it
     source, target, log = MemoryIndex(), MemoryIndex(), DocumentLog()
     there, waits = event("A", "item", 1, {"title": "Clavo"}), event("B", "price", 1, {"price": 2.0})
     await make_pipeline(source).process(records_of([there, event("D", "item", 1, None), waits]))
-    seeder = Seeder(
-        source=source,
-        target=target,
-        publisher=log,
-        encoder=OffLoopEncoder(HashingEncoder(16), None),
-        donor=None,
-        compose=build_document,
-        clock=FakeClock(),
-    )
+    seeder = seeder_of(source, target, log, HashingEncoder(16))
 
     async def listed():
         yield {there.key: True}
@@ -233,15 +226,7 @@ async def test_one_product_that_cannot_be_seeded_is_set_apart_and_the_rest_is_ta
     held = (await source.read([torn]))[torn]
     await source.write([PointWrite(torn, held.rev, replace(held, rev=held.rev + 1, state=b"{torn"))])
     log.refuses = {unsendable.sku}
-    seeder = Seeder(
-        source=source,
-        target=target,
-        publisher=log,
-        encoder=OffLoopEncoder(HashingEncoder(16), None),
-        donor=None,
-        compose=build_document,
-        clock=FakeClock(),
-    )
+    seeder = seeder_of(source, target, log, HashingEncoder(16))
 
     async def listing():
         yield dict.fromkeys(wanted, True)

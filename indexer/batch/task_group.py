@@ -14,7 +14,7 @@ from typing import Self
 from schemas.identity import SkuKey
 
 
-class SideBySide:
+class BoundedTaskGroup:
     """Runs commits, at most `most` at a time, and gathers the keys that they were refused.
 
     A context manager: left in order, it waits for all that run and raises the first failure. Where one fails, the others

@@ -1,4 +1,4 @@
-"""The products of one batch that are set apart, and why; and a stage's work on many, done again one by one where it fails for all.
+"""One batch on its way: its lease, its report, and the products that it sets apart.
 
 Reading, encoding and writing take many products in one call, and one of them can make the call fail for all. What may
 succeed later passes. Anything else is looked into: the call is made for each product alone, and those that fail by
@@ -7,12 +7,15 @@ themselves are set apart (`runtime.isolation` holds the bounds).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final, TypeVar
 
-from runtime.isolation import Batch, Isolation, Reason, concerns_one
+from indexer.batch.report import BatchReport, Fault
+from indexer.ports import Lease
+from runtime import isolation
+from runtime.isolation import Isolation, concerns_one
+from schemas.errors import RetryableError
 from schemas.identity import SkuKey
 
 T = TypeVar("T")
@@ -25,12 +28,14 @@ WRITE: Final = "write"
 PUBLISH: Final = "publish"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """At which stage a product was set apart, and why."""
+class PermanentLease:
+    """A lease that nobody takes away: for replays, repairs and tests, which own no partitions."""
 
-    stage: str
-    reason: Reason
+    def check(self) -> None:
+        """Return at once."""
+
+
+PERMANENT: Final = PermanentLease()
 
 
 class Stages:
@@ -40,18 +45,27 @@ class Stages:
         self.parse = Isolation("parsing records")
         self.of_products = {stage: Isolation(f"the stage {stage!r}") for stage in (READ, PLAN, ENCODE, WRITE, PUBLISH)}
 
-    def again(self) -> None:
-        """The batch comes again: what it showed is no longer in a row with what it will show."""
-        for isolation in (self.parse, *self.of_products.values()):
-            isolation.passed()
+    @contextmanager
+    def of_a_try(self) -> Iterator[None]:
+        """A batch that comes again shows the same products: they are not in a row with themselves."""
+        try:
+            yield
+        except RetryableError:
+            for stage in (self.parse, *self.of_products.values()):
+                stage.passed()
+            raise
 
 
-class Apart:
-    """What one batch of so many products sets apart."""
+class Batch:
+    """So many products that are worked on together: under which lease, with what result, and which are set apart."""
 
-    def __init__(self, stages: Stages, size: int) -> None:
-        self._batches: dict[str, Batch[SkuKey]] = {
-            stage: isolation.batch(size) for stage, isolation in stages.of_products.items()
+    def __init__(
+        self, stages: Stages, size: int, *, lease: Lease = PERMANENT, report: BatchReport | None = None
+    ) -> None:
+        self.lease = lease
+        self.report = report or BatchReport()
+        self._stages: dict[str, isolation.Batch[SkuKey]] = {
+            name: stage.batch(size) for name, stage in stages.of_products.items()
         }
 
     def one(self, stage: str, key: SkuKey) -> AbstractContextManager[None]:
@@ -60,17 +74,17 @@ class Apart:
         Raises:
             DefectError: too many products showed a defect.
         """
-        return self._batches[stage].one(key, name=str(key))
+        return self._stages[stage].one(key, name=str(key))
 
     def note(self, stage: str, key: SkuKey, error: Exception) -> None:
         """Set a product apart for an error that was caught. Raises as `one` does."""
-        self._batches[stage].note(key, error, name=str(key))
+        self._stages[stage].note(key, error, name=str(key))
 
     @property
     def faults(self) -> Mapping[SkuKey, Fault]:
         """The products and why each is set apart; of several reasons the first."""
         found: dict[SkuKey, Fault] = {}
-        for stage, batch in self._batches.items():
+        for stage, batch in self._stages.items():
             for each in batch.set_apart:
                 found.setdefault(each.thing, Fault(stage, each.reason))
         return found
