@@ -44,6 +44,18 @@ class DocumentPublisher(Protocol):
         ...
 
 
+class DocumentRemover(Protocol):
+    """The way of null records to `catalog.documents`."""
+
+    async def remove(self, keys: Sequence[SkuKey]) -> None:
+        """Append a null record for each product; durable when it returns.
+
+        Raises:
+            LogUnavailableError: the log did not take them all; doing it again is safe.
+        """
+        ...
+
+
 class DeadLetterSink(Protocol):
     """The way to the dead-letter topic."""
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from indexer.batch.batch import until_settled
 from indexer.batch.embedding import CollectionReuse, Embedding
 from indexer.batch.report import Fault
-from indexer.batch.settling import PipelineLimits, Settler, until_settled
-from indexer.collection.collector import DocumentRemover
+from indexer.batch.settling import PipelineLimits, Settler
 from indexer.generations.seeding import Seeder
-from indexer.ports import PassageEncoder, Target, Timing
+from indexer.ports import DocumentRemover, PassageEncoder, Target, Timing
 from retrieval.vectors.port import PointPayload, PointWrite, Vector, VectorIndex
 from schemas.identity import SkuKey
 from schemas.merge import ItemState
@@ -78,7 +78,7 @@ class Respeller:
         async def attempt(pending: Collection[SkuKey]) -> Collection[SkuKey]:
             return await self._join(pending, respelled)
 
-        await until_settled(others, attempt, limits=self._settler.limits, timing=self._settler.timing)
+        await until_settled(others, attempt, pause=self._settler.pause)
         return respelled
 
     async def _join(self, others: Collection[SkuKey], respelled: Respelled) -> set[SkuKey]:

@@ -7,7 +7,7 @@ themselves are set apart (`runtime.isolation` holds the bounds).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final, TypeVar
 
@@ -15,7 +15,7 @@ from indexer.batch.report import BatchReport, Fault
 from indexer.ports import Lease
 from runtime import isolation
 from runtime.isolation import Isolation, concerns_one
-from schemas.errors import RetryableError
+from schemas.errors import ContentionError, RetryableError
 from schemas.identity import SkuKey
 
 T = TypeVar("T")
@@ -26,6 +26,9 @@ PLAN: Final = "plan"
 ENCODE: Final = "encode"
 WRITE: Final = "write"
 PUBLISH: Final = "publish"
+
+ATTEMPTS: Final = 6
+"""Tries of a guarded write that others keep refusing."""
 
 
 class PermanentLease:
@@ -116,3 +119,25 @@ class Batch:
         for item in items:
             gave += await self.together(stage, [item], key, call)
         return gave
+
+
+async def until_settled(
+    keys: Collection[SkuKey],
+    attempt: Callable[[Collection[SkuKey]], Awaitable[Collection[SkuKey]]],
+    *,
+    attempts: int = ATTEMPTS,
+    pause: Callable[[int], Awaitable[None]] | None = None,
+) -> None:
+    """Await `attempt` on the keys, then on those that it was refused, until there are none.
+
+    Raises:
+        ContentionError: some were refused in every attempt.
+    """
+    for number in range(attempts):
+        if not keys:
+            return
+        if number and pause is not None:
+            await pause(number)
+        keys = await attempt(keys)
+    if keys:
+        raise ContentionError(f"{len(keys)} products were changed by others in all of {attempts} attempts")

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from indexer.batch.batch import ENCODE, PERMANENT, PLAN, READ, WRITE, Batch, Stages
+from indexer.batch.batch import ATTEMPTS, ENCODE, PERMANENT, PLAN, READ, WRITE, Batch, Stages, until_settled
 from indexer.batch.embedding import Embedding, VectorReuse
 from indexer.batch.plan import Plan
 from indexer.batch.publishing import FencedPublisher
@@ -28,13 +28,11 @@ from indexer.batch.task_group import BoundedTaskGroup
 from indexer.ports import Lease, Target, Timing
 from retrieval.vectors.port import PointPayload
 from runtime.isolation import concerns_one
-from schemas.errors import ContentionError
 from schemas.identity import SkuKey
 
 Planner = Callable[[SkuKey, PointPayload | None], Plan | None]
 """Plans one product against its stored point; None where nothing is to be done. It is asked again where a write was refused."""
 
-ATTEMPTS: Final = 6
 _ENCODED_AHEAD: Final = 2
 
 
@@ -57,33 +55,6 @@ class PipelineLimits:
     max_record_bytes: int = 4_194_304
 
 
-_LIMITS: Final = PipelineLimits()
-
-
-async def until_settled(
-    keys: Collection[SkuKey],
-    attempt: Callable[[Collection[SkuKey]], Awaitable[Collection[SkuKey]]],
-    *,
-    limits: PipelineLimits = _LIMITS,
-    timing: Timing | None = None,
-) -> None:
-    """Await `attempt` on the keys, then on those that it was refused, until there are none; with `timing`, after a pause each.
-
-    Raises:
-        ContentionError: some were refused in every attempt.
-    """
-    for number in range(limits.contention_attempts):
-        if not keys:
-            return
-        if number and timing is not None:
-            await timing.sleep(timing.rng.uniform(0, limits.contention_pause_s * 2**number))
-        keys = await attempt(keys)
-    if keys:
-        raise ContentionError(
-            f"{len(keys)} products were changed by others in all of {limits.contention_attempts} attempts"
-        )
-
-
 class Settler:
     """Brings products to what a planner says, in one target. Several may work on it, in any number of processes."""
 
@@ -101,6 +72,10 @@ class Settler:
         """One on the same target that takes vectors from elsewhere, too."""
         return Settler(self.target, replace(self.embedding, reuse=reuse), self.timing, self.limits)
 
+    async def pause(self, attempt: int) -> None:
+        """Rest before the next attempt (full jitter)."""
+        await self.timing.sleep(self.timing.rng.uniform(0, self.limits.contention_pause_s * 2**attempt))
+
     async def settle(self, keys: Sequence[SkuKey], planner: Planner, batch: Batch) -> None:
         """Read, plan, write and publish until no guarded write is refused; the batch's report then names what was set apart.
 
@@ -115,7 +90,7 @@ class Settler:
             batch.report.contended += len(refused)
             return refused
 
-        await until_settled(frozenset(keys), attempt, limits=self.limits, timing=self.timing)
+        await until_settled(frozenset(keys), attempt, attempts=self.limits.contention_attempts, pause=self.pause)
         batch.report.apart |= batch.faults
 
     async def republish(self, keys: Sequence[SkuKey], lease: Lease = PERMANENT) -> BatchReport:

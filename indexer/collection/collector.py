@@ -11,28 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
 from indexer.awaiting import awaits_item
 from indexer.collection.tombstones import Tombstone, TombstoneSource
+from indexer.ports import DocumentRemover
 from retrieval.vectors.port import PointPayload, VectorIndex
 from schemas.identity import SkuKey, TenantId
 
 log = structlog.get_logger(__name__)
-
-
-class DocumentRemover(Protocol):
-    """The way of null records to `catalog.documents`."""
-
-    async def remove(self, keys: Sequence[SkuKey]) -> None:
-        """Append a null record for each product; durable when it returns.
-
-        Raises:
-            LogUnavailableError: the log did not take them all; doing it again is safe.
-        """
-        ...
 
 
 @dataclass(slots=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from indexer.batch.batch import Batch, Stages
+from indexer.batch.batch import Batch, Stages, until_settled
 from indexer.batch.publishing import FencedPublisher
-from indexer.batch.settling import until_settled
 from indexer.ports import Clock, Target
 from retrieval.vectors.port import PointWrite
 from schemas.identity import SkuKey

@@ -15,8 +15,7 @@ from typing import Any, Self
 
 import orjson
 
-from indexer.replay.selection import Selection
-from indexer.replay.sources import Position
+from indexer.replay.selection import Position, Selection
 from schemas.errors import FerrofluxError
 
 

@@ -21,8 +21,7 @@ from indexer.pipeline import Pipeline
 from indexer.ports import Clock, Sleep
 from indexer.records import InboundRecord
 from indexer.replay.checkpoint import ReplayCheckpoint
-from indexer.replay.selection import Selection
-from indexer.replay.sources import ReplaySource
+from indexer.replay.selection import ReplaySource, Selection
 from retrieval.vectors.port import VectorIndex
 from runtime.isolation import Batch, Isolation
 from runtime.retry import BackoffPolicy

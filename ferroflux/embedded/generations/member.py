@@ -24,14 +24,13 @@ from ferroflux.embedded.replica import EmbeddedReplica
 from ferroflux.embedded.settings import EmbeddedSettings
 from indexer.batch.embedding import Embedding, VectorReuse
 from indexer.batch.settling import PipelineLimits, Settler
-from indexer.collection.collector import DocumentRemover
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.generations.build import OnProgress, seeding_progress
 from indexer.generations.seeding import Seeder
 from indexer.journal.sqlite import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.pipeline import Intake, Pipeline
-from indexer.ports import DocumentComposer, Target, Timing
+from indexer.ports import DocumentComposer, DocumentRemover, Target, Timing
 from indexer.respelling import Respeller
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder

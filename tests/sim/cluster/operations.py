@@ -9,8 +9,7 @@ from indexer.collection.tombstones import Tombstone, read_tombstone
 from indexer.records import InboundRecord, next_offsets
 from indexer.replay.checkpoint import Interrupted
 from indexer.replay.replayer import Replayer
-from indexer.replay.selection import Selection
-from indexer.replay.sources import Page, Position
+from indexer.replay.selection import Page, Position, Selection
 from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.identity import SkuKey
