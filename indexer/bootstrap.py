@@ -15,12 +15,12 @@ from weakref import WeakValueDictionary
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from indexer.batch.embedding import Embedding, VectorReuse
+from indexer.batch.embedding import Embedding, OffLoopEncoder, VectorReuse
 from indexer.batch.settling import PipelineLimits
-from indexer.generations.crew import GenerationCrew, Member, process_registry
+from indexer.generations.leadership import SharedDeadLetterSink, Standing
 from indexer.generations.settings import settings_for
-from indexer.generations.standing import SharedDeadLetterSink, Standing
-from indexer.identity.guard import OffsetGuard
+from indexer.generations.supervisor import GenerationCrew, Member, process_registry
+from indexer.identity import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
 from indexer.kafka.diversion import SnapshotDiversion
 from indexer.kafka.groups import KafkaGroupOffsets
@@ -30,12 +30,10 @@ from indexer.ports import DeadLetterSink, DocumentComposer, DocumentPublisher, T
 from indexer.publish_lock import PublishLock
 from indexer.respelling import Respeller
 from indexer.runner import BatchRunner, JournalledLog, Observers
-from indexer.service.app import IndexerApp, KafkaEnds, OpenedStore, Workers
+from indexer.service.app import IndexerApp, KafkaEnds, OpenedStore, Workers, http_app
 from indexer.service.clock import SystemClock
-from indexer.service.encoding import OffLoopEncoder
-from indexer.service.http import http_app
 from indexer.service.metrics import IndexerMetrics
-from indexer.service.progress import Progress
+from indexer.service.readiness import Progress
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from indexer.sources.live import LiveSources

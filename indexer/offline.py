@@ -10,14 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from indexer.batch.embedding import Embedding
+from indexer.batch.embedding import Embedding, OffLoopEncoder
 from indexer.batch.settling import PipelineLimits
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.kafka.topics import TopicAdmin
 from indexer.pipeline import Intake, Pipeline
 from indexer.ports import Clock, Target, Timing
 from indexer.service.clock import SystemClock
-from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from retrieval.encoders.factory import load_encoder

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from indexer.batch.batch import PERMANENT, Batch
+from indexer.batch.batch import PERMANENT, Batch, BatchReport
 from indexer.batch.embedding import Embedding
 from indexer.batch.plan import Action, Arrival, Plan, fold, merge, plan
-from indexer.batch.report import BatchReport
 from indexer.batch.settling import PipelineLimits, Planner, Settler
 from indexer.batch.triage import dead_letter, triage
 from indexer.ports import DeadLetterSink, Lease, Target, Timing

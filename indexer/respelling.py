@@ -16,11 +16,10 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from indexer.batch.batch import until_settled
+from indexer.batch.batch import Fault, until_settled
 from indexer.batch.embedding import CollectionReuse, Embedding
-from indexer.batch.report import Fault
 from indexer.batch.settling import PipelineLimits, Settler
-from indexer.generations.seeding import Seeder
+from indexer.generations.backfill import Seeder
 from indexer.ports import DocumentRemover, PassageEncoder, Target, Timing
 from retrieval.vectors.port import PointPayload, PointWrite, Vector, VectorIndex
 from schemas.identity import SkuKey

@@ -18,21 +18,19 @@ from ferroflux.operations.generations.desk import GenerationDesk
 from ferroflux.operations.generations.encoder import chosen_encoder
 from ferroflux.operations.port import BuildBody, CollectRequest, Json, JudgedBody, OnProgress, Replay
 from ferroflux.operations.production import progress_of
-from indexer.collection.collector import TombstoneCollector
-from indexer.collection.tombstones import Tombstone
-from indexer.deadletters.desk import DeadLetterDesk
 from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, find_in_journal
 from indexer.deadletters.letter import Letter
+from indexer.deadletters.service import DeadLetterDesk
 from indexer.generations.build import BuildProgress
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.pipeline import Pipeline
 from indexer.records import TopicPartition
-from indexer.replay.checkpoint import ReplayCheckpoint
-from indexer.replay.replayer import Replayed, Replayer
+from indexer.replay.replayer import ReplayCheckpoint, Replayed, Replayer
 from indexer.replay.sources import JournalReplaySource
 from indexer.service.clock import SystemClock
 from indexer.sources.desk import SourceDesk
+from indexer.tombstone_gc import Tombstone, TombstoneCollector
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex

@@ -45,11 +45,10 @@ from ferroflux.operations.generations.encoder import CallersModels
 from ferroflux.operations.routes import operations_router
 from indexer.bootstrap import EmbeddedParts, IndexerParts, build_indexer
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.runner import JournalledLog
-from indexer.service.app import IndexerApp
+from indexer.service.app import IndexerApp, http_app
 from indexer.service.clock import SystemClock
-from indexer.service.http import http_app
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from indexer.sources.live import LiveSources

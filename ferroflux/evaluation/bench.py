@@ -20,7 +20,7 @@ from ferroflux.evaluation.catalogue import (
     read_documents,
     write_documents,
 )
-from indexer.service.encoding import encoded
+from indexer.batch.embedding import encoded
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings

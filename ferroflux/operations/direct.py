@@ -17,10 +17,10 @@ from ferroflux.operations.port import (
     Replay,
     ResetRequest,
 )
-from indexer.collection.collector import Collected
-from indexer.deadletters.desk import DeadLetterDesk, Settled
 from indexer.deadletters.letter import LetterId
+from indexer.deadletters.service import DeadLetterDesk, Settled
 from indexer.sources.desk import SourceDesk
+from indexer.tombstone_gc import Collected
 
 _FOLLOWED_WITHIN_S: Final = 20.0
 

@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferroflux.operations.generations.gate import JudgedFigures
-from indexer.deadletters.desk import DEFAULT_CEILING, LetterFilter
 from indexer.deadletters.letter import LetterId
+from indexer.deadletters.service import DEFAULT_CEILING, LetterFilter
 from indexer.replay.selection import Selection
 from schemas.errors import InvalidRequestError
 from schemas.generations import GenerationName, Origin

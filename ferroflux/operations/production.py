@@ -11,24 +11,21 @@ from ferroflux.operations.direct import DirectOperations, collected
 from ferroflux.operations.generations.desk import GenerationDesk
 from ferroflux.operations.generations.encoder import chosen_encoder
 from ferroflux.operations.port import BuildBody, CollectRequest, Json, OnProgress, Replay
-from indexer.collection.collector import TombstoneCollector
-from indexer.collection.tombstones import KafkaTombstones
-from indexer.deadletters.desk import DeadLetterDesk
 from indexer.deadletters.kafka import KafkaDeadLetterStore
+from indexer.deadletters.service import DeadLetterDesk
 from indexer.generations.build import BuildProgress, lag_of
 from indexer.generations.builder import BuildRequest, GenerationBuilder
-from indexer.generations.resolve import settings_of
-from indexer.generations.settings import settings_for
+from indexer.generations.settings import settings_for, settings_of
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.reader import KafkaReader
 from indexer.offline import offline_indexer
-from indexer.replay.checkpoint import ReplayCheckpoint, digest_of
-from indexer.replay.replayer import Replayer
+from indexer.replay.replayer import ReplayCheckpoint, Replayer, digest_of
 from indexer.replay.sources import KafkaReplaySource
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from indexer.sources.desk import SourceDesk
 from indexer.sources.kafka import KafkaSourceStore
+from indexer.tombstone_gc import KafkaTombstones, TombstoneCollector
 from retrieval.encoders.factory import load_encoder
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.vectors.factory import drop_collection, open_vector_index

@@ -30,8 +30,8 @@ from ferroflux.operations.port import (
     Replay,
     ResetRequest,
 )
-from indexer.deadletters.desk import no_such_letter
 from indexer.deadletters.letter import LetterId
+from indexer.deadletters.service import no_such_letter
 from indexer.sources.desk import tenant_of
 from retrieval.generations.errors import GenerationRefusedError
 from runtime.rights.keys import CallerRights, Rights

@@ -4,18 +4,20 @@ The trouble it answers: a writer stops between its guarded write of revision 5 a
 6 and produces it; the first wakes up and produces 5. The compacted topic would end on 5 for ever. Whoever produces
 therefore reads the revision back afterwards, and a key that has moved on is published again in its stored state, until
 the last thing that this writer produced is what the store holds. Decision 0011 has the argument and what remains.
+
+Stored products go the same way to the replicas again: as they are, or lifted above documents that they fell behind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from indexer.awaiting import awaits_item
-from indexer.batch.batch import PLAN, PUBLISH, Batch
-from indexer.batch.report import Freshness
+from indexer.batch.batch import PLAN, PUBLISH, Batch, Freshness, Stages, until_settled
 from indexer.ports import Clock, Target
-from retrieval.vectors.port import PointPayload
+from indexer.records import awaits_item
+from retrieval.vectors.port import PointPayload, PointWrite
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import ContentionError, StoreUnavailableError
 from schemas.identity import SkuKey
@@ -140,3 +142,32 @@ def _freshness(documents: Iterable[SearchDocument]) -> list[Freshness]:
         for document in documents
         if not document.times.backfill
     ]
+
+
+class StoredDocuments:
+    """The port `Republisher`: documents as the vector store holds them, behind the indexer's own fence (decision 0011)."""
+
+    def __init__(self, target: Target, clock: Clock) -> None:
+        """The target holds the products; its publisher appends to the topic that the replicas read."""
+        self._index = target.index
+        self._stages = Stages()
+        self._documents = FencedPublisher(target, clock)
+
+    async def republish(self, keys: Sequence[SkuKey]) -> None:
+        """Publish; products that the store does not hold are left out, and so is one that builds no document, with a word in the log."""
+        await self._documents.republish(keys, Batch(self._stages, len(keys)))
+
+    async def overtake(self, revisions: Mapping[SkuKey, int]) -> None:
+        """Lift the points by guarded writes; one that another writer changed meanwhile is read and lifted again."""
+
+        async def lift(keys: Collection[SkuKey]) -> Collection[SkuKey]:
+            stored = await self._index.read(list(keys))
+            behind = [key for key in keys if key in stored and stored[key].rev <= revisions[key]]
+            if behind:
+                await self._index.write(
+                    [PointWrite(key, stored[key].rev, replace(stored[key], rev=revisions[key] + 1)) for key in behind]
+                )
+            return behind
+
+        await until_settled(list(revisions), lift)
+        await self.republish(list(revisions))

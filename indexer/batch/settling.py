@@ -19,11 +19,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from indexer.batch.batch import ATTEMPTS, ENCODE, PERMANENT, PLAN, READ, WRITE, Batch, Stages, until_settled
+from indexer.batch.batch import (
+    ATTEMPTS,
+    ENCODE,
+    PERMANENT,
+    PLAN,
+    READ,
+    WRITE,
+    Batch,
+    BatchReport,
+    Stages,
+    until_settled,
+)
 from indexer.batch.embedding import Embedding, VectorReuse
 from indexer.batch.plan import Plan
 from indexer.batch.publishing import FencedPublisher
-from indexer.batch.report import BatchReport
 from indexer.batch.task_group import BoundedTaskGroup
 from indexer.ports import Lease, Target, Timing
 from retrieval.vectors.port import PointPayload

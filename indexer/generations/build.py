@@ -5,6 +5,8 @@
 
 The live indexers notice nothing. Once the generation is prepared, they take it on beside their own (decision 0048), and
 the build ends. It can be killed at any time: the same command goes on where it stopped.
+
+The products that there are stand in the documents topic; those that wait for their item stand in the store alone.
 """
 
 from __future__ import annotations
@@ -12,20 +14,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
 
-from indexer.generations.seeding import Seeded
+from indexer.generations.backfill import Seeded
 from indexer.generations.settings import settings_for
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.reader import KafkaReader
-from indexer.records import TopicPartition
+from indexer.records import TopicPartition, awaits_item
 from indexer.settings import IndexerSettings
-from schemas.errors import ConfigurationError
+from retrieval.vectors.port import VectorIndex
+from schemas.errors import ConfigurationError, InvalidEventError
 from schemas.generations import Generation, Origin
+from schemas.identity import SkuKey
 
 log = structlog.get_logger(__name__)
 
@@ -187,3 +191,35 @@ class BuildOutcome:
             "without_state": self.without_state,
             "set_apart": dict(self.set_apart),
         }
+
+
+async def listed_in(reader: KafkaReader, topic: str) -> AsyncIterator[Mapping[SkuKey, bool]]:
+    """Pages over the topic from its first record to the end that it has now; a null record removes its product."""
+    places = await reader.partitions([topic])
+    begins, ends = await reader.begins(places), await reader.ends(places)
+    async for records in reader.read(begins, ends):
+        page: dict[SkuKey, bool] = {}
+        for record in records:
+            try:
+                page[SkuKey.parse((record.key or b"").decode())] = record.value is not None
+            except (InvalidEventError, UnicodeDecodeError) as error:
+                log.warning("record of the documents topic names no product", at=record.coordinates, reason=str(error))
+        yield page
+
+
+async def waiting_in(index: VectorIndex) -> AsyncIterator[Mapping[SkuKey, bool]]:
+    """Pages over the products that wait for their item: they have no document, and their prices must not be lost."""
+    async for points in index.scan():
+        waiting = [key for key, payload in points.items() if awaits_item(payload)]
+        if waiting:
+            yield dict.fromkeys(waiting, True)
+
+
+async def both(
+    first: AsyncIterator[Mapping[SkuKey, bool]], then: AsyncIterator[Mapping[SkuKey, bool]]
+) -> AsyncIterator[Mapping[SkuKey, bool]]:
+    """One listing after the other."""
+    async for page in first:
+        yield page
+    async for page in then:
+        yield page

@@ -14,22 +14,24 @@ from typing import Final
 
 import structlog
 
-from indexer.batch.embedding import CollectionReuse, Embedding
+from indexer.batch.embedding import CollectionReuse, Embedding, OffLoopEncoder
 from indexer.batch.settling import PipelineLimits, Settler
 from indexer.bootstrap import IndexerParts, build_indexer
+from indexer.generations.backfill import Seeder
 from indexer.generations.build import (
     BuildOutcome,
     CatchUp,
     OnProgress,
+    both,
+    listed_in,
     origin_of,
     reach_of,
     seeding_progress,
     starts_of,
+    waiting_in,
 )
-from indexer.generations.listing import both, listed_in, waiting_in
-from indexer.generations.seeding import Seeder
+from indexer.generations.leadership import Standing
 from indexer.generations.settings import settings_for
-from indexer.generations.standing import Standing
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
@@ -37,7 +39,6 @@ from indexer.kafka.topics import TopicAdmin
 from indexer.ports import Clock, Target, Timing
 from indexer.service.app import IndexerApp
 from indexer.service.clock import SystemClock
-from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from indexer.sources.live import LiveSources

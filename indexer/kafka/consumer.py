@@ -38,7 +38,7 @@ from indexer.lanes import SMALLEST_LIVE_SLICE, Lanes, SliceLength
 from indexer.ports import LeaseLostError
 from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, TopicPartition, first_offsets, next_offsets
-from indexer.service.progress import Progress
+from indexer.service.readiness import Progress
 from indexer.settings import ConsumerSettings
 from runtime.kafka.clients import bootstrap_servers, ssl_context
 from schemas.errors import FatalError, LogUnavailableError

@@ -21,10 +21,11 @@ from indexer.reconcile.compare import (
     Kind,
     Register,
     compare_change,
+    compare_documents,
     compare_row,
+    documents_ahead,
     surplus_row,
 )
-from indexer.reconcile.documents import compare_documents, documents_ahead
 from indexer.reconcile.ports import ChangeSink, Republisher, Truth
 from indexer.reconcile.report import Report, difference_sample, document_sample
 from retrieval.text.port import TextIndexReader

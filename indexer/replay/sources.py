@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.kafka.reader import KafkaReader
 from indexer.records import TopicPartition, next_offsets
 from indexer.replay.selection import Page, Position, Selection

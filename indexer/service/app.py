@@ -1,15 +1,24 @@
-"""The indexer as one object with a life: start, readiness, stop. A process owns one, and so does the embedded launcher."""
+"""The indexer as one object with a life: start, readiness, stop. A process owns one, and so does the embedded launcher.
+
+Its HTTP face has `/healthz` (alive), `/readyz` (does its work, with reasons) and `/metrics`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import structlog
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 
-from indexer.identity.guard import OffsetGuard
+from indexer.identity import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
 from indexer.pipeline import Pipeline
 from indexer.ports import Clock
@@ -24,6 +33,7 @@ from retrieval.vectors.self_check import open_collection
 from runtime.event_loop import freeze_heap
 from runtime.kafka.log_writer import LogWriter
 from runtime.metrics import TaskMetrics
+from runtime.rights.gate import require_declared_roles
 from runtime.supervision import Supervisor
 from schemas.errors import FatalError
 
@@ -181,3 +191,30 @@ class IndexerApp:
     async def _run_batches(self) -> None:
         """The batches run in the consumer's own task; what ends them is the end of this one."""
         raise await self._runner.failed()
+
+
+def http_app(
+    *,
+    readiness: Callable[[], Awaitable[Readiness]],
+    registry: Collector,
+    refresh: Callable[[], Awaitable[None]],
+) -> Starlette:
+    """The ASGI application. `refresh` brings gauges up to date before they are read."""
+
+    async def healthz(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        answer = await readiness()
+        return JSONResponse(
+            {"ready": answer.ready, **asdict(answer)},
+            status_code=200 if answer.ready else 503,
+        )
+
+    async def metrics(_: Request) -> Response:
+        await refresh()
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    app = Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
+    require_declared_roles(app)
+    return app

@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from indexer.batch.report import BatchReport, Fault, Freshness
+from indexer.batch.batch import BatchReport, Fault, Freshness
 from indexer.records import TopicPartition
 from schemas.identity import SkuKey
 

@@ -27,9 +27,9 @@ from ferroflux.operations.port import (
     ResetRequest,
 )
 from ferroflux.operations.routes import operations_router
-from indexer.deadletters.desk import DeadLetterDesk
 from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, KeptDeadLetterSink
 from indexer.deadletters.letter import Letter, LetterId
+from indexer.deadletters.service import DeadLetterDesk
 from indexer.records import DeadLetter, InboundRecord
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore

@@ -7,8 +7,8 @@ from hashlib import sha256
 
 import pytest
 
-from indexer.deadletters.desk import DeadLetterDesk, LetterFilter, Settled
 from indexer.deadletters.kafka import KafkaDeadLetterStore
+from indexer.deadletters.service import DeadLetterDesk, LetterFilter, Settled
 from indexer.service.clock import SystemClock
 from retrieval.filters import CatalogueFilter
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey

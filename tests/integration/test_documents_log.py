@@ -8,8 +8,8 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 
-from indexer.deadletters.desk import DeadLetterDesk, LetterFilter
 from indexer.deadletters.kafka import KafkaDeadLetterStore
+from indexer.deadletters.service import DeadLetterDesk, LetterFilter
 from indexer.service.clock import SystemClock
 from query_api.replica.kafka_log import KafkaDocumentLog
 from query_api.replica.letters.kafka import KafkaLetterBox

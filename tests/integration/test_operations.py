@@ -7,16 +7,15 @@ from collections.abc import Awaitable, Callable
 import orjson
 import pytest
 
-from indexer.collection.collector import TombstoneCollector
-from indexer.collection.tombstones import KafkaTombstones
-from indexer.deadletters.desk import DeadLetterDesk, LetterFilter, Settled
 from indexer.deadletters.kafka import KafkaDeadLetterStore
+from indexer.deadletters.service import DeadLetterDesk, LetterFilter, Settled
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
 from indexer.replay.replayer import Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import KafkaReplaySource
 from indexer.service.clock import SystemClock
+from indexer.tombstone_gc import KafkaTombstones, TombstoneCollector
 from retrieval.vectors.memory import MemoryIndex
 from runtime.kafka.log_writer import LogWriter
 from schemas.changes import ITEM_FACET, ChangeEvent

@@ -16,12 +16,10 @@ from ferroflux.operations.reconcile.catalogue import CatalogueTruth
 from ferroflux.operations.reconcile.embedded import embedded_stores
 from ferroflux.operations.reconcile.production import production_stores
 from ferroflux.operations.reconcile.stores import OpenStores
-from indexer.generations.resolve import generation_of
-from indexer.generations.settings import settings_for
-from indexer.reconcile.history import ChangeLogTruth
+from indexer.generations.settings import generation_of, settings_for
+from indexer.reconcile.log_sources import ChangeLogTruth, DocumentsTruth
 from indexer.reconcile.ports import Truth
 from indexer.reconcile.report import Report
-from indexer.reconcile.restored import DocumentsTruth
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.reconcile.warehouse import PostgresTruth
 from indexer.service.clock import SystemClock

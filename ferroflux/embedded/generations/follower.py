@@ -18,7 +18,7 @@ from typing import Final
 import orjson
 import structlog
 
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.pipeline import Pipeline
 from indexer.ports import DeadLetterSink
 from indexer.records import DeadLetter

@@ -22,18 +22,17 @@ from ferroflux.embedded.publishing import LARGEST_BYTES, PacedPublisher
 from ferroflux.embedded.recovery import MARKER, reconcile, respell_once
 from ferroflux.embedded.replica import EmbeddedReplica
 from ferroflux.embedded.settings import EmbeddedSettings
-from indexer.batch.embedding import Embedding, VectorReuse
+from indexer.batch.embedding import Embedding, OffLoopEncoder, VectorReuse
 from indexer.batch.settling import PipelineLimits, Settler
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
+from indexer.generations.backfill import Seeder
 from indexer.generations.build import OnProgress, seeding_progress
-from indexer.generations.seeding import Seeder
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.pipeline import Intake, Pipeline
 from indexer.ports import DocumentComposer, DocumentRemover, Target, Timing
 from indexer.respelling import Respeller
 from indexer.service.clock import SystemClock
-from indexer.service.encoding import OffLoopEncoder
 from query_api.generations.serving import Stores
 from query_api.replica.kafka_log import KafkaDocumentLog
 from query_api.replica.letters.dispatch import LetterBox

@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 
-from indexer.identity.guard import OffsetGuard
-from indexer.identity.marks import Committed, Mark
+from indexer.batch.publishing import StoredDocuments
+from indexer.identity import Committed, Mark, OffsetGuard
 from indexer.ports import Target
-from indexer.reconcile.restored import LOWEST, DocumentsTruth
+from indexer.reconcile.log_sources import LOWEST, DocumentsTruth
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
-from indexer.reconcile.stored import StoredDocuments
 from indexer.records import TopicPartition
 from schemas.building import DEFAULT_POLICY, build_document
 from schemas.changes import ChangeEvent

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from indexer.batch.embedding import Embedding
 from indexer.batch.settling import PipelineLimits
-from indexer.identity.guard import OffsetGuard
+from indexer.identity import OffsetGuard
 from indexer.kafka.consumer import RevocationListener
 from indexer.kafka.diversion import SnapshotDiversion
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
@@ -23,7 +23,7 @@ from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, TopicPartition
 from indexer.runner import BatchRunner, Observers
 from indexer.service.metrics import IndexerMetrics
-from indexer.service.progress import Progress
+from indexer.service.readiness import Progress
 from indexer.verification.feed import FedRecord
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.vectors.port import TEXT_VECTOR, NamedVectors

@@ -4,12 +4,10 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from indexer.collection.collector import TombstoneCollector
-from indexer.collection.tombstones import Tombstone, read_tombstone
 from indexer.records import InboundRecord, next_offsets
-from indexer.replay.checkpoint import Interrupted
-from indexer.replay.replayer import Replayer
+from indexer.replay.replayer import Interrupted, Replayer
 from indexer.replay.selection import Page, Position, Selection
+from indexer.tombstone_gc import Tombstone, TombstoneCollector, read_tombstone
 from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.identity import SkuKey

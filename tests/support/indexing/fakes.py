@@ -4,12 +4,11 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from indexer.batch.embedding import Embedding
+from indexer.batch.embedding import Embedding, encoded
 from indexer.batch.settling import PipelineLimits
 from indexer.pipeline import Intake, Pipeline
 from indexer.ports import LeaseLostError, Published, Target, Timing
 from indexer.records import DeadLetter, InboundRecord, TopicPartition
-from indexer.service.encoding import encoded
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import NamedVectors, VectorIndex

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from indexer.bootstrap import MemberFactory
-from indexer.generations.standing import Standing
+from indexer.generations.leadership import Standing
 from indexer.settings import IndexerSettings
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings

@@ -13,7 +13,7 @@ from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from ferroflux.ingest.columns import ColumnMapping
 from ferroflux.operations.reconcile.catalogue import CatalogueTruth
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.records import LogId, next_offsets
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.text.factory import open_writer

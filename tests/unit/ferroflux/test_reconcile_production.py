@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 
 from ferroflux.operations.reconcile.production import KafkaChanges, production_stores
+from indexer.batch.publishing import StoredDocuments
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.ports import Target
-from indexer.reconcile.stored import StoredDocuments
 from indexer.settings import IndexerSettings
 from query_api.settings import TextSettings
 from retrieval.vectors.memory import MemoryIndex

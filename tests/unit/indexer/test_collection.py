@@ -4,9 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from indexer.collection.collector import Collected, TombstoneCollector
-from indexer.collection.tombstones import Tombstone, read_tombstone
 from indexer.ports import Published
+from indexer.tombstone_gc import Collected, Tombstone, TombstoneCollector, read_tombstone
 from query_api.replica.decode import decode
 from query_api.replica.document_log import LogRecord
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter

@@ -14,7 +14,7 @@ from indexer.kafka.consumer import ChangeConsumer, ConsumerEndedError, Revocatio
 from indexer.ports import LeaseLostError
 from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord
-from indexer.service.progress import Progress
+from indexer.service.readiness import Progress
 from indexer.settings import ConsumerSettings
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from indexer.deadletters.desk import DeadLetterDesk, LetterFilter, Settled
 from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, KeptDeadLetterSink, find_in_journal
 from indexer.deadletters.letter import Letter, LetterId, Marker, Settlement, read_record
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.deadletters.service import DeadLetterDesk, LetterFilter, Settled
+from indexer.journal import SqliteChangeJournal
 from indexer.records import DeadLetter, InboundRecord, LogId
 from query_api.replica.decode import place_of
 from query_api.replica.document_log import LogRecord

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import httpx
 from prometheus_client import CollectorRegistry
 
-from indexer.batch.report import BatchReport, Freshness
-from indexer.service.http import http_app
+from indexer.batch.batch import BatchReport, Freshness
+from indexer.service.app import http_app
 from indexer.service.metrics import IndexerMetrics
-from indexer.service.progress import Progress
-from indexer.service.readiness import Readiness, ReadinessProbe
+from indexer.service.readiness import Progress, Readiness, ReadinessProbe
 from retrieval.vectors.memory import MemoryIndex
 from schemas.errors import StoreUnavailableError
 from schemas.identity import SkuKey

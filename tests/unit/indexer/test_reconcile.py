@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.reconcile.compare import Kind, compare_row, next_version, winning_version
-from indexer.reconcile.history import ChangeLogTruth
+from indexer.reconcile.log_sources import ChangeLogTruth
 from indexer.reconcile.ports import NO_DOCUMENTS
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.records import InboundRecord

@@ -2,11 +2,11 @@
 
 import pytest
 
+from indexer.batch.publishing import StoredDocuments
 from indexer.ports import Target
 from indexer.reconcile.compare import Kind
-from indexer.reconcile.restored import DocumentsTruth, changes_of
+from indexer.reconcile.log_sources import DocumentsTruth, changes_of
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
-from indexer.reconcile.stored import StoredDocuments
 from retrieval.vectors.memory import MemoryIndex
 from schemas.building import DocumentPolicy, build_document
 from schemas.changes import ChangeEvent

@@ -12,7 +12,7 @@ from indexer.publish_lock import PublishLock
 from indexer.records import InboundRecord, LogId
 from indexer.runner import BatchRunner, JournalledLog, Observers
 from indexer.service.metrics import IndexerMetrics
-from indexer.service.progress import Progress
+from indexer.service.readiness import Progress
 from runtime.retry import BackoffPolicy
 from schemas.errors import ConfigurationError, LogUnavailableError, StoreUnavailableError
 from tests.support.indexing.fakes import TOPIC, DocumentLog, FakeClock, FakeControl, event, make_pipeline, record

@@ -27,7 +27,7 @@ ALLOWED: Final = {
     "indexer/batch/task_group.py BoundedTaskGroup.begin": "slices of one batch: all are awaited before the batch is committed",
     "indexer/generations/builder.py _Work.carry_out": "one command's following of the sources: cancelled and awaited before it returns",
     "indexer/generations/builder.py _Work._until_caught_up": "one command's two waits, gone when it returns",
-    "indexer/generations/crew.py _whole": "an end that must not be cut short: awaited",
+    "indexer/generations/supervisor.py _whole": "an end that must not be cut short: awaited",
     "indexer/batch/settling.py Settler._start_encoding": "texts of one batch: awaited by it",
     "query_api/catalogue_view.py CatalogueView.has": "one count of the tenants at a time: where it fails, asyncio logs it and the next request begins another",
     "query_api/generations/tail.py GenerationTail._unless_stopping": "a restore: awaited or cancelled before it returns",

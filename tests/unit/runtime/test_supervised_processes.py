@@ -16,17 +16,16 @@ from structlog.testing import capture_logs
 import agent.bootstrap
 import agent.catalogue.opening
 import indexer.bootstrap
-import indexer.generations.crew
+import indexer.generations.supervisor
 import indexer.service.app
 import query_api.replica.bootstrap
 from agent.bootstrap import build_agent_app
 from agent.settings import AgentSettings
-from indexer.generations.crew import Member
+from indexer.generations.supervisor import Member
 from indexer.runner import Observers
 from indexer.service.app import IndexerApp, KafkaEnds, OpenedStore, Workers
 from indexer.service.metrics import IndexerMetrics
-from indexer.service.progress import Progress
-from indexer.service.readiness import Readiness
+from indexer.service.readiness import Progress, Readiness
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
 from query_api.worker import Pace, Worker
@@ -191,7 +190,7 @@ async def indexing(faults: Faults, _folder: Path, patch) -> AsyncIterator[asynci
     patch.setattr(indexer.bootstrap, "KafkaGenerationStore", lambda _: NoStore())
     patch.setattr(indexer.bootstrap, "KafkaSourceStore", lambda _: NoSources())
     patch.setattr(indexer.bootstrap, "MemberFactory", Factory)
-    patch.setattr(indexer.generations.crew, "TopicAdmin", Admin)
+    patch.setattr(indexer.generations.supervisor, "TopicAdmin", Admin)
     settings = IndexerSettings(http={"host": "127.0.0.1", "port": _free_port()}, vectors={"kind": "qdrant"})
     async with _running(indexer.bootstrap.run_indexer(settings), faults, "document-verifier") as ended:
         yield ended

@@ -6,17 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from indexer.batch.embedding import CollectionReuse, Embedding
+from indexer.batch.embedding import CollectionReuse, Embedding, OffLoopEncoder
 from indexer.batch.settling import Settler
-from indexer.generations.build import Reach, lag_of, origin_of, starts_of
-from indexer.generations.listing import both, waiting_in
-from indexer.generations.seeding import Seeder
+from indexer.generations.backfill import Seeder
+from indexer.generations.build import Reach, both, lag_of, origin_of, starts_of, waiting_in
+from indexer.generations.leadership import OVERLAP_US, SharedDeadLetterSink, Standing
 from indexer.generations.settings import settings_for
-from indexer.generations.standing import OVERLAP_US, SharedDeadLetterSink, Standing
 from indexer.kafka.diversion import SnapshotDiversion
 from indexer.ports import Target, Timing
 from indexer.records import DeadLetter, InboundRecord
-from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.generations.view import GenerationView

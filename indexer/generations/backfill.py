@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from indexer.batch.batch import READ, Batch
+from indexer.batch.batch import READ, Batch, Fault
 from indexer.batch.embedding import StoredPoints
 from indexer.batch.plan import Merged, Plan, plan
-from indexer.batch.report import Fault
 from indexer.batch.settling import Planner, Settler
 from retrieval.vectors.port import PointPayload
 from schemas.identity import SkuKey

@@ -8,8 +8,7 @@ from typing import Final
 
 import structlog
 
-from indexer.deadletters.letter import Letter, LetterId, Marker, Settlement, copies, read_record
-from indexer.deadletters.store import DeadLetterStore
+from indexer.deadletters.letter import DeadLetterStore, Letter, LetterId, Marker, Settlement, copies, read_record
 from schemas.errors import NotFoundError, PoisonError
 
 log = structlog.get_logger(__name__)

@@ -1,6 +1,6 @@
-"""The documents topic as the truth: what a store that was lost can be restored from.
+"""Our own topics as sources of truth: the change log, and the documents from which a store that was lost can be restored.
 
-A document is what searchers see of a product: its fields, prices and stocks, but not the versions that they came with. So the
+Of the change log, the stores must hold at least the merge of what it still keeps. A document is what searchers see of a product: its fields, prices and stocks, but not the versions that they came with. So the
 changes that would make it carry the lowest version that there is. Whatever the source sends, or the log still holds, is newer,
 and wins, in any order; `ferroflux replay` afterwards brings back the versions of all that the log holds.
 """
@@ -8,16 +8,20 @@ and wins, in any order; `ferroflux replay` afterwards brings back the versions o
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 import structlog
 
 from indexer.reconcile.ports import NO_DOCUMENTS
+from indexer.records import InboundRecord, taken_ms
 from schemas.building import DocumentPolicy
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key
 from schemas.documents import SearchDocument
 from schemas.errors import PoisonError
+from schemas.events.outcome import Changes
+from schemas.events.parser import EventParser
 from schemas.version import SourceVersion
 
 log = structlog.get_logger(__name__)
@@ -130,3 +134,35 @@ def _stock_elsewhere(document: SearchDocument, policy: DocumentPolicy) -> float 
     ]
     rest = round(document.stock - math.fsum(counted), _STOCK_DECIMALS)
     return rest or None
+
+
+class ChangeLogTruth:
+    """Every change that the log keeps. A record that is no event went to the dead letters when it was indexed."""
+
+    name = "log"
+    exact = False
+    versioned = True
+    facets: frozenset[str] = frozenset()
+    documents = NO_DOCUMENTS
+    read_at: SourceVersion | None = None
+
+    def __init__(self, records: Callable[[], AsyncIterator[Sequence[InboundRecord]]], parser: EventParser) -> None:
+        """`records` gives the log's records, a page at a time, from the oldest kept to the newest at the call."""
+        self._records = records
+        self._parser = parser
+        self.rejected = 0
+
+    async def pages(self) -> AsyncIterator[Sequence[ChangeEvent]]:
+        """The changes of each page of records."""
+        async for records in self._records():
+            yield [event for record in records for event in self._events(record)]
+
+    def _events(self, record: InboundRecord) -> tuple[ChangeEvent, ...]:
+        try:
+            taken = taken_ms(record, time.time_ns() // 1_000_000)
+            parsed = self._parser.parse(record.key, record.value, taken_ms=taken)
+        except PoisonError as error:
+            self.rejected += 1
+            log.debug("record is no change", coordinates=record.coordinates, reason=str(error))
+            return ()
+        return parsed.events if isinstance(parsed, Changes) else ()

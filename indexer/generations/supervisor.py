@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from indexer.generations.standing import Standing
+from indexer.generations.leadership import Standing
 from indexer.kafka.topics import TopicAdmin
 from indexer.service.app import IndexerApp
 from indexer.service.readiness import Readiness
