@@ -18,13 +18,13 @@ from ferroflux.operations.generations.desk import GenerationDesk
 from ferroflux.operations.generations.encoder import chosen_encoder
 from ferroflux.operations.port import BuildBody, CollectRequest, Json, JudgedBody, OnProgress, Replay
 from ferroflux.operations.production import progress_of
+from indexer.batch.pipeline import Pipeline
 from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, find_in_journal
 from indexer.deadletters.letter import Letter
 from indexer.deadletters.service import DeadLetterDesk
 from indexer.generations.build import BuildProgress
 from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDocumentPublisher
-from indexer.pipeline import Pipeline
 from indexer.records import TopicPartition
 from indexer.replay.replayer import ReplayCheckpoint, Replayed, Replayer
 from indexer.replay.sources import JournalReplaySource

@@ -24,8 +24,8 @@ import structlog
 
 from ferroflux.embedded.storage.ownership import PreviousStop
 from ferroflux.operations.reconcile.embedded import JournalledChanges
+from indexer.batch.pipeline import Pipeline
 from indexer.journal import SqliteChangeJournal
-from indexer.pipeline import Pipeline
 from indexer.reconcile.log_sources import changes_of
 from indexer.records import awaits_item, next_offsets
 from indexer.respelling import Respeller

@@ -43,11 +43,10 @@ from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from ferroflux.ingest.held.store import StoreHeldVersions
 from ferroflux.operations.generations.encoder import CallersModels
 from ferroflux.operations.routes import operations_router
-from indexer.bootstrap import EmbeddedParts, IndexerParts, build_indexer
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal import SqliteChangeJournal
-from indexer.runner import JournalledLog
-from indexer.service.app import IndexerApp, http_app
+from indexer.process.app import IndexerApp, http_app
+from indexer.process.bootstrap import EmbeddedParts, IndexerParts, build_indexer
 from indexer.service.clock import SystemClock
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore

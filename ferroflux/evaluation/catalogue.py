@@ -21,8 +21,8 @@ from ferroflux.ingest.columns import FIELDS, ColumnMapping
 from ferroflux.ingest.convert import Converted, RowConverter
 from ferroflux.ingest.rows import Row, RowSource, UnreadableRow
 from indexer.batch.embedding import Embedding, OffLoopEncoder
+from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
-from indexer.pipeline import Intake, Pipeline
 from indexer.ports import Published, Target, Timing
 from indexer.records import DeadLetter, InboundRecord
 from indexer.service.clock import SystemClock

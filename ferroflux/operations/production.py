@@ -14,11 +14,11 @@ from ferroflux.operations.port import BuildBody, CollectRequest, Json, OnProgres
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.deadletters.service import DeadLetterDesk
 from indexer.generations.build import BuildProgress, lag_of
-from indexer.generations.builder import BuildRequest, GenerationBuilder
 from indexer.generations.settings import settings_for, settings_of
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.reader import KafkaReader
-from indexer.offline import offline_indexer
+from indexer.process.generation_builder import BuildRequest, GenerationBuilder
+from indexer.process.offline import offline_indexer
 from indexer.replay.replayer import ReplayCheckpoint, Replayer, digest_of
 from indexer.replay.sources import KafkaReplaySource
 from indexer.service.clock import SystemClock
@@ -80,7 +80,7 @@ class ProductionOperations(DirectOperations):
         async with offline_indexer(settings) as indexer, KafkaReader(settings.kafka) as reader:
             replayer = Replayer(
                 KafkaReplaySource(reader, settings.kafka.topics.consumed),
-                indexer.pipeline,
+                indexer.batch.pipeline,
                 indexer.index,
                 indexer.parser,
                 clock=indexer.clock,
@@ -108,7 +108,7 @@ class ProductionOperations(DirectOperations):
                 indexer.index,
                 KafkaTombstones(reader, settings.kafka.topics.documents),
                 indexer.documents,
-                indexer.pipeline.republish,
+                indexer.batch.pipeline.republish,
             )
             found = await collector.collect(before_us=before_us, apply=asked.apply, tenant=tenant)
         return collected(found, before_us)

@@ -22,9 +22,9 @@ from typing import Any, Final, Self
 import orjson
 import structlog
 
+from indexer.batch.pipeline import Pipeline
 from indexer.batch.plan import Arrival, fold, merge
 from indexer.batch.triage import triage
-from indexer.pipeline import Pipeline
 from indexer.ports import Clock, Sleep
 from indexer.records import InboundRecord
 from indexer.replay.selection import Position, ReplaySource, Selection

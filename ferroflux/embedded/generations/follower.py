@@ -18,8 +18,8 @@ from typing import Final
 import orjson
 import structlog
 
+from indexer.batch.pipeline import Pipeline
 from indexer.journal import SqliteChangeJournal
-from indexer.pipeline import Pipeline
 from indexer.ports import DeadLetterSink
 from indexer.records import DeadLetter
 from retrieval.encoders.sharing import Urgency, on_behalf_of

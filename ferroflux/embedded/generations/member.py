@@ -23,13 +23,13 @@ from ferroflux.embedded.recovery import MARKER, reconcile, respell_once
 from ferroflux.embedded.replica import EmbeddedReplica
 from ferroflux.embedded.settings import EmbeddedSettings
 from indexer.batch.embedding import Embedding, OffLoopEncoder, VectorReuse
+from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits, Settler
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.generations.backfill import Seeder
 from indexer.generations.build import OnProgress, seeding_progress
 from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
-from indexer.pipeline import Intake, Pipeline
 from indexer.ports import DocumentComposer, DocumentRemover, Target, Timing
 from indexer.respelling import Respeller
 from indexer.service.clock import SystemClock

@@ -18,7 +18,7 @@ from ferroflux.embedded.generations.member import GenerationMember, Surroundings
 from ferroflux.operations.generations.desk import GenerationDesk
 from indexer.batch.embedding import CollectionReuse
 from indexer.generations.build import BuildOutcome, BuildProgress, OnProgress
-from indexer.generations.builder import CountingEncoder
+from indexer.process.generation_builder import CountingEncoder
 from indexer.service.clock import SystemClock
 from query_api.generations.serving import Stores
 from query_api.worker import Worker

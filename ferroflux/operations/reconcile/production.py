@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from ferroflux.operations.reconcile.stores import OpenStores
 from indexer.batch.publishing import StoredDocuments
-from indexer.bootstrap import offset_guard
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
 from indexer.ports import Target
+from indexer.process.bootstrap import offset_guard
 from indexer.records import InboundRecord
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings

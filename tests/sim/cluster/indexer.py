@@ -11,19 +11,19 @@ import orjson
 from prometheus_client import CollectorRegistry
 
 from indexer.batch.embedding import Embedding
+from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
+from indexer.consuming.lanes import Lanes, SliceLength
+from indexer.consuming.publish_lock import PublishLock
+from indexer.consuming.runner import BatchRunner, Observers
 from indexer.identity import OffsetGuard
 from indexer.kafka.consumer import RevocationListener
 from indexer.kafka.diversion import SnapshotDiversion
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
-from indexer.lanes import Lanes, SliceLength
-from indexer.pipeline import Intake, Pipeline
+from indexer.metrics import IndexerMetrics
 from indexer.ports import Target, Timing
-from indexer.publish_lock import PublishLock
+from indexer.readiness import Progress
 from indexer.records import InboundRecord, TopicPartition
-from indexer.runner import BatchRunner, Observers
-from indexer.service.metrics import IndexerMetrics
-from indexer.service.readiness import Progress
 from indexer.verification.feed import FedRecord
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.vectors.port import TEXT_VECTOR, NamedVectors

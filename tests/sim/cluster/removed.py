@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from indexer.batch.batch import Stages
+from indexer.batch.pipeline import Pipeline
 from indexer.batch.plan import Action, Plan
+from indexer.consuming.publish_lock import PublishLock
 from indexer.kafka.publisher import KafkaDocumentPublisher
-from indexer.pipeline import Pipeline
 from indexer.ports import DocumentComposer, Published
-from indexer.publish_lock import PublishLock
 from query_api.replica.letters.dispatch import LetterBox
 from query_api.replica.letters.letter import ReplicaLetter
 from runtime.isolation import Batch, Isolation, Reason

@@ -12,12 +12,9 @@ from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, Watc
 from ferroflux.embedded.publishing import PacedPublisher
 from ferroflux.embedded.recovery import Found, reconcile, replay
 from indexer.journal import LogSlice, SqliteChangeJournal
-from indexer.lanes import Lanes, SliceLength
 from indexer.ports import Timing
-from indexer.publish_lock import PublishLock
+from indexer.readiness import Progress
 from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
-from indexer.runner import BatchRunner, JournalledLog, Observers
-from indexer.service.readiness import Progress
 from retrieval.text.memory import MemoryTextReader
 from runtime.kafka.log_writer import OutboundRecord
 from schemas.errors import RetryableError

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from indexer.batch.embedding import Embedding, encoded
+from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
-from indexer.pipeline import Intake, Pipeline
 from indexer.ports import LeaseLostError, Published, Target, Timing
 from indexer.records import DeadLetter, InboundRecord, TopicPartition
 from retrieval.encoders.hashing import HashingEncoder

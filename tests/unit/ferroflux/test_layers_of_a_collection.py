@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from indexer.bootstrap import MemberFactory
 from indexer.generations.leadership import Standing
+from indexer.process.bootstrap import MemberFactory
 from indexer.settings import IndexerSettings
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
@@ -51,7 +51,7 @@ async def _member(settings: EncoderSettings, index: MemoryIndex, monkeypatch: py
     async def opened(_settings: VectorSettings) -> MemoryIndex:
         return index
 
-    monkeypatch.setattr("indexer.bootstrap.open_vector_index", opened)
+    monkeypatch.setattr("indexer.process.bootstrap.open_vector_index", opened)
     return await MemberFactory(IndexerSettings(encoder=settings))(None, Standing("main"))
 
 

@@ -15,7 +15,7 @@ from agent.observation.metrics import AgentMetrics
 from ferroflux.embedded.intake.held import held_router
 from ferroflux.embedded.intake.http import changes_router
 from ferroflux.operations.routes import operations_router
-from indexer.service.app import http_app
+from indexer.process.app import http_app
 from runtime.rights.gate import require_declared_roles, served
 from schemas.api.routes import ANY, BARE, PUBLIC, ROUTES, Role
 from schemas.errors import ConfigurationError

@@ -10,11 +10,11 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from faststream.kafka import TestKafkaBroker
 from structlog.testing import capture_logs
 
+from indexer.consuming.publish_lock import PublishLock
 from indexer.kafka.consumer import ChangeConsumer, ConsumerEndedError, RevocationListener, inbound
 from indexer.ports import LeaseLostError
-from indexer.publish_lock import PublishLock
+from indexer.readiness import Progress
 from indexer.records import InboundRecord
-from indexer.service.readiness import Progress
 from indexer.settings import ConsumerSettings
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings

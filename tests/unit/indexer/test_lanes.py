@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.consuming.lanes import Lanes, SliceLength
 from indexer.kafka.diversion import DIVERTED_HEADER, SnapshotDiversion, is_snapshot_read
-from indexer.lanes import Lanes, SliceLength
 from indexer.records import InboundRecord, TopicPartition
 from runtime.kafka.log_writer import OutboundRecord
 from schemas.errors import PoisonError, RecordTooLargeError

@@ -6,9 +6,9 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from indexer.batch.batch import BatchReport, Freshness
-from indexer.service.app import http_app
-from indexer.service.metrics import IndexerMetrics
-from indexer.service.readiness import Progress, Readiness, ReadinessProbe
+from indexer.metrics import IndexerMetrics
+from indexer.process.app import http_app
+from indexer.readiness import Progress, Readiness, ReadinessProbe
 from retrieval.vectors.memory import MemoryIndex
 from schemas.errors import StoreUnavailableError
 from schemas.identity import SkuKey

@@ -7,12 +7,12 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from indexer.consuming.publish_lock import PublishLock
+from indexer.consuming.runner import BatchRunner, JournalledLog, Observers
+from indexer.metrics import IndexerMetrics
 from indexer.ports import LeaseLostError, Published, Timing
-from indexer.publish_lock import PublishLock
+from indexer.readiness import Progress
 from indexer.records import InboundRecord, LogId
-from indexer.runner import BatchRunner, JournalledLog, Observers
-from indexer.service.metrics import IndexerMetrics
-from indexer.service.readiness import Progress
 from runtime.retry import BackoffPolicy
 from schemas.errors import ConfigurationError, LogUnavailableError, StoreUnavailableError
 from tests.support.indexing.fakes import TOPIC, DocumentLog, FakeClock, FakeControl, event, make_pipeline, record

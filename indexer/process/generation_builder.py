@@ -16,7 +16,6 @@ import structlog
 
 from indexer.batch.embedding import CollectionReuse, Embedding, OffLoopEncoder
 from indexer.batch.settling import PipelineLimits, Settler
-from indexer.bootstrap import IndexerParts, build_indexer
 from indexer.generations.backfill import Seeder
 from indexer.generations.build import (
     BuildOutcome,
@@ -37,7 +36,8 @@ from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
 from indexer.kafka.topics import TopicAdmin
 from indexer.ports import Clock, Target, Timing
-from indexer.service.app import IndexerApp
+from indexer.process.app import IndexerApp
+from indexer.process.bootstrap import IndexerParts, build_indexer
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore

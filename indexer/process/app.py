@@ -18,14 +18,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from indexer.batch.pipeline import Pipeline
+from indexer.consuming.runner import BatchRunner, Observers
 from indexer.identity import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
-from indexer.pipeline import Pipeline
 from indexer.ports import Clock
+from indexer.readiness import Readiness, ReadinessProbe
 from indexer.records import TopicPartition
 from indexer.respelling import Respeller
-from indexer.runner import BatchRunner, Observers
-from indexer.service.readiness import Readiness, ReadinessProbe
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.port import TextEncoder
 from retrieval.vectors.port import VectorIndex

@@ -14,12 +14,12 @@ from typing import Final
 import structlog
 
 from indexer.batch.batch import BatchReport
-from indexer.pipeline import Pipeline
+from indexer.batch.pipeline import Pipeline
+from indexer.consuming.publish_lock import PublishLock
+from indexer.metrics import IndexerMetrics
 from indexer.ports import ChangeJournal, Lease, LeaseLostError, PartitionControl, Timing
-from indexer.publish_lock import PublishLock
+from indexer.readiness import Progress
 from indexer.records import InboundRecord, LogId, first_offsets, next_offsets
-from indexer.service.metrics import IndexerMetrics
-from indexer.service.readiness import Progress
 from runtime.isolation import DefectError, DefectLimits
 from runtime.retry import BackoffPolicy
 from schemas.errors import FatalError, FerrofluxError, NotReadyError, RetryableError

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from indexer.batch.embedding import Embedding, OffLoopEncoder
+from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.kafka.topics import TopicAdmin
-from indexer.pipeline import Intake, Pipeline
 from indexer.ports import Clock, Target, Timing
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings

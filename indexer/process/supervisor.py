@@ -23,8 +23,8 @@ from prometheus_client.registry import Collector
 
 from indexer.generations.leadership import Standing
 from indexer.kafka.topics import TopicAdmin
-from indexer.service.app import IndexerApp
-from indexer.service.readiness import Readiness
+from indexer.process.app import IndexerApp
+from indexer.readiness import Readiness
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.vectors.port import VectorIndex

@@ -16,24 +16,24 @@ import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from indexer.batch.embedding import Embedding, OffLoopEncoder, VectorReuse
+from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
+from indexer.consuming.publish_lock import PublishLock
+from indexer.consuming.runner import BatchRunner, JournalledLog, Observers
 from indexer.generations.leadership import SharedDeadLetterSink, Standing
 from indexer.generations.settings import settings_for
-from indexer.generations.supervisor import GenerationCrew, Member, process_registry
 from indexer.identity import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
 from indexer.kafka.diversion import SnapshotDiversion
 from indexer.kafka.groups import KafkaGroupOffsets
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
-from indexer.pipeline import Intake, Pipeline
+from indexer.metrics import IndexerMetrics
 from indexer.ports import DeadLetterSink, DocumentComposer, DocumentPublisher, Target, Timing
-from indexer.publish_lock import PublishLock
+from indexer.process.app import IndexerApp, KafkaEnds, OpenedStore, Workers, http_app
+from indexer.process.supervisor import GenerationCrew, Member, process_registry
+from indexer.readiness import Progress
 from indexer.respelling import Respeller
-from indexer.runner import BatchRunner, JournalledLog, Observers
-from indexer.service.app import IndexerApp, KafkaEnds, OpenedStore, Workers, http_app
 from indexer.service.clock import SystemClock
-from indexer.service.metrics import IndexerMetrics
-from indexer.service.readiness import Progress
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from indexer.sources.live import LiveSources
