@@ -15,6 +15,14 @@ _FRESHNESS_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 
 _STAGE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
+_FORMER: Final = {
+    "stale_changes_total": 'ferroflux_indexer_events_total{outcome="stale"}',
+    "duplicates_total": 'ferroflux_indexer_events_total{outcome="duplicate"}',
+    "conflicts_total": "ferroflux_indexer_conflicts_total",
+}
+"""Names without our prefix, kept for one release, and what they are called now."""
+
+
 class IndexerMetrics:
     """What happened, by the batch. Counters never go back; gauges hold the newest figure."""
 
@@ -32,13 +40,13 @@ class IndexerMetrics:
         self._events = Counter(
             "ferroflux_indexer_events_total", "Change events by what they did: applied, duplicate, stale.", ["outcome"], registry=registry
         )  # fmt: skip
-        self._stale = Counter(
-            "stale_changes_total", "Change events older than what was merged before.", registry=registry
-        )
-        self._duplicates = Counter("duplicates_total", "Change events that were merged before.", registry=registry)
         self._conflicts = Counter(
-            "conflicts_total", "Different rows of one facet under one version.", registry=registry
+            "ferroflux_indexer_conflicts_total", "Different rows of one facet under one version.", registry=registry
         )
+        self._former = [
+            Counter(former, f"Former name of {now}; goes with the next release.", registry=registry)
+            for former, now in _FORMER.items()
+        ]
         self._ignored = Counter(
             "ferroflux_indexer_ignored_total", "Records that are no change of ours.", registry=registry
         )
@@ -93,9 +101,9 @@ class IndexerMetrics:
         self._events.labels("applied").inc(report.applied)
         self._events.labels("duplicate").inc(report.duplicates)
         self._events.labels("stale").inc(report.stale)
-        self._duplicates.inc(report.duplicates)
-        self._stale.inc(report.stale)
         self._conflicts.inc(report.conflicts)
+        for former, count in zip(self._former, (report.stale, report.duplicates, report.conflicts), strict=True):
+            former.inc(count)
         self._ignored.inc(report.ignored)
         for reason, count in report.dead_letters.items():
             self._dead.labels(reason).inc(count)

@@ -133,7 +133,7 @@ class PassageEncoder(Protocol):
 
 
 class DocumentComposer(Protocol):
-    """Builds the search document of a merged state; the shop's price and stock policy is bound into it."""
+    """Builds the search document of a merged state; the tenant's price and stock policy is bound into it."""
 
     def __call__(
         self, key: SkuKey, state: ItemState, *, rev: int, text_hash: str, model: str, times: DocumentTimes

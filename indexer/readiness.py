@@ -49,7 +49,7 @@ class Readiness:
 class ReadinessProbe:
     """Judges the consumer's progress and asks the vector store for a sign of life, at most every two seconds."""
 
-    def __init__(self, progress: Progress, index: VectorIndex, clock: Clock) -> None:
+    def __init__(self, progress: ConsumerHealth, index: VectorIndex, clock: Clock) -> None:
         self._progress = progress
         self._index = index
         self._clock = clock
@@ -122,7 +122,7 @@ class Failure:
 
 
 @dataclass(slots=True)
-class Progress:
+class ConsumerHealth:
     """Written by the consumer, read by readiness, on one event loop."""
 
     assignment: frozenset[TopicPartition] = field(default_factory=frozenset)

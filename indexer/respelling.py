@@ -19,7 +19,7 @@ import structlog
 from indexer.batch.batch import Fault, until_settled
 from indexer.batch.embedding import CollectionReuse, Embedding
 from indexer.batch.settling import PipelineLimits, Settler
-from indexer.generations.backfill import Seeder
+from indexer.generations.backfill import Backfill
 from indexer.ports import DocumentRemover, PassageEncoder, Target, Timing
 from retrieval.vectors.port import PointPayload, PointWrite, Vector, VectorIndex
 from schemas.identity import SkuKey
@@ -90,12 +90,12 @@ class Respeller:
         if self._dense_only:
             reuse = CollectionReuse(spellings, settler.embedding.encoder.model)
             settler = settler.reusing(reuse)
-        seeded = await Seeder(settler, spellings).run(_once(spellings.products))
-        products = [key for key in spellings.products if key not in seeded.apart]
+        moved = await Backfill(settler, spellings).run(_once(spellings.products))
+        products = [key for key in spellings.products if key not in moved.apart]
         # A try before this one may have written a product and not published it.
         await self._settler.republish(products)
-        respelled.apart |= seeded.apart
-        joined = {key: point for key, point in points.items() if key.canonical not in seeded.apart}
+        respelled.apart |= moved.apart
+        joined = {key: point for key, point in points.items() if key.canonical not in moved.apart}
         return await self._remove(joined, respelled)
 
     async def _remove(self, joined: Mapping[SkuKey, PointPayload], respelled: Respelled) -> set[SkuKey]:
@@ -117,7 +117,7 @@ class Respeller:
 
 
 class _Spellings:
-    """The points in other spellings as one collection by their products' own keys: what seeding and the reuse of vectors read."""
+    """The points in other spellings as one collection by their products' own keys: what the backfill and the reuse of vectors read."""
 
     def __init__(self, index: VectorIndex, points: Mapping[SkuKey, PointPayload]) -> None:
         self._index = index

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Collected:
+class GcCounts:
     """What a run found: tombstones looked at; `within_reach` of a replay, so kept; `changed` since, so kept; `due`.
 
     A dry run ends there. Otherwise `removed` were, and `revived` came back in the middle and were published again.
@@ -41,7 +41,7 @@ class Collected:
     revived: int = 0
 
 
-class TombstoneCollector:
+class TombstoneGc:
     """Collects what is due. Several may run at once, beside any number of writers."""
 
     def __init__(
@@ -56,13 +56,13 @@ class TombstoneCollector:
         self._remover = remover
         self._republish = republish
 
-    async def collect(self, *, before_us: int, apply: bool, tenant: TenantId | None = None) -> Collected:
+    async def run(self, *, before_us: int, apply: bool, tenant: TenantId | None = None) -> GcCounts:
         """Look at every tombstone (of one tenant), and with `apply` remove those last heard of before `before_us`.
 
         Raises:
             RetryableError: a store or the log did not answer; running it again goes on where this run stopped.
         """
-        found = Collected()
+        found = GcCounts()
         async for page in self._source.tombstones():
             mine = [tombstone for tombstone in page if tenant in (None, tombstone.key.tenant)]
             old = [tombstone for tombstone in mine if tombstone.published_us < before_us]
@@ -80,7 +80,7 @@ class TombstoneCollector:
         )
         return found
 
-    async def _remove(self, due: Sequence[Tombstone], waiting: Collection[SkuKey], found: Collected) -> None:
+    async def _remove(self, due: Sequence[Tombstone], waiting: Collection[SkuKey], found: GcCounts) -> None:
         """Of a product that waits for its item, a tombstone is left over: what waits stays."""
         await self._remover.remove([tombstone.key for tombstone in due])
         back = await self._index.collect({one.key: one.rev for one in due if one.key not in waiting})

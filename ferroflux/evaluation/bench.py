@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 _DOCUMENT_CODE: Final = (
     "schemas.building", "schemas.documents", "schemas.fields", "schemas.merge", "schemas.events", "retrieval.passages",
-    "indexer.batch", "indexer.batch.pipeline", "ferroflux.ingest", "ferroflux.evaluation.catalogue",
+    "indexer.batch", "ferroflux.ingest", "ferroflux.evaluation.catalogue",
 )  # fmt: skip
 """What decides a document."""
 _TEXT_CODE: Final = ("retrieval.analysis", "retrieval.text")

@@ -89,7 +89,7 @@ class Replay(_Request):
         return Selection.of(self.model_dump())
 
 
-class CollectRequest(_Request):
+class TombstoneGcRequest(_Request):
     """Which tombstones are removed."""
 
     older_than_s: float = Field(15 * _DAY_S, ge=0, description="Last heard of at least so long ago, seconds.")
@@ -170,7 +170,7 @@ class Operations(Protocol):
         """Take a stretch of the change log in again; cancelled, the same request goes on where it stopped."""
         ...
 
-    async def collect(self, asked: CollectRequest) -> Json:
+    async def tombstone_gc(self, asked: TombstoneGcRequest) -> Json:
         """Remove tombstones that no replay can reach."""
         ...
 

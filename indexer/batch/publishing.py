@@ -57,14 +57,14 @@ class FencedPublisher:
             if not pending:
                 return
             batch.lease.check()
-            stamped = self._stamp(pending)
-            published = await self._target.publisher.publish(stamped)
+            timed = self._timed(pending)
+            published = await self._target.publisher.publish(timed)
             batch.report.incomplete += published.incomplete
             for key, refusal in published.refused.items():
                 batch.note(PUBLISH, key, refusal)
-            stamped = [document for document in stamped if document.key not in published.refused]
-            batch.report.freshness.extend(_freshness(stamped))
-            moved = await self._moved(stamped)
+            timed = [document for document in timed if document.key not in published.refused]
+            batch.report.freshness.extend(_freshness(timed))
+            moved = await self._moved(timed)
             batch.report.superseded += len(moved)
             pending = await self.stored_documents(moved, batch)
         raise ContentionError(f"{len(pending)} documents were overtaken {_ROUNDS} times while they were published")
@@ -126,7 +126,7 @@ class FencedPublisher:
             times=DocumentTimes(changed_us=state.changed_at_us, logged_us=0, indexed_us=0),
         )
 
-    def _stamp(self, documents: Iterable[SearchDocument]) -> list[SearchDocument]:
+    def _timed(self, documents: Iterable[SearchDocument]) -> list[SearchDocument]:
         now_us = self._clock.now_us()
         return [document.timed(_indexed_at(document.times, now_us)) for document in documents]
 

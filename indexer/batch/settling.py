@@ -1,6 +1,6 @@
 """The one loop by which products are brought to a state: read, plan, encode, write under guard, publish, until no write is refused.
 
-Live changes, replays, the seeding of a generation and the join of two spellings differ in how they plan a product, and in
+Live changes, replays, the backfill of a generation and the join of two spellings differ in how they plan a product, and in
 nothing else. The vector store is written first (it holds the merged state, so a change that comes again is recognised),
 then the documents topic.
 

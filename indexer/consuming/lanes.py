@@ -39,8 +39,8 @@ class LaneControl(Protocol):
     """What the scheduler asks of the consumer."""
 
     @property
-    def epoch(self) -> int:
-        """Grows with every revocation: records polled under another epoch are not ours any more."""
+    def revocations(self) -> int:
+        """Grows with every revocation: records polled under another count are not ours any more."""
         ...
 
     async def poll_live(self) -> Sequence[InboundRecord]:
@@ -97,7 +97,7 @@ class SliceLength:
 def _product(record: InboundRecord) -> object:
     """What is equal for records of one product: a canonical key, `tenant/sku`.
 
-    Any other key says nothing of products (a connector's is of a row, and some producers key a whole shop alike), so each
+    Any other key says nothing of products (a connector's is of a row, and some producers key a whole tenant alike), so each
     such record counts as one.
     """
     key = record.key
@@ -135,13 +135,13 @@ class Lanes:
 
     async def take(self, records: Sequence[InboundRecord]) -> None:
         """Work one poll's records; those that cannot be worked now are given back to the log, never skipped."""
-        epoch = self._control.epoch
+        revocations = self._control.revocations
         live = [record for record in records if record.topic != self._bulk_topic]
         bulk = [record for record in records if record.topic == self._bulk_topic]
         try:
-            if not await self._run_live(live, epoch):
+            if not await self._run_live(live, revocations):
                 return
-            while bulk and not self._stopping and await self._serve_live() and self._control.epoch == epoch:
+            while bulk and not self._stopping and await self._serve_live() and self._control.revocations == revocations:
                 piece = self._slice.beginning(bulk)
                 began = self._monotonic()
                 if not await self._run(piece):
@@ -150,7 +150,7 @@ class Lanes:
                 bulk = bulk[len(piece) :]
         finally:
             # After a revocation the group decides where to begin, and a seek of ours could skip records.
-            if bulk and self._control.epoch == epoch:
+            if bulk and self._control.revocations == revocations:
                 self._control.rewind(first_offsets(bulk))
 
     async def _serve_live(self) -> bool:
@@ -159,23 +159,23 @@ class Lanes:
             waiting = await self._control.poll_live()
             if not waiting:
                 return True
-            if not await self._run_live(waiting, self._control.epoch):
+            if not await self._run_live(waiting, self._control.revocations):
                 return False
         return True
 
-    async def _run_live(self, records: Sequence[InboundRecord], epoch: int) -> bool:
+    async def _run_live(self, records: Sequence[InboundRecord], revocations: int) -> bool:
         """Run live records, whole or in slices; False where not all were done: the rest is given back to the log."""
         length = self._live_slice
         if length is None:
             return not records or await self._run(records)
         left, taken = list(records), len(records)
         try:
-            while left and self._control.epoch == epoch and not self._stopping:
+            while left and self._control.revocations == revocations and not self._stopping:
                 # A log may give its records by ones and twos however many wait; a piece of so few costs as much as one of many.
                 while length.has_room(left) and taken < length.largest and (more := await self._control.more_live()):
                     left += more
                     taken += len(more)
-                if self._control.epoch != epoch:
+                if self._control.revocations != revocations:
                     break
                 piece = length.beginning(left)
                 began = self._monotonic()
@@ -184,6 +184,6 @@ class Lanes:
                 length.learn(piece, self._monotonic() - began)
                 left = left[len(piece) :]
         finally:
-            if left and self._control.epoch == epoch:
+            if left and self._control.revocations == revocations:
                 self._control.rewind(first_offsets(left))
         return not left

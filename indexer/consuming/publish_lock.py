@@ -19,16 +19,16 @@ from contextlib import asynccontextmanager
 from indexer.ports import LeaseLostError
 
 
-class _EpochLease:
-    """A lease that ends when its lock's epoch moves on."""
+class _LockLease:
+    """A lease that ends when its lock's revocations move on."""
 
-    def __init__(self, lock: PublishLock, epoch: int) -> None:
+    def __init__(self, lock: PublishLock, revocations: int) -> None:
         self._lock = lock
-        self._epoch = epoch
+        self._revocations = revocations
 
     def check(self) -> None:
         """Return while no revocation came since the lease began."""
-        if self._lock.epoch != self._epoch:
+        if self._lock.revocations != self._revocations:
             raise LeaseLostError
 
 
@@ -38,16 +38,16 @@ class PublishLock:
     def __init__(self) -> None:
         self._busy = asyncio.Lock()
         self._revoked = False
-        self.epoch = 0
+        self.revocations = 0
 
     @asynccontextmanager
-    async def hold(self) -> AsyncIterator[_EpochLease]:
+    async def hold(self) -> AsyncIterator[_LockLease]:
         """Hold the lock for one batch; what is yielded says whether the right is still there.
 
         Raises:
             LeaseLostError: the partitions were revoked before the batch got the lock.
         """
-        lease = _EpochLease(self, self.epoch)
+        lease = _LockLease(self, self.revocations)
         if self._revoked:
             raise LeaseLostError
         async with self._busy:
@@ -62,7 +62,7 @@ class PublishLock:
                 pass
         except TimeoutError:
             finished = False
-        self.epoch += 1
+        self.revocations += 1
         self._revoked = True
         return finished
 

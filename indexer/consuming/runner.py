@@ -18,7 +18,7 @@ from indexer.batch.pipeline import Pipeline
 from indexer.consuming.publish_lock import PublishLock
 from indexer.metrics import IndexerMetrics
 from indexer.ports import ChangeJournal, Lease, LeaseLostError, PartitionControl, Timing
-from indexer.readiness import Progress
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, LogId, first_offsets, next_offsets
 from runtime.isolation import DefectError, DefectLimits
 from runtime.retry import BackoffPolicy
@@ -42,7 +42,7 @@ class JournalledLog:
 class Observers:
     """What is told of every batch: the progress that readiness judges, and the metrics."""
 
-    progress: Progress
+    progress: ConsumerHealth
     metrics: IndexerMetrics
 
 

@@ -1,4 +1,4 @@
-"""The operator's desk over the dead letters: what is open, and settling it once."""
+"""What operators do with dead letters: see what is open, and settle it once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Settled:
     refused: tuple[LetterId, ...] = ()
 
 
-class DeadLetterDesk:
+class DeadLetterService:
     """Lists, redrives and discards. A letter is settled once: whoever comes second finds it settled."""
 
     def __init__(self, store: DeadLetterStore) -> None:

@@ -1,4 +1,4 @@
-"""Seeding a generation from the products that there are, where the change log no longer reaches back to their beginning.
+"""The backfill of a generation from the products that there are, where the change log no longer reaches back to their beginning.
 
 The documents topic says which products there are, and the points of the generation before hold what a document does not:
 the merged state with its versions, against which later changes are merged. So each product's state is joined into the
@@ -27,8 +27,8 @@ Listing = AsyncIterator[Mapping[SkuKey, bool]]
 
 
 @dataclass(slots=True)
-class Seeded:
-    """Counts of a seeding so far: products joined, unchanged since an interrupted one, and listed ones without a point."""
+class Backfilled:
+    """Counts of a backfill so far: products joined, unchanged since an interrupted one, and listed ones without a point."""
 
     products: int = 0
     unchanged: int = 0
@@ -39,61 +39,61 @@ class Seeded:
     """Their documents are there and their points are not: `ferroflux reconcile --source … --repair` mends that."""
 
 
-class Seeder:
+class Backfill:
     """Joins states from a source collection into a new one. Doing it again changes nothing."""
 
     def __init__(self, settler: Settler, source: StoredPoints) -> None:
         self._settler = settler
         self._source = source
 
-    async def run(self, listing: Listing, on_progress: Callable[[Seeded], None] = lambda _: None) -> Seeded:
-        """Seed every product of the listing.
+    async def run(self, listing: Listing, on_progress: Callable[[Backfilled], None] = lambda _: None) -> Backfilled:
+        """Take over every product of the listing.
 
         Raises:
             RetryableError: a store or the log did not answer; running it again is safe.
             DefectError: too many products could not be taken over.
         """
-        seeded = Seeded()
+        found = Backfilled()
         async for page in listing:
             removed = [key for key, there in page.items() if not there]
-            seeded.without_state.difference_update(removed)
+            found.without_state.difference_update(removed)
             keys = [key for key, there in page.items() if there]
             batch = Batch(self._settler.stages, len(keys))
             for key in (*removed, *keys):
                 # A later page may bring a product again, and then it is another try.
-                seeded.apart.pop(key, None)
+                found.apart.pop(key, None)
             states = dict(await batch.together(READ, keys, _itself, self._read))
-            seeded.without_state |= set(keys) - states.keys() - batch.faults.keys()
-            await self._settler.settle(list(states), self._planner(states, seeded), batch)
-            seeded.products += batch.report.applied
-            seeded.embedded += batch.report.embedded
-            seeded.apart |= batch.faults
-            on_progress(seeded)
-        if seeded.apart:
+            found.without_state |= set(keys) - states.keys() - batch.faults.keys()
+            await self._settler.settle(list(states), self._planner(states, found), batch)
+            found.products += batch.report.applied
+            found.embedded += batch.report.embedded
+            found.apart |= batch.faults
+            on_progress(found)
+        if found.apart:
             log.error(
                 "products could not be taken over",
-                products=len(seeded.apart),
-                samples={str(key): fault.reason.detail for key, fault in sorted(seeded.apart.items())[:5]},
+                products=len(found.apart),
+                samples={str(key): fault.reason.detail for key, fault in sorted(found.apart.items())[:5]},
             )
-        if seeded.without_state:
+        if found.without_state:
             log.warning(
                 "products have a document but no point in the source collection",
-                products=len(seeded.without_state),
-                samples=sorted(map(str, seeded.without_state))[:5],
+                products=len(found.without_state),
+                samples=sorted(map(str, found.without_state))[:5],
             )
-        return seeded
+        return found
 
     async def _read(self, keys: Sequence[SkuKey]) -> list[tuple[SkuKey, PointPayload]]:
         return list((await self._source.read(keys)).items())
 
-    def _planner(self, states: Mapping[SkuKey, PointPayload], seeded: Seeded) -> Planner:
+    def _planner(self, states: Mapping[SkuKey, PointPayload], found: Backfilled) -> Planner:
         settler = self._settler
 
         def planned(key: SkuKey, target: PointPayload | None) -> Plan | None:
             before = ItemState() if target is None else ItemState.from_bytes(target.state)
             state = before.join(ItemState.from_bytes(states[key].state))
             if target is not None and state.to_bytes() == target.state:
-                seeded.unchanged += 1
+                found.unchanged += 1
                 return None
             return plan(
                 key,

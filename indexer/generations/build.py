@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import structlog
 
-from indexer.generations.backfill import Seeded
+from indexer.generations.backfill import Backfilled
 from indexer.generations.settings import settings_for
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.reader import KafkaReader
@@ -39,7 +39,7 @@ _NEAR_ENOUGH_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class ChangeLogRange:
     """What the change topics still hold, and where the live generation has got to."""
 
     begins: Mapping[TopicPartition, int]
@@ -52,7 +52,7 @@ class Reach:
 
     @property
     def starts(self) -> dict[str, int]:
-        """Where to follow from after seeding: all below it is in the source's states, for its offsets come last."""
+        """Where to follow from after the backfill: all below it is in the source's states, for its offsets come last."""
         return {
             f"{topic}/{number}": max(begin, self.committed.get((topic, number), begin))
             for (topic, number), begin in self.begins.items()
@@ -71,7 +71,7 @@ class BuildProgress:
 OnProgress = Callable[[BuildProgress], None]
 
 
-async def reach_of(settings: IndexerSettings, source: Generation | None) -> Reach:
+async def change_log_range(settings: IndexerSettings, source: Generation | None) -> ChangeLogRange:
     """Look at the change topics and at the group of the generation that is live."""
     group = settings_for(settings, source).consumer.group_id
     async with GroupAdmin(settings.kafka) as admin:
@@ -79,22 +79,24 @@ async def reach_of(settings: IndexerSettings, source: Generation | None) -> Reac
         committed = await admin.committed(group)
     async with KafkaReader(settings.kafka) as reader:
         begins = await reader.begins(await reader.partitions(settings.kafka.topics.consumed))
-    return Reach(begins, committed)
+    return ChangeLogRange(begins, committed)
 
 
-def origin_of(reach: Reach, asked: Origin | None) -> Origin:
+def origin_of(log_range: ChangeLogRange, asked: Origin | None) -> Origin:
     """Where the build reads: what was asked for, else the change log where it is complete.
 
     Raises:
         ConfigurationError: the change log was asked for and is not complete.
     """
-    if asked is Origin.CHANGES and not reach.complete:
-        cut = sorted(f"{topic}/{number} begins at {begin}" for (topic, number), begin in reach.begins.items() if begin)
+    if asked is Origin.CHANGES and not log_range.complete:
+        cut = sorted(
+            f"{topic}/{number} begins at {begin}" for (topic, number), begin in log_range.begins.items() if begin
+        )
         raise ConfigurationError(
             f"the change log no longer reaches back to its beginning ({', '.join(cut[:3])}): leave --from out, or give "
             "--from documents, to start from the products that there are"
         )
-    return asked or (Origin.CHANGES if reach.complete else Origin.DOCUMENTS)
+    return asked or (Origin.CHANGES if log_range.complete else Origin.DOCUMENTS)
 
 
 def starts_of(manifest: Generation) -> dict[TopicPartition, int]:
@@ -157,9 +159,9 @@ def lag_of(
     return sum(max(0, end - max(committed.get(place, 0), begins.get(place, 0))) for place, end in ends.items())
 
 
-def seeding_progress(seeded: Seeded, expected: int) -> BuildProgress:
-    """A seeding's progress against the number of products that the source holds."""
-    done = seeded.products + seeded.unchanged
+def backfill_progress(backfilled: Backfilled, expected: int) -> BuildProgress:
+    """A backfill's progress against the number of products that the source holds."""
+    done = backfilled.products + backfilled.unchanged
     return BuildProgress("taking products over", min(1.0, done / max(1, expected)), f"{done:,} products")
 
 

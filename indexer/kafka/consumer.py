@@ -36,7 +36,7 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 
 from indexer.consuming.lanes import SMALLEST_LIVE_SLICE, Lanes, SliceLength
 from indexer.ports import LeaseLostError
-from indexer.readiness import Progress
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, TopicPartition, first_offsets, next_offsets
 from indexer.settings import ConsumerSettings
 from runtime.kafka.clients import bootstrap_servers, ssl_context
@@ -75,7 +75,7 @@ class ChangeConsumer:
         settings: ConsumerSettings,
         *,
         lock: PublishLock,
-        progress: Progress,
+        progress: ConsumerHealth,
         beside: Callable[[str], str] = lambda _: "",
     ) -> None:
         """`beside` gives the text that is committed with an offset of a topic (`indexer.identity`)."""
@@ -214,9 +214,9 @@ class ChangeConsumer:
                 consumer.seek(place, offset)
 
     @property
-    def epoch(self) -> int:
+    def revocations(self) -> int:
         """Grows with every revocation."""
-        return self._lock.epoch
+        return self._lock.revocations
 
     async def poll_live(self) -> Sequence[InboundRecord]:
         """Records of the live topics that a fetch has brought already."""
@@ -319,7 +319,7 @@ class RevocationListener(ConsumerRebalanceListener):  # type: ignore[misc] # aio
     """Kafka waits for `on_partitions_revoked` before partitions go to another member: the place to finish and to let go."""
 
     def __init__(
-        self, lock: PublishLock, progress: Progress, *, grace_s: float, forget: Callable[[], None] | None = None
+        self, lock: PublishLock, progress: ConsumerHealth, *, grace_s: float, forget: Callable[[], None] | None = None
     ) -> None:
         self._lock = lock
         self._progress = progress

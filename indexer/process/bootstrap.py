@@ -20,7 +20,7 @@ from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
 from indexer.consuming.publish_lock import PublishLock
 from indexer.consuming.runner import BatchRunner, JournalledLog, Observers
-from indexer.generations.leadership import SharedDeadLetterSink, Standing
+from indexer.generations.leadership import LeaderDeadLetterSink, Leadership
 from indexer.generations.settings import settings_for
 from indexer.identity import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
@@ -30,8 +30,8 @@ from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.metrics import IndexerMetrics
 from indexer.ports import DeadLetterSink, DocumentComposer, DocumentPublisher, Target, Timing
 from indexer.process.app import IndexerApp, KafkaEnds, OpenedStore, Workers, http_app
-from indexer.process.supervisor import GenerationCrew, Member, process_registry
-from indexer.readiness import Progress
+from indexer.process.supervisor import GenerationSupervisor, Member, process_registry
+from indexer.readiness import ConsumerHealth
 from indexer.respelling import Respeller
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
@@ -99,17 +99,17 @@ def build_indexer(
     parts: IndexerParts,
     *,
     embedded: EmbeddedParts | None = None,
-    standing: Standing | None = None,
+    leadership: Leadership | None = None,
     tasks: TaskMetrics | None = None,
     self_check: bool = True,
 ) -> IndexerApp:
     """Put an indexer together from its parts; nothing connects before `start`.
 
-    `standing` says what of the common work is this generation's; `self_check` off leaves the collection's vectors unlooked at.
+    `leadership` says what of the common work is this generation's; `self_check` off leaves the collection's vectors unlooked at.
     """
     index = parts.index
     timing = Timing(SystemClock(), random.Random())  # noqa: S311 - jitter, no secret
-    observers = Observers(Progress(), IndexerMetrics(CollectorRegistry()))
+    observers = Observers(ConsumerHealth(), IndexerMetrics(CollectorRegistry()))
     lock = PublishLock()
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
     encoder = OffLoopEncoder(parts.encoder, executor)
@@ -117,8 +117,8 @@ def build_indexer(
     writer = LogWriter(settings.kafka)
     documents = KafkaDocumentPublisher(writer, topics.documents)
     sink: DeadLetterSink = KafkaDeadLetterSink(writer, topics.dead_letters, clock=timing.clock)
-    if standing is not None:
-        sink = SharedDeadLetterSink(sink, standing)
+    if leadership is not None:
+        sink = LeaderDeadLetterSink(sink, leadership)
     target = Target(index, documents if embedded is None else embedded.pace(documents), parts.compose)
     pipeline = Pipeline(
         target,
@@ -145,7 +145,7 @@ def build_indexer(
         timing,
         journal=None if embedded is None else embedded.journal,
         # A journalled log keeps 5 MB a partition: whoever moves records there could push out what no one has read.
-        divert=SnapshotDiversion(writer, topics.bulk, due=lambda: standing is None or standing.is_live)
+        divert=SnapshotDiversion(writer, topics.bulk, due=lambda: leadership is None or leadership.is_live)
         if settings.consumer.divert_snapshots and embedded is None
         else None,
     )
@@ -206,7 +206,9 @@ async def run_indexer(settings: IndexerSettings) -> None:
     tasks = TaskMetrics(REGISTRY)
     supervisor = Supervisor(tasks)
     sources = LiveSources()
-    crew = GenerationCrew(KafkaGenerationStore(settings.kafka), MemberFactory(settings, tasks, sources), supervisor)
+    generations = GenerationSupervisor(
+        KafkaGenerationStore(settings.kafka), MemberFactory(settings, tasks, sources), supervisor
+    )
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -214,12 +216,12 @@ async def run_indexer(settings: IndexerSettings) -> None:
     if settings.http.port:
         server = HttpServer(host=settings.http.host, port=settings.http.port, remedy="choose another http.port")
         server.listen()
-        metrics = process_registry(crew, REGISTRY)
-        app = http_app(readiness=crew.readiness, registry=metrics, refresh=crew.refresh_metrics)
+        metrics = process_registry(generations, REGISTRY)
+        app = http_app(readiness=generations.readiness, registry=metrics, refresh=generations.refresh_metrics)
         supervisor.start("http", lambda: server.serve(app), ask_to_end=server.ask_to_end)
     try:
         supervisor.start("follow-sources", lambda: KafkaSourceStore(settings.kafka).follow(sources))
-        crew.start()
+        generations.start()
         await supervisor.run_until(stopping)
     finally:
         await supervisor.stop()
@@ -242,7 +244,7 @@ class MemberFactory:
         self._tasks = tasks
         self._encoders: WeakValueDictionary[EncoderSettings, TextEncoder] = WeakValueDictionary()
 
-    async def __call__(self, manifest: Generation | None, standing: Standing) -> Member:
+    async def __call__(self, manifest: Generation | None, leadership: Leadership) -> Member:
         """The indexer of a generation; nothing is connected yet.
 
         Raises:
@@ -265,7 +267,7 @@ class MemberFactory:
                 EventParser(mapping, settings.default_tenant, admission=self._rules),
                 partial(build_document, policy=mapping.policy),
             ),
-            standing=standing,
+            leadership=leadership,
             tasks=self._tasks,
         )
         return Member(app, index, settings.kafka)

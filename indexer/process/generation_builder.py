@@ -16,20 +16,20 @@ import structlog
 
 from indexer.batch.embedding import CollectionReuse, Embedding, OffLoopEncoder
 from indexer.batch.settling import PipelineLimits, Settler
-from indexer.generations.backfill import Seeder
+from indexer.generations.backfill import Backfill
 from indexer.generations.build import (
     BuildOutcome,
     CatchUp,
     OnProgress,
+    backfill_progress,
     both,
+    change_log_range,
     listed_in,
     origin_of,
-    reach_of,
-    seeding_progress,
     starts_of,
     waiting_in,
 )
-from indexer.generations.leadership import Standing
+from indexer.generations.leadership import Leadership
 from indexer.generations.settings import settings_for
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.publisher import KafkaDocumentPublisher
@@ -153,8 +153,8 @@ class GenerationBuilder:
 
     async def _plan(self, chosen: EncoderSettings, encoder: TextEncoder, source: Generation | None) -> Generation:
         request = self._request
-        reach = await reach_of(request.settings, source)
-        origin = origin_of(reach, request.origin)
+        log_range = await change_log_range(request.settings, source)
+        origin = origin_of(log_range, request.origin)
         return new_manifest(
             request.name,
             collection=request.settings.vectors.collection,
@@ -163,7 +163,7 @@ class GenerationBuilder:
             revision=encoder.revision,
             now_us=self._clock.now_us(),
             origin=origin,
-            starts=reach.starts if origin is Origin.DOCUMENTS else None,
+            starts=log_range.starts if origin is Origin.DOCUMENTS else None,
         )
 
 
@@ -180,29 +180,29 @@ class _Work:
     outcome: BuildOutcome
     on_progress: OnProgress
     clock: Clock
-    standing: Standing = field(init=False)
+    leadership: Leadership = field(init=False)
     sources: LiveSources = field(default_factory=LiveSources)
 
     async def carry_out(self) -> None:
-        """Seed where that is due, follow the change log until it is caught up, and count."""
+        """Backfill where that is due, follow the change log until it is caught up, and count."""
         async with TopicAdmin(self.settings.kafka) as admin:
             await admin.ensure()
             limits = await admin.limits()
-        self.standing = Standing(self.outcome.manifest.name)
+        self.leadership = Leadership(self.outcome.manifest.name)
         app = self._indexer()
         app.topics_take(limits)
         following = asyncio.create_task(KafkaSourceStore(self.settings.kafka).follow(self.sources))
         try:
-            await _patiently(app.prepare)
+            await _retried(app.prepare)
             if self.outcome.manifest.origin is Origin.DOCUMENTS:
-                await self._seed_once(limits)
-            await _patiently(app.start)
+                await self._backfill_once(limits)
+            await _retried(app.start)
             await self._until_caught_up(app)
         finally:
             await app.stop()
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-        self.outcome.set_apart.update(self.standing.found)
+        self.outcome.set_apart.update(self.leadership.found)
         self.outcome.products = (await self.target.counts()).alive
         self.outcome.taken_over = 0 if self.reuse is None else self.reuse.given
         self.outcome.embedded = self.encoder.texts
@@ -222,22 +222,22 @@ class _Work:
                 partial(build_document, policy=mapping.policy),
                 self.reuse,
             ),
-            # Not live: what the parse finds the live generation has buried, and it moves no snapshots.
-            standing=self.standing,
+            # Not live: what the parse finds the live generation has sent to the dead letters, and it moves no snapshots.
+            leadership=self.leadership,
             # The texts of the check would count as embedded; the live indexers make it when they take the generation on.
             self_check=False,
         )
 
-    async def _seed_once(self, limits: Mapping[str, int]) -> None:
-        """Seed, then set where the group begins: a group with offsets says that its seeding was done."""
+    async def _backfill_once(self, limits: Mapping[str, int]) -> None:
+        """Backfill, then set where the group begins: a group with offsets says that its backfill was done."""
         group = self.settings.consumer.group_id
         async with GroupAdmin(self.settings.kafka) as admin:
             if await admin.committed(group):
                 return
-            await self._seed(limits)
+            await self._backfill(limits)
             await admin.begin_at(group, starts_of(self.outcome.manifest))
 
-    async def _seed(self, limits: Mapping[str, int]) -> None:
+    async def _backfill(self, limits: Mapping[str, int]) -> None:
         mapping = load_mapping(self.settings.mapping, self.settings.default_tenant)
         counts = await self.origin.counts()
         expected = counts.alive + counts.dead
@@ -256,15 +256,15 @@ class _Work:
                     Timing(self.clock, random.Random()),  # noqa: S311 - jitter, no secret
                     PipelineLimits(embed_chunk=self.settings.consumer.embed_chunk),
                 )
-                seeded = await Seeder(settler, self.origin).run(
+                backfilled = await Backfill(settler, self.origin).run(
                     both(listed_in(reader, self.source_settings.kafka.topics.documents), waiting_in(self.origin)),
-                    lambda so_far: self.on_progress(seeding_progress(so_far, expected)),
+                    lambda so_far: self.on_progress(backfill_progress(so_far, expected)),
                 )
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
             await writer.stop()
-        self.outcome.without_state = len(seeded.without_state)
-        self.outcome.set_apart.update(fault.reason.code for fault in seeded.apart.values())
+        self.outcome.without_state = len(backfilled.without_state)
+        self.outcome.set_apart.update(fault.reason.code for fault in backfilled.apart.values())
 
     async def _until_caught_up(self, app: IndexerApp) -> None:
         wait = CatchUp(self.settings, self.settings.consumer.group_id).wait(self.on_progress)
@@ -289,7 +289,7 @@ async def _opened(settings: IndexerSettings) -> AsyncIterator[VectorIndex]:
         await index.close()
 
 
-async def _patiently(start: Callable[[], Awaitable[None]]) -> None:
+async def _retried(start: Callable[[], Awaitable[None]]) -> None:
     """Start something, trying again for a while where a dependency is away."""
     for attempt in range(1, _RETRIES + 1):
         try:

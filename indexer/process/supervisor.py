@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from indexer.generations.leadership import Standing
+from indexer.generations.leadership import Leadership
 from indexer.kafka.topics import TopicAdmin
 from indexer.process.app import IndexerApp
 from indexer.readiness import Readiness
@@ -48,11 +48,11 @@ class Member:
     kafka: KafkaSettings
 
 
-OpenMember = Callable[[Generation | None, Standing], Awaitable[Member]]
+OpenMember = Callable[[Generation | None, Leadership], Awaitable[Member]]
 """Puts the indexer of a generation together; raises FatalError where that cannot be, with the remedy."""
 
 
-class GenerationCrew(Collector):
+class GenerationSupervisor(Collector):
     """The indexers of one process. As a collector of metrics it gives those of the live one, and a line for each generation."""
 
     def __init__(self, store: KafkaGenerationStore, open_member: OpenMember, supervisor: Supervisor) -> None:
@@ -60,7 +60,7 @@ class GenerationCrew(Collector):
         self._open_member = open_member
         self._view: GenerationView | None = None
         self._members: dict[str, Member] = {}
-        self._standings: dict[str, Standing] = {}
+        self._leaderships: dict[str, Leadership] = {}
         self._supervisor = supervisor
         self._tasks: dict[str, RunningTask] = {}
         self._lag: dict[str, int] = {}
@@ -119,8 +119,8 @@ class GenerationCrew(Collector):
 
     async def _hear(self, records: Records) -> None:
         view = self._view = view_of(records)
-        for standing in self._standings.values():
-            standing.view = view
+        for leadership in self._leaderships.values():
+            leadership.view = view
         wanted = view.prepared()
         gone = [self._tasks.pop(name) for name in list(self._tasks) if name not in wanted]
         for name in wanted:
@@ -137,9 +137,9 @@ class GenerationCrew(Collector):
 
     async def _index(self, name: str, manifest: Generation | None) -> None:
         """Index one generation until cancelled, or until it cannot be indexed any more: raises what ended it."""
-        standing = self._standings[name] = Standing(name, self._view)
+        leadership = self._leaderships[name] = Leadership(name, self._view)
         try:
-            member = await self._open_member(manifest, standing)
+            member = await self._open_member(manifest, leadership)
             self._members[name] = member
             try:
                 await _start(member)
@@ -149,7 +149,7 @@ class GenerationCrew(Collector):
                 await _whole(_close(member))
                 log.info("generation is let go", generation=name)
         finally:
-            self._standings.pop(name, None)
+            self._leaderships.pop(name, None)
             self._lag.pop(name, None)
 
 
@@ -188,16 +188,16 @@ async def _whole(ending: Awaitable[None]) -> None:
     task.result()
 
 
-def process_registry(crew: GenerationCrew, base: CollectorRegistry) -> Collector:
-    """What /metrics renders: the process's own metrics and the crew's."""
-    return _Together(base, crew)
+def process_registry(generations: GenerationSupervisor, base: CollectorRegistry) -> Collector:
+    """What /metrics renders: the process's own metrics and those of the generations."""
+    return _Together(base, generations)
 
 
 class _Together(Collector):
-    def __init__(self, base: CollectorRegistry, crew: GenerationCrew) -> None:
+    def __init__(self, base: CollectorRegistry, generations: GenerationSupervisor) -> None:
         self._base = base
-        self._crew = crew
+        self._generations = generations
 
     def collect(self) -> Iterable[Metric]:
         yield from self._base.collect()
-        yield from self._crew.collect()
+        yield from self._generations.collect()

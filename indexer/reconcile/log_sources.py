@@ -64,7 +64,7 @@ def changes_of(document: SearchDocument, policy: DocumentPolicy) -> list[ChangeE
     ]
 
 
-class DocumentsTruth:
+class DocumentRows:
     """Every document that stands last in its topic, or that the replica of an embedded system holds."""
 
     name = "documents"
@@ -136,7 +136,7 @@ def _stock_elsewhere(document: SearchDocument, policy: DocumentPolicy) -> float 
     return rest or None
 
 
-class ChangeLogTruth:
+class ChangeLogRows:
     """Every change that the log keeps. A record that is no event went to the dead letters when it was indexed."""
 
     name = "log"

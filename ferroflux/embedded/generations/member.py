@@ -26,8 +26,8 @@ from indexer.batch.embedding import Embedding, OffLoopEncoder, VectorReuse
 from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits, Settler
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
-from indexer.generations.backfill import Seeder
-from indexer.generations.build import OnProgress, seeding_progress
+from indexer.generations.backfill import Backfill
+from indexer.generations.build import OnProgress, backfill_progress
 from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.ports import DocumentComposer, DocumentRemover, Target, Timing
@@ -282,11 +282,11 @@ class GenerationMember:
 
     async def _seed(self, on_progress: OnProgress) -> None:
         counts = await self.around.main.counts()
-        seeder = Seeder(Settler(self._target, self._embedding, self._timing, self._limits), self.around.main)
+        seeder = Backfill(Settler(self._target, self._embedding, self._timing, self._limits), self.around.main)
         with on_behalf_of(Urgency.BULK):
             seeded = await seeder.run(
                 _listed(self.around.main),
-                lambda so_far: on_progress(seeding_progress(so_far, counts.alive + counts.dead)),
+                lambda so_far: on_progress(backfill_progress(so_far, counts.alive + counts.dead)),
             )
         self._unseeded.update(fault.reason.code for fault in seeded.apart.values())
 

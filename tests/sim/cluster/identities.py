@@ -12,7 +12,7 @@ from enum import Enum
 from indexer.batch.publishing import StoredDocuments
 from indexer.identity import Committed, Mark, OffsetGuard
 from indexer.ports import Target
-from indexer.reconcile.log_sources import LOWEST, DocumentsTruth
+from indexer.reconcile.log_sources import LOWEST, DocumentRows
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.records import TopicPartition
 from schemas.building import DEFAULT_POLICY, build_document
@@ -95,7 +95,7 @@ class RestoreProcess:
         while True:
             try:
                 await asyncio.sleep(1.0)
-                truth = DocumentsTruth(self._documents, DEFAULT_POLICY)
+                truth = DocumentRows(self._documents, DEFAULT_POLICY)
                 now_us = self.process.world.now_us() if await self._guard.replaced() else 0
                 options = ReconcileOptions(settle_s=0.5, lift_below=now_us)
                 run = Reconciliation(truth, self._index, None, options=options, clock=self.process.world)  # type: ignore[arg-type] # only what it calls

@@ -22,7 +22,7 @@ from indexer.kafka.diversion import SnapshotDiversion
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.metrics import IndexerMetrics
 from indexer.ports import Target, Timing
-from indexer.readiness import Progress
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, TopicPartition
 from indexer.verification.feed import FedRecord
 from indexer.verification.verifier import DocumentVerifier
@@ -171,7 +171,7 @@ class IndexerProcess:
         self.process = process
         self._broker = broker
         self._lock = PublishLock() if world.guards.publish_lock else NoLock()
-        progress = Progress()
+        progress = ConsumerHealth()
         # `forget` is called as the last step of a revocation: from then on this process has given its partitions up.
         listener = RevocationListener(self._lock, progress, grace_s=0.8, forget=self._gave_up)
         self._given_up = 0
@@ -231,9 +231,9 @@ class IndexerProcess:
             self.process.supervise("document-verifier", self.verifier.run)
 
     @property
-    def epoch(self) -> int:
+    def revocations(self) -> int:
         """The port `LaneControl`, with `poll_live` and `rewind`."""
-        return self._lock.epoch if self.process.world.guards.lane_epoch else 0
+        return self._lock.revocations if self.process.world.guards.lane_epoch else 0
 
     async def poll_live(self) -> Sequence[InboundRecord]:
         world = self.process.world

@@ -7,7 +7,7 @@ from typing import Final
 from indexer.records import InboundRecord, next_offsets
 from indexer.replay.replayer import Interrupted, Replayer
 from indexer.replay.selection import Page, Position, Selection
-from indexer.tombstone_gc import Tombstone, TombstoneCollector, read_tombstone
+from indexer.tombstone_gc import Tombstone, TombstoneGc, read_tombstone
 from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.identity import SkuKey
@@ -29,7 +29,7 @@ class CollectionProcess:
         self._broker = broker
         index, topics = SimIndex(store, process), SimTopics(broker, process)
         pipeline = build_pipeline(process, index, topics, random.Random(world.rng.getrandbits(32)))
-        self._collector = TombstoneCollector(index, _Tombstones(broker, process), topics, pipeline.republish)  # type: ignore[arg-type] # only what it calls
+        self._gc = TombstoneGc(index, _Tombstones(broker, process), topics, pipeline.republish)  # type: ignore[arg-type] # only what it calls
 
     def start(self) -> None:
         self.process.spawn(self._collect())
@@ -42,7 +42,7 @@ class CollectionProcess:
             before_us = world.now_us()
         for _ in range(3):
             try:
-                found = await self._collector.collect(before_us=before_us, apply=True)
+                found = await self._gc.run(before_us=before_us, apply=True)
             except RetryableError:
                 continue
             world.note(self.process.name, found)

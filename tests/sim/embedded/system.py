@@ -13,7 +13,7 @@ from ferroflux.embedded.publishing import PacedPublisher
 from ferroflux.embedded.recovery import Found, reconcile, replay
 from indexer.journal import LogSlice, SqliteChangeJournal
 from indexer.ports import Timing
-from indexer.readiness import Progress
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
 from retrieval.text.memory import MemoryTextReader
 from runtime.kafka.log_writer import OutboundRecord
@@ -146,7 +146,7 @@ class SystemRun:
         if not guards.watermark_last:
             kept = _Hasty(journal)  # type: ignore[assignment] # the guard is taken away
         return BatchRunner(
-            pipeline, self, lock, Observers(Progress(), METRICS), Timing(self.process.world, self._rng),
+            pipeline, self, lock, Observers(ConsumerHealth(), METRICS), Timing(self.process.world, self._rng),
             backoff=BACKOFF,
             journal=JournalledLog(WatchedJournal(kept, self._progress), LogId(self._broker.log_id)),
         )  # fmt: skip
@@ -167,7 +167,7 @@ class SystemRun:
     # The ports `PartitionControl` and `LaneControl`, of a group with one member.
 
     @property
-    def epoch(self) -> int:
+    def revocations(self) -> int:
         return 0
 
     async def poll_live(self) -> Sequence[InboundRecord]:

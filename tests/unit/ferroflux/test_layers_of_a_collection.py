@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from indexer.generations.leadership import Standing
+from indexer.generations.leadership import Leadership
 from indexer.process.bootstrap import MemberFactory
 from indexer.settings import IndexerSettings
 from query_api.bootstrap import build_app
@@ -52,7 +52,7 @@ async def _member(settings: EncoderSettings, index: MemoryIndex, monkeypatch: py
         return index
 
     monkeypatch.setattr("indexer.process.bootstrap.open_vector_index", opened)
-    return await MemberFactory(IndexerSettings(encoder=settings))(None, Standing("main"))
+    return await MemberFactory(IndexerSettings(encoder=settings))(None, Leadership("main"))
 
 
 async def test_an_indexer_goes_on_with_the_layers_that_the_collection_was_written_with(settings, old, monkeypatch):

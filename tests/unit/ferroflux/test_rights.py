@@ -61,6 +61,7 @@ RIGHTS: dict[str, set[Role] | frozenset[Role]] = {
     "POST /v1/dead-letters/discard": OPERATE,
     "POST /v1/replays": OPERATE,
     "POST /v1/collections": ADMIN,
+    "POST /v1/tombstones/gc": ADMIN,
     "GET /v1/generations": ADMIN,
     "POST /v1/generations/build": ADMIN,
     "POST /v1/generations/rollback": ADMIN,

@@ -11,7 +11,7 @@ from indexer.consuming.publish_lock import PublishLock
 from indexer.consuming.runner import BatchRunner, JournalledLog, Observers
 from indexer.metrics import IndexerMetrics
 from indexer.ports import LeaseLostError, Published, Timing
-from indexer.readiness import Progress
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, LogId
 from runtime.retry import BackoffPolicy
 from schemas.errors import ConfigurationError, LogUnavailableError, StoreUnavailableError
@@ -37,7 +37,7 @@ class Journal:
 
 class Setting:
     def __init__(self, *, journal: Journal | None = None, **parts: Any) -> None:
-        self.control, self.lock, self.progress = FakeControl(), PublishLock(), Progress()
+        self.control, self.lock, self.progress = FakeControl(), PublishLock(), ConsumerHealth()
         self.registry = CollectorRegistry()
         self.log = parts.setdefault("publisher", DocumentLog())
         self.runner = BatchRunner(

@@ -25,7 +25,7 @@ from indexer.consuming.runner import Observers
 from indexer.metrics import IndexerMetrics
 from indexer.process.app import IndexerApp, KafkaEnds, OpenedStore, Workers
 from indexer.process.supervisor import Member
-from indexer.readiness import Progress, Readiness
+from indexer.readiness import ConsumerHealth, Readiness
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
 from query_api.worker import Pace, Worker
@@ -175,11 +175,11 @@ async def indexing(faults: Faults, _folder: Path, patch) -> AsyncIterator[asynci
         def __init__(self, _settings, tasks: TaskMetrics, _sources) -> None:
             self._tasks = tasks
 
-        async def __call__(self, _manifest, _standing) -> Member:
+        async def __call__(self, _manifest, _leadership) -> Member:
             app = IndexerApp(
                 Workers(part, part, part, part), KafkaEnds(StillConsumer(), part),
                 OpenedStore(MemoryIndex(), HashingEncoder(8), part, self_check=False),
-                Observers(Progress(), IndexerMetrics(CollectorRegistry())),
+                Observers(ConsumerHealth(), IndexerMetrics(CollectorRegistry())),
                 clock=indexer.process.bootstrap.SystemClock(), tasks=self._tasks,
             )  # fmt: skip
             return Member(app, MemoryIndex(), IndexerSettings().kafka)

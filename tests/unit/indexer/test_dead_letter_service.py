@@ -1,4 +1,4 @@
-"""The desk over dead letters: listing, redriving once, the ceiling, discarding; on the embedded system's file."""
+"""The service over dead letters: listing, redriving once, the ceiling, discarding; on the embedded system's file."""
 
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -8,7 +8,7 @@ import pytest
 
 from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, KeptDeadLetterSink, find_in_journal
 from indexer.deadletters.letter import Letter, LetterId, Marker, Settlement, read_record
-from indexer.deadletters.service import DeadLetterDesk, LetterFilter, Settled
+from indexer.deadletters.service import DeadLetterService, LetterFilter, Settled
 from indexer.journal import SqliteChangeJournal
 from indexer.records import DeadLetter, InboundRecord, LogId
 from query_api.replica.decode import place_of
@@ -33,7 +33,7 @@ def at(offset: int) -> InboundRecord:
 
 
 class Setting:
-    """A file, the sink that fills it, and the desk; what is sent again lands in `again`."""
+    """A file, the sink that fills it, and the service; what is sent again lands in `again`."""
 
     def __init__(self, file: DeadLetterFile, clock: FakeClock, journal: SqliteChangeJournal) -> None:
         self.clock = clock
@@ -46,7 +46,7 @@ class Setting:
         store = FileDeadLetterStore(
             file, self._send_again, clock=clock, find_original=partial(find_in_journal, journal)
         )
-        self.desk = DeadLetterDesk(store)
+        self.service = DeadLetterService(store)
 
     async def _send_again(self, letters: Sequence[Letter]) -> None:
         if self.fail:
@@ -56,7 +56,7 @@ class Setting:
         self.again += letters
 
     async def ids(self, which: LetterFilter = EVERY) -> list[str]:
-        return [str(letter.id) for letter in await self.desk.open_letters(which)]
+        return [str(letter.id) for letter in await self.service.open_letters(which)]
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
 
 async def test_a_letter_keeps_the_original_bytes_key_headers_and_coordinates(setting: Setting) -> None:
     await setting.sink.send([letter_of(BAD)])
-    (letter,) = await setting.desk.open_letters(EVERY)
+    (letter,) = await setting.service.open_letters(EVERY)
     assert letter.original == BAD
     assert (letter.reason, letter.tenant, letter.attempt, letter.detail) == ("unparsable", "acme", 1, "a sentence")
     assert letter.time_us == setting.clock.now_us()
@@ -83,26 +83,28 @@ async def test_a_letter_keeps_the_original_bytes_key_headers_and_coordinates(set
 
 async def test_a_letter_is_redriven_once_with_its_attempt_count(setting: Setting) -> None:
     await setting.sink.send([letter_of(BAD)])
-    assert await setting.desk.redrive(EVERY) == Settled(1)
-    assert await setting.desk.redrive(EVERY) == Settled(0)
+    assert await setting.service.redrive(EVERY) == Settled(1)
+    assert await setting.service.redrive(EVERY) == Settled(0)
     (letter,) = setting.again
     taken = str(BAD.timestamp_ms).encode()
     assert letter.redriven_headers() == [*BAD.headers, (ATTEMPT_HEADER, b"1"), (TAKEN_HEADER, taken)]
     assert await setting.ids() == []
-    assert (await setting.desk.letter(letter.id)).original == BAD
+    assert (await setting.service.letter(letter.id)).original == BAD
 
 
 async def test_a_record_that_fails_again_is_a_new_letter_up_to_the_ceiling(setting: Setting) -> None:
     for attempt in range(1, 4):
         await setting.sink.send([letter_of(at(attempt), attempt=attempt)])
-        assert await setting.desk.redrive(EVERY, ceiling=3) == (Settled(1) if attempt < 3 else Settled(0, at_ceiling=1))
-    assert await setting.desk.redrive(EVERY, ceiling=4) == Settled(1)
+        assert await setting.service.redrive(EVERY, ceiling=3) == (
+            Settled(1) if attempt < 3 else Settled(0, at_ceiling=1)
+        )
+    assert await setting.service.redrive(EVERY, ceiling=4) == Settled(1)
 
 
 async def test_a_letter_written_twice_by_a_crash_counts_and_is_redriven_once(setting: Setting) -> None:
     await setting.sink.send([letter_of(BAD), letter_of(BAD)])
     assert len(await setting.ids()) == 1
-    assert await setting.desk.redrive(EVERY) == Settled(1)
+    assert await setting.service.redrive(EVERY) == Settled(1)
     await setting.sink.send([letter_of(BAD)])  # a third copy, from a batch that was slow
     assert await setting.ids() == []
     assert len(setting.again) == 1
@@ -112,7 +114,7 @@ async def test_a_redrive_that_the_log_refuses_settles_nothing(setting: Setting) 
     await setting.sink.send([letter_of(BAD)])
     setting.fail = True
     with pytest.raises(LogUnavailableError):
-        await setting.desk.redrive(EVERY)
+        await setting.service.redrive(EVERY)
     assert len(await setting.ids()) == 1
 
 
@@ -127,7 +129,7 @@ async def test_filters_choose_by_reason_tenant_time_and_id(setting: Setting) -> 
     assert await setting.ids(LetterFilter(until_us=border)) == ["0-0"]
     assert await setting.ids(LetterFilter(since_us=border, tenant="bolt")) == ["0-2"]
     assert await setting.ids(LetterFilter(ids=frozenset({LetterId(0, 1)}))) == ["0-1"]
-    assert await setting.desk.discard(LetterFilter(tenant="acme")) == Settled(2)
+    assert await setting.service.discard(LetterFilter(tenant="acme")) == Settled(2)
     assert await setting.ids() == ["0-2"]
 
 
@@ -137,7 +139,7 @@ async def test_letters_and_what_became_of_them_survive_a_restart(tmp_path: Path)
         file = await DeadLetterFile.open(tmp_path / "dead.db", "dlq", clock=clock)
         setting = Setting(file, clock, journal)
         assert len(await setting.ids()) == min(round_, 1)
-        await setting.desk.redrive(EVERY)
+        await setting.service.redrive(EVERY)
         await setting.sink.send([letter_of(at(round_))])
         await file.close()
     await journal.close()
@@ -145,7 +147,7 @@ async def test_letters_and_what_became_of_them_survive_a_restart(tmp_path: Path)
 
 async def test_a_letter_that_is_not_there_is_told(setting: Setting) -> None:
     with pytest.raises(NotFoundError):
-        await setting.desk.letter(LetterId(0, 99))
+        await setting.service.letter(LetterId(0, 99))
 
 
 @pytest.mark.parametrize("text", ["", "3", "3-", "a-1", "-1", "1-2-3"])
@@ -173,10 +175,10 @@ async def test_a_truncated_letter_is_redriven_with_its_original_or_said_to_be_go
     await setting.journal.append(LogId("a"), [before])
     await setting.journal.append(LogId("b"), [kept])
     await setting.sink.send([letter_of(kept), letter_of(pruned)])
-    first, second = await setting.desk.open_letters(EVERY)
+    first, second = await setting.service.open_letters(EVERY)
     assert first.truncated is not None
     assert first.to_json(whole=False)["truncated"]["size"] == LARGEST_RECORD_BYTES
-    assert await setting.desk.redrive(EVERY) == Settled(1, gone=(second.id,))
+    assert await setting.service.redrive(EVERY) == Settled(1, gone=(second.id,))
     assert [one.original for one in setting.again] == [kept]
     assert await setting.ids() == [str(second.id)]
 
@@ -185,7 +187,7 @@ async def test_a_record_that_its_topic_refuses_leaves_its_letter_open_and_stops_
     setting.refused = {b"large"}
     large = InboundRecord("changes", 0, 8, 1_700_000_000_008, b"acme/A1", b"large")
     await setting.sink.send([letter_of(at(7)), letter_of(large), letter_of(at(9))])
-    assert await setting.desk.redrive(EVERY) == Settled(2, refused=(LetterId(0, 1),))
+    assert await setting.service.redrive(EVERY) == Settled(2, refused=(LetterId(0, 1),))
     assert [one.original.offset for one in setting.again] == [7, 9]
     assert await setting.ids() == ["0-1"]
 
@@ -201,7 +203,7 @@ async def test_ten_replicas_make_one_letter_and_the_one_that_holds_its_record_is
         return None
 
     file = await DeadLetterFile.open(tmp_path / "dead.db", "dlq", clock=clock)
-    desk = DeadLetterDesk(FileDeadLetterStore(file, send_again, clock=clock, find_original=gone))
+    service = DeadLetterService(FileDeadLetterStore(file, send_again, clock=clock, find_original=gone))
     record = LogRecord(3, 42, b"acme/A1", b'{"tenant":"acme"}', 1_700_000_000_000, (("ferroflux.attempt", b"1"),))
     apart = Apart(
         Flaw.PARTLY_INDEXED, place_of(record), "acme/A1", "unexpected", "ValueError()", lacks=("description",)
@@ -210,11 +212,11 @@ async def test_ten_replicas_make_one_letter_and_the_one_that_holds_its_record_is
         held = None if replica % 2 == 0 else record
         letter = letter_of_replica(apart, held, topic="catalog.documents", now_us=replica)
         await file.append([letter.fitting(LARGEST_RECORD_BYTES)])
-    (one,) = await desk.open_letters(EVERY)
+    (one,) = await service.open_letters(EVERY)
     assert (one.reason, one.detail) == ("partly_indexed", "indexed without description: ValueError()")
     assert (one.original.coordinates, one.tenant, one.attempt) == ("catalog.documents/3@42", "acme", 2)
-    assert await desk.redrive(EVERY) == Settled(1)
+    assert await service.redrive(EVERY) == Settled(1)
     assert [letter.original.value for letter in again] == [record.value]
     assert again[0].redriven_headers() == [(ATTEMPT_HEADER, b"2")]
-    assert await desk.open_letters(EVERY) == []
+    assert await service.open_letters(EVERY) == []
     await file.close()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from indexer.ports import Published
-from indexer.tombstone_gc import Collected, Tombstone, TombstoneCollector, read_tombstone
+from indexer.tombstone_gc import GcCounts, Tombstone, TombstoneGc, read_tombstone
 from query_api.replica.decode import decode
 from query_api.replica.document_log import LogRecord
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
@@ -21,7 +21,7 @@ BOLT = {"title": "Hex bolt"}
 
 
 class Topic:
-    """The documents topic with null records, as raw keys and values; the collector's source and remover, too."""
+    """The documents topic with null records, as raw keys and values; the gc's source and remover, too."""
 
     def __init__(self) -> None:
         self.records: list[tuple[bytes, bytes | None]] = []
@@ -55,10 +55,10 @@ class Setting:
     def __init__(self) -> None:
         self.index, self.topic, self.clock = MemoryIndex(), Topic(), FakeClock()
         self.pipeline = make_pipeline(self.index, publisher=self.topic, clock=self.clock)
-        self.collector = TombstoneCollector(self.index, self.topic, self.topic, self.pipeline.republish)
+        self.gc = TombstoneGc(self.index, self.topic, self.topic, self.pipeline.republish)
 
-    async def collect(self, *, apply: bool = True, tenant: str = "") -> Collected:
-        return await self.collector.collect(
+    async def collect(self, *, apply: bool = True, tenant: str = "") -> GcCounts:
+        return await self.gc.run(
             before_us=self.clock.now_us(), apply=apply, tenant=TenantId(tenant) if tenant else None
         )
 
@@ -72,33 +72,33 @@ class Setting:
 async def test_a_dry_run_counts_and_changes_nothing() -> None:
     setting = await Setting().deleted()
     before = list(setting.topic.records)
-    assert await setting.collect(apply=False) == Collected(tombstones=1, due=1)
+    assert await setting.collect(apply=False) == GcCounts(tombstones=1, due=1)
     assert setting.topic.records == before
     assert KEY in await setting.index.read([KEY])
 
 
 async def test_a_tombstone_past_the_window_leaves_store_topic_and_replica() -> None:
     setting = await Setting().deleted()
-    assert await setting.collect() == Collected(tombstones=1, due=1, removed=1)
+    assert await setting.collect() == GcCounts(tombstones=1, due=1, removed=1)
     assert await setting.index.read([KEY]) == {}
     assert setting.topic.records[-1] == (KEY.kafka_key, None)
     assert setting.topic.replica() == {}
-    assert await setting.collect() == Collected()
+    assert await setting.collect() == GcCounts()
 
 
 async def test_a_stale_event_keeps_the_tombstone_for_another_window() -> None:
     setting = await Setting().deleted()
     deadline = setting.clock.now_us() - 1
     await setting.pipeline.process(records_of([event("A1", "item", 15, BOLT)]))
-    found = await setting.collector.collect(before_us=deadline, apply=True)
-    assert found == Collected(tombstones=1, within_reach=1)
+    found = await setting.gc.run(before_us=deadline, apply=True)
+    assert found == GcCounts(tombstones=1, within_reach=1)
     assert setting.topic.replica()[KEY].deleted
 
 
 async def test_living_products_and_other_tenants_are_none_of_its_business() -> None:
     setting = await Setting().deleted()
     await setting.pipeline.process(records_of([event("B1", "item", 10, BOLT)]))
-    assert await setting.collect(tenant="bolt") == Collected()
+    assert await setting.collect(tenant="bolt") == GcCounts()
     await setting.collect()
     assert set(setting.topic.replica()) == {SkuKey.of("acme", "B1")}
 
@@ -112,7 +112,7 @@ async def test_a_product_that_comes_back_before_the_null_record_is_published_aga
         await remove(keys)
 
     setting.topic.remove = late  # type: ignore[method-assign] # the revival happens in the middle
-    assert await setting.collect() == Collected(tombstones=1, due=1, revived=1)
+    assert await setting.collect() == GcCounts(tombstones=1, due=1, revived=1)
     assert not setting.topic.replica()[KEY].deleted
     assert (await setting.index.read([KEY]))[KEY].alive
 
@@ -167,7 +167,7 @@ async def test_what_waits_for_its_item_outlives_the_collection_of_a_tombstone_th
     await setting.topic.publish([left_over])
     setting.clock.advance(100)
 
-    assert await setting.collect() == Collected(tombstones=1, due=1, removed=1)
+    assert await setting.collect() == GcCounts(tombstones=1, due=1, removed=1)
     assert setting.topic.replica() == {}
     assert (await setting.index.read([KEY]))[KEY] == waiting
     await setting.pipeline.process(records_of([event("A1", "item", 10, BOLT)]))
