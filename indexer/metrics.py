@@ -77,13 +77,20 @@ class IndexerMetrics:
         self._stage = Histogram(
             "ferroflux_indexer_stage_seconds", "Seconds of a batch by stage.", ["stage"], buckets=_STAGE_BUCKETS, registry=registry
         )  # fmt: skip
-        self._freshness = Histogram(
-            "ferroflux_freshness_seconds",
-            "Seconds that a change needed for a stage: logged (commit to log), indexed (log to index), total.",
-            ["stage"],
-            buckets=_FRESHNESS_BUCKETS,
-            registry=registry,
-        )
+        # The former name is a gauge of the search API's, too: one name may have one type only.
+        self._freshness = [
+            Histogram(name, help_, ["stage"], buckets=_FRESHNESS_BUCKETS, registry=registry)
+            for name, help_ in (
+                (
+                    "ferroflux_indexer_freshness_seconds",
+                    "Seconds that a change needed for a stage: logged (commit to log), indexed (log to index), total.",
+                ),
+                (
+                    "ferroflux_freshness_seconds",
+                    "Former name of ferroflux_indexer_freshness_seconds; goes with the next release.",
+                ),
+            )
+        ]
         self._verified = Counter(
             "ferroflux_indexer_verified_total",
             "Documents compared with the store after they were in the log: compared, repaired, unknown to the store, set apart.",
@@ -157,9 +164,12 @@ class IndexerMetrics:
 
     def _observe(self, sample: Freshness) -> None:
         """Observe the stages whose both ends are known; clocks of two machines may differ, a negative age counts as 0."""
-        if sample.logged_us:
-            self._freshness.labels("indexed").observe(max(0, sample.indexed_us - sample.logged_us) / 1e6)
-            if sample.changed_us:
-                self._freshness.labels("logged").observe(max(0, sample.logged_us - sample.changed_us) / 1e6)
-        if sample.changed_us:
-            self._freshness.labels("total").observe(max(0, sample.indexed_us - sample.changed_us) / 1e6)
+        changed, logged, indexed = sample
+        for stage, begin, end in (
+            ("indexed", logged, indexed),
+            ("logged", changed, logged),
+            ("total", changed, indexed),
+        ):
+            if begin and end:
+                for histogram in self._freshness:
+                    histogram.labels(stage).observe(max(0, end - begin) / 1e6)

@@ -47,10 +47,10 @@ class Readiness:
 
 
 class ReadinessProbe:
-    """Judges the consumer's progress and asks the vector store for a sign of life, at most every two seconds."""
+    """Judges the consumer's health and asks the vector store for a sign of life, at most every two seconds."""
 
-    def __init__(self, progress: ConsumerHealth, index: VectorIndex, clock: Clock) -> None:
-        self._progress = progress
+    def __init__(self, health: ConsumerHealth, index: VectorIndex, clock: Clock) -> None:
+        self._health = health
         self._index = index
         self._clock = clock
         self._store_reason: str | None = None
@@ -63,37 +63,37 @@ class ReadinessProbe:
         store = await self._ask_store(now)
         if store:
             reasons.append(store)
-        last = self._progress.last_batch
+        last = self._health.last_batch
         return Readiness(
             reasons=tuple(reasons),
-            assignment=tuple(sorted(f"{topic}/{partition}" for topic, partition in self._progress.assignment)),
+            assignment=tuple(sorted(f"{topic}/{partition}" for topic, partition in self._health.assignment)),
             lag={f"{topic}/{partition}": records for (topic, partition), records in sorted(lag.items())},
             seconds_since_batch=None if last is None else round(now - last, 3),
             seconds_since_fetch=None if seconds_since_fetch is None else round(seconds_since_fetch, 3),
             degraded={
                 f"set apart at {stage}": f"{count} since the start: `ferroflux dlq list` has them with their reasons"
-                for stage, count in sorted(self._progress.set_apart.items())
+                for stage, count in sorted(self._health.set_apart.items())
             },
         )
 
     def _consumer_reasons(self, now: float, seconds_since_fetch: float | None) -> list[str]:
-        progress = self._progress
+        health = self._health
         reasons = []
         # While a batch is worked on or rested after, its records fill the buffers and nothing is fetched.
-        polling = progress.batch_since is None and progress.failure is None
+        polling = health.batch_since is None and health.failure is None
         if polling and seconds_since_fetch is not None and seconds_since_fetch > _SILENT_SECONDS:
             reasons.append(f"Kafka has not answered a fetch for {seconds_since_fetch:.0f} s")
-        if not progress.joined:
+        if not health.joined:
             reasons.append("the consumer group has given no assignment yet; it is joining or rebalancing")
-        failure = progress.failure
+        failure = health.failure
         if failure is not None:
             left = max(0.0, failure.at + failure.resting_s - now)
             reasons.append(
-                f"paused after {progress.failures} failed attempts in a row, next in {left:.1f} s: "
+                f"paused after {health.failures} failed attempts in a row, next in {left:.1f} s: "
                 f"{failure.code}: {failure.message}"
             )
-        if progress.batch_since is not None and now - progress.batch_since > _STUCK_SECONDS:
-            reasons.append(f"one batch has been worked on for {now - progress.batch_since:.0f} s")
+        if health.batch_since is not None and now - health.batch_since > _STUCK_SECONDS:
+            reasons.append(f"one batch has been worked on for {now - health.batch_since:.0f} s")
         return reasons
 
     async def _ask_store(self, now: float) -> str | None:

@@ -32,7 +32,6 @@ from ferroflux.embedded.intake.http import CHANGES_PATH, changes_router
 from ferroflux.embedded.intake.intake import ChangeIntake
 from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal
 from ferroflux.embedded.loop_thread import LoopThread
-from ferroflux.embedded.narrator import Narrator
 from ferroflux.embedded.operations import EmbeddedOperations, Inside
 from ferroflux.embedded.publishing import LARGEST_BYTES, KeptLetterBox, PacedPublisher
 from ferroflux.embedded.recovery import Found, reconcile, replay, respell_once, restore
@@ -43,6 +42,7 @@ from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from ferroflux.ingest.held.store import StoreHeldVersions
 from ferroflux.operations.generations.encoder import CallersModels
 from ferroflux.operations.routes import operations_router
+from indexer.consuming.runner import JournalledLog
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal import SqliteChangeJournal
 from indexer.process.app import IndexerApp, http_app
@@ -93,7 +93,7 @@ class EmbeddedSystem:
     """One running system. Build it with `start`, end it with `stop`; `failed` tells of an end that nobody asked for."""
 
     options: EmbeddedOptions
-    narrator: Narrator
+    reporter: ProgressReporter
     progress: LogProgress = field(default_factory=LogProgress)
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     _clean: bool = False
@@ -166,12 +166,12 @@ class EmbeddedSystem:
     async def stop(self) -> None:
         """Stop in order: everything that was taken goes through to both stores first."""
         Endpoint.withdraw(self.options.directory)
-        with self.narrator.step("finishing what was taken") as step:
+        with self.reporter.step("finishing what was taken") as step:
             await self.intake.close()
             self._clean = await self._drain()
             if not self._clean:
                 step.note("not all of it in time; the next start applies the rest from the journal")
-        with self.narrator.step("closing the stores"):
+        with self.reporter.step("closing the stores"):
             await self._stack.aclose()
             await self.supervisor.stop()
 
@@ -188,13 +188,13 @@ class EmbeddedSystem:
         self._stack.callback(self.server.close)
 
     async def _open_stores(self) -> None:
-        with self.narrator.step("starting the broker"):
+        with self.reporter.step("starting the broker"):
             self.broker = await EmbeddedBroker.start(port=self.options.kafka_port)
             self._stack.push_async_callback(self.broker.stop)
             self.settings = EmbeddedSettings.of(self.options, self.broker)
             topics = self.settings.kafka.topics
             await self.broker.create_topics([*topics.consumed, topics.documents, topics.aliases, topics.dead_letters])
-        with self.narrator.step("loading the text encoder") as step:
+        with self.reporter.step("loading the text encoder") as step:
             own = self.settings.indexer.encoder
             self._shares = InferenceShares(own.shares, at_once=available_cpus())
             self.vectors = await EdgeIndex.open(self.settings.vectors)
@@ -204,7 +204,7 @@ class EmbeddedSystem:
             revision = self.encoder.revision
             layers = layers_of(revision.quantisation)
             step.note(f"{revision.model}, {revision.dimension} dimensions, {layers} layers")
-        with self.narrator.step("opening the stores") as step:
+        with self.reporter.step("opening the stores") as step:
             self.journal = SqliteChangeJournal.open(self.options.directory.journal)
             self._stack.push_async_callback(self.journal.close)
             self.dead_letters = await DeadLetterFile.open(
@@ -310,7 +310,7 @@ class EmbeddedSystem:
     async def _recover(self) -> None:
         await self._apply_journal()
         if self._found.stores_may_differ:
-            with self.narrator.step("comparing the stores") as step:
+            with self.reporter.step("comparing the stores") as step:
                 await asyncio.to_thread(self.reader.refresh)
                 found = await self._thread.call(lambda: reconcile(self.vectors, self.reader, self.indexer.pipeline))
                 await self._documents.reached(self.progress, Stage.READABLE)
@@ -333,7 +333,7 @@ class EmbeddedSystem:
         """Apply what the journal holds beyond its watermarks, and wait until the replica has its documents."""
         if not (await self.journal.size()).pending:
             return
-        with self.narrator.step("applying the journal") as step:
+        with self.reporter.step("applying the journal") as step:
             replayed = await self._thread.call(lambda: replay(self.journal, self.indexer.pipeline, step.progress))
             await self._documents.reached(self.progress, Stage.READABLE)
             step.note(f"{replayed.records:,} changes")

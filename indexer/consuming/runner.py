@@ -40,9 +40,9 @@ class JournalledLog:
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """What is told of every batch: the progress that readiness judges, and the metrics."""
+    """What is told of every batch: the health that readiness judges, and the metrics."""
 
-    progress: ConsumerHealth
+    health: ConsumerHealth
     metrics: IndexerMetrics
 
 
@@ -64,7 +64,7 @@ class BatchRunner:
         self._pipeline = pipeline
         self._control = control
         self._lock = lock
-        self._progress = observers.progress
+        self._health = observers.health
         self._metrics = observers.metrics
         self._clock = timing.clock
         self._rng = timing.rng
@@ -77,27 +77,27 @@ class BatchRunner:
 
     async def run(self, records: Sequence[InboundRecord]) -> bool:
         """Work one batch to its end; True once it is committed. Never raises: what failed is rewound, counted and shown."""
-        self._progress.batch_began(self._clock.monotonic())
+        self._health.batch_began(self._clock.monotonic())
         try:
             async with self._lock.hold() as lease:
                 report = await self._work(records, lease)
         except LeaseLostError as error:
             self._metrics.lease_lost()
-            self._progress.batch_ended(self._clock.monotonic())
+            self._health.batch_ended(self._clock.monotonic())
             log.info("batch left to the partitions' new owner", records=len(records), reason=str(error))
         except FatalError as error:
             await self._give_up(records, error)
         except Exception as error:  # noqa: BLE001 - a defect must neither skip the batch nor end the consume loop; it is shown
-            if _may_pass(error) or self._progress.failures + 1 < _DEFECTS.in_a_row:
+            if _may_pass(error) or self._health.failures + 1 < _DEFECTS.in_a_row:
                 await self._retreat(records, error)
             else:
                 await self._give_up(records, DefectError(f"a batch fails again and again, with {error!r}"))
         else:
-            self._progress.batch_ended(self._clock.monotonic())
+            self._health.batch_ended(self._clock.monotonic())
             self._metrics.batch(report)
-            self._progress.set_apart.update(fault.stage for fault in report.apart.values())
+            self._health.set_apart.update(fault.stage for fault in report.apart.values())
             if report.defects:
-                self._progress.set_apart["parse"] += report.defects
+                self._health.set_apart["parse"] += report.defects
             log.info("batch indexed", **report.log_fields())
             return True
         return False
@@ -134,7 +134,7 @@ class BatchRunner:
     async def _give_up(self, records: Sequence[InboundRecord], error: FatalError) -> None:
         """Commit nothing and work on nothing more; the process's owner ends it with the reason."""
         self._control.rewind(first_offsets(records))
-        self._progress.batch_failed(self._clock.monotonic(), error.code, str(error), resting_s=0.0)
+        self._health.batch_failed(self._clock.monotonic(), error.code, str(error), resting_s=0.0)
         self._fatal = error
         self._failed.set()
         await self._stopping.wait()
@@ -142,10 +142,10 @@ class BatchRunner:
     async def _retreat(self, records: Sequence[InboundRecord], error: Exception) -> None:
         """Rewind to the batch's beginning and rest. The lock is free meanwhile: a revocation does not wait for the rest."""
         self._control.rewind(first_offsets(records))
-        failures = self._progress.failures + 1
+        failures = self._health.failures + 1
         delay = self._backoff.delay(failures, self._rng)
         code = error.code if isinstance(error, FerrofluxError) else "unexpected"
-        self._progress.batch_failed(self._clock.monotonic(), code, str(error), resting_s=delay)
+        self._health.batch_failed(self._clock.monotonic(), code, str(error), resting_s=delay)
         self._metrics.batch_retried(code)
         log.warning(
             "batch failed and is read again",

@@ -97,14 +97,14 @@ class IndexerApp:
         self.respeller = workers.respeller
         """For a start-up that has no verifier, to join what was stored under other spellings of a SKU."""
         self.metrics = observers.metrics
-        self.progress = observers.progress
+        self.health = observers.health
         self._runner = workers.runner
         self._verifier = workers.verifier
         self._consumer = kafka.consumer
         self._writer = kafka.writer
         self._guard = kafka.guard
         self._store = store
-        self._probe = ReadinessProbe(observers.progress, store.index, clock)
+        self._probe = ReadinessProbe(observers.health, store.index, clock)
         self._clock = clock
         self._supervisor = Supervisor(tasks, tells=False)
         self._writing = False

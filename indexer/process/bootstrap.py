@@ -134,7 +134,7 @@ def build_indexer(
         settings.kafka,
         settings.consumer,
         lock=lock,
-        progress=observers.progress,
+        progress=observers.health,
         **({} if guard is None else {"beside": guard.beside}),
     )
     runner = BatchRunner(

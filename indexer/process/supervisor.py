@@ -165,12 +165,12 @@ async def _start(member: Member) -> None:
         except RetryableError as error:
             failures += 1
             delay = _BACKOFF.delay(failures, rng)
-            app.progress.batch_failed(time.monotonic(), error.code, str(error), resting_s=delay)
+            app.health.batch_failed(time.monotonic(), error.code, str(error), resting_s=delay)
             log.warning("indexer cannot start yet", code=error.code, error=str(error), rest_s=round(delay, 3))
             await asyncio.sleep(delay)
         else:
-            app.progress.failure = None
-            app.progress.failures = 0
+            app.health.failure = None
+            app.health.failures = 0
             return
 
 

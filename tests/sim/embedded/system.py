@@ -11,6 +11,9 @@ from ferroflux.embedded.intake.intake import ChangeIntake
 from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal, WatchedWriter
 from ferroflux.embedded.publishing import PacedPublisher
 from ferroflux.embedded.recovery import Found, reconcile, replay
+from indexer.consuming.lanes import Lanes, SliceLength
+from indexer.consuming.publish_lock import PublishLock
+from indexer.consuming.runner import BatchRunner, JournalledLog, Observers
 from indexer.journal import LogSlice, SqliteChangeJournal
 from indexer.ports import Timing
 from indexer.readiness import ConsumerHealth

@@ -26,7 +26,7 @@ class Step(Protocol):
         ...
 
 
-class Narrator(Protocol):
+class ProgressReporter(Protocol):
     """Tells the steps of a start or a stop."""
 
     @contextmanager
@@ -54,8 +54,8 @@ class LoggedStep:
         self.noted = text
 
 
-class LoggingNarrator:
-    """One log event a step; the narrator of a system without a terminal."""
+class LoggingProgressReporter:
+    """One log event a step; the reporter of a system without a terminal."""
 
     @contextmanager
     def step(self, what: str) -> Iterator[Step]:
