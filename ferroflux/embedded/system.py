@@ -33,6 +33,7 @@ from ferroflux.embedded.intake.intake import ChangeIntake
 from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal
 from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.operations import EmbeddedOperations, Inside
+from ferroflux.embedded.progress_reporter import ProgressReporter
 from ferroflux.embedded.publishing import LARGEST_BYTES, KeptLetterBox, PacedPublisher
 from ferroflux.embedded.recovery import Found, reconcile, replay, respell_once, restore
 from ferroflux.embedded.replica import EmbeddedReplica

@@ -80,7 +80,7 @@ class ProductionOperations(DirectOperations):
         async with offline_indexer(settings) as indexer, KafkaReader(settings.kafka) as reader:
             replayer = Replayer(
                 KafkaReplaySource(reader, settings.kafka.topics.consumed),
-                indexer.batch.pipeline,
+                indexer.pipeline,
                 indexer.index,
                 indexer.parser,
                 clock=indexer.clock,
@@ -108,7 +108,7 @@ class ProductionOperations(DirectOperations):
                 indexer.index,
                 KafkaTombstones(reader, settings.kafka.topics.documents),
                 indexer.documents,
-                indexer.batch.pipeline.republish,
+                indexer.pipeline.republish,
             )
             found = await gc.run(before_us=before_us, apply=asked.apply, tenant=tenant)
         return gc_json(found, before_us)
