@@ -371,7 +371,7 @@ class EmbeddedSystem:
         await self._changes.reached(self.progress, Stage.APPLIED)
 
     async def _serve(self) -> None:
-        with self.narrator.step("starting indexer and search"):
+        with self.reporter.step("starting indexer and search"):
             writer = LogWriter(self.settings.kafka, largest_bytes=_LARGEST_CHANGE_BYTES)
             await writer.start()
             self._stack.push_async_callback(writer.stop)

@@ -35,6 +35,7 @@ from faststream.kafka.message import KafkaMessage as RawBatch
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from indexer.consuming.lanes import SMALLEST_LIVE_SLICE, Lanes, SliceLength
+from indexer.consuming.publish_lock import PublishLock
 from indexer.ports import LeaseLostError
 from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, TopicPartition, first_offsets, next_offsets
