@@ -13,26 +13,24 @@ from ferroflux.embedded.generations.system import EmbeddedGenerations
 from ferroflux.embedded.intake.progress import LogProgress, Stage
 from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.storage.layout import DataDirectory
-from ferroflux.operations.direct import DirectOperations, collected
+from ferroflux.operations.direct import DirectOperations, gc_json
 from ferroflux.operations.generations.desk import GenerationDesk
 from ferroflux.operations.generations.encoder import chosen_encoder
-from ferroflux.operations.port import BuildBody, CollectRequest, Json, JudgedBody, OnProgress, Replay
+from ferroflux.operations.port import BuildBody, Json, JudgedBody, OnProgress, Replay, TombstoneGcRequest
 from ferroflux.operations.production import progress_of
-from indexer.collection.collector import TombstoneCollector
-from indexer.collection.tombstones import Tombstone
-from indexer.deadletters.desk import DeadLetterDesk
+from indexer.batch.pipeline import Pipeline
 from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, find_in_journal
 from indexer.deadletters.letter import Letter
+from indexer.deadletters.service import DeadLetterService
 from indexer.generations.build import BuildProgress
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDocumentPublisher
-from indexer.pipeline import Pipeline
 from indexer.records import TopicPartition
-from indexer.replay.checkpoint import ReplayCheckpoint
-from indexer.replay.replayer import Replayed, Replayer
+from indexer.replay.replayer import ReplayCheckpoint, Replayed, Replayer
 from indexer.replay.sources import JournalReplaySource
 from indexer.service.clock import SystemClock
 from indexer.sources.desk import SourceDesk
+from indexer.tombstone_gc import Tombstone, TombstoneGc
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
@@ -81,7 +79,7 @@ class EmbeddedOperations(DirectOperations):
         self._clock = SystemClock()
         self._busy = asyncio.Lock()
         self._sources = sources
-        self._dead_letters = DeadLetterDesk(
+        self._dead_letters = DeadLetterService(
             FileDeadLetterStore(
                 dead_letters,
                 self._send_again,
@@ -91,7 +89,7 @@ class EmbeddedOperations(DirectOperations):
         )
 
     @property
-    def dead_letters(self) -> DeadLetterDesk:
+    def dead_letters(self) -> DeadLetterService:
         """In their file."""
         return self._dead_letters
 
@@ -139,7 +137,7 @@ class EmbeddedOperations(DirectOperations):
                 await inside.until_searchable()
             return {**replayed.to_json(), "done": True}
 
-    async def collect(self, asked: CollectRequest) -> Json:
+    async def tombstone_gc(self, asked: TombstoneGcRequest) -> Json:
         """Collect tombstones last heard of before the journal begins.
 
         With `prune_journal`, applied records older than that are forgotten first: the journal is kept whole otherwise, and
@@ -155,14 +153,14 @@ class EmbeddedOperations(DirectOperations):
             oldest_ms = await self._oldest_ms()
             if oldest_ms is not None and not (prune and not asked.apply):
                 before_us = min(before_us, oldest_ms * 1000)
-            collector = TombstoneCollector(
+            gc = TombstoneGc(
                 inside.index,
                 _ReplicaTombstones(inside.reader),
                 KafkaDocumentPublisher(self._writer, inside.topics.documents),
                 self._republish,
             )
             tenant = tenant_id(asked.tenant) if asked.tenant else None
-            return collected(await collector.collect(before_us=before_us, apply=asked.apply, tenant=tenant), before_us)
+            return gc_json(await gc.run(before_us=before_us, apply=asked.apply, tenant=tenant), before_us)
 
     async def build(self, asked: BuildBody, on_progress: OnProgress) -> Json:
         """From the journal, or from the stores where it was pruned; one at a time."""

@@ -24,11 +24,10 @@ import structlog
 
 from ferroflux.embedded.storage.ownership import PreviousStop
 from ferroflux.operations.reconcile.embedded import JournalledChanges
-from indexer.awaiting import awaits_item
-from indexer.journal.sqlite import SqliteChangeJournal
-from indexer.pipeline import Pipeline
-from indexer.reconcile.restored import changes_of
-from indexer.records import next_offsets
+from indexer.batch.pipeline import Pipeline
+from indexer.journal import SqliteChangeJournal
+from indexer.reconcile.log_sources import changes_of
+from indexer.records import awaits_item, next_offsets
 from indexer.respelling import Respeller
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import PointPayload, PointWrite, VectorIndex

@@ -32,8 +32,8 @@ from ferroflux.embedded.intake.http import CHANGES_PATH, changes_router
 from ferroflux.embedded.intake.intake import ChangeIntake
 from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal
 from ferroflux.embedded.loop_thread import LoopThread
-from ferroflux.embedded.narrator import Narrator
 from ferroflux.embedded.operations import EmbeddedOperations, Inside
+from ferroflux.embedded.progress_reporter import ProgressReporter
 from ferroflux.embedded.publishing import LARGEST_BYTES, KeptLetterBox, PacedPublisher
 from ferroflux.embedded.recovery import Found, reconcile, replay, respell_once, restore
 from ferroflux.embedded.replica import EmbeddedReplica
@@ -43,12 +43,12 @@ from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from ferroflux.ingest.held.store import StoreHeldVersions
 from ferroflux.operations.generations.encoder import CallersModels
 from ferroflux.operations.routes import operations_router
-from indexer.bootstrap import build_indexer
+from indexer.consuming.runner import JournalledLog
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
-from indexer.journal.sqlite import SqliteChangeJournal
-from indexer.service.app import IndexerApp
+from indexer.journal import SqliteChangeJournal
+from indexer.process.app import IndexerApp, http_app
+from indexer.process.bootstrap import EmbeddedParts, IndexerParts, build_indexer
 from indexer.service.clock import SystemClock
-from indexer.service.http import http_app
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from indexer.sources.live import LiveSources
@@ -94,7 +94,7 @@ class EmbeddedSystem:
     """One running system. Build it with `start`, end it with `stop`; `failed` tells of an end that nobody asked for."""
 
     options: EmbeddedOptions
-    narrator: Narrator
+    reporter: ProgressReporter
     progress: LogProgress = field(default_factory=LogProgress)
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     _clean: bool = False
@@ -167,12 +167,12 @@ class EmbeddedSystem:
     async def stop(self) -> None:
         """Stop in order: everything that was taken goes through to both stores first."""
         Endpoint.withdraw(self.options.directory)
-        with self.narrator.step("finishing what was taken") as step:
+        with self.reporter.step("finishing what was taken") as step:
             await self.intake.close()
             self._clean = await self._drain()
             if not self._clean:
                 step.note("not all of it in time; the next start applies the rest from the journal")
-        with self.narrator.step("closing the stores"):
+        with self.reporter.step("closing the stores"):
             await self._stack.aclose()
             await self.supervisor.stop()
 
@@ -189,13 +189,13 @@ class EmbeddedSystem:
         self._stack.callback(self.server.close)
 
     async def _open_stores(self) -> None:
-        with self.narrator.step("starting the broker"):
+        with self.reporter.step("starting the broker"):
             self.broker = await EmbeddedBroker.start(port=self.options.kafka_port)
             self._stack.push_async_callback(self.broker.stop)
             self.settings = EmbeddedSettings.of(self.options, self.broker)
             topics = self.settings.kafka.topics
             await self.broker.create_topics([*topics.consumed, topics.documents, topics.aliases, topics.dead_letters])
-        with self.narrator.step("loading the text encoder") as step:
+        with self.reporter.step("loading the text encoder") as step:
             own = self.settings.indexer.encoder
             self._shares = InferenceShares(own.shares, at_once=available_cpus())
             self.vectors = await EdgeIndex.open(self.settings.vectors)
@@ -205,7 +205,7 @@ class EmbeddedSystem:
             revision = self.encoder.revision
             layers = layers_of(revision.quantisation)
             step.note(f"{revision.model}, {revision.dimension} dimensions, {layers} layers")
-        with self.narrator.step("opening the stores") as step:
+        with self.reporter.step("opening the stores") as step:
             self.journal = SqliteChangeJournal.open(self.options.directory.journal)
             self._stack.push_async_callback(self.journal.close)
             self.dead_letters = await DeadLetterFile.open(
@@ -291,15 +291,12 @@ class EmbeddedSystem:
             await ends.open()
             app = build_indexer(
                 settings,
-                index=self.vectors,
-                encoder=self.encoder,
-                parser=self._parser,
-                compose=partial(build_document, policy=mapping.policy),
-                journal=WatchedJournal(self.journal, self.progress),
-                log_id=self.broker.log_id,
-                pace=lambda publisher: PacedPublisher(publisher, ends, self.progress),
-                bury=lambda sink: KeptDeadLetterSink(self.dead_letters, sink, clock=SystemClock()),
-                verify=False,
+                IndexerParts(self.vectors, self.encoder, self._parser, partial(build_document, policy=mapping.policy)),
+                embedded=EmbeddedParts(
+                    JournalledLog(WatchedJournal(self.journal, self.progress), self.broker.log_id),
+                    pace=lambda publisher: PacedPublisher(publisher, ends, self.progress),
+                    keep=lambda sink: KeptDeadLetterSink(self.dead_letters, sink, clock=SystemClock()),
+                ),
                 tasks=self.supervisor.metrics,
             )
             topics = settings.kafka.topics
@@ -314,7 +311,7 @@ class EmbeddedSystem:
     async def _recover(self) -> None:
         await self._apply_journal()
         if self._found.stores_may_differ:
-            with self.narrator.step("comparing the stores") as step:
+            with self.reporter.step("comparing the stores") as step:
                 await asyncio.to_thread(self.reader.refresh)
                 found = await self._thread.call(lambda: reconcile(self.vectors, self.reader, self.indexer.pipeline))
                 await self._documents.reached(self.progress, Stage.READABLE)
@@ -337,7 +334,7 @@ class EmbeddedSystem:
         """Apply what the journal holds beyond its watermarks, and wait until the replica has its documents."""
         if not (await self.journal.size()).pending:
             return
-        with self.narrator.step("applying the journal") as step:
+        with self.reporter.step("applying the journal") as step:
             replayed = await self._thread.call(lambda: replay(self.journal, self.indexer.pipeline, step.progress))
             await self._documents.reached(self.progress, Stage.READABLE)
             step.note(f"{replayed.records:,} changes")
@@ -374,7 +371,7 @@ class EmbeddedSystem:
         await self._changes.reached(self.progress, Stage.APPLIED)
 
     async def _serve(self) -> None:
-        with self.narrator.step("starting indexer and search"):
+        with self.reporter.step("starting indexer and search"):
             writer = LogWriter(self.settings.kafka, largest_bytes=_LARGEST_CHANGE_BYTES)
             await writer.start()
             self._stack.push_async_callback(writer.stop)

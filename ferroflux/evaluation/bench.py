@@ -20,7 +20,7 @@ from ferroflux.evaluation.catalogue import (
     read_documents,
     write_documents,
 )
-from indexer.service.encoding import encoded
+from indexer.batch.embedding import encoded
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 _DOCUMENT_CODE: Final = (
     "schemas.building", "schemas.documents", "schemas.fields", "schemas.merge", "schemas.events", "retrieval.passages",
-    "indexer.batch", "indexer.pipeline", "ferroflux.ingest", "ferroflux.evaluation.catalogue",
+    "indexer.batch", "ferroflux.ingest", "ferroflux.evaluation.catalogue",
 )  # fmt: skip
 """What decides a document."""
 _TEXT_CODE: Final = ("retrieval.analysis", "retrieval.text")

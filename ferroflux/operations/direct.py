@@ -8,7 +8,6 @@ from typing import Final
 from ferroflux.operations.generations.desk import GenerationDesk
 from ferroflux.operations.port import (
     BuildBody,
-    CollectRequest,
     HandoverRequest,
     Json,
     JudgedBody,
@@ -16,11 +15,12 @@ from ferroflux.operations.port import (
     OnProgress,
     Replay,
     ResetRequest,
+    TombstoneGcRequest,
 )
-from indexer.collection.collector import Collected
-from indexer.deadletters.desk import DeadLetterDesk, Settled
 from indexer.deadletters.letter import LetterId
+from indexer.deadletters.service import DeadLetterService, Settled
 from indexer.sources.desk import SourceDesk
+from indexer.tombstone_gc import GcCounts
 
 _FOLLOWED_WITHIN_S: Final = 20.0
 
@@ -30,7 +30,7 @@ class DirectOperations(ABC):
 
     @property
     @abstractmethod
-    def dead_letters(self) -> DeadLetterDesk:
+    def dead_letters(self) -> DeadLetterService:
         """The installation's dead letters."""
 
     @property
@@ -48,7 +48,7 @@ class DirectOperations(ABC):
         """As the port says."""
 
     @abstractmethod
-    async def collect(self, asked: CollectRequest) -> Json:
+    async def tombstone_gc(self, asked: TombstoneGcRequest) -> Json:
         """As the port says."""
 
     @abstractmethod
@@ -116,6 +116,6 @@ def _settled(done: Settled) -> Json:
     return {"settled": done.settled, "at_ceiling": done.at_ceiling, **left}
 
 
-def collected(found: Collected, before_us: int) -> Json:
+def gc_json(found: GcCounts, before_us: int) -> Json:
     """The answer about tombstones: the counts, and the bound (microseconds since 1970)."""
     return {**{name: getattr(found, name) for name in found.__dataclass_fields__}, "before_us": before_us}

@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from ferroflux.operations.http_client import ApiClient
 from ferroflux.operations.port import (
     BuildBody,
-    CollectRequest,
     HandoverRequest,
     Json,
     JudgedBody,
@@ -18,6 +17,7 @@ from ferroflux.operations.port import (
     OnProgress,
     Replay,
     ResetRequest,
+    TombstoneGcRequest,
 )
 from indexer.deadletters.letter import LetterId
 from schemas.errors import NotReadyError
@@ -52,9 +52,9 @@ class HttpOperations:
         """`POST /v1/replays`."""
         return await self._follow("/v1/replays", asked, on_progress)
 
-    async def collect(self, asked: CollectRequest) -> Json:
-        """`POST /v1/collections`."""
-        return await self._post("/v1/collections", asked)
+    async def tombstone_gc(self, asked: TombstoneGcRequest) -> Json:
+        """`POST /v1/tombstones/gc`."""
+        return await self._post("/v1/tombstones/gc", asked)
 
     async def facets(self, tenant: str) -> Json:
         """`GET /v1/facets`."""

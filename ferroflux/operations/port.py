@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferroflux.operations.generations.gate import JudgedFigures
-from indexer.deadletters.desk import DEFAULT_CEILING, LetterFilter
 from indexer.deadletters.letter import LetterId
+from indexer.deadletters.service import DEFAULT_CEILING, LetterFilter
 from indexer.replay.selection import Selection
 from schemas.errors import InvalidRequestError
 from schemas.generations import GenerationName, Origin
@@ -89,7 +89,7 @@ class Replay(_Request):
         return Selection.of(self.model_dump())
 
 
-class CollectRequest(_Request):
+class TombstoneGcRequest(_Request):
     """Which tombstones are removed."""
 
     older_than_s: float = Field(15 * _DAY_S, ge=0, description="Last heard of at least so long ago, seconds.")
@@ -170,7 +170,7 @@ class Operations(Protocol):
         """Take a stretch of the change log in again; cancelled, the same request goes on where it stopped."""
         ...
 
-    async def collect(self, asked: CollectRequest) -> Json:
+    async def tombstone_gc(self, asked: TombstoneGcRequest) -> Json:
         """Remove tombstones that no replay can reach."""
         ...
 

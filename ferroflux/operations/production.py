@@ -7,28 +7,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from ferroflux.operations.direct import DirectOperations, collected
+from ferroflux.operations.direct import DirectOperations, gc_json
 from ferroflux.operations.generations.desk import GenerationDesk
 from ferroflux.operations.generations.encoder import chosen_encoder
-from ferroflux.operations.port import BuildBody, CollectRequest, Json, OnProgress, Replay
-from indexer.collection.collector import TombstoneCollector
-from indexer.collection.tombstones import KafkaTombstones
-from indexer.deadletters.desk import DeadLetterDesk
+from ferroflux.operations.port import BuildBody, Json, OnProgress, Replay, TombstoneGcRequest
 from indexer.deadletters.kafka import KafkaDeadLetterStore
+from indexer.deadletters.service import DeadLetterService
 from indexer.generations.build import BuildProgress, lag_of
-from indexer.generations.builder import BuildRequest, GenerationBuilder
-from indexer.generations.resolve import settings_of
-from indexer.generations.settings import settings_for
+from indexer.generations.settings import settings_for, settings_of
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.reader import KafkaReader
-from indexer.offline import offline_indexer
-from indexer.replay.checkpoint import ReplayCheckpoint, digest_of
-from indexer.replay.replayer import Replayer
+from indexer.process.generation_builder import BuildRequest, GenerationBuilder
+from indexer.process.offline import offline_indexer
+from indexer.replay.replayer import ReplayCheckpoint, Replayer, digest_of
 from indexer.replay.sources import KafkaReplaySource
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from indexer.sources.desk import SourceDesk
 from indexer.sources.kafka import KafkaSourceStore
+from indexer.tombstone_gc import KafkaTombstones, TombstoneGc
 from retrieval.encoders.factory import load_encoder
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.vectors.factory import drop_collection, open_vector_index
@@ -52,9 +49,9 @@ class ProductionOperations(DirectOperations):
         self._checkpoints = checkpoints
 
     @cached_property
-    def dead_letters(self) -> DeadLetterDesk:
+    def dead_letters(self) -> DeadLetterService:
         """In their topic."""
-        return DeadLetterDesk(KafkaDeadLetterStore(self._settings.kafka, clock=_CLOCK))
+        return DeadLetterService(KafkaDeadLetterStore(self._settings.kafka, clock=_CLOCK))
 
     @cached_property
     def sources(self) -> SourceDesk:
@@ -98,7 +95,7 @@ class ProductionOperations(DirectOperations):
             )
         return counts.to_json()
 
-    async def collect(self, asked: CollectRequest) -> Json:
+    async def tombstone_gc(self, asked: TombstoneGcRequest) -> Json:
         """Of the vector store and the documents topic; the change log begins where Kafka's retention says."""
         settings = await settings_of(self._settings, self._generation)
         tenant = tenant_id(asked.tenant) if asked.tenant else None
@@ -107,14 +104,14 @@ class ProductionOperations(DirectOperations):
             oldest_ms = await reader.oldest_ms(await reader.partitions(settings.kafka.topics.consumed))
             if oldest_ms is not None:
                 before_us = min(before_us, oldest_ms * 1000)
-            collector = TombstoneCollector(
+            gc = TombstoneGc(
                 indexer.index,
                 KafkaTombstones(reader, settings.kafka.topics.documents),
                 indexer.documents,
                 indexer.pipeline.republish,
             )
-            found = await collector.collect(before_us=before_us, apply=asked.apply, tenant=tenant)
-        return collected(found, before_us)
+            found = await gc.run(before_us=before_us, apply=asked.apply, tenant=tenant)
+        return gc_json(found, before_us)
 
     async def build(self, asked: BuildBody, on_progress: OnProgress) -> Json:
         """In this process, until the live indexers can take it on."""

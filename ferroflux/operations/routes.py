@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Annotated, Final
 
 import orjson
+import structlog
 from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import Response, StreamingResponse
@@ -20,7 +21,6 @@ from ferroflux.operations.generations.encoder import CallersModels
 from ferroflux.operations.port import (
     FOREVER_US,
     BuildBody,
-    CollectRequest,
     HandoverRequest,
     Json,
     JudgedBody,
@@ -29,15 +29,18 @@ from ferroflux.operations.port import (
     Operations,
     Replay,
     ResetRequest,
+    TombstoneGcRequest,
 )
-from indexer.deadletters.desk import no_such_letter
 from indexer.deadletters.letter import LetterId
+from indexer.deadletters.service import no_such_letter
 from indexer.sources.desk import tenant_of
 from retrieval.generations.errors import GenerationRefusedError
 from runtime.rights.keys import CallerRights, Rights
 from schemas.api.routes import Role
 from schemas.errors import ConfigurationError, FerrofluxError, InvalidRequestError
 from schemas.identity import TenantId
+
+log = structlog.get_logger(__name__)
 
 _TELL_EVERY_S: Final = 0.5
 
@@ -100,10 +103,17 @@ def _add_log_and_sources(router: APIRouter, operations: Operations) -> None:
         asked.to_selection()
         return _streamed(lambda tell: operations.replay(asked, tell))
 
-    @router.post("/v1/collections", summary="Remove tombstones that no replay can reach")
-    async def collect(asked: CollectRequest, rights: CallerRights) -> Response:
+    @router.post("/v1/tombstones/gc", summary="Remove tombstones that no replay can reach")
+    async def tombstone_gc(asked: TombstoneGcRequest, rights: CallerRights) -> Response:
         _check(rights, asked.tenant)
-        return _json(await operations.collect(asked))
+        return _json(await operations.tombstone_gc(asked))
+
+    @router.post("/v1/collections", summary="The former name of /v1/tombstones/gc", deprecated=True)
+    async def former_tombstone_gc(asked: TombstoneGcRequest, rights: CallerRights) -> Response:
+        log.warning(
+            "a former route was asked; it goes with the next release", former="/v1/collections", now="/v1/tombstones/gc"
+        )
+        return await tombstone_gc(asked, rights)
 
     @router.get("/v1/facets", summary="Who feeds which facet, and who did before")
     async def list_facets(rights: CallerRights, tenant: str = "") -> Response:

@@ -46,7 +46,7 @@ class KafkaDeadLetterStore:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Hold the transactional id of this topic's desk."""
+        """Hold the transactional id of this topic's service."""
         await self._open()
         try:
             yield

@@ -9,7 +9,7 @@ What is set, and why:
   worked on, and aiokafka sends no second one to that broker meanwhile: with the default of 500 ms, a change that comes
   during a batch would wait for half a second.
 - `batch_timeout_ms` is short, too: FastStream sleeps that long after a poll that returned nothing.
-- Live changes go before bulk loads, which have a topic of their own (`indexer/lanes.py`).
+- Live changes go before bulk loads, which have a topic of their own (`indexer/consuming/lanes.py`).
 - `metadata_max_age_ms` is short: a partition that an operator adds is noticed by looking again, and the default of five
   minutes is how long its first changes would wait.
 - `auto_offset_reset` is "earliest": a new group takes the whole log in.
@@ -34,11 +34,11 @@ from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.message import KafkaMessage as RawBatch
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
-from indexer.lanes import SMALLEST_LIVE_SLICE, Lanes, SliceLength
+from indexer.consuming.lanes import SMALLEST_LIVE_SLICE, Lanes, SliceLength
+from indexer.consuming.publish_lock import PublishLock
 from indexer.ports import LeaseLostError
-from indexer.publish_lock import PublishLock
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, TopicPartition, first_offsets, next_offsets
-from indexer.service.progress import Progress
 from indexer.settings import ConsumerSettings
 from runtime.kafka.clients import bootstrap_servers, ssl_context
 from schemas.errors import FatalError, LogUnavailableError
@@ -76,7 +76,7 @@ class ChangeConsumer:
         settings: ConsumerSettings,
         *,
         lock: PublishLock,
-        progress: Progress,
+        progress: ConsumerHealth,
         beside: Callable[[str], str] = lambda _: "",
     ) -> None:
         """`beside` gives the text that is committed with an offset of a topic (`indexer.identity`)."""
@@ -215,9 +215,9 @@ class ChangeConsumer:
                 consumer.seek(place, offset)
 
     @property
-    def epoch(self) -> int:
+    def revocations(self) -> int:
         """Grows with every revocation."""
-        return self._lock.epoch
+        return self._lock.revocations
 
     async def poll_live(self) -> Sequence[InboundRecord]:
         """Records of the live topics that a fetch has brought already."""
@@ -320,7 +320,7 @@ class RevocationListener(ConsumerRebalanceListener):  # type: ignore[misc] # aio
     """Kafka waits for `on_partitions_revoked` before partitions go to another member: the place to finish and to let go."""
 
     def __init__(
-        self, lock: PublishLock, progress: Progress, *, grace_s: float, forget: Callable[[], None] | None = None
+        self, lock: PublishLock, progress: ConsumerHealth, *, grace_s: float, forget: Callable[[], None] | None = None
     ) -> None:
         self._lock = lock
         self._progress = progress

@@ -9,7 +9,7 @@ import structlog
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
-from indexer.identity.marks import Committed, Mark
+from indexer.identity import Committed, Mark
 from indexer.records import TopicPartition
 from runtime.kafka.clients import AdminSession, answering, consuming
 from schemas.errors import LogUnavailableError

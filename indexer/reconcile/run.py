@@ -21,12 +21,13 @@ from indexer.reconcile.compare import (
     Kind,
     Register,
     compare_change,
+    compare_documents,
     compare_row,
+    documents_ahead,
     surplus_row,
 )
-from indexer.reconcile.documents import compare_documents, documents_ahead
-from indexer.reconcile.ports import ChangeSink, Republisher, Truth
-from indexer.reconcile.report import Report, difference_sample, document_sample
+from indexer.reconcile.ports import ChangeSink, Republisher, SourceOfTruth
+from indexer.reconcile.report import ReconcileReport, difference_sample, document_sample
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import PointPayload, VectorIndex
 from runtime.isolation import Batch, Isolation
@@ -47,10 +48,10 @@ _FIRST_VERSION: Final = SourceVersion(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class ReconcileOptions:
-    """`tenant` narrows to one shop; `settle_s` is the pause before the second look, seconds; `samples` are kept a kind.
+    """`tenant` narrows to one tenant; `settle_s` is the pause before the second look, seconds; `samples` are kept a kind.
 
     `delete_extra` lets a repair delete what the truth does not have, at most `max_deletes` rows: a truth that was read
-    from the wrong place must not empty a shop.
+    from the wrong place must not empty a tenant's catalogue.
 
     Every point with a revision below `lift_below` is lifted above it: of a store that took another's place, where nobody can
     say at which revisions its products were published, since a late write may have overruled that in the topic.
@@ -69,7 +70,7 @@ class Reconciliation:
 
     def __init__(
         self,
-        truth: Truth | None,
+        truth: SourceOfTruth | None,
         vectors: VectorIndex,
         reader: TextIndexReader | None,
         *,
@@ -98,9 +99,9 @@ class Reconciliation:
         """Revisions that points have to be lifted above, by the truth's own documents and `lift_below`."""
         self._reading = Isolation("reading stored states")
         self._unreadable: set[SkuKey] = set()
-        self.report = Report(truth.name if truth else "stores", replica_compared=reader is not None)
+        self.report = ReconcileReport(truth.name if truth else "stores", replica_compared=reader is not None)
 
-    async def compare(self) -> Report:
+    async def compare(self) -> ReconcileReport:
         """Look at everything, wait, look again at what differed.
 
         Raises:
@@ -122,7 +123,7 @@ class Reconciliation:
         log.info("reconciled", **self.report.summary())
         return self.report
 
-    async def repair(self, changes: ChangeSink, republisher: Republisher) -> Report:
+    async def repair(self, changes: ChangeSink, republisher: Republisher) -> ReconcileReport:
         """Publish what mends the differences: corrective events to the change topic, stored products to the replicas.
 
         Raises:

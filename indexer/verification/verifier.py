@@ -18,8 +18,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from indexer.batch.apart import Fault
-from indexer.batch.report import BatchReport
+from indexer.batch.batch import BatchReport, Fault
 from indexer.ports import Clock, LeaseLostError, Sleep
 from indexer.records import TopicPartition
 from indexer.verification.feed import DocumentFeed, FedRecord, LastSeen, PendingLooks

@@ -7,13 +7,15 @@ each document once more as it is shown, since the replica may reload between the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.search.ranking.fusion import FusedCandidate
 from retrieval.text.port import TextIndexReader
 from schemas.documents import SearchDocument
+from schemas.identity import SkuKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +38,30 @@ def hydrate(
     offset: int,
     limit: int,
     everything: bool,
+    documents: Mapping[SkuKey, SearchDocument] = MappingProxyType({}),
 ) -> Hydrated:
     """Check the candidates, then read the documents of the page, or of all candidates where `everything` is asked for.
 
-    Blocking: run it off the event loop.
+    Those in `documents` were read for this query before, and are not read again. Blocking: run it off the event loop.
     """
+
+    def read(wanted: Sequence[FusedCandidate]) -> Mapping[SkuKey, SearchDocument]:
+        unread = [candidate.key for candidate in wanted if candidate.key not in documents]
+        return {**documents, **reader.fetch(unread)} if unread else documents
+
     if everything:
-        documents = reader.fetch([candidate.key for candidate in candidates])
-        kept = [candidate for candidate in candidates if _shown(documents.get(candidate.key), within)]
+        found = read(candidates)
+        kept = [candidate for candidate in candidates if _shown(found.get(candidate.key), within)]
         page = kept[offset : offset + limit]
     else:
         valid = reader.matching([candidate.key for candidate in candidates], within)
         kept = [candidate for candidate in candidates if candidate.key in valid]
         page = kept[offset : offset + limit]
-        documents = reader.fetch([candidate.key for candidate in page])
-        page = [candidate for candidate in page if _shown(documents.get(candidate.key), within)]
+        found = read(page)
+        page = [candidate for candidate in page if _shown(found.get(candidate.key), within)]
     return Hydrated(
-        page=tuple((candidate, documents[candidate.key]) for candidate in page),
-        counted=tuple(documents[candidate.key] for candidate in kept) if everything else (),
+        page=tuple((candidate, found[candidate.key]) for candidate in page),
+        counted=tuple(found[candidate.key] for candidate in kept) if everything else (),
         total=len(kept),
     )
 

@@ -17,7 +17,6 @@ from ferroflux.operations.generations.encoder import CallersModels
 from ferroflux.operations.over_http import HttpOperations
 from ferroflux.operations.port import (
     BuildBody,
-    CollectRequest,
     HandoverRequest,
     Json,
     JudgedBody,
@@ -25,11 +24,12 @@ from ferroflux.operations.port import (
     OnProgress,
     Replay,
     ResetRequest,
+    TombstoneGcRequest,
 )
 from ferroflux.operations.routes import operations_router
-from indexer.deadletters.desk import DeadLetterDesk
 from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, KeptDeadLetterSink
 from indexer.deadletters.letter import Letter, LetterId
+from indexer.deadletters.service import DeadLetterService
 from indexer.records import DeadLetter, InboundRecord
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
@@ -75,7 +75,7 @@ class Installation(DirectOperations):
         self.sent: list[Letter] = []
         self.file = file
         self.clock = clock
-        self.dead_letters = DeadLetterDesk(
+        self.dead_letters = DeadLetterService(
             FileDeadLetterStore(self.file, self._again, clock=clock, find_original=_none)
         )
         store = FileSourceStore(folder / "sources.json", lambda: time.time_ns() // 1_000_000)
@@ -96,7 +96,7 @@ class Installation(DirectOperations):
         on_progress({"fraction": 0.5})
         return {"read": 3, "selection": asked.to_selection().to_json()}
 
-    async def collect(self, asked: CollectRequest) -> Json:
+    async def tombstone_gc(self, asked: TombstoneGcRequest) -> Json:
         return {"due": int(asked.older_than_s), "applied": asked.apply}
 
     async def build(self, asked: BuildBody, on_progress: OnProgress) -> Json:
@@ -176,7 +176,10 @@ async def test_long_work_tells_of_its_progress_and_answers(installation) -> None
     assert (counts["read"], counts["selection"]["skus"]) == (3, ["A1"])
     built = await operations.build(BuildBody(name="next", take_over=False), told.append)
     assert (built["name"], built["take_over"]) == ("next", False)
-    assert (await operations.collect(CollectRequest(older_than_s=60, apply=True))) == {"due": 60, "applied": True}
+    assert (await operations.tombstone_gc(TombstoneGcRequest(older_than_s=60, apply=True))) == {
+        "due": 60,
+        "applied": True,
+    }
 
 
 async def test_facets_are_listed_handed_over_and_reset(installation) -> None:

@@ -10,8 +10,8 @@ from ferroflux.cli.operate.installation import KafkaOption, operate
 from ferroflux.cli.operate.times import moment_us, shown
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from ferroflux.operations.port import FOREVER_US, Letters
-from indexer.deadletters.desk import DEFAULT_CEILING
 from indexer.deadletters.letter import LetterId
+from indexer.deadletters.service import DEFAULT_CEILING
 from runtime.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
 

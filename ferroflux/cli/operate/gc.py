@@ -9,7 +9,7 @@ from ferroflux.cli.operate.installation import GenerationOption, KafkaOption, op
 from ferroflux.cli.operate.times import duration_s, shown
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from ferroflux.cli.wording import counted
-from ferroflux.operations.port import CollectRequest
+from ferroflux.operations.port import TombstoneGcRequest
 from runtime.logs import configure_quiet_logging
 
 app = typer.Typer()
@@ -53,11 +53,11 @@ def gc(
 ) -> None:
     """Remove tombstones that no replay can reach."""
     configure_quiet_logging()
-    asked = CollectRequest.of(
+    asked = TombstoneGcRequest.of(
         older_than_s=duration_s(older_than), tenant=tenant, apply=yes, prune_journal=prune_journal
     )
     counts = operate(
-        lambda ops: ops.collect(asked), kafka=kafka, generation=generation, url=url, data_dir=data_dir, key=key
+        lambda ops: ops.tombstone_gc(asked), kafka=kafka, generation=generation, url=url, data_dir=data_dir, key=key
     )
     if as_json:
         print(orjson.dumps(counts, option=orjson.OPT_INDENT_2).decode())

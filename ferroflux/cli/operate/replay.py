@@ -11,7 +11,7 @@ from ferroflux.cli.operate.times import moment_us, shown
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from ferroflux.cli.progress import FractionProgress
 from ferroflux.operations.port import Replay
-from indexer.replay.checkpoint import digest_of
+from indexer.replay.replayer import digest_of
 from runtime.logs import configure_quiet_logging
 
 app = typer.Typer()

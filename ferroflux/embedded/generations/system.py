@@ -16,9 +16,9 @@ import structlog
 
 from ferroflux.embedded.generations.member import GenerationMember, Surroundings
 from ferroflux.operations.generations.desk import GenerationDesk
+from indexer.batch.embedding import CollectionReuse
 from indexer.generations.build import BuildOutcome, BuildProgress, OnProgress
-from indexer.generations.builder import CountingEncoder
-from indexer.generations.takeover import CollectionDonor
+from indexer.process.generation_builder import CountingEncoder
 from indexer.service.clock import SystemClock
 from query_api.generations.serving import Stores
 from query_api.worker import Worker
@@ -231,9 +231,9 @@ class EmbeddedGenerations:
         require_revision(manifest, encoder.revision)
         await self.commit(transitions.create(manifest, now_us=self._clock.now_us()))
         takes_over = take_over and encoder.sparse is None and encoder.revision == self._encoder.revision
-        donor = CollectionDonor(self._around.main, encoder.revision.id) if takes_over else None
+        reuse = CollectionReuse(self._around.main, encoder.revision.id) if takes_over else None
         if name not in self._members:
-            await self._opened(manifest, chosen, encoder=encoder, donor=donor)
+            await self._opened(manifest, chosen, encoder=encoder, reuse=reuse)
             try:
                 await self._members[name].follow(on_progress)
             except BaseException:
@@ -248,7 +248,7 @@ class EmbeddedGenerations:
             manifest,
             seconds=time.monotonic() - began,
             products=(await member.vectors.counts()).alive,
-            taken_over=0 if donor is None else donor.given,
+            taken_over=0 if reuse is None else reuse.given,
             embedded=encoder.texts,
             set_apart=apart,
         )
@@ -302,12 +302,12 @@ class EmbeddedGenerations:
         chosen: EncoderSettings,
         *,
         encoder: TextEncoder | None = None,
-        donor: CollectionDonor | None = None,
+        reuse: CollectionReuse | None = None,
     ) -> GenerationMember:
         require_text_fit(manifest)
         encoder = encoder or await self._encoder_of(chosen)
         require_revision(manifest, encoder.revision)
-        member = GenerationMember(manifest, encoder, self._around, partial(self.is_live, manifest.name), donor)
+        member = GenerationMember(manifest, encoder, self._around, partial(self.is_live, manifest.name), reuse)
         await member.open()
         self._members[manifest.name] = member
         return member

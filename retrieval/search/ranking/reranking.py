@@ -54,6 +54,8 @@ class Reranked:
     milliseconds: float
     order: Sequence[FusedCandidate]
     changes: Mapping[SkuKey, RankChange] = field(default_factory=dict)
+    documents: Mapping[SkuKey, SearchDocument] = field(default_factory=dict, repr=False)
+    """Those that were read for it, which the hydration need not read again."""
 
     @property
     def partial(self) -> bool:
@@ -119,6 +121,7 @@ class RerankStage:
                 one.key: RankChange(before[one.key], place, scores.get(one.key))
                 for place, one in enumerate(order, start=1)
             },
+            documents=documents,
         )
 
     def close(self) -> None:

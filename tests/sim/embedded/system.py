@@ -11,13 +11,13 @@ from ferroflux.embedded.intake.intake import ChangeIntake
 from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal, WatchedWriter
 from ferroflux.embedded.publishing import PacedPublisher
 from ferroflux.embedded.recovery import Found, reconcile, replay
-from indexer.journal.change_log import LogSlice
-from indexer.journal.sqlite import SqliteChangeJournal
-from indexer.lanes import Lanes, SliceLength
-from indexer.publish_lock import PublishLock
+from indexer.consuming.lanes import Lanes, SliceLength
+from indexer.consuming.publish_lock import PublishLock
+from indexer.consuming.runner import BatchRunner, JournalledLog, Observers
+from indexer.journal import LogSlice, SqliteChangeJournal
+from indexer.ports import Timing
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
-from indexer.runner import BatchRunner
-from indexer.service.progress import Progress
 from retrieval.text.memory import MemoryTextReader
 from runtime.kafka.log_writer import OutboundRecord
 from schemas.errors import RetryableError
@@ -149,9 +149,9 @@ class SystemRun:
         if not guards.watermark_last:
             kept = _Hasty(journal)  # type: ignore[assignment] # the guard is taken away
         return BatchRunner(
-            pipeline=pipeline, control=self, lock=lock, progress=Progress(), metrics=METRICS,
-            clock=self.process.world, rng=self._rng, backoff=BACKOFF, journal=WatchedJournal(kept, self._progress),
-            log_id=LogId(self._broker.log_id),
+            pipeline, self, lock, Observers(ConsumerHealth(), METRICS), Timing(self.process.world, self._rng),
+            backoff=BACKOFF,
+            journal=JournalledLog(WatchedJournal(kept, self._progress), LogId(self._broker.log_id)),
         )  # fmt: skip
 
     async def _consume(self, lanes: Lanes) -> None:
@@ -170,7 +170,7 @@ class SystemRun:
     # The ports `PartitionControl` and `LaneControl`, of a group with one member.
 
     @property
-    def epoch(self) -> int:
+    def revocations(self) -> int:
         return 0
 
     async def poll_live(self) -> Sequence[InboundRecord]:

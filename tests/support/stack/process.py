@@ -13,8 +13,8 @@ from typing import Any
 
 import ferroflux.cli.main
 import ferroflux.operations.production
-import indexer.bootstrap
-import indexer.offline
+import indexer.process.bootstrap
+import indexer.process.offline
 import query_api.bootstrap
 from indexer.settings import IndexerSettings
 from query_api.replica.bootstrap import run_replica
@@ -51,8 +51,8 @@ def main(role: str, *arguments: str) -> None:
     encoder = _ENCODERS.get(os.environ.get("FERROFLUX_TEST_ENCODER", ""))
     if encoder is not None:
         patched: tuple[Any, ...] = (
-            indexer.bootstrap,
-            indexer.offline,
+            indexer.process.bootstrap,
+            indexer.process.offline,
             query_api.bootstrap,
             ferroflux.operations.production,
             *_embedded(arguments),
@@ -62,7 +62,7 @@ def main(role: str, *arguments: str) -> None:
             module.load_encoder = lambda settings: encoder(settings.truncate_dimension or 64)
     match role:
         case "indexer":
-            indexer.bootstrap.main(IndexerSettings())
+            indexer.process.bootstrap.main(IndexerSettings())
         case "replica":
             run_replica(ReplicaSettings())
         case "api":

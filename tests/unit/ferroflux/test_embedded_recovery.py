@@ -9,7 +9,7 @@ import pytest
 
 from ferroflux.embedded.recovery import Found, reconcile, replay, restore
 from ferroflux.embedded.storage.ownership import PreviousStop
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.records import LogId
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint

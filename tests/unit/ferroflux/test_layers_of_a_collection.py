@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from indexer.bootstrap import MemberFactory
-from indexer.generations.standing import Standing
+from indexer.generations.leadership import Leadership
+from indexer.process.bootstrap import MemberFactory
 from indexer.settings import IndexerSettings
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
@@ -51,8 +51,8 @@ async def _member(settings: EncoderSettings, index: MemoryIndex, monkeypatch: py
     async def opened(_settings: VectorSettings) -> MemoryIndex:
         return index
 
-    monkeypatch.setattr("indexer.bootstrap.open_vector_index", opened)
-    return await MemberFactory(IndexerSettings(encoder=settings))(None, Standing("main"))
+    monkeypatch.setattr("indexer.process.bootstrap.open_vector_index", opened)
+    return await MemberFactory(IndexerSettings(encoder=settings))(None, Leadership("main"))
 
 
 async def test_an_indexer_goes_on_with_the_layers_that_the_collection_was_written_with(settings, old, monkeypatch):

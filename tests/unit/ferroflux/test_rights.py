@@ -15,7 +15,7 @@ from agent.observation.metrics import AgentMetrics
 from ferroflux.embedded.intake.held import held_router
 from ferroflux.embedded.intake.http import changes_router
 from ferroflux.operations.routes import operations_router
-from indexer.service.http import http_app
+from indexer.process.app import http_app
 from runtime.rights.gate import require_declared_roles, served
 from schemas.api.routes import ANY, BARE, PUBLIC, ROUTES, Role
 from schemas.errors import ConfigurationError
@@ -61,6 +61,7 @@ RIGHTS: dict[str, set[Role] | frozenset[Role]] = {
     "POST /v1/dead-letters/discard": OPERATE,
     "POST /v1/replays": OPERATE,
     "POST /v1/collections": ADMIN,
+    "POST /v1/tombstones/gc": ADMIN,
     "GET /v1/generations": ADMIN,
     "POST /v1/generations/build": ADMIN,
     "POST /v1/generations/rollback": ADMIN,

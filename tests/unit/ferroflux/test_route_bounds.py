@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Mount
 from ferroflux.embedded.intake.held import held_router
 from ferroflux.embedded.intake.http import changes_router
 from ferroflux.operations.routes import operations_router
-from indexer.service.http import http_app
+from indexer.process.app import http_app
 from query_api.replica.operations.http import operations_app
 from runtime.http.routes import route_of
 from schemas.api.routes import ROUTES, UNKNOWN, RouteClass, TenantIn

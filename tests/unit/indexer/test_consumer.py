@@ -10,11 +10,11 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from faststream.kafka import TestKafkaBroker
 from structlog.testing import capture_logs
 
+from indexer.consuming.publish_lock import PublishLock
 from indexer.kafka.consumer import ChangeConsumer, ConsumerEndedError, RevocationListener, inbound
 from indexer.ports import LeaseLostError
-from indexer.publish_lock import PublishLock
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord
-from indexer.service.progress import Progress
 from indexer.settings import ConsumerSettings
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
@@ -23,7 +23,11 @@ from tests.support.waiting import eventually
 
 def make_consumer() -> ChangeConsumer:
     return ChangeConsumer(
-        KafkaSettings(), ConsumerSettings(), lock=PublishLock(), progress=Progress(), beside=lambda topic: f"of {topic}"
+        KafkaSettings(),
+        ConsumerSettings(),
+        lock=PublishLock(),
+        progress=ConsumerHealth(),
+        beside=lambda topic: f"of {topic}",
     )
 
 
@@ -152,7 +156,7 @@ async def test_a_refused_commit_says_whether_the_partitions_are_gone(refusal: Ex
 
 
 async def test_a_rebalance_takes_the_lease_and_is_seen_in_progress() -> None:
-    lock, progress = PublishLock(), Progress()
+    lock, progress = PublishLock(), ConsumerHealth()
     listener = RevocationListener(lock, progress, grace_s=1)
     await listener.on_partitions_assigned({KafkaPartition("warehouse.changes", 0)})
     assert progress.joined

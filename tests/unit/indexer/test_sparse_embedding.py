@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from indexer.service.encoding import OffLoopEncoder, encoded
+from indexer.batch.embedding import OffLoopEncoder, encoded
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.sparse.hashing import HashingSparseEncoder
 from retrieval.filters import CatalogueFilter

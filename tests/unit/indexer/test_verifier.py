@@ -8,8 +8,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from indexer.metrics import IndexerMetrics
 from indexer.records import TopicPartition
-from indexer.service.metrics import IndexerMetrics
 from indexer.verification.feed import FedRecord, PendingLooks
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.vectors.memory import MemoryIndex

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import FastAPI
 
-from indexer.service.encoding import encoded
+from indexer.batch.embedding import encoded
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
 from retrieval.encoders.hashing import HashingEncoder

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from indexer.service.encoding import OffLoopEncoder
+from indexer.batch.embedding import OffLoopEncoder
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.settings import EncoderShares
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder, Urgency, on_behalf_of, urgency

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from indexer.service.encoding import OffLoopEncoder
+from indexer.batch.embedding import OffLoopEncoder
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.port import Matrix, ModelRevision
 from retrieval.vectors import self_check
