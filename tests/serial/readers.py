@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from agent import replies as guard
+from agent import replies
 from agent.conversation.order import Order
 from agent.conversation.products import Found, Product
 from agent.language.actions import read_action, strip_fillers
@@ -60,7 +60,7 @@ from retrieval.text.content import content_of
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.understanding.negation import read_negation
-from retrieval.understanding.quantity import split_quantity
+from retrieval.understanding.quantity import read_quantity
 from runtime.redaction import redacted
 from schemas.aliases import SHARED, AliasKind, AliasRecord
 from schemas.api.limits import MAX_TEXT
@@ -221,7 +221,7 @@ _ORDER: Final = Order(TENANT, "order-0001", "thread", ())
 
 def _own_words(text: str) -> object:
     """What a model wrote, beneath the length that is read of it."""
-    return guard._is_truthful(text, "", _ORDER, ())
+    return replies._is_truthful(text, "", _ORDER, ())
 
 
 READERS: Final = (
@@ -253,7 +253,7 @@ READERS: Final = (
     Reader("normalised query", normalise_query),
     Reader("bounded query", bounded_query),
     Reader("exclusions", read_negation),
-    Reader("quantity of a query", split_quantity),
+    Reader("quantity of a query", read_quantity),
     Reader("spelling of a query", lambda text: spell(text, _KNOWN), 500, analyses=True),
     Reader("correction", lambda text: (_SPELLING.correct(text), _SPELLING.split(text))),
     Reader("aliases of a query", _planned, 500, analyses=True),
