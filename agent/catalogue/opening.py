@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import httpx
 
-from agent.catalogue.isolating import Counted
+from agent.catalogue.answers import Counted
 from agent.catalogue.local import LocalCatalogue
 from agent.catalogue.remote import RemoteCatalogue
 from agent.ports import CatalogueSearch

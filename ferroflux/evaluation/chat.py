@@ -11,10 +11,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from agent.catalogue.local import LocalCatalogue
 from agent.clock import SystemClock
 from agent.conversation.limits import AgentLimits
-from agent.evaluation.orders import CountingOrders
-from agent.graph import build_graph
 from agent.ports import Planner
-from agent.runtime import AgentRuntime
+from agent.testing import CountingOrders, LocalGuard, NoRecord
+from agent.turns.graph import build_graph
+from agent.turns.runtime import AgentRuntime
 from retrieval.analysis.pipeline import analyse
 from retrieval.search.hybrid import HybridSearcher
 from training.systems.bench import Bench
@@ -51,6 +51,6 @@ def chat_bench(bench: Bench, planner: Planner) -> Iterator[ChatBench]:
         checkpointer=InMemorySaver(),
     )
     try:
-        yield ChatBench(AgentRuntime(graph, clock=clock, limits=limits), orders)
+        yield ChatBench(AgentRuntime(graph, clock=clock, limits=limits, guard=LocalGuard(), record=NoRecord()), orders)
     finally:
         searcher.close()

@@ -10,11 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from agent.bootstrap import build_planner
-from agent.planners.deterministic.planner import DeterministicPlanner
-from agent.planners.llm.settings import PlannerSettings
+from agent.planners.deterministic import DeterministicPlanner
 from agent.ports import Planner
+from agent.settings import DatabaseSettings, PlannerSettings
 from agent.storage.database import Database
-from agent.storage.settings import DatabaseSettings
 from schemas.errors import ConfigurationError
 
 

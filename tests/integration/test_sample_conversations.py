@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent.evaluation.fixtures import read_conversations
-from agent.evaluation.report import misses, summary
-from agent.evaluation.running import evaluate
-from agent.planners.deterministic.planner import DeterministicPlanner
+from agent.evaluation.running import evaluate, misses, summary
+from agent.planners.deterministic import DeterministicPlanner
 from ferroflux.evaluation.bench import lay_out
 from ferroflux.evaluation.catalogue import CatalogueSource
 from ferroflux.evaluation.chat import chat_bench

@@ -14,24 +14,21 @@ from typing import Any, Final
 
 import orjson
 
+from agent import replies
+from agent.conversation.order import Order
+from agent.conversation.products import Found, Product
 from agent.language.actions import read_action, strip_fillers
-from agent.language.confirmation import is_assent, is_explicit_confirmation
 from agent.language.detection import language_of
+from agent.language.guards import is_assent, is_explicit_confirmation, is_tampering
 from agent.language.numbers import read_count
-from agent.language.quantities import read_quantity as read_words
+from agent.language.quantities import split_quantity as read_words
 from agent.language.reading import clauses, read_message
 from agent.language.references import Extreme, bare, read_reference
-from agent.language.tampering import is_tampering
-from agent.nodes.bypass import is_bypassed, needs_search
-from agent.orders.model import Order
-from agent.ports import Found, Product
-from agent.replies import guard
-from agent.resolve.comparison import extreme_of
 from agent.resolve.matching import coverage, slots, terms
 from agent.resolve.refinement import combine, head_of, is_attribute, without_sizes
-from agent.resolve.resolver import Conversation, Resolver
-from agent.tools.pack_sizes import packing_of
-from agent.tools.packs import selling_quantity
+from agent.resolve.resolver import ReferenceContext, Resolver, extreme_of
+from agent.tools.packs import packing_of, selling_quantity
+from agent.turns.planning import is_bypassed, needs_search
 from ferroflux.ingest import values
 from ferroflux.ingest.columns import ColumnMapping, fold_name
 from ferroflux.ingest.convert import RowConverter
@@ -155,7 +152,7 @@ class _NothingFound:
 
 
 def _resolved(text: str) -> object:
-    return asyncio.run(Resolver(_NothingFound(), TENANT, Conversation((), text, ())).resolve(text))
+    return asyncio.run(Resolver(_NothingFound(), TENANT, ReferenceContext((), text, ())).resolve(text))
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -224,7 +221,7 @@ _ORDER: Final = Order(TENANT, "order-0001", "thread", ())
 
 def _own_words(text: str) -> object:
     """What a model wrote, beneath the length that is read of it."""
-    return guard._is_truthful(text, "", _ORDER, ())
+    return replies._is_truthful(text, "", _ORDER, ())
 
 
 READERS: Final = (

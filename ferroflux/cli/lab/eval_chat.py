@@ -10,10 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.evaluation.fixtures import Conversation, read_conversations
-from agent.evaluation.report import misses, summary
-from agent.evaluation.running import Evaluation, evaluate
-from agent.planners.llm.settings import PlannerSettings
-from agent.settings import AgentSettings
+from agent.evaluation.running import Evaluation, evaluate, misses, summary
+from agent.settings import AgentSettings, PlannerSettings
 from ferroflux.cli.lab.options import CacheOption, CatalogueOption
 from ferroflux.cli.progress import FractionProgress
 from ferroflux.cli.wording import page_console

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from agent.api.app import create_app
-from agent.observation.metrics import AgentMetrics
+from agent.metrics import AgentMetrics
 from ferroflux.embedded.intake.held import held_router
 from ferroflux.embedded.intake.http import changes_router
 from ferroflux.operations.routes import operations_router

@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from agent.planners.llm.settings import ModelSettings, PlannerSettings
+from agent.settings import ModelSettings, PlannerSettings
 from ferroflux.evaluation.planners import PlannerChoice, open_planner
 from schemas.errors import ConfigurationError
 from tests.support.agent.contexts import context
