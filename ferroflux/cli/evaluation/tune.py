@@ -9,12 +9,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ferroflux.cli.lab.options import FoldsOption, LabRequest, OutOption, dealt_out, hand_over, on_judged_queries
+from ferroflux.cli.evaluation.options import (
+    EvaluationRequest,
+    FoldsOption,
+    OutOption,
+    dealt_out,
+    hand_over,
+    on_judged_queries,
+)
 from runtime.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError
-from training.measures.metrics import METRICS, Judge
-from training.tuning.snippet import settings_snippet
-from training.tuning.space import configurations, default_space, parse_space
+from training.metrics import METRICS, Judge
+from training.tuning.space import configurations, default_space, parse_space, settings_snippet
 from training.tuning.tune import TuningResult, tune
 
 app = typer.Typer(rich_markup_mode="markdown")
@@ -41,7 +47,7 @@ _SEED: Final = 7
 @app.command(help=_HELP)
 @on_judged_queries
 def command(
-    request: LabRequest,
+    request: EvaluationRequest,
     *,
     space: Annotated[
         list[str] | None,
@@ -64,12 +70,20 @@ def command(
     dealt_out(answerable, folds)
     tried = configurations(parse_space(space) if space else default_space(settings), trials, _SEED)
     show_step = request.steps(Console(stderr=True))
-    bench = request.bench(settings, show_step)
+    catalogue = request.indexed(settings, show_step)
     with show_step("tuning") as progress:
         result = asyncio.run(
-            tune(bench, Judge(judged_set), settings, tried, objective=metrics, folds=folds, on_progress=progress.update)
+            tune(
+                catalogue,
+                Judge(judged_set),
+                settings,
+                tried,
+                objective=metrics,
+                folds=folds,
+                on_progress=progress.update,
+            )
         )
-    bench.encoder.flush()
+    catalogue.encoder.flush()
     _show(Console(), result)
     snippet = settings_snippet(result.chosen, settings, _why(result, judged_set.name, answerable, folds))
     hand_over(snippet, out)

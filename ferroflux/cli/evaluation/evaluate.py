@@ -9,25 +9,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ferroflux.cli.lab.options import LabRequest, on_judged_queries
+from ferroflux.cli.evaluation.options import EvaluationRequest, on_judged_queries
 from ferroflux.cli.wording import page_console
 from ferroflux.evaluation.evaluation import Evaluation, EvaluationPlan
 from runtime.logs import configure_quiet_logging
-from training.experiments.experiment import Experiment
-from training.experiments.saved import save_run
-from training.measures.metrics import MRR, NDCG_10, RECALL_100, TOP_1, TOP_5
-from training.measures.summary import summarise
-from training.reports.content import report_of
-from training.reports.html import to_html
-from training.reports.markdown import to_markdown
+from training.experiments.experiment import Experiment, summarise
+from training.experiments.run import save_run
+from training.metrics import MRR, NDCG_10, RECALL_100, TOP_1, TOP_5
+from training.reports import report_of, to_html, to_markdown
 from training.systems.baselines import BaselineKind
-from training.systems.settings import LabSettings, setting_values
+from training.systems.settings import EvaluationSettings, setting_values
 
 app = typer.Typer(rich_markup_mode="markdown")
 
 _COLUMNS: Final = (TOP_1, TOP_5, NDCG_10, MRR, RECALL_100)
 
-_SETTINGS: Final = "\n".join(f"    {name} = {value}\n" for name, value in setting_values(LabSettings()))
+_SETTINGS: Final = "\n".join(f"    {name} = {value}\n" for name, value in setting_values(EvaluationSettings()))
 _HELP: Final = f"""Measure search quality on judged queries; the last line of the output is one JSON object.
 
 The catalogue goes through the real pipeline into an index made for the occasion. Vectors and indexes are kept by what
@@ -51,7 +48,7 @@ they are made of: the first run over a catalogue takes minutes, later ones secon
 @app.command(help=_HELP)
 @on_judged_queries
 def evaluate(
-    request: LabRequest,
+    request: EvaluationRequest,
     *,
     baselines: Annotated[
         list[BaselineKind] | None,

@@ -8,12 +8,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ferroflux.cli.lab.options import FoldsOption, LabRequest, OutOption, dealt_out, hand_over, on_judged_queries
+from ferroflux.cli.evaluation.options import (
+    EvaluationRequest,
+    FoldsOption,
+    OutOption,
+    dealt_out,
+    hand_over,
+    on_judged_queries,
+)
 from runtime.logs import configure_quiet_logging
+from training.resampling import stratified_folds
 from training.tuning.calibration import Calibration, Effect, calibrate
 from training.tuning.routes import DENSE_FIRST, MARGIN, SIMILARITY, CodeEffect, observe_routes
-from training.tuning.selection import stratified_folds
-from training.tuning.snippet import settings_snippet
+from training.tuning.space import settings_snippet
 
 app = typer.Typer(rich_markup_mode="markdown")
 
@@ -34,7 +41,7 @@ _FRONTIER_SHOWN: Final = 12
 @app.command(help=_HELP)
 @on_judged_queries
 def command(
-    request: LabRequest,
+    request: EvaluationRequest,
     *,
     allowance: Annotated[float, typer.Option(min=0, help="Points of top-5 that may be lost, of 100.")] = 0.3,
     folds: FoldsOption = 5,
@@ -45,9 +52,11 @@ def command(
     configure_quiet_logging()
     judged_set, settings = request.judged_set(), request.settings()
     show_step = request.steps(Console(stderr=True))
-    bench = request.bench(settings, show_step)
+    catalogue = request.indexed(settings, show_step)
     with show_step("observing the routes") as progress:
-        observed = asyncio.run(observe_routes(bench, judged_set, settings, sample=sample, on_progress=progress.update))
+        observed = asyncio.run(
+            observe_routes(catalogue, judged_set, settings, sample=sample, on_progress=progress.update)
+        )
     strata = [score.query.type or score.query.tenant for score in observed.code_run.scores]
     dealt_out(len(strata), folds)
     result = calibrate(observed.dense, stratified_folds(strata, folds, _SEED), allowance / 100)

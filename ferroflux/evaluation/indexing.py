@@ -1,4 +1,4 @@
-"""Laying out a bench: documents, vectors and text index of a catalogue, each built once and kept by what it is made of."""
+"""Indexing a catalogue for evaluation: documents, vectors and text index, each built once and kept by what it is made of."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ from retrieval.text.port import Checkpoint, TextIndexReader
 from retrieval.text.settings import FieldWeights, TextIndexSettings
 from retrieval.vectors.port import PointPayload, PointWrite
 from schemas.documents import SearchDocument
-from training.systems.bench import Bench
-from training.systems.embeddings import CachedEncoder
-from training.systems.matrix import MatrixIndex
+from training.systems.cached_encoders import CachedEncoder
+from training.systems.indexed_catalogue import IndexedCatalogue, MatrixIndex
 
 log = structlog.get_logger(__name__)
 
@@ -47,15 +46,15 @@ _TEXT_CODE: Final = ("retrieval.analysis", "retrieval.text")
 _COMMIT_DOCUMENTS: Final = 20_000
 
 
-def lay_out(
+def indexed_catalogue(
     source: CatalogueSource,
     encoder_settings: EncoderSettings,
     cache_dir: Path,
     on_progress: OnProgress,
     *,
     encoder: TextEncoder | None = None,
-) -> Bench:
-    """The bench of a catalogue; minutes the first time, seconds after.
+) -> IndexedCatalogue:
+    """The catalogue's indexes; minutes the first time, seconds after.
 
     Passages are embedded in batches of similar length on all processors; an interrupted embedding goes on where it was.
 
@@ -85,7 +84,7 @@ def lay_out(
     def reader(weights: FieldWeights) -> TextIndexReader:
         return open_reader(TextIndexSettings(directory=text_folder / "index", weights=weights))
 
-    return Bench(
+    return IndexedCatalogue(
         name=_name(source.path),
         digest=digest,
         documents={document.key: document for document in documents},
@@ -108,7 +107,7 @@ def _build_text(draft: Path, documents: Sequence[SearchDocument]) -> None:
     try:
         for start in range(0, len(documents), _COMMIT_DOCUMENTS):
             batch = documents[start : start + _COMMIT_DOCUMENTS]
-            writer.apply(batch, Checkpoint("lab", {0: start + len(batch)}))
+            writer.apply(batch, Checkpoint("evaluation", {0: start + len(batch)}))
     finally:
         writer.close()
 
@@ -116,7 +115,7 @@ def _build_text(draft: Path, documents: Sequence[SearchDocument]) -> None:
 async def _vectors(documents: Sequence[SearchDocument], encoder: CachedEncoder) -> MatrixIndex:
     index = MatrixIndex()
     await index.prepare(encoder.revision)
-    with ThreadPoolExecutor(1, thread_name_prefix="lab-encode") as executor:
+    with ThreadPoolExecutor(1, thread_name_prefix="evaluation-encode") as executor:
         passages = [passage_text(document) for document in documents]
         vectors = await asyncio.get_running_loop().run_in_executor(executor, encoded, encoder, passages)
     await index.write(

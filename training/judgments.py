@@ -1,17 +1,121 @@
-"""Files of judged queries: one JSON object a line, or TREC-style tables of queries and judgments."""
+"""Judged queries: graded products, what a grade is worth in nDCG, and the files: JSON lines, or TREC-style tables."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
 from schemas.errors import FatalError
-from training.judgments.gains import GainKind, gain_for
-from training.judgments.judged import JudgedQuery, JudgedSet, relevance_threshold
+
+NO_RESULT_TYPE: Final = "no_result"
+"""Queries of this type have no answer in the catalogue; a good system says so."""
+
+_FULL_SCALE: Final = 3.0
+_RELEVANT_ON_FULL_SCALE: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedQuery:
+    """One query and its judgments: sku to grade, larger is better, 0 is irrelevant. `tenant` empty: the only one."""
+
+    id: str
+    text: str
+    grades: Mapping[str, float]
+    tenant: str = ""
+    type: str = ""
+    intent: str = ""
+
+    @property
+    def expects_nothing(self) -> bool:
+        """Whether the catalogue has no answer, so that a good system says so."""
+        return self.type == NO_RESULT_TYPE or not self.grades
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSet:
+    """Queries with the reading of their grades.
+
+    A product counts as a hit from the grade `relevant_from` on; `gain` turns a grade into the gain of nDCG.
+    """
+
+    name: str
+    queries: tuple[JudgedQuery, ...]
+    gain: Gain
+    relevant_from: float
+
+    @property
+    def answerable(self) -> tuple[JudgedQuery, ...]:
+        """The queries that metrics are means over: those with a product of some gain.
+
+        Where judges saw products and found none of any worth, a good one may be among those they did not see: such a
+        query says nothing of a system and is left out, as is usual.
+        """
+        return tuple(
+            query
+            for query in self.queries
+            if not query.expects_nothing and any(self.gain.of(grade) > 0 for grade in query.grades.values())
+        )
+
+    def relevant(self, query: JudgedQuery) -> frozenset[str]:
+        """The SKUs that count as hits of a query."""
+        return frozenset(sku for sku, grade in query.grades.items() if grade >= self.relevant_from)
+
+
+def relevance_threshold(grades: Iterable[float]) -> float:
+    """The grade from which a product is a hit: 2 where grades go to 3, else any grade above 0."""
+    highest = max(grades, default=0.0)
+    return _RELEVANT_ON_FULL_SCALE if highest >= _FULL_SCALE else min(1.0, highest) or 1.0
+
+
+_LOWEST_MEAN: Final = 1.0
+
+
+class GainKind(StrEnum):
+    """How a grade becomes a gain."""
+
+    AUTO = "auto"
+    """`mean-rating` where grades are fractions from 1 on (a mean of raters), else `linear`."""
+    LINEAR = "linear"
+    """The grade itself, as trec_eval has it."""
+    EXPONENTIAL = "exponential"
+    """2^grade - 1 (Burges et al., *Learning to rank using gradient descent*, ICML 2005)."""
+    MEAN_RATING = "mean-rating"
+    """2^(grade-1) - 1, for ratings that begin at 1, where 1 means irrelevant."""
+
+
+_FORMULAS: Final[dict[GainKind, Callable[[float], float]]] = {
+    GainKind.LINEAR: lambda grade: grade,
+    GainKind.EXPONENTIAL: lambda grade: 2.0**grade - 1.0,
+    GainKind.MEAN_RATING: lambda grade: 2.0 ** (grade - 1.0) - 1.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """One of the formulas; never negative."""
+
+    kind: GainKind
+
+    def of(self, grade: float) -> float:
+        """The gain of a grade."""
+        return max(0.0, _FORMULAS[self.kind](grade))
+
+
+def gain_for(kind: GainKind, grades: Collection[float]) -> Gain:
+    """The gain of this kind; `auto` looks at the grades of the whole judged set."""
+    if kind is not GainKind.AUTO:
+        return Gain(kind)
+    mean_of_raters = (
+        bool(grades) and min(grades) >= _LOWEST_MEAN and any(not float(grade).is_integer() for grade in grades)
+    )
+    return Gain(GainKind.MEAN_RATING if mean_of_raters else GainKind.LINEAR)
+
 
 _QREL_COLUMNS: Final = 3
 _TREC_COLUMNS: Final = 4

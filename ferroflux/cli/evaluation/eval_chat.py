@@ -14,17 +14,16 @@ from agent.evaluation.report import misses, summary
 from agent.evaluation.running import Evaluation, evaluate
 from agent.planners.llm.settings import PlannerSettings
 from agent.settings import AgentSettings
-from ferroflux.cli.lab.options import CacheOption, CatalogueOption
+from ferroflux.cli.evaluation.options import CacheOption, CatalogueOption
 from ferroflux.cli.progress import FractionProgress
 from ferroflux.cli.wording import page_console
-from ferroflux.evaluation.bench import lay_out
 from ferroflux.evaluation.cache import default_cache_dir
 from ferroflux.evaluation.catalogue import CatalogueSource
-from ferroflux.evaluation.chat import chat_bench
-from ferroflux.evaluation.planners import PlannerChoice, open_planner
+from ferroflux.evaluation.chat import PlannerChoice, agent_under_test, open_planner
+from ferroflux.evaluation.indexing import indexed_catalogue
 from retrieval.encoders.settings import EncoderSettings
 from runtime.logs import configure_quiet_logging
-from training.systems.bench import Bench
+from training.systems.indexed_catalogue import IndexedCatalogue
 
 app = typer.Typer(rich_markup_mode="markdown")
 
@@ -67,10 +66,10 @@ def eval_chat(
     scripts = read_conversations(conversations)
     console = page_console()
     with FractionProgress(console, "indexing") as progress:
-        bench = lay_out(
+        indexed = indexed_catalogue(
             CatalogueSource(catalogue), EncoderSettings(), cache_dir or default_cache_dir(), progress.update
         )
-    evaluation = asyncio.run(_evaluated(bench, planner, settings, scripts))
+    evaluation = asyncio.run(_evaluated(indexed, planner, settings, scripts))
     figures = summary(evaluation)
     told = misses(evaluation)
     if told:
@@ -86,10 +85,10 @@ def eval_chat(
 
 
 async def _evaluated(
-    bench: Bench, choice: PlannerChoice, settings: PlannerSettings, scripts: tuple[Conversation, ...]
+    catalogue: IndexedCatalogue, choice: PlannerChoice, settings: PlannerSettings, scripts: tuple[Conversation, ...]
 ) -> Evaluation:
     async with open_planner(choice, settings) as planner:
-        with chat_bench(bench, planner) as chat:
+        with agent_under_test(catalogue, planner) as chat:
             return await evaluate(chat.runtime, chat.orders, scripts)
 
 

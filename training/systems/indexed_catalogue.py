@@ -1,18 +1,76 @@
-"""A vector index for experiments: exact comparison with a whole tenant at once, in memory, read by any number of runs."""
+"""One catalogue in both indexes, which any number of systems under test read.
+
+The vector index compares exactly, with a whole tenant at once, in memory: what differs between two runs is then never the
+index's approximation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from retrieval.encoders.port import Matrix, SparseVector
 from retrieval.filters import CatalogueFilter
+from retrieval.text.port import TextIndexReader
+from retrieval.text.settings import FieldWeights
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import AnyVector, PointWrite, Vector, VectorHit
+from retrieval.vectors.port import AnyVector, PointWrite, Vector, VectorHit, VectorIndex
+from schemas.documents import SearchDocument
+from schemas.errors import ConfigurationError
 from schemas.identity import SkuKey, TenantId
+from training.systems.cached_encoders import CachedEncoder
+from training.systems.memo import memoised
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedCatalogue:
+    """What systems read: the documents, both indexes, the encoder.
+
+    `open_reader` opens the text index with the given scoring weights. `digest` names the content, for saved runs.
+    """
+
+    name: str
+    digest: str
+    documents: Mapping[SkuKey, SearchDocument]
+    vectors: VectorIndex
+    encoder: CachedEncoder
+    open_reader: Callable[[FieldWeights], TextIndexReader]
+
+    @property
+    def tenants(self) -> tuple[TenantId, ...]:
+        """The tenants that have products, sorted."""
+        return tuple(sorted({key.tenant for key in self.documents}))
+
+    def remembering(self) -> IndexedCatalogue:
+        """The same catalogue, whose indexes answer every question once, for many configurations over the same queries."""
+        open_reader = self.open_reader
+        return replace(
+            self,
+            vectors=memoised(self.vectors),
+            encoder=memoised(self.encoder),
+            open_reader=cache(lambda weights: memoised(open_reader(weights))),
+        )
+
+    def tenant_of(self, named: str) -> TenantId:
+        """The tenant that a query names; one that names none asks the only one.
+
+        Raises:
+            ConfigurationError: the catalogue has no such tenant, or several and the query names none.
+        """
+        tenants = self.tenants
+        if named:
+            if named in tenants:
+                return TenantId(named)
+            raise ConfigurationError(
+                f"the catalogue has no tenant {named!r} that a judged query names; it has {tenants}"
+            )
+        if len(tenants) != 1:
+            raise ConfigurationError(f"judged queries name no tenant, and the catalogue has {len(tenants)}")
+        return tenants[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Options of the lab's commands, said once, and what they name: the bench, the judged set, the settings under test."""
+"""The options that evaluation commands share, and what they name: catalogue, judged set, settings under test."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ import yaml
 from rich.console import Console
 
 from ferroflux.cli.progress import FractionProgress
-from ferroflux.evaluation.bench import lay_out
 from ferroflux.evaluation.cache import default_cache_dir
 from ferroflux.evaluation.catalogue import CatalogueSource
 from ferroflux.evaluation.evaluation import ShowStep
+from ferroflux.evaluation.indexing import indexed_catalogue
 from schemas.errors import ConfigurationError
-from training.judgments.formats import load_judged, load_trec
-from training.judgments.gains import GainKind
-from training.judgments.judged import JudgedSet
-from training.systems.bench import Bench
-from training.systems.settings import LabSettings, parse_overrides
-from training.tuning.snippet import write_settings
+from training.judgments import GainKind, JudgedSet, load_judged, load_trec
+from training.systems.indexed_catalogue import IndexedCatalogue
+from training.systems.settings import EvaluationSettings, parse_overrides
+from training.tuning.space import write_settings
 
 CatalogueOption = Annotated[
     Path, typer.Option("--catalogue", help="Catalogue file, as `ferroflux ingest` takes it.", show_default=False)
@@ -77,7 +75,7 @@ _NO_OVERRIDES: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabRequest:
+class EvaluationRequest:
     """What the options say that every command on judged queries has. Its fields are those options: see `on_judged_queries`."""
 
     catalogue: CatalogueOption
@@ -107,9 +105,9 @@ class LabRequest:
         """Settings of the file and of `--set`; the latter win."""
         return {**_settings_of(self.settings_file), **parse_overrides(self.assignments or ())}
 
-    def settings(self) -> LabSettings:
+    def settings(self) -> EvaluationSettings:
         """The settings under test."""
-        return LabSettings.patient().changed(self.overrides())
+        return EvaluationSettings.patient().changed(self.overrides())
 
     def source(self) -> CatalogueSource:
         """The catalogue and what is taken of it."""
@@ -120,10 +118,10 @@ class LabRequest:
         """Where vectors and indexes are kept."""
         return self.cache_dir or default_cache_dir()
 
-    def bench(self, settings: LabSettings, show_step: ShowStep) -> Bench:
+    def indexed(self, settings: EvaluationSettings, show_step: ShowStep) -> IndexedCatalogue:
         """The catalogue laid out for these settings, from the cache where it holds it."""
-        with show_step("laying out the catalogue") as progress:
-            return lay_out(self.source(), settings.encoder, self.cache(), progress.update)
+        with show_step("indexing the catalogue") as progress:
+            return indexed_catalogue(self.source(), settings.encoder, self.cache(), progress.update)
 
     @staticmethod
     def steps(console: Console) -> ShowStep:
@@ -132,16 +130,16 @@ class LabRequest:
 
 
 def on_judged_queries(command: Callable[..., None]) -> Callable[..., None]:
-    """A command of a `LabRequest` and options of its own, as typer takes it: with the request's options before its own.
+    """A command of a `EvaluationRequest` and options of its own, as typer takes it: with the request's options before its own.
 
     Typer reads a command's options off its signature, so the signature is put together from both.
     """
-    shared = inspect.signature(LabRequest, eval_str=True).parameters
+    shared = inspect.signature(EvaluationRequest, eval_str=True).parameters
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        request = LabRequest(**{name: given.pop(name) for name in shared})
+        request = EvaluationRequest(**{name: given.pop(name) for name in shared})
         command(request, **given)
 
     parameters = (*shared.values(), *own)

@@ -1,16 +1,29 @@
-"""What a report says of an experiment: figures, comparisons, ablation, time, failures and the queries that changed."""
+"""What a report says of an experiment: figures, comparisons, ablation, time, failures and the queries that changed.
+
+The report is made of plain values first, then written as Markdown or as one HTML page without scripts or outside files.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
 from typing import Final
 
-from training.experiments.compare import Comparison, QueryChange
-from training.experiments.experiment import Experiment
-from training.measures.failures import Cause, Failure, causes_by_type, failures
-from training.measures.metrics import MRR, NDCG_10, RECALL_100, TOP_1, TOP_5, QueryScore
-from training.measures.summary import GroupSummary, RunSummary, summarise
-from training.reports.layout import Paragraph, Report, Section, Table
+from training.experiments.comparison import Comparison, QueryChange
+from training.experiments.experiment import Experiment, GroupSummary, RunSummary, summarise
+from training.metrics import (
+    MRR,
+    NDCG_10,
+    RECALL_100,
+    TOP_1,
+    TOP_5,
+    Cause,
+    Failure,
+    QueryScore,
+    causes_by_type,
+    failures,
+)
 
 _SHOWN: Final = (TOP_1, TOP_5, NDCG_10, MRR, RECALL_100)
 _MOST_CHANGES: Final = 15
@@ -35,8 +48,8 @@ def report_of(experiment: Experiment) -> Report:
 def _figures(experiment: Experiment, summary: RunSummary) -> Section:
     judged = experiment.run.judged
     about = (
-        f"{summary.overall.queries:,} answerable queries over {len(experiment.bench.documents):,} products of "
-        f"{experiment.bench.name}; a hit is a grade of {judged.relevant_from:g} or more, the gain is {judged.gain.kind}. "
+        f"{summary.overall.queries:,} answerable queries over {len(experiment.catalogue.documents):,} products of "
+        f"{experiment.catalogue.name}; a hit is a grade of {judged.relevant_from:g} or more, the gain is {judged.gain.kind}. "
         f"System: {summary.system}."
     )
     rows = [
@@ -196,3 +209,102 @@ def _title(experiment: Experiment, score: QueryScore, sku: str) -> str:
 
 def _share(value: float) -> str:
     return f"{value:.3f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Running text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns and rows of text; the first `labels` columns are text, the others figures."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    labels: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and what stands under it."""
+
+    title: str
+    blocks: Sequence[Paragraph | Table]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A title and sections."""
+
+    title: str
+    sections: Sequence[Section]
+
+
+def to_markdown(report: Report) -> str:
+    """The whole report; readable as text too."""
+    parts = [f"# {report.title}"]
+    for section in report.sections:
+        parts.append(f"## {section.title}")
+        parts += [_escape(block.text) if isinstance(block, Paragraph) else _markdown_table(block) for block in section.blocks]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+    alignment = ["---" if place < table.labels else "---:" for place in range(len(table.columns))]
+    rows = [table.columns, alignment, *table.rows]
+    return "\n".join(
+        "| " + " | ".join(cell if row is alignment else _escape(cell) for cell in row) + " |" for row in rows
+    )
+
+
+def _escape(text: str) -> str:
+    """Text of catalogues and buyers as text: no cell ends early, no link or emphasis begins in it."""
+    flat = " ".join(text.split())
+    for sign in ("\\", "|", "*", "_", "`", "[", "<"):
+        flat = flat.replace(sign, f"\\{sign}")
+    return flat
+
+
+_STYLE: Final = """
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2.5rem auto; padding: 0 1.25rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: .8rem 0; font-size: .9rem; }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
+th.label, td.label { text-align: left; white-space: normal; }
+thead th { font-weight: 600; border-bottom-width: 2px; }
+"""
+
+
+def to_html(report: Report) -> str:
+    """The whole page."""
+    body = [f"<h1>{escape(report.title)}</h1>"]
+    for section in report.sections:
+        body.append(f"<h2>{escape(section.title)}</h2>")
+        body += [
+            f"<p>{escape(block.text)}</p>" if isinstance(block, Paragraph) else _html_table(block)
+            for block in section.blocks
+        ]
+    title = escape(report.title)
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{_STYLE}</style>\n</head>\n'
+        "<body>\n" + "\n".join(body) + "\n</body>\n</html>\n"
+    )
+
+
+def _html_table(table: Table) -> str:
+    head = _row(table.columns, "th", table.labels)
+    rows = "\n".join(_row(cells, "td", table.labels) for cells in table.rows)
+    return f'<div class="wide"><table>\n<thead>{head}</thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>'
+
+
+def _row(cells: Sequence[str], tag: str, labels: int) -> str:
+    label = f'<{tag} class="label">'
+    marked = [f"{label if place < labels else f'<{tag}>'}{escape(cell)}</{tag}>" for place, cell in enumerate(cells)]
+    return "<tr>" + "".join(marked) + "</tr>"
