@@ -248,7 +248,9 @@ def to_markdown(report: Report) -> str:
     parts = [f"# {report.title}"]
     for section in report.sections:
         parts.append(f"## {section.title}")
-        parts += [_escape(block.text) if isinstance(block, Paragraph) else _markdown_table(block) for block in section.blocks]
+        parts += [
+            _escape(block.text) if isinstance(block, Paragraph) else _markdown_table(block) for block in section.blocks
+        ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from ferroflux.evaluation.catalogue import CatalogueSource
 from ferroflux.evaluation.indexing import indexed_catalogue
 from retrieval.encoders.settings import EncoderSettings
-from retrieval.rerank.factory import load_reranker
+from retrieval.rerank.onnx import load_reranker
 from training.experiments.comparison import Comparison, ablate, compare
 from training.experiments.experiment import Experiment
 from training.experiments.run import Latency, Run, load_run, measure_latency, run_system

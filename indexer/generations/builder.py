@@ -39,7 +39,7 @@ from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from indexer.sources.live import LiveSources
-from retrieval.encoders.layers import settle_layers
+from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.port import Matrix, TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations import transitions

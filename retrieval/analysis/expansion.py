@@ -11,8 +11,7 @@ from typing import Final
 from retrieval.analysis import codes
 from retrieval.analysis.abbreviations import Abbreviations
 from retrieval.analysis.lexer import LexemeKind
-from retrieval.analysis.measures import INCH, MILLIMETRE, UNIT, UNITS, VALUE, Quantity, Unit, quantity
-from retrieval.analysis.numerals import NUMERALS
+from retrieval.analysis.measures import INCH, MILLIMETRE, NUMERALS, UNIT, UNITS, VALUE, Quantity, Unit, quantity
 from retrieval.analysis.stemming import stem
 from retrieval.analysis.tokens import TokenKind
 from runtime.bounded_cache import remembered_words

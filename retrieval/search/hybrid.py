@@ -11,7 +11,7 @@ from typing import Final, Self, TypeVar
 
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
-from retrieval.analysis.normal_form import normal_form
+from retrieval.analysis.folding import normal_form
 from retrieval.analysis.tokens import AnalysedText
 from retrieval.encoders.port import TextEncoder
 from retrieval.filters import CatalogueFilter
@@ -35,7 +35,7 @@ from retrieval.search.settings import FusionMethod, SearchSettings
 from retrieval.search.stopwatch import Stopwatch
 from retrieval.search.trace import SearchTrace
 from retrieval.text.port import TextIndexReader
-from retrieval.understanding.query_type import QueryType
+from retrieval.understanding import QueryType
 from retrieval.vectors.port import VectorIndex
 from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuKey, TenantId

@@ -6,11 +6,11 @@ from typing import Any, Final
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.port import RerankSettings
 from retrieval.search.planning.settings import PlanningSettings
 from retrieval.search.ranking.confidence import ConfidenceSettings
 from retrieval.search.ranking.routing import RoutingSettings
-from retrieval.understanding.query_type import QueryType
+from retrieval.understanding import QueryType
 from schemas.api.retrievers import RetrieverName
 
 log = structlog.get_logger(__name__)

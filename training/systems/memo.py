@@ -14,9 +14,8 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from retrieval.encoders.port import SparseVector
-from retrieval.rerank.factory import load_reranker
-from retrieval.rerank.port import Reranker
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.onnx import load_reranker
+from retrieval.rerank.port import Reranker, RerankSettings
 
 T = TypeVar("T")
 

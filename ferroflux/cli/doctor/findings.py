@@ -20,9 +20,8 @@ from ferroflux.embedded.storage.layout import DataDirectory
 from indexer.kafka.topics import TopicAdmin
 from indexer.settings import IndexerSettings
 from query_api.settings import ApiSettings
+from retrieval.encoders.models.folders import read_cross_encoder, read_sparse_encoder
 from retrieval.encoders.models.sources import available_models
-from retrieval.encoders.sparse.folder import read_sparse_encoder
-from retrieval.rerank.folder import read_cross_encoder
 from retrieval.vectors.factory import remote_client
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.redaction import redacted, without_credentials

@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 
 from retrieval.analysis.tokens import AnalysedText
 from retrieval.filters import CatalogueFilter
-from retrieval.spelling.dictionary import Correction
+from retrieval.spelling import Correction
 from retrieval.text.query import TextQuery
-from retrieval.understanding.negation import Exclusion
-from retrieval.understanding.quantity import Quantity
-from retrieval.understanding.query_type import QueryType
+from retrieval.understanding import Exclusion, Quantity, QueryType
 
 
 @dataclass(frozen=True, slots=True)

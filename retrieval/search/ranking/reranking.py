@@ -15,8 +15,7 @@ from typing import Final, Protocol
 
 from retrieval.filters import CatalogueFilter
 from retrieval.passages import passage_text
-from retrieval.rerank.port import Reranker, RerankerRevision
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.port import Reranker, RerankerRevision, RerankSettings
 from retrieval.rerank.timed import TimedReranker
 from retrieval.search.hydration import meets
 from retrieval.search.planning.plan import QueryPlan

@@ -8,7 +8,7 @@ from indexer.pipeline import Pipeline, PipelineLimits
 from indexer.ports import LeaseLostError, Published
 from indexer.records import DeadLetter, InboundRecord, TopicPartition
 from indexer.service.encoding import encoded
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import NamedVectors, VectorIndex
 from schemas.building import build_document

@@ -13,9 +13,7 @@ from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.planning.settings import PlanningSettings
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
-from retrieval.understanding.negation import Exclusion
-from retrieval.understanding.quantity import Quantity
-from retrieval.understanding.query_type import QueryType
+from retrieval.understanding import Exclusion, Quantity, QueryType
 from schemas.aliases import AliasKind, AliasRecord
 from schemas.api.limits import MAX_TEXT
 from schemas.documents import SearchDocument

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval.filters import CatalogueFilter
-from retrieval.rerank.overlap import OverlapReranker
+from retrieval.rerank.testing import OverlapReranker
 from retrieval.search.query import SearchQuery
 from retrieval.search.why_not import fate_of
 from schemas.identity import SkuKey, TenantId

@@ -4,9 +4,16 @@ import pytest
 
 from retrieval.aliases.compiled import slots_of
 from retrieval.analysis.pipeline import analyse
-from retrieval.understanding.negation import Exclusion, Negated, read_negation
-from retrieval.understanding.quantity import Ordered, Quantity, read_quantity
-from retrieval.understanding.query_type import QueryType, classify
+from retrieval.understanding import (
+    Exclusion,
+    Negated,
+    Ordered,
+    Quantity,
+    QueryType,
+    classify,
+    read_negation,
+    read_quantity,
+)
 
 
 @pytest.mark.parametrize(

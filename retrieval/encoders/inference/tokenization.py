@@ -9,8 +9,8 @@ import numpy as np
 import structlog
 from tokenizers import Encoding, Tokenizer, normalizers
 
+from retrieval.encoders.models.cache import PreparedModel
 from retrieval.encoders.models.light_vocabulary import LIGHT_IDS_FILE, LIGHT_TOKENIZER_FILE, uncommon_pattern
-from retrieval.encoders.models.prepared import PreparedModel
 from schemas.errors import ConfigurationError
 
 log = structlog.get_logger(__name__)

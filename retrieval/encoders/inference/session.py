@@ -1,4 +1,4 @@
-"""The onnxruntime session: threads, providers, and the call that turns token ids into vectors."""
+"""The onnxruntime session: threads, providers, the call that turns token ids into vectors, and batches of like length for it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,3 +70,41 @@ def output_dimension(graph: Path) -> int:
     session = OnnxSession(graph, providers=["CPUExecutionProvider"], threads=1)
     ids = np.full((1, 2), 3, np.int64)
     return int(session.run(ids, np.ones_like(ids)).shape[1])
+
+
+def plan_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Indices of the texts by batch: texts of like length together, each batch's padded size within the budget.
+
+    `lengths` are token counts. Longest first, so that the allocator sees its largest request at once. Batches are even:
+    a remainder of a few texts would cost more for each than a whole batch does. A text longer than the budget is a batch
+    alone. Every index occurs exactly once.
+    """
+    by_length = sorted(range(len(lengths)), key=lambda each: -lengths[each])
+    capacities = [max(1, token_budget // max(1, lengths[index])) for index in by_length]
+    batches: list[list[int]] = []
+    start = 0
+    while start < len(by_length):
+        even = -(-(len(by_length) - start) // _needed(capacities, start))
+        end = start + min(even, capacities[start])
+        batches.append(by_length[start:end])
+        start = end
+    return batches
+
+
+def _needed(capacities: Sequence[int], start: int) -> int:
+    """How many batches the texts from `start` on take where each is as full as its longest text allows."""
+    needed = 0
+    while start < len(capacities):
+        start += capacities[start]
+        needed += 1
+    return needed
+
+
+def padded(token_ids: Sequence[Sequence[int]], pad_id: int) -> tuple[TokenIds, TokenIds]:
+    """Ids and attention mask of a batch, int64 [texts, tokens of the longest]."""
+    ids = np.full((len(token_ids), max(map(len, token_ids))), pad_id, np.int64)
+    mask = np.zeros_like(ids)
+    for row, own in enumerate(token_ids):
+        ids[row, : len(own)] = own
+        mask[row, : len(own)] = 1
+    return ids, mask

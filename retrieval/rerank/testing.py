@@ -1,4 +1,7 @@
-"""A reranker without a model: shared words. For tests and demonstrations of everything around a reranker."""
+"""A reranker without a model, by shared words: a test double for everything around a reranker.
+
+No setting names it; tests construct it.
+"""
 
 import re
 from collections.abc import Sequence

@@ -3,20 +3,25 @@
 Candidates come from a deletion neighbourhood (Garbe's SymSpell) over the words' sounds: a word is filed under its sound
 key and under every key with up to two letters left out, and so is the misspelling; where both meet, they are at most two
 edits apart. Deletions are taken from the first letters of a key only, which bounds the index; the edit distance over the
-whole words decides.
+whole words (insertions, deletions, substitutions and swaps of neighbours) decides.
+
+A sound key is how a word sounds to a Spanish ear, since people write hardware as they hear it, foreign words included: `sinta`
+and `cinta`, `akordeon` and `acordeon`, `brequer` and `breaker` share or nearly share one. The rules are the merges of
+American Spanish: b/v, s/z/soft c, ll/y, silent h, g/j before e and i, k/qu/hard c, n/m before a consonant or at the end, w as
+gu, doubled letters.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from retrieval.analysis.stemming import stem
-from retrieval.spelling.distance import edit_distance
-from retrieval.spelling.phonetics import sound_key
+from runtime.bounded_cache import remembered_words
 
 _SHORTEST: Final = 4
 """Words below are names of units and models more often than misspellings."""
@@ -162,3 +167,60 @@ def _deletions(key: str, most: int) -> Iterator[str]:
         edge = list(dict.fromkeys(edge))
         seen.update(edge)
         yield from edge
+
+
+def edit_distance(left: str, right: str, *, most: int) -> int:
+    """The optimal string alignment distance, or `most + 1` where it is more than `most`.
+
+    Damerau-Levenshtein without a second edit of a swapped pair (Boytsov, *Indexing methods for approximate dictionary
+    searching*, ACM JEA 2011, section 2).
+    """
+    if abs(len(left) - len(right)) > most:
+        return most + 1
+    before: list[int] = []
+    above = list(range(len(right) + 1))
+    for row, here in enumerate(left, start=1):
+        line = [row]
+        for column, there in enumerate(right, start=1):
+            cost = min(above[column] + 1, line[column - 1] + 1, above[column - 1] + (here != there))
+            if row > 1 and column > 1 and here == right[column - 2] and left[row - 2] == there:
+                cost = min(cost, before[column - 2] + 1)
+            line.append(cost)
+        if min(line) > most:
+            return most + 1
+        before, above = above, line
+    return min(above[-1], most + 1)
+
+
+_RULES: Final = tuple(
+    (re.compile(pattern), sound)
+    for pattern, sound in (
+        (r"ph", "f"),
+        (r"ch", "C"),
+        (r"sh", "C"),
+        (r"h", ""),
+        (r"ck", "k"),
+        (r"ll", "y"),
+        (r"qu(?=[ei])", "k"),
+        (r"q", "k"),
+        (r"c(?=[eiy])", "s"),
+        (r"c", "k"),
+        (r"z", "s"),
+        (r"v", "b"),
+        (r"gu(?=[ei])", "g"),
+        (r"g(?=[ei])", "j"),
+        (r"w", "gu"),
+        (r"x", "ks"),
+        (r"y(?=$|[^aeiou])", "i"),
+        (r"(?<!^)m(?=$|[^aeiou])", "n"),
+        (r"(.)\1+", r"\1"),
+    )
+)
+
+
+@remembered_words(max_bytes=96 * 1024 * 1024)
+def sound_key(word: str) -> str:
+    """The key of a folded word: `hombre` and `ombre` are both `onbre`."""
+    for pattern, sound in _RULES:
+        word = pattern.sub(sound, word)
+    return word
