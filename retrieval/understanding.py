@@ -22,6 +22,7 @@ from retrieval.analysis.folding import fold
 from retrieval.analysis.measures import NUMERALS, UNITS
 from retrieval.analysis.pipeline import analyse
 from retrieval.analysis.tokens import Token, TokenKind
+from schemas.api.explain import OrderedQuantity
 
 _COUNTS: Final = {"un": 1, "una": 1, "uno": 1, "one": 1} | {
     word: int(number) for word, number in NUMERALS.items() if number.isdigit()
@@ -55,19 +56,11 @@ _FIRST_WORD: Final = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
-    """How many, and of which package or measure (empty: of the thing itself)."""
-
-    count: int
-    package: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Ordered:
     """The thing that is asked for, folded where something was taken away, and how much of it."""
 
     text: str
-    quantity: Quantity | None = None
+    quantity: OrderedQuantity | None = None
 
 
 def read_quantity(text: str) -> Ordered:
@@ -78,7 +71,7 @@ def read_quantity(text: str) -> Ordered:
     if leading is not None and not _is_size(leading["thing"], leading["package"]):
         count = int(leading["count"]) if leading["count"].isdigit() else _COUNTS[leading["count"]]
         if count:
-            return Ordered(leading["thing"], Quantity(count, leading["package"] or ""))
+            return Ordered(leading["thing"], OrderedQuantity(count=count, package=leading["package"] or ""))
     trailing = _trailing(asked)
     if trailing is not None:
         return trailing
@@ -94,7 +87,7 @@ def _trailing(asked: str) -> Ordered | None:
     thing = before[: count.start()].rstrip(" ,")
     if not int(count["count"]) or not _THING.search(thing):
         return None
-    return Ordered(thing, Quantity(int(count["count"]), package))
+    return Ordered(thing, OrderedQuantity(count=int(count["count"]), package=package))
 
 
 def _is_size(thing: str, package: str | None) -> bool:

@@ -32,8 +32,7 @@ from retrieval.search.ranking.fusion import FusedCandidate, RankedHit, weighted_
 from retrieval.search.ranking.reranking import EXACT, Reranked, RerankStage
 from retrieval.search.ranking.routing import Decision, Route, code_is_enough, dense_is_sure
 from retrieval.search.settings import FusionMethod, SearchSettings
-from retrieval.search.stopwatch import Stopwatch
-from retrieval.search.trace import SearchTrace
+from retrieval.search.trace import SearchTrace, Stopwatch
 from retrieval.text.port import TextIndexReader
 from retrieval.understanding import QueryType
 from retrieval.vectors.port import VectorIndex

@@ -8,12 +8,12 @@ from retrieval.understanding import (
     Exclusion,
     Negated,
     Ordered,
-    Quantity,
     QueryType,
     classify,
     read_negation,
     read_quantity,
 )
+from schemas.api.explain import OrderedQuantity
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from retrieval.understanding import (
     ],
 )
 def test_a_quantity_is_taken_off(typed, thing, count, package):
-    assert read_quantity(typed) == Ordered(thing, Quantity(count, package))
+    assert read_quantity(typed) == Ordered(thing, OrderedQuantity(count=count, package=package))
 
 
 @pytest.mark.parametrize(
