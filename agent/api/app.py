@@ -13,9 +13,8 @@ from agent.service.process import AgentProcess
 from runtime.admission.bounds import Bound
 from runtime.admission.middleware import Doors
 from runtime.application import Bounds, Face, create_application
-from runtime.http.middleware import REQUEST_ID_HEADER
+from runtime.http.middleware import CUSTOMER_HEADER, REQUEST_ID_HEADER
 from runtime.rights.customers import Customers
-from runtime.rights.keys import CUSTOMER_HEADER
 from schemas.api.routes import RouteClass
 from schemas.identity import TenantId
 

@@ -15,8 +15,9 @@ from agent.conversation.turn import TurnEvent
 from agent.errors import ThreadNotFoundError, ThreadNotIssuedError, WeakIdempotencyKeyError
 from agent.orders.model import Order
 from agent.threads.naming import ThreadNames, customer_prefix
+from runtime.http.middleware import CUSTOMER_HEADER
 from runtime.rights.customers import Customers
-from runtime.rights.keys import CUSTOMER_HEADER, Rights
+from runtime.rights.keys import Rights
 from schemas.api.chat import ThreadView, TurnReply
 from schemas.api.routes import Role
 from schemas.identity import TenantId

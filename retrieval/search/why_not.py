@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from retrieval.filters import CatalogueFilter, fold_keyword
-from retrieval.search.hydration import meets
 from retrieval.search.query import SearchResult
+from retrieval.search.ranking.hydration import meets
 from schemas.api.explain import WhyNotVerdict
 from schemas.api.retrievers import RetrieverName
 from schemas.documents import SearchDocument

@@ -99,7 +99,7 @@ def write_settings(path: Path, snippet: str) -> None:
 def settings_snippet(overrides: Mapping[str, Any], settings: EvaluationSettings, why: str) -> str:
     """A YAML file of `key: value` lines; in its comments why, and the environment variables of the same.
 
-    A mapping is given whole as a variable, since one of its members alone would stand for all of it.
+    A mapping is given whole as a variable, so that what was measured stays pinned when a default changes.
     """
     lines = [f"# {line}" for line in why.splitlines()]
     tree = settings.changed(overrides).model_dump(mode="json")

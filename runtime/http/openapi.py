@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from runtime.rights.keys import CUSTOMER_HEADER
+from runtime.http.middleware import CUSTOMER_HEADER
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 from schemas.api.routes import ROUTES, Role
 
