@@ -86,7 +86,7 @@ more than 4,300 digits; a unit's factor adds a few."""
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class WrittenNumber:
     """A number as it was meant: its normal spelling (`1-1/2`, `2.5`), its value, whether it was written as a fraction.
 
     `value` is None of a number that is too long to be one.
@@ -108,23 +108,23 @@ class Quantity:
 
 
 @remembered_words(max_bytes=16 * 1024 * 1024)
-def quantity(written: str) -> Quantity:
+def written_number(written: str) -> WrittenNumber:
     """Read what `VALUE` matched: `1.1/2`, `1 1/2`, `3/4`, `2,50`, `.61`, `1,000`.
 
     A decimal comma is a point; before exactly three digits it groups thousands. A number of more than twelve
     characters is no size and keeps its spelling, one of more than 4,000 has no value either.
     """
     if len(written) > _LONGEST_VALUE:
-        return Quantity(written, None, is_fraction=False)
+        return WrittenNumber(written, None, is_fraction=False)
     if match := _MIXED_PARTS.fullmatch(written):
         whole, above, below = match.groups()
         proper = Fraction(int(above), int(below))
         spelling = f"{above}/{below}"
-        return Quantity(f"{whole}-{spelling}" if whole else spelling, proper + int(whole or 0), is_fraction=True)
+        return WrittenNumber(f"{whole}-{spelling}" if whole else spelling, proper + int(whole or 0), is_fraction=True)
     point = written.replace(",", "") if _THOUSANDS.fullmatch(written) else written.replace(",", ".")
     value = Fraction("0" + point if point[0] == "." else point)
     plain = written if len(written) > _LONGEST_NUMBER else _plain(value, 6)
-    return Quantity(plain, value, is_fraction=False)
+    return WrittenNumber(plain, value, is_fraction=False)
 
 
 def _plain(value: Fraction, decimals: int) -> str:
