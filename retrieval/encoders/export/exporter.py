@@ -43,7 +43,7 @@ from retrieval.encoders.models.tensors import Weight
 from retrieval.encoders.settings import EncoderSettings, LayerPrecision
 from schemas.errors import ConfigurationError
 
-if TYPE_CHECKING:  # the onnx package serves the export alone, and takes a third of a second to load
+if TYPE_CHECKING:  # the onnx package serves the export alone
     import onnx
 
 log = structlog.get_logger(__name__)
