@@ -22,11 +22,11 @@ from query_api.settings import ApiSettings, HttpSettings
 from query_api.worker import Pace, Stores, Worker
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.layers import settle_layers
+from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.fitting import encoder_settings, text_folder
-from retrieval.rerank.factory import load_reranker
+from retrieval.rerank.onnx import load_reranker
 from retrieval.rerank.port import Reranker
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader

@@ -14,10 +14,9 @@ from agent.settings import AgentHttpSettings
 from runtime.admission.bounds import Bound
 from runtime.admission.middleware import Doors
 from runtime.application import Bounds, Face, create_application
-from runtime.http.middleware import REQUEST_ID_HEADER
-from runtime.http.static_page import static_page
+from runtime.http.middleware import CUSTOMER_HEADER, REQUEST_ID_HEADER
+from runtime.http.routes import static_page
 from runtime.rights.customers import Customers
-from runtime.rights.keys import CUSTOMER_HEADER
 from schemas.api.routes import RouteClass
 from schemas.identity import TenantId
 

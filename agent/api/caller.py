@@ -18,8 +18,9 @@ from agent.conversation.order import Order
 from agent.conversation.thread_names import ThreadNames, customer_prefix
 from agent.conversation.turn import TurnEvent
 from agent.errors import ThreadNotFoundError, ThreadNotIssuedError, WeakIdempotencyKeyError
+from runtime.http.middleware import CUSTOMER_HEADER
 from runtime.rights.customers import Customers
-from runtime.rights.keys import CUSTOMER_HEADER, Rights
+from runtime.rights.keys import Rights
 from schemas.api.chat import ThreadView, TurnReply
 from schemas.api.routes import Role
 from schemas.identity import TenantId

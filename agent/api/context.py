@@ -10,7 +10,7 @@ from agent.chat import ChatService
 from agent.metrics import AgentMetrics
 from agent.process import AgentProcess
 from agent.settings import AgentHttpSettings
-from runtime.openapi import Responses, problem_responses
+from runtime.http.openapi import Responses, problem_responses
 from runtime.rights.customers import Customers
 from runtime.rights.keys import rights_of
 from schemas.identity import TenantId

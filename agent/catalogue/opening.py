@@ -14,8 +14,8 @@ from agent.ports import CatalogueSearch
 from agent.settings import AgentSettings, CatalogueKind
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.layers import settle_layers
-from retrieval.rerank.factory import load_reranker
+from retrieval.encoders.models.architecture import settle_layers
+from retrieval.rerank.onnx import load_reranker
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader

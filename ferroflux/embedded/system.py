@@ -60,7 +60,7 @@ from query_api.replica.letters.kafka import KafkaLetterBox
 from query_api.settings import ApiSettings
 from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.layers import layers_of, settle_layers
+from retrieval.encoders.models.architecture import layers_of, settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, available_cpus
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder

@@ -91,7 +91,7 @@ async def index_catalogue(
     sink = _Sink()
     index = MemoryIndex()
     await index.prepare(encoder.revision)
-    with ThreadPoolExecutor(1, thread_name_prefix="lab-encode") as executor:
+    with ThreadPoolExecutor(1, thread_name_prefix="evaluation-encode") as executor:
         pipeline = Pipeline(
             Target(index, sink, build_document),
             Embedding(OffLoopEncoder(encoder, executor)),
@@ -135,7 +135,7 @@ def _records(rows: RowSource, source: CatalogueSource) -> Iterator[InboundRecord
                 log.warning("a row was not taken", line=converted.line, reason=converted.reason)
             continue
         for change in converted.changes:
-            yield InboundRecord("lab", 0, offset, 0, change.key, change.value)
+            yield InboundRecord("evaluation", 0, offset, 0, change.key, change.value)
             offset += 1
 
 

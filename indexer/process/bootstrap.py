@@ -40,7 +40,7 @@ from indexer.sources.live import LiveSources
 from indexer.verification.kafka import KafkaDocumentFeed
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.layers import settle_layers
+from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.fitting import require_revision

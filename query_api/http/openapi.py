@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from runtime.openapi import Responses, problem_responses
+from runtime.http.openapi import Responses, problem_responses
 
 PROBLEMS: Final[Responses] = problem_responses(
     {

@@ -10,13 +10,12 @@ from typing import Final, Self, TypeVar
 
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
-from retrieval.analysis.normal_form import normal_form
+from retrieval.analysis.folding import normal_form
 from retrieval.analysis.tokens import AnalysedText
 from retrieval.encoders.port import TextEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.rerank.port import Reranker, RerankerRevision
 from retrieval.search.facets import count_facets
-from retrieval.search.hydration import Hydrated, hydrate
 from retrieval.search.legs.encoding_queue import EncodingQueue
 from retrieval.search.legs.fanout import LegOutcome, SearchUnavailableError, run_legs
 from retrieval.search.legs.query_vectors import QueryVectors
@@ -28,13 +27,13 @@ from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.search.ranking.confidence import low_confidence
 from retrieval.search.ranking.fusion import FusedCandidate, RankedHit, weighted_rrf, weighted_scores
+from retrieval.search.ranking.hydration import Hydrated, hydrate
 from retrieval.search.ranking.reranking import EXACT, Reranked, RerankStage
 from retrieval.search.ranking.routing import Decision, Route, code_is_enough, dense_is_sure
 from retrieval.search.settings import FusionMethod, SearchSettings
-from retrieval.search.stopwatch import Stopwatch
-from retrieval.search.trace import SearchTrace
+from retrieval.search.trace import SearchTrace, Stopwatch
 from retrieval.text.port import TextIndexReader
-from retrieval.understanding.query_type import QueryType
+from retrieval.understanding import QueryType
 from retrieval.vectors.port import VectorIndex
 from schemas.api.retrievers import RetrieverName
 from schemas.documents import SearchDocument

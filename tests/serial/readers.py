@@ -38,29 +38,26 @@ from retrieval.aliases.compiled import CompiledAliases
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
 from retrieval.aliases.table import compared_slots
-from retrieval.analysis.folding import bounded_query, fold, fold_code
+from retrieval.analysis.folding import bounded_query, fold, fold_code, normal_form
 from retrieval.analysis.lexer import lexemes
-from retrieval.analysis.normal_form import normal_form
-from retrieval.analysis.numerals import spell_fractions
+from retrieval.analysis.measures import spell_fractions
 from retrieval.analysis.pipeline import analyse, placed, surface_words
 from retrieval.analysis.stemming import stem
 from retrieval.complements.rules import ComplementRules
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.passages import passage_text
-from retrieval.rerank.overlap import OverlapReranker
+from retrieval.rerank.testing import OverlapReranker
 from retrieval.search.hybrid import normalise_query
 from retrieval.search.planning.knowledge import ReplicaKnowledge
 from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.planning.spelled import spell
 from retrieval.search.suggestions import suggest
-from retrieval.spelling.dictionary import SpellingDictionary
-from retrieval.spelling.phonetics import sound_key
+from retrieval.spelling import SpellingDictionary, sound_key
 from retrieval.text.content import content_of
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
-from retrieval.understanding.negation import read_negation
-from retrieval.understanding.quantity import read_quantity
+from retrieval.understanding import read_negation, read_quantity
 from runtime.redaction import redacted
 from schemas.aliases import SHARED, AliasKind, AliasRecord
 from schemas.api.limits import MAX_TEXT

@@ -19,9 +19,9 @@ from ferroflux.operations.port import BuildBody, Json, JudgedBody
 from runtime.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError
 from schemas.generations import Origin
-from training.experiments.compare import Comparison
-from training.judgments.formats import load_judged
-from training.measures.metrics import METRICS, NDCG_10, mean
+from training.experiments.comparison import Comparison
+from training.judgments import load_judged
+from training.metrics import METRICS, NDCG_10, mean
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 

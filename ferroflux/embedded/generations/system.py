@@ -23,7 +23,7 @@ from indexer.service.clock import SystemClock
 from query_api.generations.serving import Stores
 from query_api.worker import Worker
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.layers import settle_layers
+from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations import transitions

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from retrieval.encoders.models.sources import CONFIG_FILE, available_models, fetch_ahead
 from retrieval.encoders.settings import EncoderSettings
-from runtime.fetching import FetchSettings, require_fetchable, require_resolved_below
+from runtime.rights.fetching import FetchSettings, require_fetchable, require_resolved_below
 from schemas.errors import ConfigurationError, InvalidRequestError
 
 

@@ -15,12 +15,11 @@ from typing import Final, Protocol
 
 from retrieval.filters import CatalogueFilter
 from retrieval.passages import passage_text
-from retrieval.rerank.port import Reranker, RerankerRevision
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.port import Reranker, RerankerRevision, RerankSettings
 from retrieval.rerank.timed import TimedReranker
-from retrieval.search.hydration import meets
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.fusion import FusedCandidate
+from retrieval.search.ranking.hydration import meets
 from retrieval.text.port import TextIndexReader
 from schemas.api.retrievers import RetrieverName
 from schemas.documents import SearchDocument

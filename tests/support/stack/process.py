@@ -20,8 +20,8 @@ from indexer.settings import IndexerSettings
 from query_api.replica.bootstrap import run_replica
 from query_api.replica.settings import ReplicaSettings
 from query_api.settings import ApiSettings
-from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.port import Matrix
+from retrieval.encoders.testing import HashingEncoder
 from tests.support.stack import task_faults
 
 _SECONDS_PER_TEXT = 0.02

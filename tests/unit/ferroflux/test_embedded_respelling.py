@@ -13,7 +13,7 @@ from ferroflux.embedded.settings import EmbeddedOptions
 from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.system import EmbeddedSystem
 from indexer.batch.plan import Arrival
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key
 from schemas.identity import SkuId, SkuKey, TenantId
 from schemas.version import SourceVersion

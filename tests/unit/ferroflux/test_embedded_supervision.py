@@ -13,7 +13,7 @@ from ferroflux.embedded.progress_reporter import LoggingProgressReporter
 from ferroflux.embedded.settings import EmbeddedOptions
 from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.system import EmbeddedSystem
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from schemas.errors import ConfigurationError, LogUnavailableError
 from tests.support.faults import Faults
 from tests.support.waiting import eventually

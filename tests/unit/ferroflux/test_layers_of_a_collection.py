@@ -13,7 +13,7 @@ from indexer.settings import IndexerSettings
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.layers import settle_layers
+from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore
 from retrieval.vectors.edge.index import EdgeIndex

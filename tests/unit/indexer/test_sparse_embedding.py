@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from indexer.batch.embedding import OffLoopEncoder, encoded
-from retrieval.encoders.hashing import HashingEncoder
-from retrieval.encoders.sparse.hashing import HashingSparseEncoder
+from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, NamedVectors

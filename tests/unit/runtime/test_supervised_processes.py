@@ -29,7 +29,7 @@ from indexer.readiness import ConsumerHealth, Readiness
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
 from query_api.worker import Pace, Worker
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.search.settings import SearchSettings
 from retrieval.vectors.memory import MemoryIndex
 from runtime.metrics import TaskMetrics

@@ -15,8 +15,8 @@ from ferroflux.operations.generations.encoder import CallersModels, chosen_encod
 from ferroflux.operations.port import BuildBody, Json, OnProgress
 from ferroflux.operations.routes import operations_router
 from retrieval.encoders.settings import EncoderSettings
-from runtime.fetching import FetchSettings
 from runtime.http.problems import install_problem_handlers
+from runtime.rights.fetching import FetchSettings
 from runtime.rights.keys import Access
 
 

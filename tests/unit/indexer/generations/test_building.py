@@ -16,7 +16,7 @@ from indexer.kafka.diversion import SnapshotDiversion
 from indexer.ports import Target, Timing
 from indexer.records import DeadLetter, InboundRecord
 from indexer.settings import IndexerSettings
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.generations.view import GenerationView
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import TEXT_VECTOR, PointWrite

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from indexer.batch.embedding import OffLoopEncoder
-from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.settings import EncoderShares
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder, Urgency, on_behalf_of, urgency
-from retrieval.encoders.sparse.hashing import HashingSparseEncoder
+from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 
 
 class Gated(HashingEncoder):
