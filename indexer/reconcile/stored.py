@@ -40,14 +40,26 @@ class StoredDocuments:
         )
 
     async def overtake(self, revisions: Mapping[SkuKey, int]) -> None:
-        """Lift the points by guarded writes; one that another writer changed meanwhile is read and lifted again."""
-        behind = dict(revisions)
-        for _ in range(_ATTEMPTS):
-            stored = await self._vectors.read(list(behind))
-            behind = {key: rev for key, rev in behind.items() if key in stored and stored[key].rev <= rev}
-            if not behind:
-                return await self.republish(list(revisions))
-            await self._vectors.write(
-                [PointWrite(key, stored[key].rev, replace(stored[key], rev=rev + 1)) for key, rev in behind.items()]
-            )
-        raise ContentionError(f"{len(behind)} products were changed by others in all of {_ATTEMPTS} attempts")
+        """Lift the points, and publish them."""
+        await lift(self._vectors, revisions)
+        await self.republish(list(revisions))
+
+
+async def lift(vectors: VectorIndex, revisions: Mapping[SkuKey, int]) -> None:
+    """Give stored points a revision above these by guarded writes; one that another writer changed meanwhile is read and lifted again.
+
+    Raises:
+        ContentionError: others changed some in all attempts.
+    """
+    behind = dict(revisions)
+    for _ in range(_ATTEMPTS):
+        stored = await vectors.read(list(behind)) if behind else {}
+        behind = {key: rev for key, rev in behind.items() if key in stored and stored[key].rev <= rev}
+        if not behind:
+            return
+        await vectors.write(
+            [PointWrite(key, stored[key].rev, replace(stored[key], rev=rev + 1)) for key, rev in behind.items()]
+        )
+    raise ContentionError(
+        f"{len(behind)} products could not be given a newer revision: others changed them in all of {_ATTEMPTS} attempts"
+    )
