@@ -15,8 +15,8 @@ respell     points that an older release stored under other spellings of a SKU a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,16 +25,24 @@ import structlog
 from ferroflux.embedded.storage.ownership import PreviousStop
 from ferroflux.operations.reconcile.embedded import JournalledChanges
 from indexer.batch.pipeline import Pipeline
+from indexer.batch.publishing import lift
 from indexer.journal import SqliteChangeJournal
+from indexer.reconcile.compare import documents_ahead
 from indexer.reconcile.log_sources import changes_of
 from indexer.records import awaits_item, next_offsets
 from indexer.respelling import Respeller
 from retrieval.text.port import TextIndexReader
-from retrieval.vectors.port import PointPayload, PointWrite, VectorIndex
+from retrieval.vectors.port import PointPayload, VectorIndex
 from schemas.building import DocumentPolicy, stored_digest
 from schemas.documents import SearchDocument
-from schemas.errors import ContentionError, RetryableError
+from schemas.errors import RetryableError
 from schemas.identity import SkuKey
+
+log = structlog.get_logger(__name__)
+
+_ATTEMPTS: Final = 5
+_PAUSE_S: Final = 0.2
+_PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +79,6 @@ class Found:
         return self.previous is not PreviousStop.CLEAN or self.vectors_were_lost or self.replica_is_new
 
 
-_ATTEMPTS: Final = 5
-_PAUSE_S: Final = 0.2
-
-
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """Records that went through the pipeline, and dead letters among them."""
@@ -106,12 +110,6 @@ async def replay(journal: SqliteChangeJournal, pipeline: Pipeline, on_progress: 
     return Replayed(done, dead_letters)
 
 
-log = structlog.get_logger(__name__)
-
-_PAGE: Final = 500
-_RAISE_ATTEMPTS: Final = 3
-
-
 @dataclass(slots=True)
 class Reconciled:
     """What the comparison found: products compared, published again, and raised to a newer revision first."""
@@ -135,8 +133,10 @@ async def reconcile(vectors: VectorIndex, reader: TextIndexReader, pipeline: Pip
         seen.update(key for key in page if key not in waiting or key not in held or held[key].deleted)
         found.compared += len(page)
         points = {key: payload for key, payload in page.items() if key not in waiting}
-        ahead = {key: payload for key, payload in points.items() if _is_ahead(held.get(key), payload)}
-        await _raise(vectors, ahead, held)
+        # The vector index lost writes with the machine; the journal has restored their content, but not how often it was
+        # written. The replica would refuse the lower revision as outdated, so the point goes beyond the document's.
+        ahead = documents_ahead(points, held)
+        await lift(vectors, ahead)
         differing = [key for key, payload in points.items() if key in ahead or _differs(held.get(key), payload)]
         if differing:
             found.apart += len((await pipeline.republish(differing)).apart)
@@ -149,35 +149,8 @@ async def reconcile(vectors: VectorIndex, reader: TextIndexReader, pipeline: Pip
     return found
 
 
-async def _raise(
-    vectors: VectorIndex, ahead: Mapping[SkuKey, PointPayload], held: Mapping[SkuKey, SearchDocument]
-) -> None:
-    # The vector index lost writes with the machine; the journal has restored their content, but not how often it was
-    # written. The replica would refuse the lower revision as outdated, so the point goes one beyond the document's.
-    writes = [PointWrite(key, payload.rev, replace(payload, rev=held[key].rev + 1)) for key, payload in ahead.items()]
-    for _ in range(_RAISE_ATTEMPTS):
-        if not writes:
-            return
-        refused = await vectors.write(writes)
-        writes = [write for write in writes if write.key in refused]
-    if writes:
-        raise ContentionError(
-            f"{len(writes)} products could not be given a newer revision in {_RAISE_ATTEMPTS} attempts"
-        )
-
-
-def _is_ahead(document: SearchDocument | None, payload: PointPayload) -> bool:
-    if document is None or document.rev < payload.rev:
-        return False
-    return document.rev > payload.rev or not _same_state(document, payload)
-
-
 def _differs(document: SearchDocument | None, payload: PointPayload) -> bool:
-    return document is None or document.rev != payload.rev or not _same_state(document, payload)
-
-
-def _same_state(document: SearchDocument, payload: PointPayload) -> bool:
-    return document.state == stored_digest(payload.state)
+    return document is None or (document.rev, document.state) != (payload.rev, stored_digest(payload.state))
 
 
 async def restore(

@@ -100,7 +100,7 @@ def _add_log_and_sources(router: APIRouter, operations: Operations) -> None:
     @router.post("/v1/replays", summary="Take changes in again; progress as a line of JSON every half second")
     async def replay(asked: ReplayRequest, rights: CallerRights) -> Response:
         _check(rights, asked.tenant)
-        asked.to_selection()
+        asked.to_selection()  # refused here, while the answer can still say so with its status
         return _streamed(lambda tell: operations.replay(asked, tell))
 
     @router.post("/v1/tombstones/gc", summary="Remove tombstones that no replay can reach")

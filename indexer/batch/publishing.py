@@ -17,7 +17,7 @@ from typing import Final
 from indexer.batch.batch import PLAN, PUBLISH, Batch, Freshness, Stages, until_settled
 from indexer.ports import Clock, Target
 from indexer.records import awaits_item
-from retrieval.vectors.port import PointPayload, PointWrite
+from retrieval.vectors.port import PointPayload, PointWrite, VectorIndex
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import ContentionError, StoreUnavailableError
 from schemas.identity import SkuKey
@@ -158,16 +158,25 @@ class StoredDocuments:
         await self._documents.republish(keys, Batch(self._stages, len(keys)))
 
     async def overtake(self, revisions: Mapping[SkuKey, int]) -> None:
-        """Lift the points by guarded writes; one that another writer changed meanwhile is read and lifted again."""
-
-        async def lift(keys: Collection[SkuKey]) -> Collection[SkuKey]:
-            stored = await self._index.read(list(keys))
-            behind = [key for key in keys if key in stored and stored[key].rev <= revisions[key]]
-            if behind:
-                await self._index.write(
-                    [PointWrite(key, stored[key].rev, replace(stored[key], rev=revisions[key] + 1)) for key in behind]
-                )
-            return behind
-
-        await until_settled(list(revisions), lift)
+        """Lift the points, and publish them."""
+        await lift(self._index, revisions)
         await self.republish(list(revisions))
+
+
+async def lift(index: VectorIndex, revisions: Mapping[SkuKey, int]) -> None:
+    """Give stored points a revision above these by guarded writes; one that another writer changed meanwhile is read and lifted again.
+
+    Raises:
+        ContentionError: others changed some in all attempts.
+    """
+
+    async def behind(keys: Collection[SkuKey]) -> Collection[SkuKey]:
+        stored = await index.read(list(keys))
+        low = [key for key in keys if key in stored and stored[key].rev <= revisions[key]]
+        if low:
+            await index.write(
+                [PointWrite(key, stored[key].rev, replace(stored[key], rev=revisions[key] + 1)) for key in low]
+            )
+        return low
+
+    await until_settled(list(revisions), behind)

@@ -40,7 +40,7 @@ from indexer.ports import LeaseLostError
 from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, TopicPartition, first_offsets, next_offsets
 from indexer.settings import ConsumerSettings
-from runtime.kafka.clients import bootstrap_servers, ssl_context
+from runtime.kafka.clients import bootstrap_servers, ended_fetch_loop, ssl_context
 from schemas.errors import FatalError, LogUnavailableError
 from schemas.topics import KafkaSettings
 
@@ -278,7 +278,9 @@ class ChangeConsumer:
         return max(0.0, now_us / 1e6 - max(known) / 1e3) if known else None
 
     def _ended_loop(self) -> asyncio.Task[Any] | None:
-        return next((task for task in self._subscriber.tasks if task.done()), None)
+        return next((task for task in self._subscriber.tasks if task.done()), None) or ended_fetch_loop(
+            self._subscriber.consumer
+        )
 
     def _taking(self, records: list[InboundRecord]) -> list[InboundRecord]:
         for place, first in first_offsets(records).items():

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition as KafkaPartition
 
 from indexer.kafka.consumer import inbound
 from indexer.records import InboundRecord, TopicPartition
-from runtime.kafka.clients import administering, answering, open_consumer, stopped
+from runtime.kafka.clients import administering, answering, fetched, open_consumer, stopped
 from schemas.errors import ConfigurationError, LogUnavailableError
 from schemas.topics import KafkaSettings
 
@@ -85,8 +85,8 @@ class KafkaReader:
             self._consumer.seek(KafkaPartition(*place), begins[place])
         silent = 0
         while left:
-            fetched = await self._ask(self._consumer.getmany(timeout_ms=_POLL_MS, max_records=page))
-            records = [inbound(record) for batch in fetched.values() for record in batch]
+            batches = await self._ask(fetched(self._consumer, timeout_ms=_POLL_MS, max_records=page))
+            records = [inbound(record) for batch in batches.values() for record in batch]
             wanted = [record for record in records if record.offset < ends[record.topic, record.partition]]
             if wanted:
                 yield wanted
@@ -95,7 +95,7 @@ class KafkaReader:
             for place in done:
                 self._consumer.pause(KafkaPartition(*place))
             left -= done
-            silent = 0 if fetched or done else silent + 1
+            silent = 0 if batches or done else silent + 1
             if silent == _SILENT_POLLS:
                 raise LogUnavailableError(f"Kafka at {self._settings.bootstrap} gave no record for {silent} s")
 

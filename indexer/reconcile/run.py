@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -109,8 +109,14 @@ class Reconciliation:
         """
         if self._truth is not None:
             async for page in self._truth.pages():
-                await self._look_at_rows([row for row in page if self._options.tenant in (None, row.key.tenant)])
-                await self._look_at_published(self._truth.documents)
+                await self._look_at_truth(
+                    [row for row in page if self._options.tenant in (None, row.key.tenant)],
+                    {
+                        key: one
+                        for key, one in self._truth.documents.items()
+                        if self._options.tenant in (None, key.tenant)
+                    },
+                )
             self.report.rejected = self._truth.rejected
         await self._look_at_stores()
         if self._open or self._open_documents or self._published:
@@ -172,11 +178,14 @@ class Reconciliation:
             ChangeEvent(key, ITEM_FACET, _FIRST_VERSION, None, changed_at_us=self._clock.now_us()) for key in unknown
         ]
 
-    async def _look_at_rows(self, rows: Sequence[ChangeEvent]) -> None:
+    async def _look_at_truth(self, rows: Sequence[ChangeEvent], documents: Mapping[SkuKey, SearchDocument]) -> None:
+        """One page of the truth, and what was published of its products where the truth knows that."""
         truth = self._truth
         assert truth is not None
         self.report.rows += len(rows)
-        states = await self._states({row.key for row in rows})
+        points = await self._vectors.read(list({row.key for row in rows} | documents.keys()))
+        self._published |= documents_ahead(points, documents)
+        states = self._states_of(points)
         for row in rows:
             register = (row.key, row.facet)
             if truth.exact:
@@ -188,11 +197,6 @@ class Reconciliation:
                     self._open[register] = [row]
             elif compare_change(states.get(row.key), row) is not None:
                 self._open.setdefault(register, []).append(row)
-
-    async def _look_at_published(self, documents: Mapping[SkuKey, SearchDocument]) -> None:
-        mine = {key: one for key, one in documents.items() if self._options.tenant in (None, key.tenant)}
-        if mine:
-            self._published |= documents_ahead(await self._vectors.read(list(mine)), mine)
 
     async def _look_at_stores(self) -> None:
         async for points in self._vectors.scan(self._options.tenant, page=_PAGE):
@@ -233,7 +237,7 @@ class Reconciliation:
                 self._open_documents.add(key)
 
     async def _look_again(self, registers: Sequence[Register]) -> None:
-        states = await self._states({key for key, _ in registers})
+        states = self._states_of(await self._vectors.read(list({key for key, _ in registers})))
         for register in registers:
             found = self._difference(register, self._open[register], states.get(register[0]))
             if found is not None:
@@ -298,8 +302,7 @@ class Reconciliation:
         changes = self._open.get((key, ITEM_FACET), [])
         return bool(changes) and max(changes, key=lambda change: change.stamp).is_delete
 
-    async def _states(self, keys: Collection[SkuKey]) -> dict[SkuKey, ItemState]:
-        points = await self._vectors.read(list(keys))
+    def _states_of(self, points: Mapping[SkuKey, PointPayload]) -> dict[SkuKey, ItemState]:
         return {key: state for key, point in points.items() if (state := self._state(key, point)) is not None}
 
     def _state(self, key: SkuKey, point: PointPayload) -> ItemState | None:

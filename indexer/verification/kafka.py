@@ -14,7 +14,7 @@ from indexer.identity import OffsetGuard
 from indexer.ports import LeaseLostError
 from indexer.records import TopicPartition
 from indexer.verification.feed import FedRecord
-from runtime.kafka.clients import open_consumer, stopped
+from runtime.kafka.clients import fetched, open_consumer, stopped
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 
@@ -58,7 +58,7 @@ class KafkaDocumentFeed:
     async def poll(self) -> Sequence[FedRecord]:
         """Records of all partitions, those of one partition in order."""
         try:
-            batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS)
+            batches = await fetched(self._consumer, timeout_ms=_POLL_MS, max_records=_RECORDS)
         except (KafkaError, OSError) as error:
             raise LogUnavailableError(f"the verifier could not read the documents topic: {error!r}") from error
         return [

@@ -78,8 +78,8 @@ async def metrics(context: Context) -> Response:
 
 
 async def _catalogue(context: ApiContext, rights: Rights) -> CatalogueStatus | None:
-    everything = rights.is_open or rights.opened.every
-    return await context.worker.catalogue.status(None if everything else rights.opened.tenants)
+    opened = rights.opened
+    return await context.worker.catalogue.status(None if rights.is_open or opened.every else opened.tenants)
 
 
 def _freshness(worker: Worker) -> FreshnessStatus:

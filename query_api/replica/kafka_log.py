@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from query_api.replica.document_log import Bounds, LogRecord, LogView, Polled
 from query_api.replica.settings import TailSettings
-from runtime.kafka.clients import administering, answering, open_consumer, stopped
+from runtime.kafka.clients import administering, answering, fetched, open_consumer, stopped
 from runtime.kafka.topic_identity import TopicIds, log_identity
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
@@ -69,7 +69,7 @@ class KafkaDocumentLog:
         """Records of all partitions, those of one partition in order."""
         self._check_topic()
         try:
-            batches = await self._consumer.getmany(timeout_ms=self._tail.poll_timeout_ms)
+            batches = await fetched(self._consumer, timeout_ms=self._tail.poll_timeout_ms)
         except (KafkaError, OSError) as error:
             raise LogUnavailableError(f"reading {self._topic} failed: {error!r}") from error
         if not batches:

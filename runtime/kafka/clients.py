@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerClosed
 
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
@@ -93,6 +94,38 @@ def answering(settings: KafkaSettings) -> Iterator[None]:
         yield
     except (KafkaError, OSError) as error:
         raise LogUnavailableError(f"Kafka at {settings.bootstrap} did not answer: {error!r}") from error
+
+
+async def fetched(consumer: Any, **options: Any) -> Any:
+    """`getmany`, which would wait for ever for a fetch loop that has ended.
+
+    Raises:
+        KafkaError: the fetch loop ended, or what `getmany` raises.
+    """
+    batches = await consumer.getmany(**options)
+    if not batches and (ended := ended_fetch_loop(consumer)) is not None:
+        raise KafkaError("the consumer's fetch loop ended") from (None if ended.cancelled() else ended.exception())
+    return batches
+
+
+def ended_fetch_loop(consumer: Any) -> asyncio.Task[Any] | None:
+    """The task that fetches for a consumer, where it has ended: aiokafka logs its error, and tells nobody who reads."""
+    task = getattr(getattr(consumer, "_fetcher", None), "_fetch_task", None)
+    return task if task is not None and task.done() else None
+
+
+def _send(connection: AIOKafkaConnection, request: Any, expect_response: bool = True) -> Any:
+    try:
+        return _AIOKAFKA_SEND(connection, request, expect_response)
+    except RuntimeError as error:
+        connection.close(reason=CloseReason.CONNECTION_BROKEN)
+        raise KafkaConnectionError(f"Connection at {connection.host}:{connection.port} broken: {error}") from error
+
+
+_AIOKAFKA_SEND: Final = AIOKafkaConnection.send
+# Between the loss of a connection and aiokafka's notice of it, uvloop's transport refuses a write with a RuntimeError, where
+# asyncio's has an OSError. aiokafka 0.14 expects only that: the fetch loop ended, and its consumer read nothing ever after.
+AIOKafkaConnection.send = _send
 
 
 async def stopped(client: Any) -> None:

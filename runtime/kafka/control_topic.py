@@ -17,7 +17,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from runtime.kafka.clients import administering, consuming, open_producer, stopped
+from runtime.kafka.clients import administering, consuming, fetched, open_producer, stopped
 from runtime.kafka.topic_identity import TopicIds
 from runtime.kafka.topics import create_topics
 from schemas.errors import LogUnavailableError
@@ -223,8 +223,8 @@ class ControlTopic(Generic[V]):
         return state
 
     async def _poll_into(self, consumer: Any, state: dict[str, V]) -> None:
-        fetched = await consumer.getmany(timeout_ms=_POLL_MS)
-        for record in (one for batch in fetched.values() for one in batch):
+        batches = await fetched(consumer, timeout_ms=_POLL_MS)
+        for record in (one for batch in batches.values() for one in batch):
             key = (record.key or b"").decode("utf-8", errors="replace")
             by_log = record.timestamp_type == _LOG_APPEND_TIME
             self._fold(state, ControlRecord(key, record.value, record.offset, record.timestamp, by_log))

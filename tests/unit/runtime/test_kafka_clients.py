@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from runtime.kafka import clients
-from runtime.kafka.clients import consuming, stopped
+from runtime.kafka.clients import consuming, fetched, stopped
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 
@@ -78,3 +80,31 @@ async def test_what_escapes_from_a_stop_is_not_taken_for_ours(escaped: BaseExcep
     consumer = Consumer(stop=escaped)
     await stopped(consumer)
     assert consumer.closed == ["consumer", "connections"]
+
+
+async def test_a_transport_that_closed_unnoticed_is_a_lost_connection_and_no_defect() -> None:
+    """uvloop raises a RuntimeError, which ended aiokafka's fetch loop for good."""
+    connection = AIOKafkaConnection("localhost", 1)
+    connection._writer = Mock(write=Mock(side_effect=RuntimeError("the handler is closed")))
+    connection._versions = {}
+    request = Mock(
+        prepare=lambda _: Mock(build_request_header=lambda **_: Mock(encode=lambda: b""), encode=lambda: b"")
+    )
+    with pytest.raises(KafkaConnectionError, match="the handler is closed"):
+        connection.send(request)
+    assert not connection.connected()
+
+
+async def test_a_fetch_loop_that_ended_is_told_to_whoever_reads() -> None:
+    async def failed() -> None:
+        raise RuntimeError("a defect")
+
+    task = asyncio.create_task(failed())
+    await asyncio.wait([task])
+    consumer = Mock(getmany=AsyncMock(return_value={}), _fetcher=Mock(_fetch_task=task))
+    with pytest.raises(KafkaError, match="fetch loop ended") as told:
+        await fetched(consumer, timeout_ms=1)
+    assert isinstance(told.value.__cause__, RuntimeError)
+    running = Mock(getmany=AsyncMock(return_value={}), _fetcher=Mock(_fetch_task=asyncio.create_task(asyncio.sleep(9))))
+    assert await fetched(running) == {}
+    running._fetcher._fetch_task.cancel()
