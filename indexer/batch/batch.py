@@ -127,10 +127,11 @@ async def until_settled(
     keys: Collection[SkuKey],
     attempt: Callable[[Collection[SkuKey]], Awaitable[Collection[SkuKey]]],
     *,
+    doing: str = "write",
     attempts: int = ATTEMPTS,
     pause: Callable[[int], Awaitable[None]] | None = None,
 ) -> None:
-    """Await `attempt` on the keys, then on those that it was refused, until there are none.
+    """Await `attempt` on the keys, then on those that it was refused, until there are none; `doing` names it in the error.
 
     Raises:
         ContentionError: some were refused in every attempt.
@@ -142,7 +143,7 @@ async def until_settled(
             await pause(number)
         keys = await attempt(keys)
     if keys:
-        raise ContentionError(f"{len(keys)} products were changed by others in all of {attempts} attempts")
+        raise ContentionError(f"{len(keys)} products were changed by others in all of {attempts} attempts to {doing}")
 
 
 _MAX_TWINS: Final = 5

@@ -179,4 +179,4 @@ async def lift(index: VectorIndex, revisions: Mapping[SkuKey, int]) -> None:
             )
         return low
 
-    await until_settled(list(revisions), behind)
+    await until_settled(list(revisions), behind, doing="give them a newer revision")

@@ -31,7 +31,7 @@ class Facets(DirectOperations):
     """The operations, of which only those on sources are asked for."""
 
     sources: Any = None
-    dead_letters = desk = replay = collect = build = None  # type: ignore[assignment]
+    dead_letters = desk = replay = tombstone_gc = build = None  # type: ignore[assignment]
 
     def __init__(self, sources: SourceDesk) -> None:
         self.sources = sources
