@@ -15,10 +15,10 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from retrieval.encoders.fair_queue import FairQueue, Turn
 from retrieval.encoders.port import Matrix, ModelRevision, SparseEncoder, SparseVector, TextEncoder
 from retrieval.encoders.settings import EncoderShares
 from runtime.clock import SYSTEM_CLOCK, Clock
-from runtime.fair_queue import FairQueue, Turn
 
 R = TypeVar("R")
 

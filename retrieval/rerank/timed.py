@@ -17,8 +17,7 @@ from typing import Final
 
 import structlog
 
-from retrieval.rerank.port import Reranker
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.port import Reranker, RerankSettings
 from runtime.clock import SYSTEM_CLOCK, Clock
 
 log = structlog.get_logger(__name__)

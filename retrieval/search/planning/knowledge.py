@@ -11,7 +11,7 @@ from retrieval.aliases.compiled import Phrase
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.table import TenantAliases
 from retrieval.filters import CatalogueFilter
-from retrieval.spelling.dictionary import Correction, SpellingDictionary
+from retrieval.spelling import Correction, SpellingDictionary
 from retrieval.text.port import TextIndexReader
 from runtime.bounded_cache import BoundedCache
 from runtime.clock import SYSTEM_CLOCK, Clock
