@@ -147,16 +147,14 @@ class CachedSparseEncoder:
         if not digests:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        draft = self._folder / f".{uuid4().hex}{_SUFFIX}"
-        np.savez(
-            draft,
-            keys=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_BYTES),
-            lengths=np.array([len(vector) for vector in vectors], np.int64),
-            indices=np.concatenate([vector.indices for vector in vectors]),
-            values=np.concatenate([vector.values for vector in vectors]),
-        )
-        # A segment is there whole or not at all.
-        draft.rename(draft.with_name(draft.name.removeprefix(".")))
+        with atomic_writer(self._folder / f"{uuid4().hex}{_SUFFIX}", durable=False) as file:
+            np.savez(
+                file,
+                keys=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_BYTES),
+                lengths=np.array([len(vector) for vector in vectors], np.int64),
+                indices=np.concatenate([vector.indices for vector in vectors]),
+                values=np.concatenate([vector.values for vector in vectors]),
+            )
 
     def _vectors(self, texts: Sequence[str], kind: bytes) -> list[SparseVector]:
         digests = [_digest(text, kind) for text in texts]
