@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from query_api.status_report import catalogue_status
+from retrieval.serving.searchers import Searchers
 from retrieval.text.port import TextCounts, TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from runtime.shared_answer import SharedAnswers
 from schemas.api.status import CatalogueStatus
 from schemas.errors import NotReadyError, StoreUnavailableError
 from schemas.identity import PROBE_TENANT, TenantId
-
-if TYPE_CHECKING:  # a worker has its view
-    from query_api.worker import Worker
 
 Visible = frozenset[TenantId] | None
 """The tenants that a caller's key opens; None where nobody needs a key, and so for everybody."""
@@ -30,8 +28,8 @@ _NONE: Final = TextCounts(0, 0, 0, 0)
 class CatalogueView:
     """Counts by who may see them, each shared while it is fresh. Used from the worker's event loop."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, searchers: Searchers) -> None:
+        self._searchers = searchers
         self._products = SharedAnswers(self._count_products, most=1)
         self._status = SharedAnswers(self._count)
         self._names: frozenset[TenantId] = frozenset()
@@ -40,7 +38,7 @@ class CatalogueView:
 
     async def status(self, visible: Visible) -> CatalogueStatus | None:
         """The counts of all that the caller may see; None while the replica is not whole."""
-        if "replica" in self._worker.waiting_for:
+        if "replica" in self._searchers.waiting_for:
             return None
         return await self._status.get(visible)
 
@@ -68,20 +66,20 @@ class CatalogueView:
             self._naming = None
 
     async def _count_products(self, _: None) -> dict[TenantId, int]:
-        return await self._worker.off_loop(self._worker.reader.products)
+        return await self._searchers.off_loop(self._searchers.current.reader.products)
 
     async def _count(self, visible: Visible) -> CatalogueStatus:
         products = await self.products()
         shown = {tenant: alive for tenant, alive in products.items() if tenant != PROBE_TENANT}
         if visible is not None:
             shown = {tenant: alive for tenant, alive in shown.items() if tenant in visible}
-        reader, everything = self._worker.reader, visible is None
-        counts = await self._worker.off_loop(lambda: _everything(reader) if everything else _of(reader, shown))
+        reader, everything = self._searchers.current.reader, visible is None
+        counts = await self._searchers.off_loop(lambda: _everything(reader) if everything else _of(reader, shown))
         return catalogue_status(shown, counts, await self._vectors(everything=everything, shown=shown))
 
     async def _vectors(self, *, everything: bool, shown: dict[TenantId, int]) -> int | None:
         """The vector store's own count: one question for all tenants together, or one for each of a caller's few."""
-        store = self._worker.vectors
+        store = self._searchers.current.vectors
         if store is None or (not everything and len(shown) > _COUNTED_IN_THE_STORE):
             return None
         try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from query_api.status_file import ReplicaStatus
 from retrieval.encoders.port import ModelRevision
 from retrieval.rerank.port import RerankerRevision
 from retrieval.rerank.settings import RerankSettings
+from retrieval.serving.replica_status import ReplicaStatus
 from retrieval.text.port import TextCounts
 from schemas.api.status import (
     CatalogueStatus,

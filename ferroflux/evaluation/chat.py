@@ -15,8 +15,7 @@ from agent.evaluation.orders import CountingOrders
 from agent.graph import build_graph
 from agent.ports import Planner
 from agent.runtime import AgentRuntime
-from retrieval.analysis.pipeline import analyse
-from retrieval.search.hybrid import HybridSearcher
+from retrieval.serving.searcher import Searcher
 from training.systems.bench import Bench
 from training.systems.settings import LabSettings
 
@@ -34,17 +33,11 @@ def chat_bench(bench: Bench, planner: Planner) -> Iterator[ChatBench]:
     """The agent over a bench. Queries are encoded afresh, so that latencies are those of serving."""
     settings = LabSettings.patient()
     reader = bench.open_reader(settings.text.weights)
-    searcher = HybridSearcher.over(
-        vectors=bench.vectors,
-        encoder=bench.encoder.uncached,
-        reader=reader,
-        analyse=analyse,
-        settings=settings.search,
-    )
+    searcher = Searcher(vectors=bench.vectors, encoder=bench.encoder.uncached, reader=reader, settings=settings.search)
     clock, orders, limits = SystemClock(), CountingOrders(), AgentLimits()
     graph = build_graph(
         planner=planner,
-        search=LocalCatalogue(lambda: searcher, lambda: reader),
+        search=LocalCatalogue(searcher.lease),
         orders=orders,
         clock=clock,
         limits=limits,

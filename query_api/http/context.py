@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from query_api.http.metrics import ApiMetrics
 from query_api.settings import HttpSettings
 from query_api.worker import Worker
+from retrieval.serving.searchers import Searchers
 from runtime.admission.middleware import Doors
 
 
@@ -19,6 +20,11 @@ class ApiContext:
     http: HttpSettings
     metrics: ApiMetrics
     doors: Doors
+
+    @property
+    def searchers(self) -> Searchers:
+        """What answers."""
+        return self.worker.searchers
 
 
 def api_context(request: Request) -> ApiContext:

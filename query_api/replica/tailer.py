@@ -31,7 +31,7 @@ from query_api.replica.log.port import DocumentLog, Polled
 from query_api.replica.operations.metrics import ReplicaMetrics
 from query_api.replica.operations.report import HEARTBEAT_US, Report
 from query_api.replica.progress import Progress, plan_start
-from query_api.status_file import FreshnessSample
+from retrieval.serving.replica_status import FreshnessSample
 from retrieval.text.apart.values import LogNotes, Place
 from retrieval.text.port import Applied, TextIndexWriter
 from runtime.event_loop import freeze_heap

@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from retrieval.aliases.live import LiveAliases
 from runtime.isolation import Reason, concerns_one
 from schemas.aliases import AliasRecord
 
@@ -66,3 +67,25 @@ class AliasFile:
         draft = self.path.with_suffix(f".{os.getpid()}.tmp")
         draft.write_bytes(b"".join(record.key.encode() + b"\t" + record.to_bytes() + b"\n" for record in records))
         draft.replace(self.path)
+
+
+class AliasWatch:
+    """Keeps live aliases equal to the shipped ones and the file, which is looked at often and read when it changed."""
+
+    def __init__(self, file: AliasFile | None, live: LiveAliases) -> None:
+        self._file = file
+        self._live = live
+        self._stamp: Stamp | None = None
+
+    def look(self) -> bool:
+        """Take in the file if it changed; whether it did. Blocking, and cheap where nothing changed."""
+        if self._file is None:
+            return False
+        stamp = self._file.stamp()
+        if stamp == self._stamp:
+            return False
+        records = self._file.read()
+        self._live.replace(records)
+        self._stamp = stamp
+        log.info("aliases loaded", entries=len(records))
+        return True

@@ -36,12 +36,11 @@ from indexer.ports import DocumentComposer, DocumentPublisher
 from indexer.respelling import Respeller
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
-from query_api.generations.serving import Stores
 from query_api.replica.letters.dispatch import LetterBox
 from query_api.replica.log.kafka import KafkaDocumentLog
-from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.sharing import Urgency, on_behalf_of
+from retrieval.serving.parts import HeldParts
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
@@ -191,21 +190,9 @@ class GenerationMember:
         """End everything in order; a second call does nothing."""
         await self._stack.aclose()
 
-    def stores(self) -> Stores:
-        """For the search worker; what it opens stays ours."""
-
-        async def opened() -> VectorIndex:
-            return self.vectors
-
-        return Stores(
-            open_encoder=lambda _recorded: self.encoder,
-            open_reranker=lambda: None,
-            open_vectors=opened,
-            open_reader=lambda: self.replica.reader,
-            analyse=analyse,
-            replica_folder=self.folder / "text",
-            owned=False,
-        )
+    def parts(self) -> HeldParts:
+        """For the searchers; they stay ours."""
+        return HeldParts(self.vectors, self.encoder, self.replica.reader, self.folder / "text")
 
     async def _open_vectors(self) -> None:
         settings = self.around.settings.vectors.model_copy(update={"directory": self.folder / "vectors"})

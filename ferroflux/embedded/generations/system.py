@@ -20,8 +20,6 @@ from indexer.generations.build import BuildOutcome, BuildProgress, OnProgress
 from indexer.generations.builder import CountingEncoder
 from indexer.generations.takeover import CollectionDonor
 from indexer.service.clock import SystemClock
-from query_api.generations.serving import Stores
-from query_api.worker import Worker
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.layers import settle_layers
 from retrieval.encoders.port import TextEncoder
@@ -38,6 +36,8 @@ from retrieval.generations.fitting import (
 )
 from retrieval.generations.transitions import Transition
 from retrieval.generations.view import GenerationView, Records, view_of
+from retrieval.serving.parts import HeldParts
+from retrieval.serving.searchers import Searchers
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from retrieval.vectors.port import VectorCounts
 from schemas.errors import NotReadyError
@@ -70,7 +70,7 @@ class EmbeddedGenerations:
         self._file = FileGenerationStore(around.settings.api.text.directory)
         self._members: dict[str, GenerationMember] = {}
         self._building = asyncio.Lock()
-        self._worker: Worker | None = None
+        self._searchers: Searchers | None = None
         self._live = MAIN
         self._clock = SystemClock()
         self.desk = GenerationDesk(self, self, self._clock)
@@ -97,16 +97,16 @@ class EmbeddedGenerations:
                 log.exception("generation is not served", generation=name, error=str(error))
         await asyncio.to_thread(self._remove_leftovers, view)
 
-    def serve(self, worker: Worker) -> None:
-        """The worker that answers; what it has loaded is the system's report."""
-        self._worker = worker
+    def serve(self, searchers: Searchers) -> None:
+        """What answers; what it has opened is the system's report."""
+        self._searchers = searchers
 
     def is_live(self, name: str) -> bool:
         """Whether searches are answered from this generation, or will be: without it, the system cannot go on."""
-        return name == (self._live if self._worker is None else self._worker.live)
+        return name == (self._live if self._searchers is None else self._searchers.live)
 
-    def stores_of(self, manifest: Generation) -> Stores:
-        """For the worker.
+    def parts_of(self, manifest: Generation) -> HeldParts:
+        """For the searchers.
 
         Raises:
             NotReadyError: the generation is not open.
@@ -114,7 +114,7 @@ class EmbeddedGenerations:
         member = self._members.get(manifest.name)
         if member is None:
             raise NotReadyError(f"generation {manifest.name} is not open; the log says why")
-        return member.stores()
+        return member.parts()
 
     async def until_searchable(self) -> None:
         """Wait until everything journalled so far is searchable in the generation that answers; for `main`, its own way does it."""
@@ -185,13 +185,13 @@ class EmbeddedGenerations:
         return end if member is None else max(0, end - member.after)
 
     async def followers(self, manifest: Generation | None) -> int:
-        """1 while the worker may still answer from it; then it is closed."""
+        """1 while queries may still be answered from it; then it is closed."""
         if manifest is None:
             raise GenerationRefusedError(
                 "main journals the changes of this system and stays: to be rid of it, start another folder with the new model's "
                 "settings (`ferroflux up --data-dir`) and load the catalogue there"
             )
-        if self._worker is not None and manifest.name in self._worker.generations:
+        if self._searchers is not None and self._searchers.is_held(manifest.name):
             return 1
         member = self._members.pop(manifest.name, None)
         if member is not None:
@@ -330,7 +330,7 @@ class EmbeddedGenerations:
             text_schema=text["schema"],
             analyser=text["analyser"],
             ready={name: self._reason(name) for name in view.replicated()},
-            workers=() if self._worker is None else (self._worker.report(),),
+            workers=() if self._searchers is None else (self._searchers.report(),),
             written_us=self._clock.now_us(),
         )
 

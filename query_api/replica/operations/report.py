@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from query_api.replica.progress import Progress
-from query_api.status_file import (
+from retrieval.serving.replica_status import (
     MAX_APART,
     MAX_SAMPLES,
     FreshnessSample,

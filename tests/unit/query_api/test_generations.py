@@ -8,13 +8,12 @@ import httpx
 import pytest
 
 from query_api.bootstrap import build_app
-from query_api.generations.serving import Stores as GenerationStores
 from query_api.settings import ApiSettings
-from query_api.status_file import ReplicaStatus, write_status
-from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.generations import transitions
 from retrieval.generations.file import FileGenerationStore
+from retrieval.serving.parts import HeldParts
+from retrieval.serving.replica_status import ReplicaStatus, write_status
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from schemas.generations import MAIN, EncoderChoice
 from tests.contracts.generation_store_suite import manifest
@@ -46,6 +45,7 @@ class Two:
 
     def __init__(self, folder: Path) -> None:
         text = current_metadata()
+        self.folder = folder
         self.main, self.other = Stores(), Stores(OTHER)
         self.other.encoder = Held(32)
         self.store = FileGenerationStore(folder)
@@ -55,33 +55,23 @@ class Two:
         )  # fmt: skip
         self.closed: list[str] = []
         settings = ApiSettings(text={"directory": folder})
-        self.app = build_app(
-            settings, vectors=self.main.vectors, encoder=self.main.encoder, reader=self.main.reader, tailed=True,
-            open_generation=self.stores_of,
-        )  # fmt: skip
+        self.app = build_app(settings, held_of=self.held_of)
+        opened = self.worker.parts_of
 
-    def stores_of(self, _manifest) -> GenerationStores:
-        two = self
+        def parts_of(generation):
+            parts = opened(generation)
+            if generation is not None:
+                parts.close = self.close
+            return parts
 
-        class Closing(type(self.other.vectors)):
-            async def close(self):
-                two.closed.append("other")
+        self.worker.parts_of = parts_of
 
-        vectors = Closing()
-        vectors.__dict__.update(self.other.vectors.__dict__)
+    def held_of(self, generation) -> HeldParts:
+        stores = self.main if generation is None else self.other
+        return HeldParts(stores.vectors, stores.encoder, stores.reader, self.folder)
 
-        async def opened():
-            return vectors
-
-        return GenerationStores(
-            open_encoder=lambda _recorded: self.other.encoder,
-            open_reranker=lambda: None,
-            open_vectors=opened,
-            open_reader=lambda: self.other.reader,
-            analyse=analyse,
-            replica_folder=None,
-            owned=True,
-        )
+    async def close(self) -> None:
+        self.closed.append("other")
 
     async def prepare(self) -> None:
         await self.main.embed()
@@ -94,7 +84,7 @@ class Two:
 
     @property
     def worker(self):
-        return self.app.state.context.worker
+        return self.app.state.context.searchers
 
 
 def status_file(folder: Path) -> None:

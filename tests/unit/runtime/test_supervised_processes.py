@@ -14,11 +14,11 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 import agent.bootstrap
-import agent.catalogue.opening
 import indexer.bootstrap
 import indexer.generations.crew
 import indexer.service.app
 import query_api.replica.bootstrap
+import retrieval.serving.parts
 from agent.bootstrap import build_agent_app
 from agent.settings import AgentSettings
 from indexer.generations.crew import Member
@@ -28,9 +28,9 @@ from indexer.service.progress import Progress
 from indexer.service.readiness import Readiness
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
-from query_api.worker import Pace, Worker
+from query_api.worker import Worker
 from retrieval.encoders.hashing import HashingEncoder
-from retrieval.search.settings import SearchSettings
+from retrieval.serving.searchers import Searchers
 from retrieval.vectors.memory import MemoryIndex
 from runtime.metrics import TaskMetrics
 from runtime.supervision import TaskFailedError
@@ -54,16 +54,11 @@ async def search_worker(faults: Faults, folder: Path, _patch) -> AsyncIterator[a
     two, ended = Two(folder), asyncio.get_running_loop().create_future()
     status_file(folder)
     await two.prepare()
-    worker = Worker(
-        two.app.state.context.worker._stores_of,
-        SearchSettings(),
-        Pace(0.01, 10, 60),
-        folder=folder,
-        reports=folder / "workers",
-        supervisor=faults.make(TaskMetrics(CollectorRegistry()), on_failure=ended.set_result),
-    )
+    supervisor = faults.make(TaskMetrics(CollectorRegistry()), on_failure=ended.set_result)
+    searchers = Searchers(two.worker.settings, supervisor, held_of=two.held_of)
+    worker = Worker(searchers, supervisor, reports=folder / "workers")
     await worker.start()
-    await eventually(lambda: len(worker.generations) == 2)
+    await eventually(lambda: len(searchers.generations) == 2)
     yield ended
     await worker.stop()
 
@@ -203,17 +198,20 @@ async def ordering(faults: Faults, folder: Path, patch) -> AsyncIterator[asyncio
     async def vectors(_settings) -> MemoryIndex:
         return stores.vectors
 
-    opening = agent.catalogue.opening
+    status_file(folder)
 
     async def no_broker(_publisher) -> None:
         return
 
     patch.setattr(agent.bootstrap, "_check_topic", no_broker)
-    patch.setattr(opening, "load_encoder", lambda _: stores.encoder)
-    patch.setattr(opening, "open_vector_index", vectors)
-    patch.setattr(opening, "open_reader", lambda _: stores.reader)
+    parts = retrieval.serving.parts
+    patch.setattr(parts, "load_encoder", lambda _: stores.encoder)
+    patch.setattr(parts, "open_vector_index", vectors)
+    patch.setattr(parts, "open_reader", lambda _: stores.reader)
     settings = AgentSettings(
-        agent={"catalogue": {"kind": "local"}, "database": {"directory": folder}}, vectors={"kind": "qdrant"}
+        agent={"catalogue": {"kind": "local"}, "database": {"directory": folder}},
+        vectors={"kind": "qdrant"},
+        text={"directory": folder},
     )
     supervisor = faults.make(TaskMetrics(CollectorRegistry()), on_failure=ended.set_result)
     app = build_agent_app(settings, supervisor=supervisor)
@@ -260,11 +258,13 @@ TASKS: Final[dict[Process, set[str]]] = {
     indexing: {
         "http", "follow-generations", "follow-sources", "index-generation", "change-consumer", "batch-runner", "document-verifier",
     },
-    ordering: {"open-agent", "thread-pruner", "order-relay", "follow-replica"},
+    ordering: {
+        "open-agent", "open-catalogue", "thread-pruner", "order-relay", "watch-files", "open-generation", "refresh-replica",
+    },
 }  # fmt: skip
 """Every background task of a process."""
 
-ENDED: Final = {"open-generation", "open-agent"}
+ENDED: Final = {"open-generation", "open-agent", "open-catalogue"}
 """Tasks that are done once the process is ready."""
 
 ONLY_DEGRADED: Final = {"watch-files", "snapshots", "thread-pruner"}
