@@ -17,7 +17,7 @@ from retrieval.encoders.port import TextEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.rerank.port import Reranker, RerankerRevision
 from retrieval.search.facets import count_facets
-from retrieval.search.hydration import Hydrated, hydrate
+from retrieval.search.hydration import CandidateReads, Hydrated, hydrate
 from retrieval.search.legs.encoding_queue import EncodingQueue
 from retrieval.search.legs.fanout import LegOutcome, SearchUnavailableError, run_legs
 from retrieval.search.legs.query_vectors import QueryVectors
@@ -38,7 +38,7 @@ from retrieval.text.port import TextIndexReader
 from retrieval.understanding.query_type import QueryType
 from retrieval.vectors.port import VectorIndex
 from schemas.api.retrievers import RetrieverName
-from schemas.identity import SkuKey, TenantId
+from schemas.identity import TenantId
 
 T = TypeVar("T")
 
@@ -51,10 +51,9 @@ Analyse = Callable[[str], AnalysedText]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The candidates after the replica's check, those that the query rules out, and why the answer may be none."""
+    """The candidates after the replica's check, and why the answer may be none."""
 
     hydrated: Hydrated
-    excluded: frozenset[SkuKey]
     low_confidence: str | None
 
 
@@ -122,7 +121,7 @@ class HybridSearcher:
         weighted = [leg for leg in legs if settings.weight(leg.retriever) > 0]
         knowledge = ReplicaKnowledge(reader, aliases if aliases is not None else LiveAliases(shipped_aliases()))
         planner = QueryPlanner(knowledge, analyse, settings.planning)
-        stage = None if reranker is None else RerankStage(reranker, reader, settings.rerank)
+        stage = None if reranker is None else RerankStage(reranker, settings.rerank)
         return cls(weighted, reader, planner, settings, reading=reading, encoding=encoding, rerank=stage)
 
     async def search(self, query: SearchQuery) -> SearchResult:
@@ -143,11 +142,12 @@ class HybridSearcher:
         weights = self._settings.weights_for(plan.type)
         candidates = self._fuse(lists, weights)
         watch.lap("fuse")
-        reranked = await self._reranked(query, plan, decision, candidates)
+        reads = CandidateReads(self._reader, plan.text_query, candidates)
+        reranked = await self._reranked(query, plan, decision, candidates, reads)
         if reranked is not None:
             watch.lap("rerank")
         ordered = candidates if reranked is None else reranked.order
-        checked = await self._read(lambda: self._check(query, plan, lists, ordered))
+        checked = await self._read(lambda: self._check(query, plan, lists, ordered, reads))
         hydrated = checked.hydrated
         watch.lap("hydrate")
         facets = None
@@ -168,7 +168,7 @@ class HybridSearcher:
             degraded={outcome.retriever: outcome.degraded for outcome in outcomes if outcome.degraded},
             timings_ms={"analyse": watch.laps.pop("analyse"), **legs_ms, **watch.laps, "total": watch.total()},
             low_confidence=checked.low_confidence,
-            trace=SearchTrace(plan, decision, outcomes, weights, candidates, checked.excluded, reranked),
+            trace=SearchTrace(plan, decision, outcomes, weights, candidates, reads.excluded, reranked),
         )
 
     @property
@@ -213,21 +213,19 @@ class HybridSearcher:
         return done, Decision(Route.FULL, "all retrievers that apply were asked")
 
     async def _reranked(
-        self, query: SearchQuery, plan: QueryPlan, decision: Decision, candidates: Sequence[FusedCandidate]
+        self,
+        query: SearchQuery,
+        plan: QueryPlan,
+        decision: Decision,
+        candidates: Sequence[FusedCandidate],
+        reads: CandidateReads,
     ) -> Reranked | None:
         """The candidates in the reranker's order; None where there is no reranker, or nothing for it to do."""
-        if self._rerank is None or decision.route is Route.CODE:
+        stage = self._rerank
+        if stage is None or decision.route is Route.CODE or not plan.text:
             return None
-        ruled_out: frozenset[SkuKey] = frozenset()
-        if plan.text_query.excluded:
-            ruled_out = await self._read(lambda: self._excluded(plan, candidates))
-        return await self._rerank.rerank(plan, candidates, query.within, self._read, without=ruled_out)
-
-    def _excluded(self, plan: QueryPlan, candidates: Sequence[FusedCandidate]) -> frozenset[SkuKey]:
-        """The candidates that the query rules out; blocking."""
-        if not plan.text_query.excluded:
-            return frozenset()
-        return self._reader.excluded([candidate.key for candidate in candidates], plan.text_query)
+        block = await self._read(lambda: stage.best(candidates, reads))
+        return await stage.rerank(plan, candidates, block, reads, query.within)
 
     def _fuse(
         self, lists: dict[RetrieverName, Sequence[RankedHit]], weights: dict[RetrieverName, float]
@@ -242,12 +240,12 @@ class HybridSearcher:
         plan: QueryPlan,
         lists: dict[RetrieverName, Sequence[RankedHit]],
         candidates: Sequence[FusedCandidate],
+        reads: CandidateReads,
     ) -> Checked:
         """What the replica says of the candidates: excluded or not, alive, within the filter; blocking."""
-        excluded = self._excluded(plan, candidates)
         hydrated = hydrate(
-            self._reader,
-            [candidate for candidate in candidates if candidate.key not in excluded],
+            reads,
+            candidates,
             within=query.within,
             offset=query.offset,
             limit=query.limit,
@@ -261,7 +259,7 @@ class HybridSearcher:
             named=any(lists.get(name) for name in EXACT),
             settings=self._settings.confidence,
         )
-        return Checked(hydrated, excluded, doubt)
+        return Checked(hydrated, doubt)
 
     async def _read(self, work: Callable[[], T]) -> T:
         """Blocking work on the replica, off the loop and under the deadline."""
