@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Final
 
-from query_api.status_report import catalogue_status
 from retrieval.serving.searchers import Searchers
 from retrieval.text.port import TextCounts, TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from runtime.shared_answer import SharedAnswers
-from schemas.api.status import CatalogueStatus
+from schemas.api.status import CatalogueStatus, Coverage
 from schemas.errors import NotReadyError, StoreUnavailableError
 from schemas.identity import PROBE_TENANT, TenantId
 
@@ -117,3 +117,19 @@ def _of(reader: TextIndexReader, tenants: dict[TenantId, int]) -> TextCounts:
 
 async def _alive(store: VectorIndex, tenant: TenantId | None) -> int:
     return (await store.counts(tenant)).alive
+
+
+def catalogue_status(products: Mapping[TenantId, int], counts: TextCounts, vectors: int | None) -> CatalogueStatus:
+    """Living products by tenant, and the counts over all of them; `vectors` is the vector store's own count of them."""
+    return CatalogueStatus(
+        documents=counts.alive,
+        deleted=counts.dead,
+        embedding=_coverage(counts.with_text_vector, counts.alive),
+        images=_coverage(counts.with_image, counts.alive),
+        vectors=vectors,
+        by_tenant={str(tenant): alive for tenant, alive in sorted(products.items())},
+    )
+
+
+def _coverage(products: int, alive: int) -> Coverage:
+    return Coverage(products=products, share=min(1.0, products / alive) if alive else 1.0)

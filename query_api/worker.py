@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from query_api.catalogue_view import CatalogueView
-from query_api.generations.reports import REPORT_EVERY_S, WorkerReports
+from query_api.replica.worker_reports import REPORT_EVERY_S, WorkerReports
 from retrieval.complements.finder import ComplementFinder
 from retrieval.serving.searchers import Searchers
 from runtime.supervision import Supervisor

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from indexer.deadletters.file import DeadLetterFile
-from query_api.replica.letters.dispatch import LetterBox
-from query_api.replica.letters.letter import ReplicaLetter
+from query_api.replica.tailing.letters import LetterBox, ReplicaLetter
 from schemas.topics import LARGEST_RECORD_BYTES
 
 

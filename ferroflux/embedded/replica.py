@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ferroflux.embedded.intake.progress import LogProgress, WatchedWriter
-from query_api.replica.letters.dispatch import LetterBox
-from query_api.replica.log.port import DocumentLog
-from query_api.replica.tailer import ReplicaTailer
+from query_api.replica.tailing.letters import LetterBox
+from query_api.replica.tailing.log import DocumentLog
+from query_api.replica.tailing.tailer import ReplicaTailer
 from retrieval.serving.replica_status import STATUS_FILE
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import TextIndexReader, TextIndexWriter

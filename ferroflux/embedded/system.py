@@ -60,11 +60,10 @@ from indexer.service.http import http_app
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from indexer.sources.live import LiveSources
-from query_api.aliases.tailer import AliasTailer
 from query_api.bootstrap import VARIABLES, build_app
 from query_api.http.context import ApiContext
-from query_api.replica.letters.kafka import KafkaLetterBox
-from query_api.replica.log.kafka import KafkaDocumentLog
+from query_api.replica.tailing.aliases import AliasTailer
+from query_api.replica.tailing.kafka import KafkaDocumentLog, KafkaLetterBox
 from query_api.settings import ApiSettings
 from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder

@@ -7,8 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
-from query_api.http.context import ApiContext, Context
-from query_api.http.openapi import PROBLEMS, TENANT_PROBLEMS
+from query_api.http.context import PROBLEMS, TENANT_PROBLEMS, ApiContext, Context
 from retrieval.filters import CatalogueFilter
 from retrieval.search.similar import neighbours
 from retrieval.text.port import TextIndexReader

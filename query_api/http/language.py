@@ -5,8 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 
 from query_api.http import explanation as wire
-from query_api.http.context import Context
-from query_api.http.openapi import TENANT_PROBLEMS
+from query_api.http.context import TENANT_PROBLEMS, Context
 from retrieval.analysis.folding import bounded_query
 from retrieval.analysis.pipeline import analyse_stages
 from retrieval.filters import CatalogueFilter

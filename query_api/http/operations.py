@@ -1,18 +1,32 @@
-"""`/v1/status`, `/healthz`, `/readyz`, `/metrics`: the worker as operators and the page see it."""
+"""`/v1/status`, `/healthz`, `/readyz`, `/metrics`: the worker's state as operators and the page see it."""
 
 import os
+from collections.abc import Collection
 from importlib.metadata import version
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from query_api.http.context import ApiContext, Context
-from query_api.http.openapi import PROBLEMS, TENANT_PROBLEMS
-from query_api.status_report import degraded, encoder_status, freshness_gauges, replica_health, reranker_status
+from query_api.http.context import PROBLEMS, TENANT_PROBLEMS, ApiContext, Context
+from retrieval.encoders.port import ModelRevision
+from retrieval.rerank.port import RerankerRevision
+from retrieval.rerank.settings import RerankSettings
 from retrieval.serving.freshness import now_us
+from retrieval.serving.replica_status import ReplicaStatus
 from runtime.rights.keys import CallerRights, Rights
-from schemas.api.status import CatalogueStatus, GenerationStatus, Readiness, StatusResponse
+from schemas.api.status import (
+    CatalogueStatus,
+    EncoderStatus,
+    FreshnessStatus,
+    GenerationStatus,
+    PartitionLag,
+    Readiness,
+    ReplicaHealth,
+    RerankerStatus,
+    StatusResponse,
+)
+from schemas.api.times import instant
 from schemas.errors import NotReadyError
 
 router = APIRouter(tags=["operations"])
@@ -87,3 +101,67 @@ async def _catalogue(context: ApiContext, rights: Rights) -> CatalogueStatus | N
 def _degraded(context: ApiContext) -> dict[str, str]:
     searchers = context.searchers
     return context.worker.supervisor.degraded | degraded(searchers.current.replica_status, searchers.aliases.set_apart)
+
+
+def encoder_status(revision: ModelRevision) -> EncoderStatus:
+    """What a caller should know of the encoder."""
+    return EncoderStatus(
+        model=revision.model,
+        revision=revision.id,
+        dimension=revision.dimension,
+        quantisation=revision.quantisation,
+        sparse=None if revision.sparse is None else f"{revision.sparse.model} ({revision.sparse.id})",
+    )
+
+
+def reranker_status(revision: RerankerRevision, settings: RerankSettings) -> RerankerStatus:
+    """What a caller should know of the reranker."""
+    return RerankerStatus(
+        model=revision.model, revision=revision.id, depth=settings.depth, budget_ms=settings.budget_ms
+    )
+
+
+def replica_health(status: ReplicaStatus | None, *, stale: bool) -> ReplicaHealth | None:
+    """The tailer's report; None where there is none."""
+    if status is None:
+        return None
+    return ReplicaHealth(
+        log_id=status.log_id,
+        topic=status.topic,
+        caught_up=status.caught_up,
+        lag=status.lag,
+        partitions=tuple(
+            PartitionLag(partition=part.partition, position=part.position, end=part.end, lag=part.lag)
+            for part in status.partitions
+        ),
+        last_commit_at=instant(status.committed_us),
+        reported_at=instant(status.written_us),
+        stale=stale,
+        set_apart=status.set_apart,
+        letters_waiting=status.letters_waiting,
+        ended=status.ended,
+    )
+
+
+def degraded(status: ReplicaStatus | None, aliases: Collection[str]) -> dict[str, str]:
+    """What is amiss although the worker answers: of its replica, and of the aliases that cannot be used."""
+    found = {} if status is None else status.degraded
+    if aliases:
+        found["aliases"] = f"{len(aliases)} entries cannot be used; the log names them and says why"
+    return found
+
+
+def freshness_gauges(freshness: FreshnessStatus) -> dict[tuple[str, str], float]:
+    """Seconds by (stage, quantile), for stages that have samples."""
+    stages = {
+        "changed": freshness.changed_to_visible_ms,
+        "logged": freshness.logged_to_visible_ms,
+        "indexed": freshness.indexed_to_visible_ms,
+        "committed": freshness.committed_to_visible_ms,
+    }
+    return {
+        (stage, quantile): milliseconds / 1000
+        for stage, found in stages.items()
+        if found is not None
+        for quantile, milliseconds in (("0.5", found.p50), ("0.95", found.p95), ("0.99", found.p99))
+    }

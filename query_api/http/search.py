@@ -5,9 +5,8 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Query
 
-from query_api.http.context import ApiContext, Context
+from query_api.http.context import TENANT_PROBLEMS, ApiContext, Context
 from query_api.http.explanation import explanation, quantity
-from query_api.http.openapi import TENANT_PROBLEMS
 from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.search.query import Facets, Hit, SearchQuery, SearchResult
 from retrieval.search.ranking.reranking import Reranked

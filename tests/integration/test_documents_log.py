@@ -11,10 +11,9 @@ from aiokafka.admin import NewPartitions, RecordsToDelete
 from indexer.deadletters.desk import DeadLetterDesk, LetterFilter
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.service.clock import SystemClock
-from query_api.replica.letters.kafka import KafkaLetterBox
-from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.settings import TailSettings
-from query_api.replica.tailer import ReplicaTailer
+from query_api.replica.tailing.kafka import KafkaDocumentLog, KafkaLetterBox
+from query_api.replica.tailing.tailer import ReplicaTailer
 from retrieval.text.port import Checkpoint
 from runtime.kafka.log_writer import LogWriter
 from runtime.retry import Backoff

@@ -36,8 +36,8 @@ from indexer.ports import DocumentComposer, DocumentPublisher
 from indexer.respelling import Respeller
 from indexer.service.clock import SystemClock
 from indexer.service.encoding import OffLoopEncoder
-from query_api.replica.letters.dispatch import LetterBox
-from query_api.replica.log.kafka import KafkaDocumentLog
+from query_api.replica.tailing.kafka import KafkaDocumentLog
+from query_api.replica.tailing.letters import LetterBox
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.sharing import Urgency, on_behalf_of
 from retrieval.serving.parts import HeldParts

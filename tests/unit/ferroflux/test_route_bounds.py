@@ -13,7 +13,7 @@ from ferroflux.embedded.intake.http import changes_router
 from ferroflux.embedded.operations.facets import facets_router
 from ferroflux.embedded.operations.http import operations_router
 from indexer.service.http import http_app
-from query_api.replica.operations.http import operations_app
+from query_api.replica.bootstrap import operations_app
 from runtime.http.routes import route_of
 from schemas.api.routes import ROUTES, UNKNOWN, RouteClass, TenantIn
 from schemas.identity import TenantId

@@ -7,8 +7,8 @@ import pytest
 from indexer.collection.collector import Collected, TombstoneCollector
 from indexer.collection.tombstones import Tombstone, read_tombstone
 from indexer.ports import Published
-from query_api.replica.decode import decode
-from query_api.replica.log.port import LogRecord
+from query_api.replica.tailing.decode import decode
+from query_api.replica.tailing.log import LogRecord
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex

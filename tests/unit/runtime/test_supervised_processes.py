@@ -88,7 +88,7 @@ async def replica(faults: Faults, folder: Path, patch) -> AsyncIterator[asyncio.
     patch.setattr(module, "Supervisor", faults.make)
     patch.setattr(module, "KafkaGenerationStore", lambda _: NoStore())
     patch.setattr(module, "KafkaDocumentLog", lambda *_, **__: broker.connect())
-    patch.setattr("query_api.generations.tail.KafkaDocumentLog", lambda *_, **__: broker.connect())
+    patch.setattr("query_api.replica.generation.KafkaDocumentLog", lambda *_, **__: broker.connect())
     settings = ReplicaSettings(
         text={"directory": folder / "text"},
         http={"host": "127.0.0.1", "port": 0},

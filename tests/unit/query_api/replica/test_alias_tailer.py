@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from query_api.aliases.tailer import AliasTailer
+from query_api.replica.tailing.aliases import AliasTailer
 from retrieval.aliases import compiled
 from retrieval.aliases.file import AliasFile, AliasWatch
 from retrieval.aliases.live import LiveAliases

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from query_api.replica.tailer import ReplicaTailer
+from query_api.replica.tailing.tailer import ReplicaTailer
 from retrieval.analysis.pipeline import analyse
 from retrieval.serving.replica_status import read_status
 from retrieval.text.port import Checkpoint

@@ -22,11 +22,11 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from query_api.aliases.tailer import APART_FILE
-from query_api.generations.reports import WorkerReports
-from query_api.generations.tail import GenerationTail, clear_text_folder
-from query_api.replica.letters.dispatch import LetterBox
+from query_api.replica.generation import GenerationTail, clear_text_folder
 from query_api.replica.settings import ReplicaSettings
+from query_api.replica.tailing.aliases import APART_FILE
+from query_api.replica.tailing.letters import LetterBox
+from query_api.replica.worker_reports import WorkerReports
 from retrieval.aliases.file import FILE_NAME as ALIASES_FILE
 from retrieval.generations.file import FILE_NAME as GENERATIONS_FILE
 from retrieval.generations.file import GenerationFile

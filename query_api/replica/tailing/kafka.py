@@ -1,10 +1,10 @@
-"""The documents log on Kafka: an aiokafka consumer without a group, reading committed records only."""
+"""Kafka as a replica meets it: the documents log, read without a group and committed records only, and the dead-letter topic."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -12,9 +12,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
 from query_api.replica.settings import TailSettings
+from query_api.replica.tailing.letters import ReplicaLetter
+from query_api.replica.tailing.log import Bounds, LogRecord, LogView, Polled
 from runtime.kafka.clients import client_options
+from runtime.kafka.fitting import append_letters
+from runtime.kafka.log_writer import LogWriter
 from runtime.kafka.topic_identity import TopicIds, log_identity
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
@@ -169,3 +172,20 @@ class KafkaDocumentLog:
 
 def _connection(kafka: KafkaSettings) -> dict[str, Any]:
     return {**client_options(kafka), "client_id": "ferroflux-replica"}
+
+
+class KafkaLetterBox:
+    """The port `LetterBox` on one topic. The writer connects with the first letter, and stays its owner's to stop."""
+
+    def __init__(self, writer: LogWriter, topic: str) -> None:
+        self._writer = writer
+        self._topic = topic
+
+    async def send(self, letters: Sequence[ReplicaLetter]) -> None:
+        """Append letters; each in a form that the topic takes.
+
+        Raises:
+            LogUnavailableError: not all were confirmed.
+            ConfigurationError: we may not write to the topic, or it takes not even the smallest form.
+        """
+        await append_letters(self._writer, self._topic, letters, ReplicaLetter.fitting)
