@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from query_api.replica.generations import GenerationTails
+from query_api.replica.generations import GenerationFollowers
 from query_api.replica.settings import ReplicaSettings
 from query_api.replica.tailing.aliases import AliasTailer
 from query_api.replica.tailing.kafka import KafkaDocumentLog, KafkaLetterBox
@@ -47,8 +47,8 @@ async def _serve(settings: ReplicaSettings) -> None:
     supervisor = Supervisor(TaskMetrics(registry))
     producer = LogWriter(settings.kafka)
     letters = KafkaLetterBox(producer, settings.kafka.topics.dead_letters)
-    tails = GenerationTails(settings, KafkaGenerationStore(settings.kafka), supervisor, letters=letters)
-    registry.register(tails)
+    followers = GenerationFollowers(settings, KafkaGenerationStore(settings.kafka), supervisor, letters=letters)
+    registry.register(followers)
     aliases = AliasTailer(
         AliasFile(settings.text.directory),
         lambda: KafkaDocumentLog(settings.kafka, settings.tail, topic=settings.kafka.topics.aliases),
@@ -57,9 +57,9 @@ async def _serve(settings: ReplicaSettings) -> None:
         letters=letters,
     )
     app = operations_app(
-        lambda: tails.not_ready or "; ".join(supervisor.waiting.values()) or None,
+        lambda: followers.not_ready or "; ".join(supervisor.waiting.values()) or None,
         registry,
-        degraded=lambda: supervisor.degraded | tails.degraded | aliases.degraded,
+        degraded=lambda: supervisor.degraded | followers.degraded | aliases.degraded,
     )
     server = HttpServer(
         host=settings.http.host, port=settings.http.port, remedy="set FERROFLUX_HTTP__PORT to a free port"
@@ -86,11 +86,11 @@ async def _serve(settings: ReplicaSettings) -> None:
     try:
         # What aliases were read before is in the file: searches do without newer ones.
         supervisor.start("alias-tailer", aliases.run, backoff=settings.tail.backoff, ready_without=True)
-        await tails.start()
+        await followers.start()
         await supervisor.run_until(stopping)
     finally:
         await supervisor.stop()
-        await tails.stop()
+        await followers.stop()
         await producer.stop()
 
 

@@ -34,7 +34,7 @@ _RESTORE_ATTEMPTS: Final = 5
 """A snapshot saves time and nothing else: after so many failures the log gives the same replica, only later."""
 
 
-class GenerationTail:
+class GenerationFollower:
     """One generation's replica in a folder of its own. `takes_snapshots` says whether it is this one's turn: the live one's."""
 
     def __init__(
