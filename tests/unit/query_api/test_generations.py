@@ -12,9 +12,12 @@ from query_api.settings import ApiSettings
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.generations import transitions
 from retrieval.generations.file import FileGenerationStore
+from retrieval.rerank.overlap import OverlapReranker
+from retrieval.rerank.port import Reranker
 from retrieval.serving.parts import HeldParts
 from retrieval.serving.replica_status import ReplicaStatus, write_status
 from retrieval.text.tantivy_index.compatibility import current_metadata
+from schemas.errors import NotReadyError
 from schemas.generations import MAIN, EncoderChoice
 from tests.contracts.generation_store_suite import manifest
 from tests.support.waiting import eventually
@@ -43,7 +46,7 @@ class Held(HashingEncoder):
 class Two:
     """An application over two generations, whose file of generations the test moves."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, reranker: Reranker | None = None) -> None:
         text = current_metadata()
         self.folder = folder
         self.main, self.other = Stores(), Stores(OTHER)
@@ -55,7 +58,7 @@ class Two:
         )  # fmt: skip
         self.closed: list[str] = []
         settings = ApiSettings(text={"directory": folder})
-        self.app = build_app(settings, held_of=self.held_of)
+        self.app = build_app(settings, held_of=self.held_of, reranker=reranker)
         opened = self.worker.parts_of
 
         def parts_of(generation):
@@ -172,3 +175,34 @@ async def test_a_generation_of_another_version_is_refused_and_said(tmp_path):
     async with serving(two.app) as client:
         await eventually(lambda: "Run the version that built it" in two.worker.generations.get("other", ""))
         assert (await found(client))[0] == MAIN
+
+
+async def test_a_generation_that_a_launcher_holds_reranks_as_main_does(tmp_path):
+    two = Two(tmp_path, reranker=OverlapReranker())
+    status_file(tmp_path)
+    await two.prepare()
+    async with serving(two.app) as client:
+        await eventually(lambda: two.worker.generations == {MAIN: "", "other": ""})
+        for generation in (MAIN, "other"):
+            answer = await client.post(
+                "/v1/search", json={"tenant": "norte", "text": "tornillo hexagonal", "generation": generation}
+            )
+            assert answer.json()["reranked"]["model"] == "overlap"
+
+
+async def test_a_generation_whose_parts_are_not_there_yet_is_told_and_opened_later(tmp_path):
+    two = Two(tmp_path)
+    status_file(tmp_path)
+    await two.prepare()
+    held_of, absent = two.worker._held_of, [NotReadyError("generation other is not open")] * 3
+
+    def late(generation):
+        if generation is not None and absent:
+            raise absent.pop()
+        return held_of(generation)
+
+    two.worker._held_of = late
+    async with serving(two.app) as client:
+        assert two.worker.generations["other"] == "generation other is not open"
+        assert (await found(client))[0] == MAIN
+        await eventually(lambda: two.worker.generations == {MAIN: "", "other": ""})
