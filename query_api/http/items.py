@@ -99,7 +99,7 @@ async def get_complements(
 @router.get("/v1/items/{sku:path}", summary="One product", responses=TENANT_PROBLEMS | {404: PROBLEMS[404]})
 async def get_item(
     rights: CallerRights,
-    sku: Annotated[str, Path(min_length=1, max_length=MAX_SKU_LENGTH, description="The shop's article number.")],
+    sku: Annotated[str, Path(min_length=1, max_length=MAX_SKU_LENGTH, description="The tenant's article number.")],
     tenant: Annotated[Tenant, Query()],
     context: Context,
 ) -> Item:

@@ -1,6 +1,6 @@
 """Generations over HTTP: what `ferroflux generation` asks of a running `ferroflux up`. Documented in docs/how-to/operations.md.
 
-A generation concerns every shop. Where the server asks for keys, a caller must therefore hold one of the installation: the table of
+A generation concerns every tenant. Where the server asks for keys, a caller must therefore hold one of the installation: the table of
 routes says so, and the gate before the routes holds to it.
 """
 

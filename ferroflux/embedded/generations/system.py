@@ -183,10 +183,7 @@ class EmbeddedGenerations:
     async def followers(self, manifest: Generation | None) -> int:
         """1 while queries may still be answered from it; then it is closed."""
         if manifest is None:
-            raise GenerationRefusedError(
-                "main journals the changes of this system and stays: to be rid of it, start another folder with the new model's "
-                "settings (`ferroflux up --data-dir`) and load the catalogue there"
-            )
+            raise _main_stays()
         if self._is_held(manifest.name):
             return 1
         await self._following.follow(view_of(await self._file.records()))
@@ -207,10 +204,7 @@ class EmbeddedGenerations:
             GenerationRefusedError: it is `main`, or it is being built.
         """
         if name == MAIN:
-            raise GenerationRefusedError(
-                "main journals the changes of this system and stays: to be rid of it, start another folder with the new model's "
-                "settings (`ferroflux up --data-dir`) and load the catalogue there"
-            )
+            raise _main_stays()
         if self.is_building:
             raise GenerationRefusedError("a generation is being built: let it finish, or interrupt its command, first")
 
@@ -371,3 +365,10 @@ class EmbeddedGenerations:
             if path.name not in kept:
                 log.info("folder of a dropped generation is removed", folder=path.name)
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _main_stays() -> GenerationRefusedError:
+    return GenerationRefusedError(
+        "main journals the changes of this system and stays: to be rid of it, start another folder with the new model's "
+        "settings (`ferroflux up --data-dir`) and load the catalogue there"
+    )

@@ -34,8 +34,8 @@ ALLOWED: Final = {
     "query_api/replica/tailing/kafka.py KafkaDocumentLog._check_topic": "one look at a time: the next poll reads how it ended, or the end of the log cancels it",
     "query_api/replica/tailing/kafka.py KafkaDocumentLog.close": "an end with a time limit: awaited",
     "query_api/worker.py Worker._let_go": "an end with a time limit: told in the log where it fails, awaited by the worker's stop",
-    "retrieval/search/legs/fanout.py run_legs": "legs of one query: all are awaited or cancelled by it",
-    "retrieval/search/legs/encoding_queue.py EncodingQueue._ask": "encodes what queries wait for: a failure goes to each of them, the next query begins another",
+    "retrieval/search/retrievers/fanout.py run_retrievers": "retrievers of one query: all are awaited or cancelled by it",
+    "retrieval/search/retrievers/encoding_queue.py EncodingQueue._ask": "encodes what queries wait for: a failure goes to each of them, the next query begins another",
 }
 """Place -> why it needs no supervisor."""
 
