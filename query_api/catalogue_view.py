@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
 from typing import Final
 
 from retrieval.serving.searchers import Searchers
@@ -93,26 +94,13 @@ class CatalogueView:
 
 def _everything(reader: TextIndexReader) -> TextCounts:
     """All tenants but the one of synthetic products, by two counts."""
-    whole, probe = reader.counts(), reader.counts(PROBE_TENANT)
-    return TextCounts(
-        alive=whole.alive - probe.alive,
-        dead=whole.dead - probe.dead,
-        with_text_vector=whole.with_text_vector - probe.with_text_vector,
-        with_image=whole.with_image - probe.with_image,
-    )
+    whole, probe = astuple(reader.counts()), astuple(reader.counts(PROBE_TENANT))
+    return TextCounts(*(all_of - probed for all_of, probed in zip(whole, probe, strict=True)))
 
 
-def _of(reader: TextIndexReader, tenants: dict[TenantId, int]) -> TextCounts:
-    total = _NONE
-    for tenant in tenants:
-        one = reader.counts(tenant)
-        total = TextCounts(
-            alive=total.alive + one.alive,
-            dead=total.dead + one.dead,
-            with_text_vector=total.with_text_vector + one.with_text_vector,
-            with_image=total.with_image + one.with_image,
-        )
-    return total
+def _of(reader: TextIndexReader, tenants: Iterable[TenantId]) -> TextCounts:
+    counted = [astuple(reader.counts(tenant)) for tenant in tenants]
+    return TextCounts(*map(sum, zip(astuple(_NONE), *counted, strict=True)))
 
 
 async def _alive(store: VectorIndex, tenant: TenantId | None) -> int:

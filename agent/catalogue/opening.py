@@ -72,5 +72,6 @@ async def _open_local(
             while searchers.current.waiting:  # noqa: ASYNC110 - several parts open, each in its own time
                 await asyncio.sleep(_LOOK_EVERY_S)
     # What is not open by then is waited for in readiness, with its reason.
-    supervisor.start("open-catalogue", opened, ends=True, backoff=_LOOK_AGAIN)
+    opening = supervisor.start("open-catalogue", opened, ends=True, backoff=_LOOK_AGAIN)
+    stack.push_async_callback(opening.stop)
     return LocalCatalogue(searchers.lease, counted=counted)

@@ -72,6 +72,7 @@ class EmbeddedGenerations:
         self._file = FileGenerationStore(around.settings.api.text.directory)
         self._members: dict[str, GenerationMember] = {}
         self._building = asyncio.Lock()
+        self._deciding = asyncio.Lock()
         self._searchers: Searchers | None = None
         self._following = GenerationSupervisor(
             around.supervisor, "generation", self._hold, wanted=self._wanted, backoff=FOLLOWER_BACKOFF
@@ -155,8 +156,9 @@ class EmbeddedGenerations:
 
     async def commit(self, transition: Transition) -> GenerationView:
         """Decide and write, and follow what came of it; the searchers beside us read the file."""
-        view = await self._file.commit(transition)
-        await self._following.follow(view)
+        async with self._deciding:
+            view = await self._file.commit(transition)
+            await self._following.follow(view)
         return view
 
     async def report(self, report: ReplicaReport) -> None:
