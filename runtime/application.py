@@ -14,8 +14,8 @@ from starlette.middleware.cors import CORSMiddleware
 from runtime.admission.callers import Callers
 from runtime.admission.middleware import AdmissionMiddleware, Doors
 from runtime.http.middleware import REQUEST_ID_HEADER, RequestContextMiddleware, RequestMetrics
+from runtime.http.openapi import install_openapi
 from runtime.http.problems import install_problem_handlers
-from runtime.openapi import install_openapi
 from runtime.rights.body_gate import BodyBounds, BodyGateMiddleware
 from runtime.rights.gate import RoleGateMiddleware, require_declared_roles
 from runtime.rights.keys import Access

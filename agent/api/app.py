@@ -1,21 +1,22 @@
 """The chat API: its routes over a process of the agent."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
 
+from agent.api import chat, operations, orders
 from agent.api.context import AgentContext
-from agent.api.routes import chat, operations, orders, page
-from agent.api.settings import AgentHttpSettings
-from agent.observation.metrics import AgentMetrics
-from agent.service.process import AgentProcess
+from agent.metrics import AgentMetrics
+from agent.process import AgentProcess
+from agent.settings import AgentHttpSettings
 from runtime.admission.bounds import Bound
 from runtime.admission.middleware import Doors
 from runtime.application import Bounds, Face, create_application
-from runtime.http.middleware import REQUEST_ID_HEADER
+from runtime.http.middleware import CUSTOMER_HEADER, REQUEST_ID_HEADER
+from runtime.http.routes import static_page
 from runtime.rights.customers import Customers
-from runtime.rights.keys import CUSTOMER_HEADER
 from schemas.api.routes import RouteClass
 from schemas.identity import TenantId
 
@@ -29,6 +30,8 @@ _FACE: Final = Face(
         "Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", CUSTOMER_HEADER, REQUEST_ID_HEADER,
     ),
 )  # fmt: skip
+
+_PAGE: Final = static_page(Path(__file__).resolve().parents[1] / "page", path="/chat", assets="/chat/assets")
 
 PATHS = ("/v1/chat", "/v1/orders", "/chat")
 """What this application answers where it shares a port with search: these paths and all below them."""
@@ -51,7 +54,7 @@ def create_app(
     app = create_application(
         _FACE,
         process,
-        [chat.router, orders.router, operations.router, *([page.router] if http.page else [])],
+        [chat.router, orders.router, operations.router, *([_PAGE] if http.page else [])],
         settings=http,
         bounds=Bounds(doors, http.max_body_bytes, {}),
         metrics=metrics,

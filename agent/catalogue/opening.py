@@ -8,7 +8,7 @@ from typing import Final
 
 import httpx
 
-from agent.catalogue.isolating import Counted
+from agent.catalogue.answers import Counted
 from agent.catalogue.local import LocalCatalogue
 from agent.catalogue.remote import RemoteCatalogue
 from agent.errors import CatalogueUnavailableError

@@ -54,10 +54,10 @@ COMMANDS: Final = (
     CommandEntry("probe", "ferroflux.cli.use.probe", "Measure how long a change takes to be searchable, now.", USE_PANEL),
     CommandEntry("doctor", "ferroflux.cli.doctor.command", "Say what is missing here, and how to get it.", CHECK_PANEL),
     CommandEntry("events", "ferroflux.cli.events", "Check files of change events before you send them.", CHECK_PANEL, group=True),
-    CommandEntry("eval", "ferroflux.cli.lab.evaluate", "Measure search quality on judged queries.", LEARN_PANEL),
-    CommandEntry("eval-chat", "ferroflux.cli.lab.eval_chat", "Measure the ordering agent on conversations.", LEARN_PANEL),
-    CommandEntry("tune", "ferroflux.cli.lab.tune", "Choose fusion settings on judged queries.", LEARN_PANEL),
-    CommandEntry("calibrate", "ferroflux.cli.lab.calibrate", "Calibrate the routes on judged queries.", LEARN_PANEL),
+    CommandEntry("eval", "ferroflux.cli.evaluation.evaluate", "Measure search quality on judged queries.", LEARN_PANEL),
+    CommandEntry("eval-chat", "ferroflux.cli.evaluation.eval_chat", "Measure the ordering agent on conversations.", LEARN_PANEL),
+    CommandEntry("tune", "ferroflux.cli.evaluation.tune", "Choose fusion settings on judged queries.", LEARN_PANEL),
+    CommandEntry("calibrate", "ferroflux.cli.evaluation.calibrate", "Calibrate the routes on judged queries.", LEARN_PANEL),
     CommandEntry("version", "ferroflux.cli.version", "Print the version and those of the engines.", CHECK_PANEL),
 )  # fmt: skip
 

@@ -6,10 +6,9 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.api.app import PATHS
-from agent.api.settings import AgentHttpSettings
 from agent.bootstrap import build_agent_app
 from agent.catalogue.local import LocalCatalogue
-from agent.settings import AgentSettings
+from agent.settings import AgentHttpSettings, AgentSettings
 from ferroflux.embedded.storage.layout import DataDirectory
 from query_api.settings import ApiSettings, HttpSettings
 from query_api.worker import Worker

@@ -1,4 +1,4 @@
-"""Back-pressure between indexer and replica: documents, too, pass through a broker that keeps 5 MB a partition.
+"""What the embedded system publishes through its broker, which keeps 5 MB a partition: documents at the replica's pace, dead letters in a file first.
 
 The replica reads thousands of documents a second and is nearly always ahead. Where it is not (a burst of price changes
 of products with long texts), an indexer that went on would push documents out of the broker before they are read.
@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from ferroflux.embedded.broker import PARTITION_CAP_BYTES
-from ferroflux.embedded.intake.ends import LogEnds
-from ferroflux.embedded.intake.progress import LogProgress, Stage
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage
+from indexer.deadletters.file import DeadLetterFile
 from indexer.ports import DocumentPublisher, Published
+from query_api.replica.tailing.letters import LetterBox, ReplicaLetter
 from schemas.documents import SearchDocument
 from schemas.errors import PoisonError
 from schemas.identity import SkuKey
+from schemas.topics import LARGEST_RECORD_BYTES
 
 LARGEST_BYTES: Final = PARTITION_CAP_BYTES // 4
 """The largest document or dead letter that goes through the broker: it must not push out what stands before it."""
@@ -57,3 +59,16 @@ class PacedPublisher:
             self._unread_bytes += size
         published = await self._publisher.publish(portion)
         return Published({**refused, **published.refused}, incomplete + published.incomplete)
+
+
+class KeptLetterBox:
+    """A `LetterBox` that keeps letters in the file before it passes them on."""
+
+    def __init__(self, file: DeadLetterFile, onward: LetterBox) -> None:
+        self._file = file
+        self._onward = onward
+
+    async def send(self, letters: Sequence[ReplicaLetter]) -> None:
+        """Keep and pass on; durable when it returns."""
+        await self._file.append([letter.fitting(LARGEST_RECORD_BYTES) for letter in letters])
+        await self._onward.send(letters)

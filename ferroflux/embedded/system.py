@@ -20,43 +20,35 @@ from functools import partial
 from typing import Final, Unpack
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from ferroflux.embedded.broker import EmbeddedBroker
 from ferroflux.embedded.chat import SharedPort, chat_beside
-from ferroflux.embedded.generations.http import generations_router
 from ferroflux.embedded.generations.member import Surroundings
 from ferroflux.embedded.generations.system import EmbeddedGenerations
-from ferroflux.embedded.intake.ends import LogEnds
 from ferroflux.embedded.intake.held import held_router
 from ferroflux.embedded.intake.http import CHANGES_PATH, changes_router
 from ferroflux.embedded.intake.intake import ChangeIntake
-from ferroflux.embedded.intake.progress import LogProgress, Stage, WatchedJournal
-from ferroflux.embedded.letters import KeptLetterBox
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal
 from ferroflux.embedded.loop_thread import LoopThread
-from ferroflux.embedded.narrator import Narrator
-from ferroflux.embedded.operations.facets import facets_router
-from ferroflux.embedded.operations.http import operations_router
-from ferroflux.embedded.operations.operations import EmbeddedOperations
-from ferroflux.embedded.publishing import LARGEST_BYTES, PacedPublisher
-from ferroflux.embedded.recovery.plan import Found
-from ferroflux.embedded.recovery.reconcile import reconcile
-from ferroflux.embedded.recovery.replay import replay
-from ferroflux.embedded.recovery.restore import restore
-from ferroflux.embedded.recovery.spelling import respell_once
+from ferroflux.embedded.operations import EmbeddedOperations, Inside
+from ferroflux.embedded.progress_reporter import ProgressReporter
+from ferroflux.embedded.publishing import LARGEST_BYTES, KeptLetterBox, PacedPublisher
+from ferroflux.embedded.recovery import Found, reconcile, replay, respell_once, restore
 from ferroflux.embedded.replica import EmbeddedReplica
 from ferroflux.embedded.settings import EmbeddedOptions, EmbeddedSettings
 from ferroflux.embedded.storage.endpoint import Endpoint
 from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from ferroflux.ingest.held.store import StoreHeldVersions
-from indexer.bootstrap import build_indexer
+from ferroflux.operations.generations.encoder import CallersModels
+from ferroflux.operations.routes import operations_router
+from indexer.consuming.runner import JournalledLog
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
-from indexer.journal.sqlite import SqliteChangeJournal
-from indexer.service.app import IndexerApp
+from indexer.journal import SqliteChangeJournal
+from indexer.process.app import IndexerApp, http_app
+from indexer.process.bootstrap import EmbeddedParts, IndexerParts, build_indexer
 from indexer.service.clock import SystemClock
-from indexer.service.http import http_app
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from indexer.sources.live import LiveSources
@@ -67,7 +59,7 @@ from query_api.replica.tailing.kafka import KafkaDocumentLog, KafkaLetterBox
 from query_api.settings import ApiSettings
 from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.layers import layers_of, settle_layers
+from retrieval.encoders.models.architecture import layers_of, settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, available_cpus
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder
@@ -94,7 +86,7 @@ log = structlog.get_logger(__name__)
 
 _DRAIN_S: Final = 60.0
 _LOOK_AGAIN_S: Final = 0.01
-_MAX_REQUEST_BYTES: Final = 1_048_576
+_LARGEST_CHANGE_BYTES: Final = 1_048_576
 
 
 @dataclass(slots=True)
@@ -102,7 +94,7 @@ class EmbeddedSystem:
     """One running system. Build it with `start`, end it with `stop`; `failed` tells of an end that nobody asked for."""
 
     options: EmbeddedOptions
-    narrator: Narrator
+    reporter: ProgressReporter
     progress: LogProgress = field(default_factory=LogProgress)
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     _clean: bool = False
@@ -175,12 +167,12 @@ class EmbeddedSystem:
     async def stop(self) -> None:
         """Stop in order: everything that was taken goes through to both stores first."""
         Endpoint.withdraw(self.options.directory)
-        with self.narrator.step("finishing what was taken") as step:
+        with self.reporter.step("finishing what was taken") as step:
             await self.intake.close()
             self._clean = await self._drain()
             if not self._clean:
                 step.note("not all of it in time; the next start applies the rest from the journal")
-        with self.narrator.step("closing the stores"):
+        with self.reporter.step("closing the stores"):
             await self._stack.aclose()
             await self.supervisor.stop()
 
@@ -197,13 +189,13 @@ class EmbeddedSystem:
         self._stack.callback(self.server.close)
 
     async def _open_stores(self) -> None:
-        with self.narrator.step("starting the broker"):
+        with self.reporter.step("starting the broker"):
             self.broker = await EmbeddedBroker.start(port=self.options.kafka_port)
             self._stack.push_async_callback(self.broker.stop)
             self.settings = EmbeddedSettings.of(self.options, self.broker)
             topics = self.settings.kafka.topics
             await self.broker.create_topics([*topics.consumed, topics.documents, topics.aliases, topics.dead_letters])
-        with self.narrator.step("loading the text encoder") as step:
+        with self.reporter.step("loading the text encoder") as step:
             own = self.settings.indexer.encoder
             self._shares = InferenceShares(own.shares, at_once=available_cpus())
             self.vectors = await EdgeIndex.open(self.settings.vectors)
@@ -213,7 +205,7 @@ class EmbeddedSystem:
             revision = self.encoder.revision
             layers = layers_of(revision.quantisation)
             step.note(f"{revision.model}, {revision.dimension} dimensions, {layers} layers")
-        with self.narrator.step("opening the stores") as step:
+        with self.reporter.step("opening the stores") as step:
             self.journal = SqliteChangeJournal.open(self.options.directory.journal)
             self._stack.push_async_callback(self.journal.close)
             self.dead_letters = await DeadLetterFile.open(
@@ -299,15 +291,12 @@ class EmbeddedSystem:
             await ends.open()
             app = build_indexer(
                 settings,
-                index=self.vectors,
-                encoder=self.encoder,
-                parser=self._parser,
-                compose=partial(build_document, policy=mapping.policy),
-                journal=WatchedJournal(self.journal, self.progress),
-                log_id=self.broker.log_id,
-                pace=lambda publisher: PacedPublisher(publisher, ends, self.progress),
-                bury=lambda sink: KeptDeadLetterSink(self.dead_letters, sink, clock=SystemClock()),
-                verify=False,
+                IndexerParts(self.vectors, self.encoder, self._parser, partial(build_document, policy=mapping.policy)),
+                embedded=EmbeddedParts(
+                    JournalledLog(WatchedJournal(self.journal, self.progress), self.broker.log_id),
+                    pace=lambda publisher: PacedPublisher(publisher, ends, self.progress),
+                    keep=lambda sink: KeptDeadLetterSink(self.dead_letters, sink, clock=SystemClock()),
+                ),
                 tasks=self.supervisor.metrics,
             )
             topics = settings.kafka.topics
@@ -322,7 +311,7 @@ class EmbeddedSystem:
     async def _recover(self) -> None:
         await self._apply_journal()
         if self._found.stores_may_differ:
-            with self.narrator.step("comparing the stores") as step:
+            with self.reporter.step("comparing the stores") as step:
                 await asyncio.to_thread(self.reader.refresh)
                 found = await self._thread.call(lambda: reconcile(self.vectors, self.reader, self.indexer.pipeline))
                 await self._documents.reached(self.progress, Stage.READABLE)
@@ -345,7 +334,7 @@ class EmbeddedSystem:
         """Apply what the journal holds beyond its watermarks, and wait until the replica has its documents."""
         if not (await self.journal.size()).pending:
             return
-        with self.narrator.step("applying the journal") as step:
+        with self.reporter.step("applying the journal") as step:
             replayed = await self._thread.call(lambda: replay(self.journal, self.indexer.pipeline, step.progress))
             await self._documents.reached(self.progress, Stage.READABLE)
             step.note(f"{replayed.records:,} changes")
@@ -382,17 +371,11 @@ class EmbeddedSystem:
         await self._changes.reached(self.progress, Stage.APPLIED)
 
     async def _serve(self) -> None:
-        with self.narrator.step("starting indexer and search"):
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self.broker.address,
-                acks="all",
-                enable_idempotence=True,
-                max_request_size=_MAX_REQUEST_BYTES,
-                max_batch_size=256 * 1024,
-            )
-            await producer.start()
-            self._stack.push_async_callback(producer.stop)
-            self.intake = ChangeIntake(producer, self.settings.kafka.topics, self.progress, self._until_searchable)
+        with self.reporter.step("starting indexer and search"):
+            writer = LogWriter(self.settings.kafka, largest_bytes=_LARGEST_CHANGE_BYTES)
+            await writer.start()
+            self._stack.push_async_callback(writer.stop)
+            self.intake = ChangeIntake(writer, self.settings.kafka.topics, self.progress, self._until_searchable)
             app = build_app(
                 self.settings.api,
                 held_of=self._held_parts,
@@ -406,10 +389,8 @@ class EmbeddedSystem:
             app.include_router(changes_router(self.intake, self.default_tenant))
             held = StoreHeldVersions(self.vectors, now_us=SystemClock().now_us, sources=self._declared_sources)
             app.include_router(held_router(held))
-            app.include_router(operations_router(self._operations(producer)))
-            app.include_router(facets_router(SourceDesk(self.sources, self._parser.mapping.declared)))
-            own, fetch = self.settings.indexer.encoder, self.settings.api.fetch
-            app.include_router(generations_router(self.generations, own, fetch))
+            models = CallersModels(self.settings.indexer.encoder, self.settings.api.fetch)
+            app.include_router(operations_router(self._operations(writer), models))
             app.mount("/indexer", self._indexer_face())
             chat = chat_beside(
                 context.worker,
@@ -445,21 +426,25 @@ class EmbeddedSystem:
             refresh=lambda: self._thread.call(self.indexer.refresh_metrics),
         )
 
-    def _operations(self, producer: AIOKafkaProducer) -> EmbeddedOperations:
+    def _operations(self, writer: LogWriter) -> EmbeddedOperations:
         return EmbeddedOperations(
-            directory=self.options.directory,
-            topics=self.settings.kafka.topics,
-            producer=producer,
-            progress=self.progress,
-            thread=self._thread,
-            pipeline=self.indexer.pipeline,
-            parser=self._parser,
-            index=self.vectors,
-            journal=self.journal,
-            reader=self.reader,
-            dead_letters=self.dead_letters,
-            until_searchable=self._until_searchable,
-            journal_is_read=lambda: self.generations.is_building,
+            Inside(
+                directory=self.options.directory,
+                topics=self.settings.kafka.topics,
+                progress=self.progress,
+                thread=self._thread,
+                pipeline=self.indexer.pipeline,
+                parser=self._parser,
+                index=self.vectors,
+                journal=self.journal,
+                reader=self.reader,
+                until_searchable=self._until_searchable,
+            ),
+            writer,
+            self.dead_letters,
+            SourceDesk(self.sources, self._parser.mapping.declared),
+            self.generations,
+            self.settings.indexer.encoder,
         )
 
     async def _until_searchable(self) -> None:

@@ -1,1 +1,1 @@
-"""The evaluation lab's bench: a catalogue file through the real pipeline into indexes, cached by content."""
+"""Evaluation: a catalogue file through the real pipeline into indexes, cached by content, and systems measured on it."""

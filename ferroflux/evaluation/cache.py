@@ -1,4 +1,4 @@
-"""Where the lab keeps what it has built, and the digests under which: of a file's content, and of the code that reads it."""
+"""Where evaluation keeps what it has built, and the digests under which: of a file's content, and of the code that reads it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def built_once(entry: Path, build: Callable[[Path], None]) -> Path:
         _forget_unused(entry.parent)
     except OSError as error:
         raise ConfigurationError(
-            f"the lab's cache {entry.parent} cannot be written ({error}): make room or access there, or give --cache-dir"
+            f"the cache of evaluations {entry.parent} cannot be written ({error}): make room or access there, or give --cache-dir"
         ) from error
     return entry
 

@@ -20,11 +20,12 @@ import structlog
 from ferroflux.ingest.columns import FIELDS, ColumnMapping
 from ferroflux.ingest.convert import Converted, RowConverter
 from ferroflux.ingest.rows import Row, RowSource, UnreadableRow
-from indexer.pipeline import Pipeline, PipelineLimits
-from indexer.ports import Published
+from indexer.batch.embedding import Embedding, OffLoopEncoder
+from indexer.batch.pipeline import Intake, Pipeline
+from indexer.batch.settling import PipelineLimits
+from indexer.ports import Published, Target, Timing
 from indexer.records import DeadLetter, InboundRecord
 from indexer.service.clock import SystemClock
-from indexer.service.encoding import OffLoopEncoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.vectors.memory import MemoryIndex
 from schemas.building import build_document
@@ -90,17 +91,13 @@ async def index_catalogue(
     sink = _Sink()
     index = MemoryIndex()
     await index.prepare(encoder.revision)
-    with ThreadPoolExecutor(1, thread_name_prefix="lab-encode") as executor:
+    with ThreadPoolExecutor(1, thread_name_prefix="evaluation-encode") as executor:
         pipeline = Pipeline(
-            parser=EventParser(default_tenant=source.tenant),
-            index=index,
-            publisher=sink,
-            dead_letters=sink,
-            encoder=OffLoopEncoder(encoder, executor),
-            compose=build_document,
-            clock=SystemClock(),
-            rng=random.Random(0),  # noqa: S311 - jitter of retries that one writer never needs
-            limits=PipelineLimits(embed_chunk=_EMBED_CHUNK),
+            Target(index, sink, build_document),
+            Embedding(OffLoopEncoder(encoder, executor)),
+            Timing(SystemClock(), random.Random(0)),  # noqa: S311 - jitter of retries that one writer never needs
+            Intake(EventParser(default_tenant=source.tenant), sink),
+            PipelineLimits(embed_chunk=_EMBED_CHUNK),
         )
         rows = RowSource(source.path)
         records = _records(rows, source)
@@ -138,7 +135,7 @@ def _records(rows: RowSource, source: CatalogueSource) -> Iterator[InboundRecord
                 log.warning("a row was not taken", line=converted.line, reason=converted.reason)
             continue
         for change in converted.changes:
-            yield InboundRecord("lab", 0, offset, 0, change.key, change.value)
+            yield InboundRecord("evaluation", 0, offset, 0, change.key, change.value)
             offset += 1
 
 

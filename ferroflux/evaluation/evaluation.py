@@ -9,23 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ferroflux.evaluation.bench import lay_out
 from ferroflux.evaluation.catalogue import CatalogueSource
+from ferroflux.evaluation.indexing import indexed_catalogue
 from retrieval.encoders.settings import EncoderSettings
-from retrieval.rerank.factory import load_reranker
-from training.experiments.ablation import ablate
-from training.experiments.compare import Comparison, compare
+from retrieval.rerank.onnx import load_reranker
+from training.experiments.comparison import Comparison, ablate, compare
 from training.experiments.experiment import Experiment
-from training.experiments.latency import Latency, measure_latency
-from training.experiments.run import Run, run_system
-from training.experiments.saved import load_run
-from training.judgments.judged import JudgedSet
-from training.measures.metrics import Judge
+from training.experiments.run import Latency, Run, load_run, measure_latency, run_system
+from training.judgments import JudgedSet
+from training.metrics import Judge
 from training.systems.baselines import BaselineKind, baseline
-from training.systems.bench import Bench
 from training.systems.hybrid import HybridSystem
+from training.systems.indexed_catalogue import IndexedCatalogue
 from training.systems.port import SearchSystem
-from training.systems.settings import LabSettings, parse_overrides
+from training.systems.settings import EvaluationSettings, parse_overrides
 
 
 class Progress(Protocol):
@@ -59,14 +56,14 @@ class EvaluationPlan:
 
 
 class Evaluation:
-    """Carries out a plan. One bench is laid out for each encoder that the plan's configurations name."""
+    """Carries out a plan. The catalogue is indexed once for each encoder that the plan's configurations name."""
 
     def __init__(self, plan: EvaluationPlan, show_step: ShowStep) -> None:
         self._plan = plan
         self._show_step = show_step
         self._judge = Judge(plan.judged)
-        self._benches: dict[EncoderSettings, Bench] = {}
-        self._remembering: dict[EncoderSettings, Bench] = {}
+        self._catalogues: dict[EncoderSettings, IndexedCatalogue] = {}
+        self._remembering: dict[EncoderSettings, IndexedCatalogue] = {}
 
     def carry_out(self) -> Experiment:
         """Everything that the plan asks for.
@@ -75,70 +72,76 @@ class Evaluation:
             FerrofluxError: a file, a setting or the cache is not as it must be; the message says which.
         """
         plan = self._plan
-        settings = LabSettings.patient().changed(plan.overrides)
+        settings = EvaluationSettings.patient().changed(plan.overrides)
         others = {text: settings.changed(_assignments(text)) for text in plan.compare_with if not Path(text).is_file()}
-        bench = self._bench(settings)
+        catalogue = self._catalogue(settings)
         for other in others.values():
-            self._bench(other)
+            self._catalogue(other)
         try:
-            return asyncio.run(self._experiment(bench, settings, others))
+            return asyncio.run(self._experiment(catalogue, settings, others))
         finally:
-            for each in self._benches.values():
+            for each in self._catalogues.values():
                 each.encoder.flush()
 
-    async def _experiment(self, bench: Bench, settings: LabSettings, others: Mapping[str, LabSettings]) -> Experiment:
-        run = await self._run(self._hybrid(settings, "hybrid"), bench)
-        compared = [compare(await self._run(baseline(kind, bench), bench), run) for kind in self._plan.baselines] + [
-            await self._compared(text, others, run) for text in self._plan.compare_with
-        ]
+    async def _experiment(
+        self, catalogue: IndexedCatalogue, settings: EvaluationSettings, others: Mapping[str, EvaluationSettings]
+    ) -> Experiment:
+        run = await self._run(self._hybrid(settings, "hybrid"), catalogue)
+        compared = [
+            compare(await self._run(baseline(kind, catalogue), catalogue), run) for kind in self._plan.baselines
+        ] + [await self._compared(text, others, run) for text in self._plan.compare_with]
         return Experiment(
-            bench=bench,
+            catalogue=catalogue,
             run=run,
             overrides=self._plan.overrides,
             compared=compared,
-            ablated=await self._ablated(run, settings, bench) if self._plan.ablate else (),
-            latency=await self._latency(bench, settings) if self._plan.latency else None,
+            ablated=await self._ablated(run, settings, catalogue) if self._plan.ablate else (),
+            latency=await self._latency(catalogue, settings) if self._plan.latency else None,
         )
 
-    async def _compared(self, text: str, others: Mapping[str, LabSettings], run: Run) -> Comparison:
+    async def _compared(self, text: str, others: Mapping[str, EvaluationSettings], run: Run) -> Comparison:
         other = others.get(text)
         if other is None:
             return compare(load_run(Path(text), self._judge), run)
-        return compare(await self._run(self._hybrid(other, f"hybrid {text}"), self._bench(other)), run)
+        return compare(await self._run(self._hybrid(other, f"hybrid {text}"), self._catalogue(other)), run)
 
-    async def _ablated(self, run: Run, settings: LabSettings, bench: Bench) -> tuple[Comparison, ...]:
+    async def _ablated(
+        self, run: Run, settings: EvaluationSettings, catalogue: IndexedCatalogue
+    ) -> tuple[Comparison, ...]:
         with self._show_step("switching stages off") as progress:
-            return tuple(await ablate(run, settings, bench, self._judge, self._hybrid, progress.update))
+            return tuple(await ablate(run, settings, catalogue, self._judge, self._hybrid, progress.update))
 
-    async def _latency(self, bench: Bench, settings: LabSettings) -> Latency:
+    async def _latency(self, catalogue: IndexedCatalogue, settings: EvaluationSettings) -> Latency:
         # Encoder and reranker that remember nothing: times are those of serving.
         reranker = load_reranker(settings.search.rerank)
-        system = HybridSystem.over(bench, settings, encoder=bench.encoder.uncached, reranker=reranker)
+        system = HybridSystem.over(catalogue, settings, encoder=catalogue.encoder.uncached, reranker=reranker)
         try:
-            return await measure_latency(system, bench, self._plan.judged.queries)
+            return await measure_latency(system, catalogue, self._plan.judged.queries)
         finally:
             system.close()
 
-    async def _run(self, system: SearchSystem, bench: Bench) -> Run:
+    async def _run(self, system: SearchSystem, catalogue: IndexedCatalogue) -> Run:
         try:
             with self._show_step(f"asking {system.name}") as progress:
-                return await run_system(system, bench, self._judge, progress.update)
+                return await run_system(system, catalogue, self._judge, progress.update)
         finally:
             system.close()
 
-    def _hybrid(self, settings: LabSettings, name: str) -> SearchSystem:
-        bench = self._remembering.get(settings.encoder)
-        if bench is None:
-            bench = self._remembering[settings.encoder] = self._bench(settings).remembering()
-        return HybridSystem.over(bench, settings, name=name)
+    def _hybrid(self, settings: EvaluationSettings, name: str) -> SearchSystem:
+        catalogue = self._remembering.get(settings.encoder)
+        if catalogue is None:
+            catalogue = self._remembering[settings.encoder] = self._catalogue(settings).remembering()
+        return HybridSystem.over(catalogue, settings, name=name)
 
-    def _bench(self, settings: LabSettings) -> Bench:
-        bench = self._benches.get(settings.encoder)
-        if bench is None:
-            with self._show_step("laying out the catalogue") as progress:
-                bench = lay_out(self._plan.source, settings.encoder, self._plan.cache_dir, progress.update)
-            self._benches[settings.encoder] = bench
-        return bench
+    def _catalogue(self, settings: EvaluationSettings) -> IndexedCatalogue:
+        catalogue = self._catalogues.get(settings.encoder)
+        if catalogue is None:
+            with self._show_step("indexing the catalogue") as progress:
+                catalogue = indexed_catalogue(
+                    self._plan.source, settings.encoder, self._plan.cache_dir, progress.update
+                )
+            self._catalogues[settings.encoder] = catalogue
+        return catalogue
 
 
 def _assignments(text: str) -> dict[str, Any]:

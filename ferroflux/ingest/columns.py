@@ -14,7 +14,7 @@ from typing import Final
 
 import yaml
 
-from retrieval.analysis.normal_form import unmarked
+from retrieval.analysis.folding import unmarked
 from schemas.errors import InvalidMappingError
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -13,7 +13,7 @@ from query_api.settings import HttpSettings
 from query_api.worker import Worker
 from runtime.admission.middleware import Doors
 from runtime.application import Bounds, Face, create_application
-from runtime.http.static_page import static_page
+from runtime.http.routes import static_page
 
 _FACE: Final = Face(
     "ferroflux search",

@@ -10,7 +10,7 @@ from query_api.settings import HttpSettings
 from query_api.worker import Worker
 from retrieval.serving.searchers import Searchers
 from runtime.admission.middleware import Doors
-from runtime.openapi import Responses, problem_responses
+from runtime.http.openapi import Responses, problem_responses
 
 
 @dataclass(frozen=True, slots=True)

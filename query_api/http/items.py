@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from query_api.http.context import PROBLEMS, TENANT_PROBLEMS, ApiContext, Context
 from retrieval.filters import CatalogueFilter
-from retrieval.search.similar import neighbours
+from retrieval.search.suggestions import neighbours
 from retrieval.text.port import TextIndexReader
 from runtime.rights.keys import CallerRights
 from schemas.api.items import ComplementItem, ComplementItems, Item, SimilarItem, SimilarItems

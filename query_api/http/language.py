@@ -35,7 +35,7 @@ async def analyze(body: AnalyseRequest, context: Context, rights: CallerRights) 
         tokens=wire.tokens(stages.tokens),
         type=plan.type,
         searched=plan.core,
-        quantity=wire.quantity(plan),
+        quantity=plan.quantity,
         aliases=wire.aliases(plan),
         corrections=wire.corrections(plan),
         unknown=plan.unknown,

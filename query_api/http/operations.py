@@ -10,8 +10,7 @@ from starlette.responses import Response
 
 from query_api.http.context import PROBLEMS, TENANT_PROBLEMS, ApiContext, Context
 from retrieval.encoders.port import ModelRevision
-from retrieval.rerank.port import RerankerRevision
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.port import RerankerRevision, RerankSettings
 from retrieval.serving.freshness import now_us
 from retrieval.serving.replica_status import ReplicaStatus
 from runtime.rights.keys import CallerRights, Rights
@@ -94,8 +93,8 @@ async def metrics(context: Context) -> Response:
 
 
 async def _catalogue(context: ApiContext, rights: Rights) -> CatalogueStatus | None:
-    everything = rights.is_open or rights.opened.every
-    return await context.worker.catalogue.status(None if everything else rights.opened.tenants)
+    opened = rights.opened
+    return await context.worker.catalogue.status(None if rights.is_open or opened.every else opened.tenants)
 
 
 def _degraded(context: ApiContext) -> dict[str, str]:

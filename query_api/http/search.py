@@ -6,11 +6,11 @@ import structlog
 from fastapi import APIRouter, Query
 
 from query_api.http.context import TENANT_PROBLEMS, ApiContext, Context
-from query_api.http.explanation import explanation, quantity
+from query_api.http.explanation import explanation
 from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.search.query import Facets, Hit, SearchQuery, SearchResult
 from retrieval.search.ranking.reranking import Reranked
-from retrieval.search.why_not import fate_of
+from retrieval.search.why_not import explain_absence
 from retrieval.text.port import TextIndexReader
 from runtime.http.problems import request_id
 from runtime.rights.keys import CallerRights, Rights
@@ -82,8 +82,8 @@ async def _why_not(asked: SearchRequest, result: SearchResult, context: ApiConte
     except InvalidEventError as error:
         raise InvalidRequestError(str(error)) from error
     document = (await context.searchers.off_loop(lambda: reader.fetch([key]))).get(key)
-    fate = fate_of(key, document, result, to_query(asked).within, offset=asked.offset)
-    return WhyNot(sku=key.sku, verdict=fate.verdict, reason=fate.reason, rank=fate.rank, ranks=fate.ranks)
+    absence = explain_absence(key, document, result, to_query(asked).within, offset=asked.offset)
+    return WhyNot(sku=key.sku, verdict=absence.verdict, reason=absence.reason, rank=absence.rank, ranks=absence.ranks)
 
 
 def to_query(asked: SearchRequest) -> SearchQuery:
@@ -125,7 +125,7 @@ def to_response(
         ),
         reranked=_reranked(trace.reranked) if trace and trace.reranked else None,
         did_you_mean=trace.plan.did_you_mean if trace else None,
-        quantity=quantity(trace.plan) if trace else None,
+        quantity=trace.plan.quantity if trace else None,
         low_confidence=result.low_confidence,
         explanation=explanation(trace, fusion) if trace and fusion else None,
         why_not=why_not,

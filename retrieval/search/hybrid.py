@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final, Self, TypeVar
 
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
-from retrieval.analysis.normal_form import normal_form
+from retrieval.analysis.folding import normal_form
 from retrieval.analysis.tokens import AnalysedText
 from retrieval.encoders.port import TextEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.rerank.port import Reranker, RerankerRevision
 from retrieval.search.facets import count_facets
-from retrieval.search.hydration import CandidateReads, Hydrated, hydrate
 from retrieval.search.planning.knowledge import ReplicaKnowledge
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.search.ranking.confidence import low_confidence
 from retrieval.search.ranking.fusion import FusedCandidate, RankedHit, weighted_rrf, weighted_scores
+from retrieval.search.ranking.hydration import Hydrated, hydrate
 from retrieval.search.ranking.reranking import EXACT, Reranked, RerankStage
 from retrieval.search.ranking.routing import Decision, Route, code_is_enough, dense_is_sure
 from retrieval.search.retrievers.encoding_queue import EncodingQueue
@@ -39,13 +38,13 @@ from retrieval.search.retrievers.retriever import (
     TextRetriever,
 )
 from retrieval.search.settings import FusionMethod, SearchSettings
-from retrieval.search.stopwatch import Stopwatch
-from retrieval.search.trace import SearchTrace
+from retrieval.search.trace import SearchTrace, Stopwatch
 from retrieval.text.port import TextIndexReader
-from retrieval.understanding.query_type import QueryType
+from retrieval.understanding import QueryType
 from retrieval.vectors.port import VectorIndex
 from schemas.api.retrievers import RetrieverName
-from schemas.identity import TenantId
+from schemas.documents import SearchDocument
+from schemas.identity import SkuKey, TenantId
 
 T = TypeVar("T")
 
@@ -54,14 +53,6 @@ _ENCODED_WITHIN: Final = 0.7
 
 Analyse = Callable[[str], AnalysedText]
 """Text analysis of the query side; must be the analysis that the index was written with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """The candidates after the replica's check, and why the answer may be none."""
-
-    hydrated: Hydrated
-    low_confidence: str | None
 
 
 class HybridSearcher:
@@ -82,7 +73,7 @@ class HybridSearcher:
         encoding: ThreadPoolExecutor | None = None,
         rerank: RerankStage | None = None,
     ) -> None:
-        self._retrievers = retrievers
+        self._legs = retrievers
         self._reader = reader
         self._planner = planner
         self._settings = settings
@@ -128,7 +119,7 @@ class HybridSearcher:
         weighted = [retriever for retriever in retrievers if settings.weight(retriever.name) > 0]
         knowledge = ReplicaKnowledge(reader, aliases if aliases is not None else LiveAliases(shipped_aliases()))
         planner = QueryPlanner(knowledge, analyse, settings.planning)
-        stage = None if reranker is None else RerankStage(reranker, settings.rerank)
+        stage = None if reranker is None else RerankStage(reranker, reader, settings.rerank)
         return cls(weighted, reader, planner, settings, reading=reading, encoding=encoding, rerank=stage)
 
     async def search(self, query: SearchQuery) -> SearchResult:
@@ -149,13 +140,17 @@ class HybridSearcher:
         weights = self._settings.weights_for(plan.type)
         candidates = self._fuse(lists, weights)
         watch.lap("fuse")
-        reads = CandidateReads(self._reader, plan.text_query, candidates)
-        reranked = await self._reranked(query, plan, decision, candidates, reads)
+        excluded: frozenset[SkuKey] = frozenset()
+        if plan.text_query.excluded:
+            keys = [candidate.key for candidate in candidates]
+            excluded = await self._read(lambda: self._reader.excluded(keys, plan.text_query))
+        reranked = await self._reranked(query, plan, decision, candidates, excluded)
         if reranked is not None:
             watch.lap("rerank")
         ordered = candidates if reranked is None else reranked.order
-        checked = await self._read(lambda: self._check(query, plan, lists, ordered, reads))
-        hydrated = checked.hydrated
+        allowed = [candidate for candidate in ordered if candidate.key not in excluded]
+        documents = {} if reranked is None else reranked.documents
+        hydrated, why_low = await self._read(lambda: self._check(query, plan, lists, allowed, documents))
         watch.lap("hydrate")
         facets = None
         if query.facets:
@@ -174,8 +169,8 @@ class HybridSearcher:
             facets=facets,
             degraded={outcome.retriever: outcome.degraded for outcome in outcomes if outcome.degraded},
             timings_ms={"analyse": watch.laps.pop("analyse"), **retrievers_ms, **watch.laps, "total": watch.total()},
-            low_confidence=checked.low_confidence,
-            trace=SearchTrace(plan, decision, outcomes, weights, candidates, reads.excluded, reranked),
+            low_confidence=why_low,
+            trace=SearchTrace(plan, decision, outcomes, weights, candidates, excluded, reranked),
         )
 
     @property
@@ -203,7 +198,7 @@ class HybridSearcher:
         """Run the retrievers that the query needs, as the routing settings allow."""
         routing, deadline_s = self._settings.routing, self._settings.deadline_s
         done: list[RetrieverOutcome] = []
-        waiting = list(self._retrievers)
+        waiting = list(self._legs)
         if routing.code_first and plan.type is QueryType.CODE:
             first = [retriever for retriever in waiting if retriever.name in EXACT]
             done = await run_retrievers(first, plan, deadline_s=deadline_s, alone=False)
@@ -227,14 +222,12 @@ class HybridSearcher:
         plan: QueryPlan,
         decision: Decision,
         candidates: Sequence[FusedCandidate],
-        reads: CandidateReads,
+        excluded: frozenset[SkuKey],
     ) -> Reranked | None:
         """The candidates in the reranker's order; None where there is no reranker, or nothing for it to do."""
-        stage = self._rerank
-        if stage is None or decision.route is Route.CODE or not plan.text:
+        if self._rerank is None or decision.route is Route.CODE:
             return None
-        block = await self._read(lambda: stage.best(candidates, reads))
-        return await stage.rerank(plan, candidates, block, reads, query.within)
+        return await self._rerank.rerank(plan, candidates, query.within, self._read, without=excluded)
 
     def _fuse(
         self, lists: dict[RetrieverName, Sequence[RankedHit]], weights: dict[RetrieverName, float]
@@ -249,18 +242,19 @@ class HybridSearcher:
         plan: QueryPlan,
         lists: dict[RetrieverName, Sequence[RankedHit]],
         candidates: Sequence[FusedCandidate],
-        reads: CandidateReads,
-    ) -> Checked:
-        """What the replica says of the candidates: excluded or not, alive, within the filter; blocking."""
+        documents: Mapping[SkuKey, SearchDocument],
+    ) -> tuple[Hydrated, str | None]:
+        """What the replica says of the candidates (alive, within the filter), and why confidence is low, if it is; blocking."""
         hydrated = hydrate(
-            reads,
+            self._reader,
             candidates,
             within=query.within,
             offset=query.offset,
             limit=query.limit,
             everything=query.facets,
+            documents=documents,
         )
-        doubt = low_confidence(
+        why_low = low_confidence(
             plan,
             meets_all=lambda: self._reader.meets_all(plan.text_query, within=query.within),
             dense=lists.get(RetrieverName.DENSE, ()),
@@ -268,7 +262,7 @@ class HybridSearcher:
             named=any(lists.get(name) for name in EXACT),
             settings=self._settings.confidence,
         )
-        return Checked(hydrated, doubt)
+        return hydrated, why_low
 
     async def _read(self, work: Callable[[], T]) -> T:
         """Blocking work on the replica, off the loop and under the deadline."""

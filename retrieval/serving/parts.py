@@ -12,13 +12,12 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.layers import settle_layers
+from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.fitting import encoder_settings, require_revision, require_text_fit, text_folder
-from retrieval.rerank.factory import load_reranker
-from retrieval.rerank.port import Reranker
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.onnx import load_reranker
+from retrieval.rerank.port import Reranker, RerankSettings
 from retrieval.search.settings import SearchSettings
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader

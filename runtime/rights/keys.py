@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final, Self
+from typing import Annotated, Self
 
 from fastapi import Depends
 from pydantic import SecretStr
@@ -17,13 +17,12 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
 
+from runtime.http.middleware import CUSTOMER_HEADER
 from runtime.http.problems import ForbiddenError, MissingRoleError, UnauthorizedError
 from runtime.http.routes import needed
 from runtime.rights.settings import AccessSettings, KeyGrant
 from schemas.api.routes import ANY, PUBLIC, UNKNOWN, Role, Route, named
 from schemas.identity import PROBE_TENANT, TenantId
-
-CUSTOMER_HEADER: Final = "X-Customer-Token"
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,8 @@ _ROWS: Final[tuple[tuple[str, Route], ...]] = (
     ("POST", Route("/v1/dead-letters/redrive", _OPERATION, _OPERATE, _BODY)),
     ("POST", Route("/v1/dead-letters/discard", _OPERATION, _OPERATE, _BODY)),
     ("POST", Route("/v1/replays", _OPERATION, _OPERATE, _BODY)),
-    ("POST", Route("/v1/collections", _OPERATION, _ADMIN, _BODY)),
+    ("POST", Route("/v1/tombstones/gc", _OPERATION, _ADMIN, _BODY)),
+    ("POST", Route("/v1/collections", _OPERATION, _ADMIN, _BODY)),  # its former name
     ("GET", Route("/v1/facets", _OPERATION, _OPERATE, _QUERY)),
     ("POST", Route("/v1/facets/handover", _OPERATION, _OPERATE, _BODY)),
     ("POST", Route("/v1/facets/reset", _OPERATION, _OPERATE, _BODY)),

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ferroflux.cli.doctor import machine, models, services, tools
-from ferroflux.cli.doctor.finding import Finding, Health
+from ferroflux.cli.doctor import findings
+from ferroflux.cli.doctor.findings import Finding, Health
 from ferroflux.cli.options import DataDirOption, JsonOption
 from ferroflux.embedded.storage.layout import DataDirectory
 from runtime.logs import configure_quiet_logging
@@ -46,36 +46,36 @@ def doctor(
 ) -> None:
     """Say what is missing, and how to get it."""
     configure_quiet_logging()
-    findings = examine(DataDirectory.resolve(data_dir), host, port)
+    found = examine(DataDirectory.resolve(data_dir), host, port)
     if as_json:
-        print(orjson.dumps([{**asdict(finding), "health": finding.health.value} for finding in findings]).decode())
+        print(orjson.dumps([{**asdict(finding), "health": finding.health.value} for finding in found]).decode())
     else:
-        _show(Console(highlight=False), findings)
-    if any(finding.health is Health.BAD for finding in findings):
+        _show(Console(highlight=False), found)
+    if any(finding.health is Health.BAD for finding in found):
         raise typer.Exit(EXIT_PROBLEMS)
 
 
 def examine(directory: DataDirectory, host: str, port: int) -> list[Finding]:
     """All findings, in the order in which a newcomer needs them."""
-    findings = [
-        machine.python(),
-        machine.disk(directory),
-        machine.data_directory(directory),
-        machine.port(host, port, directory),
-        *models.models(),
-        *asyncio.run(services.configured_services()),
-        *tools.tools(),
+    found = [
+        findings.python(),
+        findings.disk(directory),
+        findings.data_directory(directory),
+        findings.port(host, port, directory),
+        *findings.models(),
+        *asyncio.run(findings.configured_services()),
+        *findings.tools(),
     ]
     # What is configured may hold passwords, and what is found is pasted into tickets.
-    return [replace(one, detail=redacted(one.detail), remedy=redacted(one.remedy)) for one in findings]
+    return [replace(one, detail=redacted(one.detail), remedy=redacted(one.remedy)) for one in found]
 
 
-def _show(console: Console, findings: list[Finding]) -> None:
-    width = max(len(finding.subject) for finding in findings)
-    for finding in findings:
+def _show(console: Console, found: list[Finding]) -> None:
+    width = max(len(finding.subject) for finding in found)
+    for finding in found:
         subject, detail = escape(f"{finding.subject:<{width}}"), escape(finding.detail)
         console.print(f"{_MARKS[finding.health]} {subject}  {detail}", soft_wrap=True)
         if finding.remedy:
             console.print(f"  {'':<{width}}  [yellow]→ {escape(finding.remedy)}[/]", soft_wrap=True)
-    bad = sum(finding.health is Health.BAD for finding in findings)
+    bad = sum(finding.health is Health.BAD for finding in found)
     console.print(f"\n{f'{bad} to mend' if bad else 'Nothing to mend: `ferroflux up` will work here.'}")

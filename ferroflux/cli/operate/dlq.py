@@ -1,26 +1,21 @@
 """`ferroflux dlq list|show|redrive|discard`: the records that could not be processed."""
 
-import asyncio
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from ferroflux.cli.operate.settings import KafkaOption, indexer_settings
+from ferroflux.cli.operate.installation import KafkaOption, operate
 from ferroflux.cli.operate.times import moment_us, shown
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.operations.http_client import ApiClient, api_key, locate
-from indexer.deadletters.desk import DEFAULT_CEILING, DeadLetterDesk, LetterFilter, Settled
-from indexer.deadletters.kafka import KafkaDeadLetterStore
+from ferroflux.operations.port import FOREVER_US, Letters
 from indexer.deadletters.letter import LetterId
-from indexer.service.clock import SystemClock
+from indexer.deadletters.service import DEFAULT_CEILING
 from runtime.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
 
 app = typer.Typer(no_args_is_help=True)
-
-_FOREVER_US: Final = 2**63
 
 _ReasonOption = Annotated[str, typer.Option(help="Only of this reason, such as invalid_event.", show_default=False)]
 _TenantOption = Annotated[str, typer.Option(help="Only of this shop.", show_default=False)]
@@ -59,16 +54,8 @@ def list_letters(
         ferroflux dlq list --reason invalid_event --since 2h
     """
     configure_quiet_logging()
-    which = _filter(reason, tenant, since, until, [])
-    if kafka:
-        letters = asyncio.run(_desk(kafka).open_letters(which))
-        answer = {"open": len(letters), "letters": [letter.to_json(whole=False) for letter in letters[:limit]]}
-    else:
-        with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
-            answer = client.get(
-                "/v1/dead-letters",
-                reason=reason, tenant=tenant, since_us=which.since_us, until_us=which.until_us, limit=limit,
-            )  # fmt: skip
+    asked = _asked(reason, tenant, since, until, [])
+    answer = operate(lambda ops: ops.letters(asked, limit), kafka=kafka, url=url, data_dir=data_dir, key=key)
     if as_json:
         print(json.dumps(answer, indent=2, ensure_ascii=False))
         return
@@ -86,11 +73,8 @@ def show(
 ) -> None:
     """Show one dead letter whole: reason, coordinates, key, headers, value."""
     configure_quiet_logging()
-    if kafka:
-        answer = asyncio.run(_desk(kafka).letter(LetterId.parse(letter))).to_json(whole=True)
-    else:
-        with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
-            answer = client.get(f"/v1/dead-letters/{LetterId.parse(letter)}")
+    asked = LetterId.parse(letter)
+    answer = operate(lambda ops: ops.letter(asked), kafka=kafka, url=url, data_dir=data_dir, key=key)
     print(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
@@ -119,22 +103,24 @@ def redrive(
 
         ferroflux dlq redrive --reason unmapped_table
     """
-    which = _chosen(ids, reason, tenant, since, until, every=every)
-    settled = _settle("redrive", which, max_attempts, kafka, url, data_dir, key)
-    print(f"{settled.settled} redriven")
-    if settled == Settled(0):
+    configure_quiet_logging()
+    asked = _chosen(ids, reason, tenant, since, until, every=every, max_attempts=max_attempts)
+    done = operate(lambda ops: ops.redrive(asked), kafka=kafka, url=url, data_dir=data_dir, key=key)
+    gone, refused = done.get("gone", []), done.get("refused", [])
+    print(f"{done['settled']} redriven")
+    if not (done["settled"] or done["at_ceiling"] or gone or refused):
         print("no open letter is meant; `ferroflux dlq list` shows those that are open, with their reasons")
-    if settled.at_ceiling:
-        print(f"{settled.at_ceiling} left: tried {max_attempts} times or more (--max-attempts raises the ceiling)")
-    if settled.gone:
+    if done["at_ceiling"]:
+        print(f"{done['at_ceiling']} left: tried {max_attempts} times or more (--max-attempts raises the ceiling)")
+    if gone:
         print(
-            f"{len(settled.gone)} left: the letter holds only the beginning, and the original is not in its topic any more "
-            f"({_ids(settled.gone)}): let the source send these rows again (of a documents topic, `ferroflux reconcile --repair` publishes "
+            f"{len(gone)} left: the letter holds only the beginning, and the original is not in its topic any more "
+            f"({_ids(gone)}): let the source send these rows again (of a documents topic, `ferroflux reconcile --repair` publishes "
             "the products from the store), then discard the letters"
         )
-    if settled.refused:
+    if refused:
         print(
-            f"{len(settled.refused)} left: the topic does not take the record ({_ids(settled.refused)}): "
+            f"{len(refused)} left: the topic does not take the record ({_ids(refused)}): "
             "raise its max.message.bytes, or discard the letters"
         )
 
@@ -159,50 +145,43 @@ def discard(
 
         ferroflux dlq discard 3-1042 3-1043
     """
-    which = _chosen(ids, reason, tenant, since, until, every=every)
-    print(f"{_settle('discard', which, 1, kafka, url, data_dir, key).settled} discarded")
-
-
-def _settle(
-    action: str, which: LetterFilter, max_attempts: int, kafka: str, url: str, data_dir: Any, key: str
-) -> Settled:
     configure_quiet_logging()
-    if kafka:
-        desk = _desk(kafka)
-        return asyncio.run(desk.redrive(which, ceiling=max_attempts) if action == "redrive" else desk.discard(which))
-    body = {
-        "reason": which.reason, "tenant": which.tenant, "since_us": which.since_us, "until_us": which.until_us,
-        "ids": [str(one) for one in sorted(which.ids)], "max_attempts": max_attempts,
-    }  # fmt: skip
-    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
-        answer = client.post(f"/v1/dead-letters/{action}", body)
-    gone, refused = (tuple(map(LetterId.parse, answer.get(name, ()))) for name in ("gone", "refused"))
-    return Settled(answer["settled"], answer["at_ceiling"], gone, refused)
+    asked = _chosen(ids, reason, tenant, since, until, every=every)
+    done = operate(lambda ops: ops.discard(asked), kafka=kafka, url=url, data_dir=data_dir, key=key)
+    print(f"{done['settled']} discarded")
 
 
-def _chosen(ids: list[str] | None, reason: str, tenant: str, since: str, until: str, *, every: bool) -> LetterFilter:
+def _chosen(
+    ids: list[str] | None,
+    reason: str,
+    tenant: str,
+    since: str,
+    until: str,
+    *,
+    every: bool,
+    max_attempts: int = DEFAULT_CEILING,
+) -> Letters:
     if not (ids or reason or tenant or since or until or every):
         raise InvalidRequestError("which letters? Give ids, a filter (--reason, --tenant, --since, --until), or --all")
-    return _filter(reason, tenant, since, until, ids or [])
+    return _asked(reason, tenant, since, until, ids or [], max_attempts)
 
 
-def _filter(reason: str, tenant: str, since: str, until: str, ids: list[str]) -> LetterFilter:
-    return LetterFilter(
+def _asked(
+    reason: str, tenant: str, since: str, until: str, ids: list[str], max_attempts: int = DEFAULT_CEILING
+) -> Letters:
+    return Letters.of(
         reason=reason,
         tenant=tenant,
         since_us=moment_us(since) if since else 0,
-        until_us=moment_us(until) if until else _FOREVER_US,
-        ids=frozenset(map(LetterId.parse, ids)),
+        until_us=moment_us(until) if until else FOREVER_US,
+        ids=tuple(map(str, sorted(set(map(LetterId.parse, ids))))),
+        max_attempts=max_attempts,
     )
 
 
-def _ids(letters: Sequence[LetterId]) -> str:
-    shown = ", ".join(str(one) for one in letters[:10])
+def _ids(letters: Sequence[str]) -> str:
+    shown = ", ".join(letters[:10])
     return shown if len(letters) <= 10 else f"{shown}, …"
-
-
-def _desk(kafka: str) -> DeadLetterDesk:
-    return DeadLetterDesk(KafkaDeadLetterStore(indexer_settings(kafka).kafka, clock=SystemClock()))
 
 
 def _listing(answer: dict[str, Any]) -> list[str]:

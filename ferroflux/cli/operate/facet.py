@@ -1,19 +1,15 @@
 """`ferroflux facet list|handover|reset`: which source feeds which facet."""
 
-import asyncio
 import json
 from typing import Annotated, Any, Final
 
 import typer
 
-from ferroflux.cli.operate.settings import KafkaOption, indexer_settings
+from ferroflux.cli.operate.installation import KafkaOption, operate
 from ferroflux.cli.operate.times import shown
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.operations.http_client import ApiClient, api_key, locate
-from indexer.sources.desk import SourceDesk
-from indexer.sources.kafka import KafkaSourceStore
+from ferroflux.operations.port import HandoverRequest, ResetRequest
 from runtime.logs import configure_quiet_logging
-from schemas.mapping.loading import load_mapping
 from schemas.sources import ANY_SOURCE
 
 app = typer.Typer(no_args_is_help=True)
@@ -47,11 +43,7 @@ def list_facets(
 ) -> None:
     """List the facets that have declared sources or were reset, with their history."""
     configure_quiet_logging()
-    if kafka:
-        answer = asyncio.run(_desk(kafka).listed(tenant))
-    else:
-        with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
-            answer = client.get("/v1/facets", tenant=tenant)
+    answer = operate(lambda ops: ops.facets(tenant), kafka=kafka, url=url, data_dir=data_dir, key=key)
     print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else "\n".join(listing(answer)))
 
 
@@ -78,12 +70,8 @@ def handover(
         ferroflux facet handover --tenant my-shop --facet price --to erp --yes
     """
     configure_quiet_logging()
-    if kafka:
-        answer = asyncio.run(_desk(kafka).hand_over(tenant, facet, to, note=note, apply=yes)).to_json()
-    else:
-        body = {"tenant": tenant, "facet": facet, "to": to, "note": note, "apply": yes}
-        answer = _asked("handover", body, url, data_dir, key)
-    _tell(answer, as_json=as_json)
+    asked = HandoverRequest.of(tenant=tenant, facet=facet, to=to, note=note, apply=yes)
+    _tell(operate(lambda ops: ops.hand_over(asked), kafka=kafka, url=url, data_dir=data_dir, key=key), as_json=as_json)
 
 
 @app.command()
@@ -108,11 +96,8 @@ def reset(
         ferroflux facet reset --tenant my-shop --facet price --note "prices stamped a year ahead" --yes
     """
     configure_quiet_logging()
-    if kafka:
-        answer = asyncio.run(_desk(kafka).reset(tenant, facet, note=note, apply=yes)).to_json()
-    else:
-        answer = _asked("reset", {"tenant": tenant, "facet": facet, "note": note, "apply": yes}, url, data_dir, key)
-    _tell(answer, as_json=as_json)
+    asked = ResetRequest.of(tenant=tenant, facet=facet, note=note, apply=yes)
+    _tell(operate(lambda ops: ops.reset(asked), kafka=kafka, url=url, data_dir=data_dir, key=key), as_json=as_json)
 
 
 _NOTHING: Final = "no facet has declared sources: changes of every source come in"
@@ -132,19 +117,6 @@ def listing(answer: dict[str, Any]) -> list[str]:
         sources = ", ".join(f"{source} (epoch {epoch})" for source, epoch in one["sources"].items())
         lines.append(f"every shop  {one['facet']}  fed by {sources}, by the mapping file")
     return lines or [_NOTHING]
-
-
-def _asked(action: str, body: dict[str, Any], url: str, data_dir: Any, key: str) -> dict[str, Any]:
-    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
-        answer: dict[str, Any] = client.post(f"/v1/facets/{action}", body)
-        return answer
-
-
-def _desk(kafka: str) -> SourceDesk:
-    settings = indexer_settings(kafka)
-    return SourceDesk(
-        KafkaSourceStore(settings.kafka), load_mapping(settings.mapping, settings.default_tenant).declared
-    )
 
 
 def _tell(answer: dict[str, Any], *, as_json: bool) -> None:

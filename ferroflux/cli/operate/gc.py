@@ -1,24 +1,16 @@
 """`ferroflux gc`: tombstones that no replay can reach any more."""
 
-import asyncio
-import time
 from typing import Annotated, Any, Final
 
 import orjson
 import typer
 
-from ferroflux.cli.operate.settings import GenerationOption, KafkaOption, indexer_settings
+from ferroflux.cli.operate.installation import GenerationOption, KafkaOption, operate
 from ferroflux.cli.operate.times import duration_s, shown
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from ferroflux.cli.wording import counted
-from ferroflux.operations.http_client import ApiClient, api_key, locate
-from indexer.collection.collector import TombstoneCollector
-from indexer.collection.tombstones import KafkaTombstones
-from indexer.generations.resolve import settings_of
-from indexer.kafka.reader import KafkaReader
-from indexer.offline import offline_indexer
+from ferroflux.operations.port import TombstoneGcRequest
 from runtime.logs import configure_quiet_logging
-from schemas.identity import TenantId, tenant_id
 
 app = typer.Typer()
 
@@ -61,36 +53,16 @@ def gc(
 ) -> None:
     """Remove tombstones that no replay can reach."""
     configure_quiet_logging()
-    age_s = duration_s(older_than)
-    if kafka:
-        counts = asyncio.run(_on_kafka(kafka, generation, age_s, tenant_id(tenant) if tenant else None, apply=yes))
-    else:
-        body = {"older_than_s": age_s, "tenant": tenant, "apply": yes, "prune_journal": prune_journal}
-        with ApiClient(locate(url, data_dir), key=api_key(key), timeout_s=None) as client:
-            counts = client.post("/v1/collections", body)
+    asked = TombstoneGcRequest.of(
+        older_than_s=duration_s(older_than), tenant=tenant, apply=yes, prune_journal=prune_journal
+    )
+    counts = operate(
+        lambda ops: ops.tombstone_gc(asked), kafka=kafka, generation=generation, url=url, data_dir=data_dir, key=key
+    )
     if as_json:
         print(orjson.dumps(counts, option=orjson.OPT_INDENT_2).decode())
     else:
         _tell(counts, applied=yes)
-
-
-async def _on_kafka(
-    kafka: str, generation: str, age_s: float, tenant: TenantId | None, *, apply: bool
-) -> dict[str, Any]:
-    settings = await settings_of(indexer_settings(kafka), generation)
-    before_us = time.time_ns() // 1000 - int(age_s * 1e6)
-    async with offline_indexer(settings) as indexer, KafkaReader(settings.kafka) as reader:
-        oldest_ms = await reader.oldest_ms(await reader.partitions(settings.kafka.topics.consumed))
-        if oldest_ms is not None:
-            before_us = min(before_us, oldest_ms * 1000)
-        collector = TombstoneCollector(
-            indexer.index,
-            KafkaTombstones(reader, settings.kafka.topics.documents),
-            indexer.documents,
-            indexer.pipeline.republish,
-        )
-        found = await collector.collect(before_us=before_us, apply=apply, tenant=tenant)
-    return {**{name: getattr(found, name) for name in found.__dataclass_fields__}, "before_us": before_us}
 
 
 def _tell(counts: dict[str, Any], *, applied: bool) -> None:

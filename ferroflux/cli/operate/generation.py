@@ -1,7 +1,6 @@
 """`ferroflux generation build|status|compare|promote|rollback|drop`: another index beside the live one, and going over to it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,29 +9,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ferroflux.cli.operate.settings import KafkaOption, indexer_settings
+from ferroflux.cli.operate.installation import KafkaOption, operate
 from ferroflux.cli.operate.times import shown
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from ferroflux.cli.progress import FractionProgress
-from ferroflux.operations.generations.desk import GenerationDesk
-from ferroflux.operations.generations.encoder import chosen_encoder
-from ferroflux.operations.generations.gate import JudgedFigures
 from ferroflux.operations.generations.judged import ApiUnderJudgement, compare_generations, figures_of
-from ferroflux.operations.generations.production import build as build_in_production
-from ferroflux.operations.generations.production import production_desk
-from ferroflux.operations.http_client import ApiClient, api_key, locate
-from indexer.generations.build import BuildProgress
-from indexer.generations.builder import BuildRequest
+from ferroflux.operations.http_client import api_key, locate
+from ferroflux.operations.port import BuildBody, Json, JudgedBody
 from runtime.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError
 from schemas.generations import Origin
-from training.experiments.compare import Comparison
-from training.judgments.formats import load_judged
-from training.measures.metrics import METRICS, NDCG_10, mean
+from training.experiments.comparison import Comparison
+from training.judgments import load_judged
+from training.metrics import METRICS, NDCG_10, mean
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
-_FOLLOW_S: Final = 20.0
 _LOST_SHOWN: Final = 5
 
 _NameArgument = Annotated[
@@ -98,20 +90,16 @@ def build(
     """Build a generation until it follows live changes. Interrupted, the same command goes on where it stopped."""
     configure_quiet_logging()
     with FractionProgress(Console(stderr=True), f"building {name}") as bar:
-        if kafka:
-            settings = indexer_settings(kafka)
-            encoder = chosen_encoder(settings.encoder, model, assignments or ())
-            request = BuildRequest(name, settings, encoder, origin, take_over)
-            built = asyncio.run(build_in_production(request, lambda progress: _show(bar, progress))).to_json()
-        else:
-            body = {
-                "name": name,
-                "model": model,
-                "set": assignments or [],
-                "from": None if origin is None else str(origin),
-                "take_over": take_over,
-            }
-            built = _last_line(_client(url, data_dir, key), "/v1/generations/build", body, bar)
+        asked = BuildBody.of(
+            name=name, model=model, assignments=tuple(assignments or ()), origin=origin, take_over=take_over
+        )
+        built = operate(
+            lambda ops: ops.build(asked, lambda told: _show(bar, told)),
+            kafka=kafka,
+            url=url,
+            data_dir=data_dir,
+            key=key,
+        )
     if as_json:
         _print_json(built)
         return
@@ -138,7 +126,7 @@ def status(
 ) -> None:
     """Show every generation, which is live, how far each is, and which replicas and workers are ready for it."""
     configure_quiet_logging()
-    found = _on_desk(kafka, lambda desk: desk.status()) if kafka else _get(url, data_dir, key)
+    found = operate(lambda ops: ops.generations(), kafka=kafka, url=url, data_dir=data_dir, key=key)
     if as_json:
         _print_json(found)
         return
@@ -188,16 +176,13 @@ def compare(
     Exit code 0: it could be promoted; 1: something speaks against it.
     """
     configure_quiet_logging()
-    found = _get(url, data_dir, key) if not kafka else _on_desk(kafka, lambda desk: desk.status())
+    found = operate(lambda ops: ops.generations(), kafka=kafka, url=url, data_dir=data_dir, key=key)
     comparison = _compared(name, found["live"], judged, tenant, url, data_dir, key)
     figures = figures_of(comparison)
-    against = (
-        _on_desk(kafka, lambda desk: _objections(desk, name, figures))
-        if kafka
-        else _client(url, data_dir, key).post(f"/v1/generations/{name}/gate", {"judged": figures.to_json()})[
-            "objections"
-        ]
-    )
+    against = operate(
+        lambda ops: ops.objections(name, JudgedBody.of(judged=figures.to_json())),
+        kafka=kafka, url=url, data_dir=data_dir, key=key,
+    )["objections"]  # fmt: skip
     if as_json:
         _print_json({"generation": name, "live": found["live"], **figures.to_json(), "objections": against})
     else:
@@ -224,18 +209,14 @@ def promote(
 ) -> None:
     """Make a prepared generation the live one, where the gate lets it through."""
     configure_quiet_logging()
-    figures: JudgedFigures | None = None
+    figures: dict[str, Any] | None = None
     if judged is not None:
-        found = _get(url, data_dir, key) if not kafka else _on_desk(kafka, lambda desk: desk.status())
-        figures = figures_of(_compared(name, found["live"], judged, tenant, url, data_dir, key))
-    moved = (
-        _on_desk(kafka, lambda desk: _promoted(desk, name, figures, force))
-        if kafka
-        else _client(url, data_dir, key).post(
-            f"/v1/generations/{name}/promote",
-            {"judged": None if figures is None else figures.to_json(), "force": force},
-        )
-    )
+        found = operate(lambda ops: ops.generations(), kafka=kafka, url=url, data_dir=data_dir, key=key)
+        figures = figures_of(_compared(name, found["live"], judged, tenant, url, data_dir, key)).to_json()
+    moved = operate(
+        lambda ops: ops.promote(name, JudgedBody.of(judged=figures, force=force)),
+        kafka=kafka, url=url, data_dir=data_dir, key=key,
+    )  # fmt: skip
     _tell_moved(moved, as_json=as_json)
 
 
@@ -250,7 +231,7 @@ def rollback(
 ) -> None:
     """Make the generation before the live one again. No gate stands before it."""
     configure_quiet_logging()
-    moved = _on_desk(kafka, _rolled_back) if kafka else _client(url, data_dir, key).post("/v1/generations/rollback", {})
+    moved = operate(lambda ops: ops.roll_back(), kafka=kafka, url=url, data_dir=data_dir, key=key)
     _tell_moved(moved, as_json=as_json)
 
 
@@ -276,36 +257,8 @@ def drop(
     configure_quiet_logging()
     if not yes:
         raise ConfigurationError(f"{name} would be removed for good; add --yes to do it")
-    if kafka:
-        _on_desk(kafka, lambda desk: desk.drop(name, force=force))
-    else:
-        _client(url, data_dir, key).post(f"/v1/generations/{name}/drop", {"force": force})
+    operate(lambda ops: ops.drop(name, JudgedBody.of(force=force)), kafka=kafka, url=url, data_dir=data_dir, key=key)
     print(f"{name} is dropped")
-
-
-def _on_desk(kafka: str, work: Callable[[GenerationDesk], Coroutine[Any, Any, Any]]) -> Any:
-    async def run() -> Any:
-        async with production_desk(indexer_settings(kafka)) as desk:
-            return await work(desk)
-
-    return asyncio.run(run())
-
-
-async def _promoted(desk: GenerationDesk, name: str, figures: JudgedFigures | None, force: str) -> dict[str, Any]:
-    return await _followed(desk, (await desk.promote(name, figures, force=force)).live)
-
-
-async def _rolled_back(desk: GenerationDesk) -> dict[str, Any]:
-    return await _followed(desk, (await desk.roll_back()).live)
-
-
-async def _followed(desk: GenerationDesk, live: str) -> dict[str, Any]:
-    serving, workers = await desk.followed(live, timeout_s=_FOLLOW_S)
-    return {"live": live, "serving": serving, "workers": workers}
-
-
-async def _objections(desk: GenerationDesk, name: str, figures: JudgedFigures) -> list[str]:
-    return (await desk.objections(name, figures))[0]
 
 
 def _compared(name: str, live: str, judged: Path, tenant: str, url: str, data_dir: Path | None, key: str) -> Comparison:
@@ -316,25 +269,9 @@ def _compared(name: str, live: str, judged: Path, tenant: str, url: str, data_di
         )
 
 
-def _client(url: str, data_dir: Path | None, key: str) -> ApiClient:
-    return ApiClient(locate(url, data_dir), key=api_key(key), timeout_s=None)
-
-
-def _get(url: str, data_dir: Path | None, key: str) -> Any:
-    return _client(url, data_dir, key).get("/v1/generations")
-
-
-def _last_line(client: ApiClient, path: str, body: dict[str, Any], bar: FractionProgress) -> dict[str, Any]:
-    last: dict[str, Any] = {}
-    for line in client.post_lines(path, body):
-        last = line
-        if "fraction" in line:
-            bar.update(line["fraction"], f"{line['what']}: {line['text']}")
-    return last
-
-
-def _show(bar: FractionProgress, progress: BuildProgress) -> None:
-    bar.update(progress.fraction, f"{progress.what}: {progress.text}")
+def _show(bar: FractionProgress, told: Json) -> None:
+    if "fraction" in told:
+        bar.update(told["fraction"], f"{told['what']}: {told['text']}")
 
 
 def _show_comparison(comparison: Comparison) -> None:

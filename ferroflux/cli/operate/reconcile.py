@@ -12,18 +12,16 @@ import typer
 
 from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.ingest.columns import ColumnMapping
-from ferroflux.operations.reconcile.catalogue import CatalogueTruth
+from ferroflux.operations.reconcile.catalogue import CatalogueRows
 from ferroflux.operations.reconcile.embedded import embedded_stores
 from ferroflux.operations.reconcile.production import production_stores
 from ferroflux.operations.reconcile.stores import OpenStores
-from indexer.generations.resolve import generation_of
-from indexer.generations.settings import settings_for
-from indexer.reconcile.history import ChangeLogTruth
-from indexer.reconcile.ports import Truth
-from indexer.reconcile.report import Report
-from indexer.reconcile.restored import DocumentsTruth
+from indexer.generations.settings import generation_of, settings_for
+from indexer.reconcile.log_sources import ChangeLogRows, DocumentRows
+from indexer.reconcile.ports import SourceOfTruth
+from indexer.reconcile.report import ReconcileReport
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
-from indexer.reconcile.warehouse import PostgresTruth
+from indexer.reconcile.warehouse import PostgresRows
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
@@ -148,19 +146,19 @@ class _Choice:
     currency: str
     decimal_comma: bool
 
-    async def truth(self, stores: OpenStores) -> Truth | None:
+    async def truth(self, stores: OpenStores) -> SourceOfTruth | None:
         if self.source == "stores":
             return None
         mapping = load_mapping(self.settings.mapping, self.settings.default_tenant)
         if self.source == DOCUMENTS:
-            return DocumentsTruth(stores.documents, mapping.policy)
+            return DocumentRows(stores.documents, mapping.policy)
         if self.source == "log":
             history = SourceHistory(await stores.sources.entries())
             rules = AdmissionRules(self.settings.max_ahead_s, lambda: history)
-            return ChangeLogTruth(stores.history, EventParser(mapping, self.settings.default_tenant, admission=rules))
+            return ChangeLogRows(stores.history, EventParser(mapping, self.settings.default_tenant, admission=rules))
         if self.source.startswith(("postgres://", "postgresql://")):
-            return PostgresTruth(self.source, mapping, server=self.server)
-        return CatalogueTruth(
+            return PostgresRows(self.source, mapping, server=self.server)
+        return CatalogueRows(
             Path(self.source),
             self.columns,
             tenant=self.tenant,
@@ -193,7 +191,7 @@ async def _run(
     opening: Callable[[], AbstractAsyncContextManager[OpenStores]],
     *,
     repair: bool,
-) -> Report:
+) -> ReconcileReport:
     async with opening() as stores:
         if choice.source == DOCUMENTS:
             # A store without a collection has nothing to be compared, or to be restored into.

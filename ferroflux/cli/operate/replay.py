@@ -1,27 +1,17 @@
 """`ferroflux replay`: a stretch of the change log, taken in again."""
 
-import asyncio
-import random
 from typing import Annotated, Any, Final
 
 import orjson
 import typer
 from rich.console import Console
 
-from ferroflux.cli.operate.settings import GenerationOption, KafkaOption, indexer_settings
+from ferroflux.cli.operate.installation import GenerationOption, KafkaOption, operate
 from ferroflux.cli.operate.times import moment_us, shown
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from ferroflux.cli.progress import FractionProgress
-from ferroflux.embedded.storage.layout import DataDirectory
-from ferroflux.operations.http_client import ApiClient, api_key, locate
-from indexer.generations.resolve import settings_of
-from indexer.kafka.reader import KafkaReader
-from indexer.offline import offline_indexer
-from indexer.replay.checkpoint import ReplayCheckpoint, digest_of
-from indexer.replay.replayer import Replayed, Replayer
-from indexer.replay.selection import Selection
-from indexer.replay.sources import KafkaReplaySource
-from indexer.settings import IndexerSettings
+from ferroflux.operations.port import Replay
+from indexer.replay.replayer import digest_of
 from runtime.logs import configure_quiet_logging
 
 app = typer.Typer()
@@ -75,68 +65,20 @@ def replay(
         "skus": sku or [],
         "facets": facet or [],
     }
-    selection = Selection.of(raw)
-    settings = asyncio.run(settings_of(indexer_settings(kafka), generation)) if kafka else None
-    # A generation has a position of its own: what was replayed into one is to be replayed into another.
-    where = {} if settings is None else {"collection": settings.vectors.collection}
-    asked = digest_of({**raw, **where, "since_ms": since, "until_ms": until})
-    checkpoint = ReplayCheckpoint.of(DataDirectory.resolve(data_dir).replays, selection, asked)
-    if restart:
-        checkpoint.clear()
+    # In the words in which it was asked: "the last two hours" is another stretch of the log whenever it is said.
+    words = digest_of({**raw, "since_ms": since, "until_ms": until})
+    asked = Replay.of(**raw, asked=words, restart=restart, apply=yes, records_per_s=rate)
     with FractionProgress(Console(stderr=True), "replaying" if yes else "counting") as bar:
-        counts = (
-            asyncio.run(_on_kafka(settings, selection, checkpoint, bar, apply=yes, rate=rate))
-            if settings is not None
-            else _on_running(locate(url, data_dir), api_key(key), {**raw, "asked": asked}, bar, apply=yes, rate=rate)
-        )
+        counts = operate(
+            lambda ops: ops.replay(
+                asked, lambda told: bar.update(told.get("fraction", 0.0), f"{told.get('read', 0):,} records")
+            ),
+            kafka=kafka, generation=generation, url=url, data_dir=data_dir, key=key,
+        )  # fmt: skip
     if as_json:
         print(orjson.dumps(counts, option=orjson.OPT_INDENT_2).decode())
     else:
         _tell(counts, applied=yes)
-
-
-async def _on_kafka(
-    settings: IndexerSettings,
-    selection: Selection,
-    checkpoint: ReplayCheckpoint,
-    bar: FractionProgress,
-    *,
-    apply: bool,
-    rate: float | None,
-) -> dict[str, Any]:
-    async with offline_indexer(settings) as indexer, KafkaReader(settings.kafka) as reader:
-        replayer = Replayer(
-            KafkaReplaySource(reader, settings.kafka.topics.consumed),
-            indexer.pipeline,
-            indexer.index,
-            indexer.parser,
-            clock=indexer.clock,
-            rng=random.Random(),  # noqa: S311 - jitter, no secret
-        )
-        counts = await replayer.run(
-            selection,
-            apply=apply,
-            checkpoint=checkpoint,
-            records_per_s=rate,
-            on_progress=lambda so_far: _update(bar, so_far),
-        )
-    return counts.to_json()
-
-
-def _on_running(
-    url: str, key: str, raw: dict[str, Any], bar: FractionProgress, *, apply: bool, rate: float | None
-) -> dict[str, Any]:
-    body = {**raw, "apply": apply, "records_per_s": rate}
-    last: dict[str, Any] = {}
-    with ApiClient(url, key=key, timeout_s=None) as client:
-        for line in client.post_lines("/v1/replays", body):
-            last = line
-            bar.update(line.get("fraction", 0.0), f"{line.get('read', 0):,} records")
-    return last
-
-
-def _update(bar: FractionProgress, counts: Replayed) -> None:
-    bar.update(counts.fraction, f"{counts.read:,} records")
 
 
 def _tell(counts: dict[str, Any], *, applied: bool) -> None:

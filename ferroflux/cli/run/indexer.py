@@ -4,7 +4,7 @@ from typing import Final
 
 import typer
 
-from indexer.bootstrap import main
+from indexer.process.bootstrap import main
 from indexer.settings import IndexerSettings
 from runtime.logs import configure_logging
 

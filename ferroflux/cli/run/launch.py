@@ -21,7 +21,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from ferroflux.cli.progress import FractionProgress
-from ferroflux.embedded.narrator import LoggingNarrator, Narrator, Step
+from ferroflux.embedded.progress_reporter import LoggingProgressReporter, ProgressReporter, Step
 from ferroflux.embedded.sample import is_due, load_sample
 from ferroflux.embedded.settings import EmbeddedOptions
 from ferroflux.embedded.storage.layout import DataDirectory
@@ -46,16 +46,16 @@ async def run_embedded(options: EmbeddedOptions) -> None:
         FerrofluxError: it could not start, or a part ended; the sentence says what to do.
     """
     console = Console(stderr=True, highlight=False)
-    narrator: Narrator
+    reporter: ProgressReporter
     if console.is_terminal:
         configure_quiet_logging()
-        narrator = TerminalNarrator(console)
+        reporter = TerminalProgressReporter(console)
         console.print(f"[bold]ferroflux {version('ferroflux')}[/], data in {escape(str(options.directory.root))}")
     else:
         configure_logging()
-        narrator = LoggingNarrator()
+        reporter = LoggingProgressReporter()
     _tell_rights(console, options)
-    system = EmbeddedSystem(options, narrator)
+    system = EmbeddedSystem(options, reporter)
     stopping = _stop_on_signals(console)
     started = time.monotonic()
     starting = asyncio.create_task(system.start())
@@ -190,7 +190,7 @@ class TerminalStep:
         self.noted = text
 
 
-class TerminalNarrator:
+class TerminalProgressReporter:
     """One line a step: what, how long, what came of it."""
 
     def __init__(self, console: Console) -> None:

@@ -46,7 +46,7 @@ def warn(sentence: str) -> None:
 
 def _of_operator(kafka: str) -> HeldVersions:
     # The store's clients take half a second to import, which only a writer to a cluster needs.
-    from ferroflux.cli.operate.settings import indexer_settings  # noqa: PLC0415
+    from ferroflux.cli.operate.installation import indexer_settings  # noqa: PLC0415
     from ferroflux.ingest.held.store import Opened, OperatorsHeldVersions, open_production  # noqa: PLC0415
 
     async def opening(stack: AsyncExitStack) -> Opened:

@@ -18,8 +18,8 @@ from typing import Final
 import orjson
 import structlog
 
-from indexer.journal.sqlite import SqliteChangeJournal
-from indexer.pipeline import Pipeline
+from indexer.batch.pipeline import Pipeline
+from indexer.journal import SqliteChangeJournal
 from indexer.ports import DeadLetterSink
 from indexer.records import DeadLetter
 from retrieval.encoders.sharing import Urgency, on_behalf_of
@@ -96,15 +96,15 @@ class JournalFollower:
 
 
 class LeftToMain:
-    """A `DeadLetterSink` that leaves to `main` what the parse finds: it reads the same journal and has buried it, or will.
+    """A `DeadLetterSink` that leaves to `main` what the parse finds: it reads the same journal and has sent it, or will.
 
-    What a later stage finds may be this generation's own, and is buried with the others.
+    What a later stage finds may be this generation's own, and is sent with the others.
     """
 
     def __init__(self, own: DeadLetterSink) -> None:
         self._own = own
         self.found: Counter[str] = Counter()
-        """What was buried, by reason."""
+        """What was sent, by reason."""
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         """Bury what is ours; the rest is counted in the log."""

@@ -16,26 +16,23 @@ import structlog
 
 from ferroflux.embedded.broker import EmbeddedBroker
 from ferroflux.embedded.generations.follower import FOLLOWER_BACKOFF, JournalFollower, LeftToMain, PlaceFile
-from ferroflux.embedded.intake.ends import LogEnds
-from ferroflux.embedded.intake.progress import LogProgress, Stage
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage
 from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.publishing import LARGEST_BYTES, PacedPublisher
-from ferroflux.embedded.recovery.reconcile import reconcile
-from ferroflux.embedded.recovery.spelling import MARKER, respell_once
+from ferroflux.embedded.recovery import MARKER, reconcile, respell_once
 from ferroflux.embedded.replica import EmbeddedReplica
 from ferroflux.embedded.settings import EmbeddedSettings
-from indexer.collection.collector import DocumentRemover
+from indexer.batch.embedding import Embedding, OffLoopEncoder, VectorReuse
+from indexer.batch.pipeline import Intake, Pipeline
+from indexer.batch.settling import PipelineLimits, Settler
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
-from indexer.generations.build import OnProgress, seeding_progress
-from indexer.generations.seeding import Seeder
-from indexer.generations.takeover import VectorDonor
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.generations.backfill import Backfill
+from indexer.generations.build import OnProgress, backfill_progress
+from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
-from indexer.pipeline import Pipeline, PipelineLimits
-from indexer.ports import DocumentComposer, DocumentPublisher
+from indexer.ports import DocumentComposer, DocumentRemover, Target, Timing
 from indexer.respelling import Respeller
 from indexer.service.clock import SystemClock
-from indexer.service.encoding import OffLoopEncoder
 from query_api.replica.tailing.kafka import KafkaDocumentLog
 from query_api.replica.tailing.letters import LetterBox
 from retrieval.encoders.port import TextEncoder
@@ -84,15 +81,17 @@ class GenerationMember:
     encoder: TextEncoder
     around: Surroundings
     is_live: Callable[[], bool]
-    donor: VectorDonor | None = None
+    reuse: VectorReuse | None = None
     vectors: EdgeIndex = field(init=False)
     replica: EmbeddedReplica = field(init=False)
     _pipeline: Pipeline = field(init=False)
     _letters: LeftToMain = field(init=False)
     _unseeded: Counter[str] = field(init=False, default_factory=Counter)
-    _publisher: DocumentPublisher = field(init=False)
+    _target: Target = field(init=False)
     _remover: DocumentRemover = field(init=False)
-    _encode: OffLoopEncoder = field(init=False)
+    _embedding: Embedding = field(init=False)
+    _timing: Timing = field(init=False)
+    _limits: PipelineLimits = field(init=False)
     _documents: LogEnds = field(init=False)
     _follower: JournalFollower | None = None
     _tasks: list[RunningTask] = field(default_factory=list)
@@ -227,7 +226,9 @@ class GenerationMember:
         around = self.around
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"encode-{self.manifest.name}")
         self._stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-        self._encode = OffLoopEncoder(self.encoder, executor)
+        self._embedding = Embedding(OffLoopEncoder(self.encoder, executor), self.reuse)
+        self._timing = Timing(SystemClock(), random.Random())  # noqa: S311 - jitter, no secret
+        self._limits = PipelineLimits(embed_chunk=around.settings.indexer.consumer.embed_chunk)
         writer = LogWriter(around.settings.kafka)
         topics = (self.manifest.documents, around.settings.kafka.topics.dead_letters)
         writer.carries(dict.fromkeys(topics, LARGEST_BYTES))
@@ -237,22 +238,11 @@ class GenerationMember:
             await ends.open()
             await writer.start()
             documents = self._remover = KafkaDocumentPublisher(writer, self.manifest.documents)
-            self._publisher = PacedPublisher(documents, ends, around.progress)
+            self._target = Target(self.vectors, PacedPublisher(documents, ends, around.progress), around.compose)
             onward = KafkaDeadLetterSink(writer, around.settings.kafka.topics.dead_letters, clock=SystemClock())
             self._letters = LeftToMain(KeptDeadLetterSink(around.dead_letters, onward, clock=SystemClock()))
-            self._pipeline = Pipeline(
-                parser=around.parser,
-                index=self.vectors,
-                publisher=self._publisher,
-                dead_letters=self._letters,
-                encoder=self._encode,
-                compose=around.compose,
-                clock=SystemClock(),
-                rng=random.Random(),  # noqa: S311 - jitter, no secret
-                limits=PipelineLimits(embed_chunk=around.settings.indexer.consumer.embed_chunk),
-                donor=self.donor,
-                bulk_topic=around.settings.indexer.kafka.topics.bulk,
-            )
+            intake = Intake(around.parser, self._letters, around.settings.indexer.kafka.topics.bulk)
+            self._pipeline = Pipeline(self._target, self._embedding, self._timing, intake, self._limits)
 
         await around.thread.call(build)
         self._stack.push_async_callback(around.thread.call, writer.stop)
@@ -270,33 +260,20 @@ class GenerationMember:
 
     def _respeller(self) -> Respeller:
         return Respeller(
-            self.vectors,
-            self._publisher,
+            self._target,
             self._remover,
-            self._pipeline.republish,
-            encoder=self._encode,
-            compose=self.around.compose,
-            clock=SystemClock(),
-            rng=random.Random(),  # noqa: S311 - jitter, no secret
+            self._embedding.encoder,
+            self._timing,
             dense_only=self.encoder.sparse is None,
         )
 
     async def _seed(self, on_progress: OnProgress) -> None:
         counts = await self.around.main.counts()
-        seeder = Seeder(
-            source=self.around.main,
-            target=self.vectors,
-            publisher=self._publisher,
-            encoder=self._encode,
-            donor=self.donor,
-            compose=self.around.compose,
-            clock=SystemClock(),
-            embed_chunk=self.around.settings.indexer.consumer.embed_chunk,
-        )
+        seeder = Backfill(Settler(self._target, self._embedding, self._timing, self._limits), self.around.main)
         with on_behalf_of(Urgency.BULK):
             seeded = await seeder.run(
                 _listed(self.around.main),
-                lambda so_far: on_progress(seeding_progress(so_far, counts.alive + counts.dead)),
+                lambda so_far: on_progress(backfill_progress(so_far, counts.alive + counts.dead)),
             )
         self._unseeded.update(fault.reason.code for fault in seeded.apart.values())
 

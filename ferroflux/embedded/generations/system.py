@@ -17,12 +17,12 @@ import structlog
 from ferroflux.embedded.generations.follower import FOLLOWER_BACKOFF
 from ferroflux.embedded.generations.member import GenerationMember, Surroundings
 from ferroflux.operations.generations.desk import GenerationDesk
+from indexer.batch.embedding import CollectionReuse
 from indexer.generations.build import BuildOutcome, BuildProgress, OnProgress
-from indexer.generations.builder import CountingEncoder
-from indexer.generations.takeover import CollectionDonor
+from indexer.process.generation_builder import CountingEncoder
 from indexer.service.clock import SystemClock
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.layers import settle_layers
+from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations import transitions
@@ -249,9 +249,9 @@ class EmbeddedGenerations:
         require_revision(manifest, encoder.revision)
         await self.commit(transitions.create(manifest, now_us=self._clock.now_us()))
         takes_over = take_over and encoder.sparse is None and encoder.revision == self._encoder.revision
-        donor = CollectionDonor(self._around.main, encoder.revision.id) if takes_over else None
+        reuse = CollectionReuse(self._around.main, encoder.revision.id) if takes_over else None
         if name not in self._members:
-            self._members[name] = await self._opened(manifest, chosen, encoder=encoder, donor=donor)
+            self._members[name] = await self._opened(manifest, chosen, encoder=encoder, reuse=reuse)
             try:
                 await self._members[name].follow(on_progress)
             except BaseException:
@@ -266,7 +266,7 @@ class EmbeddedGenerations:
             manifest,
             seconds=time.monotonic() - began,
             products=(await member.vectors.counts()).alive,
-            taken_over=0 if donor is None else donor.given,
+            taken_over=0 if reuse is None else reuse.given,
             embedded=encoder.texts,
             set_apart=apart,
         )
@@ -320,14 +320,13 @@ class EmbeddedGenerations:
         chosen: EncoderSettings,
         *,
         encoder: TextEncoder | None = None,
-        donor: CollectionDonor | None = None,
+        reuse: CollectionReuse | None = None,
     ) -> GenerationMember:
         require_text_fit(manifest)
         encoder = encoder or await self._encoder_of(chosen)
         require_revision(manifest, encoder.revision)
-        member = GenerationMember(
-            manifest, encoder, self._around, partial(self._following.is_live, manifest.name), donor
-        )
+        is_live = partial(self._following.is_live, manifest.name)
+        member = GenerationMember(manifest, encoder, self._around, is_live, reuse)
         await member.open()
         return member
 

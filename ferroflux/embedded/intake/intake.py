@@ -1,28 +1,66 @@
-"""The way of a change from a request into the log: sent within the budget, answered when it is in the journal."""
+"""The way of a change from a request into the log: sent within the budget, answered when it is in the journal.
+
+The embedded broker drops the oldest records of a partition beyond 5 MB, consumed or not. So a record is sent only when
+its partition's unjournalled bytes stay below a budget well under that, and a producer that is faster waits.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from ferroflux.embedded.broker import PARTITIONS
-from ferroflux.embedded.intake.budget import PARTITION_BUDGET_BYTES, RECORD_OVERHEAD_BYTES, PartitionBudget
+from ferroflux.embedded.broker import PARTITION_CAP_BYTES, PARTITIONS
 from ferroflux.embedded.intake.progress import LogProgress, Stage
 from indexer.records import TopicPartition
-from schemas.errors import LogUnavailableError, NotReadyError
+from runtime.kafka.log_writer import LogWriter, OutboundRecord
+from schemas.errors import NotReadyError
 from schemas.topics import TopicNames
 
 _CHUNK_RECORDS: Final = 256
 _PARTITIONS: Final = list(range(PARTITIONS))
 _ANSWER_WITHIN_S: Final = 60.0
+
+
+PARTITION_BUDGET_BYTES: Final = PARTITION_CAP_BYTES * 2 // 5
+"""2 MB: the other 3 MB are left to producers that speak to the broker directly, whom nobody can hold back."""
+
+RECORD_OVERHEAD_BYTES: Final = 96
+"""Counted for each record beside key and value: its share of the batch header, timestamp, offset, headers."""
+
+
+@dataclass(slots=True)
+class PartitionBudget:
+    """Bytes in flight by partition. For one event loop."""
+
+    limit: int = PARTITION_BUDGET_BYTES
+    _used: Counter[int] = field(default_factory=Counter)
+    _freed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def used(self, partition: int) -> int:
+        """Bytes in flight in one partition."""
+        return self._used[partition]
+
+    async def acquire(self, partition: int, size: int) -> None:
+        """Wait until `size` more bytes fit; a record larger than the whole budget goes alone."""
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._fits(partition, size))
+            self._used[partition] += size
+
+    async def release(self, partition: int, size: int) -> None:
+        """Give bytes back."""
+        async with self._freed:
+            self._used[partition] -= size
+            self._freed.notify_all()
+
+    def _fits(self, partition: int, size: int) -> bool:
+        used = self._used[partition]
+        return used == 0 or used + size <= self.limit
 
 
 class Lane(StrEnum):
@@ -48,16 +86,16 @@ class OutboundChange:
 
 
 class ChangeIntake:
-    """Takes changes for the embedded log. Runs on the event loop of its producer."""
+    """Takes changes for the embedded log. Runs on the event loop of its writer."""
 
     def __init__(
         self,
-        producer: AIOKafkaProducer,
+        writer: LogWriter,
         topics: TopicNames,
         progress: LogProgress,
         until_searchable: Callable[[], Awaitable[None]],
     ) -> None:
-        self._producer = producer
+        self._writer = writer
         self._topics = {Lane.LIVE: topics.changes[0], Lane.BULK: topics.bulk}
         self._progress = progress
         self._until_searchable = until_searchable
@@ -77,7 +115,8 @@ class ChangeIntake:
 
         Raises:
             NotReadyError: the system is stopping, or did not take them within a minute.
-            LogUnavailableError: the embedded broker refused one.
+            LogUnavailableError: the embedded broker did not confirm them all.
+            PoisonError: it never takes one of them.
             FerrofluxError: the indexer ended; its reason.
         """
         if not self._open:
@@ -127,14 +166,9 @@ class ChangeIntake:
         size, topic, budget = sum(change.size for change in group), self._topics[lane], self._budgets[lane]
         await budget.acquire(partition, size)
         try:
-            sent = [
-                await self._producer.send(topic, change.value, key=change.key, partition=partition) for change in group
-            ]
-            end: int = max([(await record).offset for record in sent]) + 1
+            records = [OutboundRecord(change.key, change.value, []) for change in group]
+            end = await self._writer.append_to(topic, partition, records)
             await self._progress.reached(Stage.JOURNALLED, {(topic, partition): end})
-        except KafkaError as error:
-            msg = f"the embedded broker did not take a change ({type(error).__name__}); send the changes again"
-            raise LogUnavailableError(msg) from error
         finally:
             await asyncio.shield(budget.release(partition, size))
         return end

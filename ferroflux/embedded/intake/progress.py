@@ -2,25 +2,31 @@
 
 The indexer lives on a thread and event loop of its own, and the replica's commits on a third. They tell their progress
 through the journal and the writer that they are given anyway (`WatchedJournal`, `WatchedWriter`); whoever answers a
-producer waits here for the offset of the producer's record.
+producer waits here for the offset of the producer's record, and a drain for the ends that the topics have now (`LogEnds`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
+from aiokafka import TopicPartition as KafkaPartition
+
+from ferroflux.embedded.broker import PARTITIONS
 from indexer.ports import ChangeJournal
 from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
 from retrieval.text.apart.ledger import SetApart
 from retrieval.text.apart.values import NO_NOTES, LogNotes
 from retrieval.text.port import Applied, Checkpoint, TextIndexWriter
+from runtime.kafka.clients import open_consumer, stopped
 from schemas.documents import SearchDocument
 from schemas.errors import FerrofluxError
 from schemas.identity import SkuKey
+from schemas.topics import KafkaSettings
 
 
 class Stage(Enum):
@@ -172,3 +178,29 @@ class WatchedWriter:
     def close(self) -> None:
         """Let go of the directory."""
         self._writer.close()
+
+
+class LogEnds:
+    """Asks the broker for the ends of topics. Bound to the event loop that opens it."""
+
+    def __init__(self, address: str, topics: Iterable[str]) -> None:
+        self._address = address
+        self._partitions = [KafkaPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
+        self._consumer: Any = None
+
+    async def open(self) -> None:
+        """Connect; a consumer without a group and without an assignment."""
+        self._consumer = await open_consumer(KafkaSettings(bootstrap=self._address), isolation_level="read_uncommitted")
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await stopped(self._consumer)
+
+    async def now(self) -> dict[TopicPartition, int]:
+        """The next offset of every partition that holds, or held, a record."""
+        ends = await self._consumer.end_offsets(self._partitions)
+        return {(place.topic, place.partition): end for place, end in ends.items() if end > 0}
+
+    async def reached(self, progress: LogProgress, stage: Stage) -> None:
+        """Return when everything that is in the topics now has come to this stage."""
+        await progress.reached(stage, await self.now())

@@ -10,7 +10,7 @@ from typing import Final, Self
 import structlog
 
 from ferroflux.ingest.held.port import Held, Look, NotLookedError, Register
-from indexer.generations.resolve import settings_of
+from indexer.generations.settings import settings_of
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from retrieval.vectors.factory import open_vector_index

@@ -123,7 +123,7 @@ class GenerationDesk:
         """Let everybody let go of the generation, then remove it; begun again where it was interrupted.
 
         Raises:
-            GenerationRefusedError: it is live, a worker still answers from it, or it has not buried all that is its to bury.
+            GenerationRefusedError: it is live, a worker still answers from it, or it has not sent all dead letters that are its to send.
             NotReadyError: somebody works on it still; the command may be given again.
         """
         records = await self._store.records()
@@ -164,7 +164,7 @@ class GenerationDesk:
             lag = await self._facts.lag(view.manifests.get(name))
             if lag:
                 raise GenerationRefusedError(
-                    f"{name} was live before and is {lag:,} records behind: dead letters among them are its to bury. Wait "
+                    f"{name} was live before and is {lag:,} records behind: dead letters among them are its to send. Wait "
                     "until it has caught up, or give --force with a reason"
                 )
 

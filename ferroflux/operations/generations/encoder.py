@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from retrieval.encoders.models.sources import CONFIG_FILE, available_models, fetch_ahead
 from retrieval.encoders.settings import EncoderSettings
-from runtime.fetching import FetchSettings, require_fetchable, require_resolved_below
+from runtime.rights.fetching import FetchSettings, require_fetchable, require_resolved_below
 from schemas.errors import ConfigurationError, InvalidRequestError
 
 
@@ -39,30 +39,39 @@ def chosen_encoder(settings: EncoderSettings, model: str, assignments: Sequence[
         raise ConfigurationError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def require_callers_choice(chosen: EncoderSettings, own: EncoderSettings, allowed: FetchSettings) -> None:
-    """Check what a caller of the API chose: models that the server has configured, that come with it, or that are listed.
+class CallersModels:
+    """What a caller of the API may choose: models that the server has configured, that come with it, or that are listed."""
 
-    Raises:
-        InvalidRequestError: it names what is not listed, or a folder that is the operator's to choose.
-    """
-    if chosen.cache_dir != own.cache_dir:
-        raise InvalidRequestError("set: cache_dir is a folder of the server, which its own settings name")
-    for what, model in _named(chosen, own):
-        require_fetchable(model, allowed, what=what)
+    def __init__(self, own: EncoderSettings, allowed: FetchSettings | None = None) -> None:
+        """`own` are the server's settings; `allowed` is what a caller may have fetched."""
+        self._own = own
+        self._allowed = allowed or FetchSettings()
 
+    def require(self, model: str, assignments: Sequence[str]) -> None:
+        """Check a choice before anything is opened.
 
-def fetch_callers_models(chosen: EncoderSettings, own: EncoderSettings, allowed: FetchSettings) -> None:
-    """Fetch what a caller named and `require_callers_choice` let through, so that nothing is left to be fetched; blocking.
+        Raises:
+            InvalidRequestError: it names what is not listed, or a folder that is the operator's to choose.
+            ConfigurationError: as `chosen_encoder`.
+        """
+        chosen = chosen_encoder(self._own, model, assignments)
+        if chosen.cache_dir != self._own.cache_dir:
+            raise InvalidRequestError("set: cache_dir is a folder of the server, which its own settings name")
+        for what, named in _named(chosen, self._own):
+            require_fetchable(named, self._allowed, what=what)
 
-    Raises:
-        InvalidRequestError: a folder leads out of what is listed.
-        ConfigurationError, ModelNotFoundError: a URL cannot be read, or is no model's.
-    """
-    for what, model in _named(chosen, own):
-        if "://" not in model:
-            require_resolved_below(Path(model), allowed, what=what)
-        else:
-            fetch_ahead(model, own.cache_dir, **({} if what == "model" else {"marker": CONFIG_FILE}))
+    def fetch(self, model: str, assignments: Sequence[str]) -> None:
+        """Fetch what `require` let through, so that nothing is left to be fetched; blocking.
+
+        Raises:
+            InvalidRequestError: a folder leads out of what is listed.
+            ConfigurationError, ModelNotFoundError: a URL cannot be read, or is no model's.
+        """
+        for what, named in _named(chosen_encoder(self._own, model, assignments), self._own):
+            if "://" not in named:
+                require_resolved_below(Path(named), self._allowed, what=what)
+            else:
+                fetch_ahead(named, self._own.cache_dir, **({} if what == "model" else {"marker": CONFIG_FILE}))
 
 
 def _named(chosen: EncoderSettings, own: EncoderSettings) -> list[tuple[str, str]]:

@@ -12,10 +12,10 @@ import httpx
 from ferroflux.operations.generations.gate import JudgedFigures
 from ferroflux.operations.http_client import problem_sentence
 from schemas.errors import ConfigurationError, InvalidRequestError, NotReadyError
-from training.experiments.compare import Comparison, compare
+from training.experiments.comparison import Comparison, compare
 from training.experiments.run import Run
-from training.judgments.judged import JudgedQuery, JudgedSet
-from training.measures.metrics import DEPTH, METRICS, Judge, mean
+from training.judgments import JudgedQuery, JudgedSet
+from training.metrics import DEPTH, METRICS, Judge, mean
 from training.systems.port import RankedAnswer
 
 _AT_ONCE: Final = 4

@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 _PAGE: Final = 500
 
 
-class CatalogueTruth:
+class CatalogueRows:
     """One file. `versioned` where the rows give their own versions (a sequence column)."""
 
     exact = True

@@ -16,7 +16,7 @@ from typing import Final
 from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.storage.ownership import Ownership
 from ferroflux.operations.reconcile.stores import OpenStores
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.records import InboundRecord, LogId
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings

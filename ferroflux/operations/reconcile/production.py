@@ -12,10 +12,11 @@ import structlog
 from pydantic import ValidationError
 
 from ferroflux.operations.reconcile.stores import OpenStores
-from indexer.bootstrap import offset_guard
+from indexer.batch.publishing import StoredDocuments
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
-from indexer.reconcile.stored import StoredDocuments
+from indexer.ports import Target
+from indexer.process.bootstrap import offset_guard
 from indexer.records import InboundRecord
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
@@ -75,10 +76,12 @@ async def production_stores(
             adopt=guard.adopt,
             changes=KafkaChanges(writer, settings.kafka.topics.changes[0]),
             republisher=StoredDocuments(
-                vectors,
-                KafkaDocumentPublisher(writer, settings.kafka.topics.documents),
-                compose=partial(build_document, policy=mapping.policy),
-                clock=SystemClock(),
+                Target(
+                    vectors,
+                    KafkaDocumentPublisher(writer, settings.kafka.topics.documents),
+                    partial(build_document, policy=mapping.policy),
+                ),
+                SystemClock(),
             ),
             sources=KafkaSourceStore(settings.kafka),
         )

@@ -7,25 +7,21 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from query_api.replica.settings import TailSettings
 from query_api.replica.tailing.letters import ReplicaLetter
 from query_api.replica.tailing.log import Bounds, LogRecord, LogView, Polled
-from runtime.kafka.clients import client_options
+from runtime.kafka.clients import administering, answering, fetched, open_consumer, stopped
 from runtime.kafka.fitting import append_letters
 from runtime.kafka.log_writer import LogWriter
 from runtime.kafka.topic_identity import TopicIds, log_identity
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 
-log = structlog.get_logger(__name__)
-
 _REQUEST_TIMEOUT_MS: Final = 10_000
-_CLOSE_S: Final = 5.0
+_CLIENT_ID: Final = "ferroflux-replica"
 
 
 class KafkaDocumentLog:
@@ -49,23 +45,19 @@ class KafkaDocumentLog:
 
     async def open(self) -> LogView:
         """Connect, and read the topic's bounds; the broker must answer and the topic exist."""
-        try:
-            log_id, partitions = await self._describe()
-            self._consumer = AIOKafkaConsumer(
-                **_connection(self._kafka),
-                enable_auto_commit=False,
+        log_id, partitions = await self._describe()
+        with answering(self._kafka):
+            self._consumer = await open_consumer(
+                self._kafka,
+                client_id=_CLIENT_ID,
                 auto_offset_reset="none",
-                isolation_level="read_committed",
                 fetch_max_wait_ms=self._tail.fetch_wait_ms,
                 max_poll_records=self._tail.batch_records,
                 metadata_max_age_ms=int(self._tail.metadata_age_s * 1000),
                 request_timeout_ms=_REQUEST_TIMEOUT_MS,
             )
-            await self._consumer.start()
             begins = await self._consumer.beginning_offsets(partitions)
             ends = await self._consumer.end_offsets(partitions)
-        except (KafkaError, OSError) as error:
-            raise LogUnavailableError(f"Kafka at {self._kafka.bootstrap} did not answer: {error!r}") from error
         return LogView(log_id, {tp.partition: Bounds(begins[tp], ends[tp]) for tp in partitions})
 
     def follow(self, positions: Mapping[int, int]) -> None:
@@ -80,7 +72,7 @@ class KafkaDocumentLog:
         """Records of all partitions, those of one partition in order."""
         self._check_topic()
         try:
-            batches = await self._consumer.getmany(timeout_ms=self._tail.poll_timeout_ms)
+            batches = await fetched(self._consumer, timeout_ms=self._tail.poll_timeout_ms)
         except (KafkaError, OSError) as error:
             raise LogUnavailableError(f"reading {self._topic} failed: {error!r}") from error
         if not batches:
@@ -102,24 +94,12 @@ class KafkaDocumentLog:
         return frozenset(self._consumer.partitions_for_topic(self._topic) or ())
 
     async def close(self) -> None:
-        """Stop the consumer; a broker that is away cannot keep us.
-
-        Where a fetch is waiting to be tried again, aiokafka 0.14 lets the cancellation of that fetch escape from
-        `stop()` and leaves its connections open. In a task of its own it cannot be taken for ours.
-        """
+        """Stop the consumer; a broker that is away cannot keep us."""
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
-        if self._consumer is None:
-            return
         consumer, self._consumer = self._consumer, None
-        stopping = asyncio.ensure_future(consumer.stop())
-        await asyncio.wait([stopping], timeout=_CLOSE_S)
-        if stopping.done() and not stopping.cancelled() and stopping.exception() is None:
-            return
-        stopping.cancel()
-        log.debug("consumer did not stop in order; its connections are closed")
-        await consumer._client.close()  # noqa: SLF001 - the part of stop() that the escaped cancellation left out
+        await stopped(consumer)
 
     def _check_heard(self) -> None:
         """Tell a broker that is away by the age of its newest answer: aiokafka itself retries in silence, for ever."""
@@ -130,13 +110,9 @@ class KafkaDocumentLog:
             raise LogUnavailableError(f"Kafka at {self._kafka.bootstrap} has answered no fetch for {silent:.0f} s")
 
     async def _describe(self) -> tuple[str, list[TopicPartition]]:
-        admin = AIOKafkaAdminClient(**_connection(self._kafka), request_timeout_ms=_REQUEST_TIMEOUT_MS)
-        try:
-            await admin.start()
+        async with administering(self._kafka, client_id=_CLIENT_ID, request_timeout_ms=_REQUEST_TIMEOUT_MS) as admin:
             cluster = await admin.describe_cluster()
             (topic,) = await admin.describe_topics([self._topic])
-        finally:
-            await admin.close()
         numbers = sorted(entry["partition"] for entry in topic["partitions"])
         if not numbers:
             raise LogUnavailableError(
@@ -168,10 +144,6 @@ class KafkaDocumentLog:
         if self._known_id is not None and self._looking is None and due:
             self._looked_at = time.monotonic()
             self._looking = asyncio.create_task(self._topic_id())
-
-
-def _connection(kafka: KafkaSettings) -> dict[str, Any]:
-    return {**client_options(kafka), "client_id": "ferroflux-replica"}
 
 
 class KafkaLetterBox:

@@ -9,19 +9,20 @@ What moves, and what does not, is decided here and nowhere else:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from retrieval.filters import CatalogueFilter
 from retrieval.passages import passage_text
-from retrieval.rerank.port import Reranker, RerankerRevision
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.port import Reranker, RerankerRevision, RerankSettings
 from retrieval.rerank.timed import TimedReranker
-from retrieval.search.hydration import CandidateReads, meets
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.fusion import FusedCandidate
+from retrieval.search.ranking.hydration import meets
+from retrieval.text.port import TextIndexReader
 from schemas.api.retrievers import RetrieverName
+from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
 
 EXACT: Final = frozenset({RetrieverName.CODE, RetrieverName.REDIRECT})
@@ -52,6 +53,8 @@ class Reranked:
     milliseconds: float
     order: Sequence[FusedCandidate]
     changes: Mapping[SkuKey, RankChange] = field(default_factory=dict)
+    documents: Mapping[SkuKey, SearchDocument] = field(default_factory=dict, repr=False)
+    """Those that were read for it, which the hydration need not read again."""
 
     @property
     def partial(self) -> bool:
@@ -59,34 +62,43 @@ class Reranked:
         return self.scored < self.of
 
 
+class ReadOffLoop(Protocol):
+    """Runs a blocking read of the replica off the event loop."""
+
+    def __call__(
+        self, work: Callable[[], Mapping[SkuKey, SearchDocument]], /
+    ) -> Awaitable[Mapping[SkuKey, SearchDocument]]:
+        """Its result."""
+        ...
+
+
 class RerankStage:
     """Reranks the candidates of a search with one reranker; `close` ends its threads."""
 
-    def __init__(self, reranker: Reranker, settings: RerankSettings) -> None:
+    def __init__(self, reranker: Reranker, reader: TextIndexReader, settings: RerankSettings) -> None:
         self.revision = reranker.revision
+        self._reader = reader
         self._depth = settings.depth
         self._timed = TimedReranker(reranker, settings)
-
-    def best(self, candidates: Sequence[FusedCandidate], reads: CandidateReads) -> list[FusedCandidate]:
-        """The candidates that are looked at: the first that the query does not rule out, their documents read. Blocking."""
-        block = [one for one in candidates if one.key not in reads.excluded][: self._depth]
-        reads.read(block)
-        return block
 
     async def rerank(
         self,
         plan: QueryPlan,
         candidates: Sequence[FusedCandidate],
-        block: Sequence[FusedCandidate],
-        reads: CandidateReads,
         within: CatalogueFilter,
+        read: ReadOffLoop,
+        *,
+        without: frozenset[SkuKey] = frozenset(),
     ) -> Reranked | None:
-        """The candidates with those of the block in a new order; None where there is nothing to reorder. The rest follow.
+        """The candidates in their new order; None where there is nothing to reorder. Those in `without` go to the end, unread.
 
         The query is read in the catalogue's own words where an alias rewrote it: a cross-encoder knows no regional names.
         """
-        documents = {one.key: found for one in block if (found := reads.document(one.key)) and meets(found, within)}
-        living = [one for one in block if one.key in documents]
+        if not plan.text:
+            return None
+        block = [one for one in candidates if one.key not in without][: self._depth]
+        documents = await read(lambda: self._reader.fetch([candidate.key for candidate in block]))
+        living = [one for one in block if (found := documents.get(one.key)) is not None and meets(found, within)]
         movable = [one for one in living if not is_exact(one)]
         if len(movable) < 2:
             return None
@@ -108,6 +120,7 @@ class RerankStage:
                 one.key: RankChange(before[one.key], place, scores.get(one.key))
                 for place, one in enumerate(order, start=1)
             },
+            documents=documents,
         )
 
     def close(self) -> None:

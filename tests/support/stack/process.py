@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import ferroflux.cli.main
-import ferroflux.operations.generations.production
-import indexer.bootstrap
-import indexer.offline
+import ferroflux.operations.production
+import indexer.process.bootstrap
+import indexer.process.offline
 import query_api.bootstrap
 import retrieval.serving.parts
 from indexer.settings import IndexerSettings
 from query_api.replica.bootstrap import run_replica
 from query_api.replica.settings import ReplicaSettings
 from query_api.settings import ApiSettings
-from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.port import Matrix
+from retrieval.encoders.testing import HashingEncoder
 from tests.support.stack import task_faults
 
 _SECONDS_PER_TEXT = 0.02
@@ -52,10 +52,10 @@ def main(role: str, *arguments: str) -> None:
     encoder = _ENCODERS.get(os.environ.get("FERROFLUX_TEST_ENCODER", ""))
     if encoder is not None:
         patched: tuple[Any, ...] = (
-            indexer.bootstrap,
-            indexer.offline,
+            indexer.process.bootstrap,
+            indexer.process.offline,
             retrieval.serving.parts,
-            ferroflux.operations.generations.production,
+            ferroflux.operations.production,
             *_embedded(arguments),
         )
         for module in patched:
@@ -63,7 +63,7 @@ def main(role: str, *arguments: str) -> None:
             module.load_encoder = lambda settings: encoder(settings.truncate_dimension or 64)
     match role:
         case "indexer":
-            indexer.bootstrap.main(IndexerSettings())
+            indexer.process.bootstrap.main(IndexerSettings())
         case "replica":
             run_replica(ReplicaSettings())
         case "api":

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.journal.database import SCHEMA_VERSION, connect
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SCHEMA_VERSION, SqliteChangeJournal, connect
 from indexer.records import InboundRecord, LogId
 from schemas.errors import IncompatibleIndexError
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from ferroflux.cli.doctor import command as doctor
-from ferroflux.cli.doctor.finding import Finding, Health
+from ferroflux.cli.doctor.findings import Finding, Health
 from ferroflux.cli.main import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_TRY_AGAIN, main
 from ferroflux.cli.order import orders
 from ferroflux.cli.registry import COMMANDS

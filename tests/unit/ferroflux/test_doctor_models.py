@@ -2,8 +2,7 @@
 
 import json
 
-from ferroflux.cli.doctor.finding import Health
-from ferroflux.cli.doctor.models import models
+from ferroflux.cli.doctor.findings import Health, models
 
 VARIABLE = "FERROFLUX_SEARCH__RERANK__MODEL"
 

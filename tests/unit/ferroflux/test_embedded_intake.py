@@ -6,11 +6,8 @@ import asyncio
 import threading
 
 import pytest
-from aiokafka.structs import RecordMetadata
-from aiokafka.structs import TopicPartition as KafkaPartition
 
-from ferroflux.embedded.intake.budget import PartitionBudget
-from ferroflux.embedded.intake.intake import ChangeIntake, OutboundChange, within_bytes
+from ferroflux.embedded.intake.intake import ChangeIntake, OutboundChange, PartitionBudget, within_bytes
 from ferroflux.embedded.intake.progress import LogProgress, Stage, WatchedJournal, WatchedWriter
 from indexer.records import InboundRecord, LogId
 from retrieval.text.memory import MemoryTextStore, MemoryTextWriter
@@ -28,13 +25,11 @@ class FakeProducer:
         self.records: list[tuple[int, bytes, bytes]] = []
         self._ends: dict[int, int] = {}
 
-    async def send(self, topic, value, *, key, partition):
-        offset = self._ends.get(partition, 0)
-        self._ends[partition] = offset + 1
-        self.records.append((partition, key, value))
-        sent = asyncio.get_running_loop().create_future()
-        sent.set_result(RecordMetadata(topic, partition, KafkaPartition(topic, partition), offset, 0, 0, 0))
-        return sent
+    async def append_to(self, topic, partition, records):
+        for record in records:
+            self._ends[partition] = self._ends.get(partition, 0) + 1
+            self.records.append((partition, record.key, record.value))
+        return self._ends[partition]
 
     @property
     def ends(self) -> dict[tuple[str, int], int]:

@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ferroflux.embedded.recovery.plan import Found
-from ferroflux.embedded.recovery.reconcile import reconcile
-from ferroflux.embedded.recovery.replay import replay
-from ferroflux.embedded.recovery.restore import restore
+from ferroflux.embedded.recovery import Found, reconcile, replay, restore
 from ferroflux.embedded.storage.ownership import PreviousStop
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.records import LogId
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
@@ -270,7 +267,7 @@ async def test_a_log_that_is_away_for_a_moment_does_not_end_the_recovery(
                 raise LogUnavailableError
             return await super().publish(documents)
 
-    monkeypatch.setattr("ferroflux.embedded.recovery.replay._PAUSE_S", 0.0)
+    monkeypatch.setattr("ferroflux.embedded.recovery._PAUSE_S", 0.0)
     topic = FlakyLog()
     await journal.append(LOG, records_of(HISTORY))
     await replay(journal, make_pipeline(MemoryIndex(), publisher=topic), ignore)

@@ -8,12 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 
 import ferroflux.embedded.system
-from ferroflux.embedded.narrator import LoggingNarrator
+from ferroflux.embedded.progress_reporter import LoggingProgressReporter
 from ferroflux.embedded.settings import EmbeddedOptions
 from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.system import EmbeddedSystem
 from indexer.batch.plan import Arrival
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key
 from schemas.identity import SkuId, SkuKey, TenantId
 from schemas.version import SourceVersion
@@ -27,7 +27,9 @@ NFD = SkuKey(TenantId("norte"), SkuId(unicodedata.normalize("NFD", "TUERCA-Ñ-6"
 
 
 async def started(folder: Path) -> EmbeddedSystem:
-    system = EmbeddedSystem(EmbeddedOptions(DataDirectory(folder), "127.0.0.1", 0, sample=False), LoggingNarrator())
+    system = EmbeddedSystem(
+        EmbeddedOptions(DataDirectory(folder), "127.0.0.1", 0, sample=False), LoggingProgressReporter()
+    )
     await system.start()
     return system
 

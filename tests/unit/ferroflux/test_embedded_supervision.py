@@ -9,11 +9,11 @@ from structlog.testing import capture_logs
 
 import ferroflux.embedded.system
 from ferroflux.embedded.loop_thread import LoopThread, LoopThreadEndedError
-from ferroflux.embedded.narrator import LoggingNarrator
+from ferroflux.embedded.progress_reporter import LoggingProgressReporter
 from ferroflux.embedded.settings import EmbeddedOptions
 from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.system import EmbeddedSystem
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from schemas.errors import ConfigurationError, LogUnavailableError
 from tests.support.faults import Faults
 from tests.support.waiting import eventually
@@ -37,7 +37,7 @@ async def up(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(ferroflux.embedded.system, "load_encoder", lambda _: HashingEncoder(16))
     options = EmbeddedOptions(DataDirectory(tmp_path), "127.0.0.1", 0, sample=False)
     with capture_logs():
-        system = EmbeddedSystem(options, LoggingNarrator())
+        system = EmbeddedSystem(options, LoggingProgressReporter())
         await system.start()
         await eventually(lambda: "order-relay" in faults.names, timeout=30)
         yield system, faults

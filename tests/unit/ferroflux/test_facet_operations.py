@@ -2,6 +2,8 @@
 
 import time
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi import FastAPI
@@ -10,7 +12,8 @@ from pydantic import SecretStr
 
 from ferroflux.cli.main import main
 from ferroflux.cli.operate.facet import listing
-from ferroflux.embedded.operations.facets import facets_router
+from ferroflux.operations.direct import DirectOperations
+from ferroflux.operations.routes import operations_router
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from runtime.http.problems import install_problem_handlers
@@ -24,6 +27,16 @@ from schemas.sources import ANY_SOURCE, FIRST_OPERATOR_EPOCH, HOLDS_AFTER_MS
 DECLARED = compile_mapping(parse_mapping("facets: [{facet: stock, fed_by: warehouse}]")).declared
 
 
+class Facets(DirectOperations):
+    """The operations, of which only those on sources are asked for."""
+
+    sources: Any = None
+    dead_letters = desk = replay = tombstone_gc = build = None  # type: ignore[assignment]
+
+    def __init__(self, sources: SourceDesk) -> None:
+        self.sources = sources
+
+
 def client(folder: Path, **keys: str) -> TestClient:
     store = FileSourceStore(folder / "sources.json", lambda: time.time_ns() // 1_000_000)
     app = FastAPI()
@@ -31,7 +44,7 @@ def client(folder: Path, **keys: str) -> TestClient:
     app.state.access = Access(
         {tenant: (KeyGrant(key=SecretStr(key), roles=frozenset({Role.OPERATE})),) for tenant, key in keys.items()}
     )
-    app.include_router(facets_router(SourceDesk(store, DECLARED)))
+    app.include_router(operations_router(Facets(SourceDesk(store, DECLARED)), Mock()))
     return TestClient(app, raise_server_exceptions=False)
 
 

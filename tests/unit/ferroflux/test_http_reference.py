@@ -3,11 +3,9 @@
 from pathlib import Path
 from unittest.mock import Mock
 
-from ferroflux.embedded.generations.http import generations_router
 from ferroflux.embedded.intake.held import held_router
 from ferroflux.embedded.intake.http import changes_router
-from ferroflux.embedded.operations.facets import facets_router
-from ferroflux.embedded.operations.http import operations_router
+from ferroflux.operations.routes import operations_router
 from schemas.identity import TenantId
 from tests.unit.query_api.app_under_test import Stores
 
@@ -18,9 +16,7 @@ def test_every_route_is_on_the_page() -> None:
     app = Stores().app()
     app.include_router(changes_router(Mock(), TenantId("norte")))
     app.include_router(held_router(Mock()))
-    app.include_router(operations_router(Mock()))
-    app.include_router(facets_router(Mock()))
-    app.include_router(generations_router(Mock(), Mock()))
+    app.include_router(operations_router(Mock(), Mock()))
     served = app.openapi()["paths"]
     page = PAGE.read_text(encoding="utf-8")
     assert "/v1/search" in served

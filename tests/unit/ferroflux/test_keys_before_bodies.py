@@ -9,10 +9,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from ferroflux.embedded.generations.http import generations_router
 from ferroflux.embedded.intake.http import changes_router
-from ferroflux.embedded.operations.facets import facets_router
-from ferroflux.embedded.operations.http import operations_router
+from ferroflux.operations.routes import operations_router
 from schemas.identity import TenantId
 from tests.support.agent.serving import Serving
 from tests.unit.query_api.app_under_test import Stores
@@ -27,9 +25,7 @@ def search_of_up() -> FastAPI:
     """The application that `ferroflux up` serves: search, and the routes that it adds."""
     app = Stores().app(http={"api_keys": KEYS})
     app.include_router(changes_router(Mock(), TenantId("norte")))
-    app.include_router(operations_router(Mock()))
-    app.include_router(facets_router(Mock()))
-    app.include_router(generations_router(Mock(), Mock()))
+    app.include_router(operations_router(Mock(), Mock()))
     return app
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from indexer.bootstrap import MemberFactory
-from indexer.generations.standing import Standing
+from indexer.generations.leadership import Leadership
+from indexer.process.bootstrap import MemberFactory
 from indexer.settings import IndexerSettings
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.layers import settle_layers
+from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.serving.parts import HeldParts
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore
@@ -52,8 +52,8 @@ async def _member(settings: EncoderSettings, index: MemoryIndex, monkeypatch: py
     async def opened(_settings: VectorSettings) -> MemoryIndex:
         return index
 
-    monkeypatch.setattr("indexer.bootstrap.open_vector_index", opened)
-    return await MemberFactory(IndexerSettings(encoder=settings))(None, Standing("main"))
+    monkeypatch.setattr("indexer.process.bootstrap.open_vector_index", opened)
+    return await MemberFactory(IndexerSettings(encoder=settings))(None, Leadership("main"))
 
 
 async def test_an_indexer_goes_on_with_the_layers_that_the_collection_was_written_with(settings, old, monkeypatch):

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from ferroflux.cli.main import EXIT_CONFIGURATION, main
-from ferroflux.embedded.recovery.replay import replay
+from ferroflux.embedded.recovery import replay
 from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from ferroflux.ingest.columns import ColumnMapping
-from ferroflux.operations.reconcile.catalogue import CatalogueTruth
-from indexer.journal.sqlite import SqliteChangeJournal
+from ferroflux.operations.reconcile.catalogue import CatalogueRows
+from indexer.journal import SqliteChangeJournal
 from indexer.records import LogId, next_offsets
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.text.factory import open_writer
 from retrieval.text.port import Checkpoint
 from retrieval.text.settings import TextIndexSettings
@@ -165,4 +165,4 @@ def test_a_folder_that_is_none_and_a_file_that_is_not_there_are_said_so(here, ca
 def test_rows_have_versions_where_a_column_of_them_is_named(tmp_path, chosen, versioned):
     file = tmp_path / "rows.csv"
     file.write_text("sku,title,secuencia\nA,Clavo,7\n")
-    assert CatalogueTruth(file, ColumnMapping(chosen), tenant="acme").versioned is versioned
+    assert CatalogueRows(file, ColumnMapping(chosen), tenant="acme").versioned is versioned

@@ -6,8 +6,9 @@ from functools import partial
 import pytest
 
 from ferroflux.operations.reconcile.production import KafkaChanges, production_stores
+from indexer.batch.publishing import StoredDocuments
 from indexer.kafka.publisher import KafkaDocumentPublisher
-from indexer.reconcile.stored import StoredDocuments
+from indexer.ports import Target
 from indexer.settings import IndexerSettings
 from query_api.settings import TextSettings
 from retrieval.vectors.memory import MemoryIndex
@@ -51,7 +52,7 @@ async def index() -> MemoryIndex:
 
 def documents_of(index: MemoryIndex, topics: Topics) -> StoredDocuments:
     return StoredDocuments(
-        index, KafkaDocumentPublisher(topics, "catalog.documents"), compose=partial(build_document), clock=FakeClock()
+        Target(index, KafkaDocumentPublisher(topics, "catalog.documents"), partial(build_document)), FakeClock()
     )
 
 

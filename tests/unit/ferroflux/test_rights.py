@@ -11,13 +11,11 @@ import pytest
 from fastapi import FastAPI
 
 from agent.api.app import create_app
-from agent.observation.metrics import AgentMetrics
-from ferroflux.embedded.generations.http import generations_router
+from agent.metrics import AgentMetrics
 from ferroflux.embedded.intake.held import held_router
 from ferroflux.embedded.intake.http import changes_router
-from ferroflux.embedded.operations.facets import facets_router
-from ferroflux.embedded.operations.http import operations_router
-from indexer.service.http import http_app
+from ferroflux.operations.routes import operations_router
+from indexer.process.app import http_app
 from runtime.rights.gate import require_declared_roles, served
 from schemas.api.routes import ANY, BARE, PUBLIC, ROUTES, Role
 from schemas.errors import ConfigurationError
@@ -63,6 +61,7 @@ RIGHTS: dict[str, set[Role] | frozenset[Role]] = {
     "POST /v1/dead-letters/discard": OPERATE,
     "POST /v1/replays": OPERATE,
     "POST /v1/collections": ADMIN,
+    "POST /v1/tombstones/gc": ADMIN,
     "GET /v1/generations": ADMIN,
     "POST /v1/generations/build": ADMIN,
     "POST /v1/generations/rollback": ADMIN,
@@ -115,8 +114,8 @@ class Backend:
 
     def __init__(self) -> None:
         self.mock = Mock()
-        self.mock.desk.letter = AsyncMock(return_value=Mock(tenant="norte", to_json=lambda **_: {}))
-        self.mock.desk.open_letters = AsyncMock(return_value=[])
+        self.mock.letter = AsyncMock(return_value={"tenant": "norte"})
+        self.mock.letters = AsyncMock(return_value={})
         self.mock.take = AsyncMock()
 
     @property
@@ -128,9 +127,7 @@ def search_of_up(backend: Mock, **http) -> FastAPI:
     app = Stores().app(http=http)
     app.include_router(changes_router(backend, TenantId("norte")))
     app.include_router(held_router(backend))
-    app.include_router(operations_router(backend))
-    app.include_router(facets_router(backend))
-    app.include_router(generations_router(backend, Mock()))
+    app.include_router(operations_router(backend, Mock()))
     app.mount("/indexer", http_app(readiness=AsyncMock(), registry=Mock(collect=list), refresh=AsyncMock()))
     return app
 

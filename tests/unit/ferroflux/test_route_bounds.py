@@ -7,12 +7,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount
 
-from ferroflux.embedded.generations.http import generations_router
 from ferroflux.embedded.intake.held import held_router
 from ferroflux.embedded.intake.http import changes_router
-from ferroflux.embedded.operations.facets import facets_router
-from ferroflux.embedded.operations.http import operations_router
-from indexer.service.http import http_app
+from ferroflux.operations.routes import operations_router
+from indexer.process.app import http_app
 from query_api.replica.bootstrap import operations_app
 from runtime.http.routes import route_of
 from schemas.api.routes import ROUTES, UNKNOWN, RouteClass, TenantIn
@@ -25,9 +23,7 @@ def search_of_up() -> FastAPI:
     app = Stores().app()
     app.include_router(changes_router(Mock(), TenantId("norte")))
     app.include_router(held_router(Mock()))
-    app.include_router(operations_router(Mock()))
-    app.include_router(facets_router(Mock()))
-    app.include_router(generations_router(Mock(), Mock()))
+    app.include_router(operations_router(Mock(), Mock()))
     return app
 
 

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import retrieval.serving.parts
-from agent.catalogue.isolating import uncounted
+from agent.catalogue.answers import uncounted
 from agent.catalogue.opening import open_catalogue
 from agent.errors import CatalogueUnavailableError
 from agent.settings import AgentSettings

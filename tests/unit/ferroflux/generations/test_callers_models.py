@@ -11,31 +11,34 @@ from fastapi import FastAPI
 from fsspec.implementations.memory import MemoryFileSystem
 
 import retrieval.encoders.models.sources as sources
-from ferroflux.embedded.generations.http import generations_router
+from ferroflux.operations.generations.encoder import CallersModels, chosen_encoder
+from ferroflux.operations.port import BuildBody, Json, OnProgress
+from ferroflux.operations.routes import operations_router
 from retrieval.encoders.settings import EncoderSettings
-from runtime.fetching import FetchSettings
 from runtime.http.problems import install_problem_handlers
+from runtime.rights.fetching import FetchSettings
 from runtime.rights.keys import Access
 
 
 class Generations:
     """Remembers what it was told to build."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: EncoderSettings) -> None:
         self.built: list[EncoderSettings] = []
+        self._own = own
 
-    async def build(self, _name: str, encoder: EncoderSettings, **_: Any) -> Any:
-        self.built.append(encoder)
-        return SimpleNamespace(to_json=lambda: {"outcome": "built"})
+    async def build(self, asked: BuildBody, _on_progress: OnProgress) -> Json:
+        self.built.append(chosen_encoder(self._own, asked.model, asked.assignments))
+        return {"outcome": "built"}
 
 
 class Caller:
     def __init__(self, own: EncoderSettings, fetch: FetchSettings) -> None:
-        self.generations = Generations()
+        self.generations = Generations(own)
         self.app = FastAPI()
         self.app.state.access = Access({})
         install_problem_handlers(self.app)
-        self.app.include_router(generations_router(self.generations, own, fetch))  # type: ignore[arg-type]
+        self.app.include_router(operations_router(self.generations, CallersModels(own, fetch)))  # type: ignore[arg-type]
 
     async def builds(self, **body: Any) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://up") as client:

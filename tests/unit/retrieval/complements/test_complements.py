@@ -3,10 +3,9 @@
 import pytest
 
 from ferroflux.operations.aliases import imported
-from retrieval.aliases.compiled import phrase_of
+from retrieval.aliases.compiled import PhraseTrie, phrase_of
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import read_table, shipped_aliases
-from retrieval.aliases.trie import PhraseTrie
 from retrieval.complements.finder import ComplementFinder
 from retrieval.complements.things import things_of
 from retrieval.filters import CatalogueFilter

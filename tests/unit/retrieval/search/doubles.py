@@ -9,14 +9,14 @@ import numpy as np
 
 from retrieval.aliases.live import LiveAliases
 from retrieval.analysis.tokens import AnalysedText, Token, TokenKind
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.search.hybrid import HybridSearcher
-from retrieval.search.hydration import meets
 from retrieval.search.planning.knowledge import ReplicaKnowledge
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.ranking.fusion import RankedHit
+from retrieval.search.ranking.hydration import meets
 from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextHit
 from retrieval.vectors.port import VectorHit
