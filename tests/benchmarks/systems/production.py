@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from query_api.status_file import STATUS_FILE
+from retrieval.serving.replica_status import STATUS_FILE
 from retrieval.text.storage import MEMORY_BACKED, file_system_of
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex

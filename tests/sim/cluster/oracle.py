@@ -7,8 +7,8 @@ what was on its way at that moment; and whatever of these it is, all four places
 import itertools
 from collections.abc import Collection, Iterable, Sequence
 
-from query_api.replica.decode import decode
-from query_api.replica.document_log import LogRecord
+from query_api.replica.tailing.decode import decode
+from query_api.replica.tailing.log import LogRecord
 from retrieval.passages import passage_text, text_hash
 from retrieval.text.content import content_of
 from retrieval.text.memory import MemoryTextStore

@@ -15,6 +15,7 @@ from query_api.settings import ApiSettings
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.settings import EncoderSettings
+from retrieval.serving.parts import HeldParts
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.memory import MemoryIndex
@@ -72,11 +73,10 @@ async def test_an_indexer_begins_a_new_collection_with_int8_layers(settings, mon
 
 
 async def test_a_search_worker_becomes_ready_over_the_old_collection(settings, old):
-    app = build_app(
-        ApiSettings(encoder=settings), vectors=old, reader=MemoryTextReader(MemoryTextStore()), tailed=False
-    )
+    held = HeldParts(vectors=old, reader=MemoryTextReader(MemoryTextStore()))
+    app = build_app(ApiSettings(encoder=settings), held_of=lambda _: held, tailed=False)
     async with serving(app):
-        assert app.state.context.worker.encoder.revision.quantisation == "none"
+        assert app.state.context.searchers.current.encoder.revision.quantisation == "none"
 
 
 async def test_what_is_set_and_differs_is_refused_with_both_remedies(settings, old):

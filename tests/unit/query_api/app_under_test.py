@@ -14,6 +14,7 @@ from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import fold_keyword
 from retrieval.passages import passage_text
 from retrieval.rerank.port import Reranker
+from retrieval.serving.parts import HeldParts
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex
@@ -72,9 +73,7 @@ class Stores:
     def app(self, *, tailed: bool = False, reranker: Reranker | None = None, **settings) -> FastAPI:
         return build_app(
             ApiSettings(**settings),
-            vectors=self.vectors,
-            encoder=self.encoder,
-            reader=self.reader,
+            held_of=lambda _: HeldParts(self.vectors, self.encoder, self.reader),
             reranker=reranker,
             tailed=tailed,
         )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from query_api.status_file import FreshnessSample
+from retrieval.serving.replica_status import FreshnessSample
 from schemas.api.status import FreshnessStatus, Percentiles, StageTimes
 
 _MAX_KEPT: Final = 20_000

@@ -1,19 +1,22 @@
-"""The documents log on Kafka: an aiokafka consumer without a group, reading committed records only."""
+"""Kafka as a replica meets it: the documents log, read without a group and committed records only, and the dead-letter topic."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from query_api.replica.document_log import Bounds, LogRecord, LogView, Polled
 from query_api.replica.settings import TailSettings
+from query_api.replica.tailing.letters import ReplicaLetter
+from query_api.replica.tailing.log import Bounds, LogRecord, LogView, Polled
 from runtime.clock import SYSTEM_CLOCK
 from runtime.kafka.clients import administering, answering, fetched, open_consumer, stopped
+from runtime.kafka.fitting import append_letters
+from runtime.kafka.log_writer import LogWriter
 from runtime.kafka.topic_identity import TopicIds, log_identity
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
@@ -142,3 +145,20 @@ class KafkaDocumentLog:
         if self._known_id is not None and self._looking is None and due:
             self._looked_at = time.monotonic()
             self._looking = asyncio.create_task(self._topic_id())
+
+
+class KafkaLetterBox:
+    """The port `LetterBox` on one topic. The writer connects with the first letter, and stays its owner's to stop."""
+
+    def __init__(self, writer: LogWriter, topic: str) -> None:
+        self._writer = writer
+        self._topic = topic
+
+    async def send(self, letters: Sequence[ReplicaLetter]) -> None:
+        """Append letters; each in a form that the topic takes.
+
+        Raises:
+            LogUnavailableError: not all were confirmed.
+            ConfigurationError: we may not write to the topic, or it takes not even the smallest form.
+        """
+        await append_letters(self._writer, self._topic, letters, ReplicaLetter.fitting)

@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from query_api.status_file import FreshnessSample
+from retrieval.serving.replica_status import FreshnessSample
 from retrieval.text.apart.values import Apart, Flaw
 
 _COMMIT_SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)

@@ -6,8 +6,9 @@ import pytest
 from retrieval.encoders.port import SparseVector
 from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.passages import passage_text
-from retrieval.search.legs.query_words import mean
-from retrieval.search.query import DegradedReason, SearchQuery
+from retrieval.search.query import SearchQuery
+from retrieval.search.retrievers.fanout import DegradedReason
+from retrieval.search.retrievers.query_encoders import mean
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, PointPayload, PointWrite
 from schemas.api.retrievers import RetrieverName

@@ -1,7 +1,6 @@
-"""One generation as a worker serves it: its encoder, its collection and its text replica, opened, kept fresh, and let go.
+"""One generation of a process: opened until it opens, kept fresh, and closed when the last lease has ended.
 
-Each part is tried again until it works, so a worker may start before its stores. A query holds the generation for as
-long as it lasts: what is let go closes when the last of them has ended, so no query sees a part of another generation.
+Each part is tried again until it works, so that a process may start before its stores.
 """
 
 from __future__ import annotations
@@ -9,31 +8,23 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import Executor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 import structlog
 
-from query_api.freshness import FreshnessWindow, Load
-from query_api.status_file import STATUS_FILE, ReplicaStatus, read_status
 from retrieval.aliases.live import LiveAliases
 from retrieval.encoders.port import TextEncoder
-from retrieval.generations.fitting import name_of, require_revision, require_text_fit
-from retrieval.rerank.port import Reranker
-from retrieval.search.hybrid import Analyse, HybridSearcher
-from retrieval.search.settings import SearchSettings
+from retrieval.serving.freshness import FreshnessWindow, Load
+from retrieval.serving.parts import GenerationParts, ServingSettings
+from retrieval.serving.replica_status import STATUS_FILE, ReplicaStatus, read_status
+from retrieval.serving.searcher import Searcher
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
-from retrieval.vectors.self_check import open_collection
 from runtime.clock import SYSTEM_CLOCK
 from runtime.event_loop import freeze_heap
 from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import FatalError, FerrofluxError, NotReadyError, RetryableError
-from schemas.generations import Generation
 
 log = structlog.get_logger(__name__)
 
@@ -54,90 +45,47 @@ class ReplicaUnreadableError(RetryableError):
     code = "replica_unreadable"
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """How to come by a generation's parts; each is called until it succeeds, what blocks off the event loop.
-
-    `open_encoder` is given the revision that the collection records where `follows_record` says that it decides.
-    `replica_folder` is where the tailer's report lies; None where there is no tailer. `owned` says whether the worker
-    closes the vector index (it does not where a launcher passed its own).
-    """
-
-    open_encoder: Callable[[Mapping[str, Any] | None], TextEncoder]
-    open_reranker: Callable[[], Reranker | None]
-    open_vectors: Callable[[], Awaitable[VectorIndex]]
-    open_reader: Callable[[], TextIndexReader]
-    analyse: Analyse
-    replica_folder: Path | None
-    owned: bool
-    follows_record: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often the worker looks: for commits, and how old a heartbeat or a sample may be; seconds."""
-
-    refresh_s: float
-    heartbeat_s: float
-    freshness_window_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The parts of a generation that can answer; together they are one snapshot, taken once by a query."""
-
-    encoder: TextEncoder
-    vectors: VectorIndex
-    reader: TextIndexReader
-    searcher: HybridSearcher
-
-
-class Serving:
-    """The running state of one generation. `on_ready` is called once, when it can answer; `decides` says whether it is the live one."""
+class OpenGeneration:
+    """`start` it, ask for its `searcher`, `close` it. `on_ready` is called when it can answer; `decides` says whether it is the live one."""
 
     def __init__(
         self,
-        manifest: Generation | None,
-        stores: Stores,
-        search: SearchSettings,
-        pace: Pace,
+        name: str,
+        parts: GenerationParts,
+        settings: ServingSettings,
         *,
         aliases: LiveAliases,
-        blocking: Executor,
         supervisor: Supervisor,
         on_ready: Callable[[], None],
         decides: Callable[[], bool],
     ) -> None:
-        self.name = name_of(manifest)
-        self._manifest = manifest
-        self._stores = stores
-        self._search = search
-        self._pace = pace
+        self.name = name
+        self._parts = parts
+        self._settings = settings
         self._aliases = aliases
-        self._executor = blocking
         self._supervisor = supervisor
         self._on_ready = on_ready
         self._decides = decides
-        self._encoder: TextEncoder | None = None
-        self._vectors: VectorIndex | None = None
+        self._searcher: Searcher | None = None
         self._reader: TextIndexReader | None = None
-        self._ready: Ready | None = None
-        self._warm = False
+        self._is_warm = False
+        self.encoder: TextEncoder | None = None
+        """The encoder, once it is loaded."""
+        self.vectors: VectorIndex | None = None
+        """The vector store, once it answered."""
         self.waiting: dict[str, str] = {
             "encoder": "the encoder is being loaded",
             "vectors": "the vector store has not answered yet",
             "replica": "the text replica has not been opened yet",
         }
-        if search.rerank.model:
+        if settings.search.rerank.model:
             self.waiting["reranker"] = "the reranker is being loaded"
         self._tasks: list[RunningTask] = []
-        self._status: ReplicaStatus | None = None
+        self.replica_status: ReplicaStatus | None = None
+        """The tailer's newest report; None where none was written."""
         self._status_stamp: tuple[int, int] = (0, 0)
         self._status_read_at = 0.0
-        self._queries = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self.freshness = FreshnessWindow(pace.freshness_window_s)
+        self.freshness = FreshnessWindow(settings.freshness_window_s)
 
     def start(self) -> None:
         """Begin to open the parts; returns at once."""
@@ -150,52 +98,38 @@ class Serving:
         ]
 
     async def close(self, *, grace_s: float) -> None:
-        """Let the queries that run end, up to the grace, then let go of the parts that are ours."""
-        try:
-            async with asyncio.timeout(grace_s):
-                await self._idle.wait()
-        except TimeoutError:
-            log.warning("a generation is let go under running queries", generation=self.name, queries=self._queries)
+        """Let the queries that run end, up to the grace, then let go of the parts."""
+        if self._searcher is not None:
+            await self._searcher.idle(grace_s)
         for task in reversed(self._tasks):
             await task.stop()
-        if self._ready is not None:
-            self._ready.searcher.close()
-        if self._vectors is not None and self._stores.owned:
-            await self._vectors.close()
-        self._ready = self._encoder = self._vectors = self._reader = None
-
-    @contextmanager
-    def held(self) -> Iterator[Ready]:
-        """The parts, for the length of one query.
-
-        Raises:
-            NotReadyError: some part is not ready.
-        """
-        ready = self.ready
-        self._queries += 1
-        self._idle.clear()
-        try:
-            yield ready
-        finally:
-            self._queries -= 1
-            if not self._queries:
-                self._idle.set()
+        if self._searcher is not None:
+            self._searcher.close()
+        await self._parts.close()
+        self._searcher = self._reader = self.encoder = self.vectors = None
 
     @property
-    def ready(self) -> Ready:
-        """The parts.
+    def searcher(self) -> Searcher:
+        """What answers.
 
         Raises:
             NotReadyError: some part is not ready.
         """
-        if self.waiting or self._ready is None:
-            raise NotReadyError(_not_ready(self.waiting))
-        return self._ready
+        if self.waiting or self._searcher is None:
+            raise NotReadyError(self._not_ready())
+        return self._searcher
 
     @property
     def is_ready(self) -> bool:
         """Whether it can answer: its parts are there, and the first inference was paid for. Tenants are learnt after that."""
-        return self._warm and not self.waiting
+        return self._is_warm and not self.waiting
+
+    @property
+    def reason(self) -> str:
+        """What keeps it from answering; empty where nothing does."""
+        if self.is_ready:
+            return ""
+        return "; ".join(f"{part}: {why}" for part, why in self.waiting.items()) or "it is being warmed up"
 
     @property
     def reader(self) -> TextIndexReader:
@@ -205,54 +139,40 @@ class Serving:
             NotReadyError: the replica is not open or not whole.
         """
         if self._reader is None or "replica" in self.waiting:
-            raise NotReadyError(_not_ready(self.waiting))
+            raise NotReadyError(self._not_ready())
         return self._reader
-
-    @property
-    def vectors(self) -> VectorIndex | None:
-        """The vector store, once it answered."""
-        return self._vectors if "vectors" not in self.waiting else None
-
-    @property
-    def encoder(self) -> TextEncoder | None:
-        """The encoder, once it is loaded."""
-        return self._encoder
-
-    @property
-    def replica_status(self) -> ReplicaStatus | None:
-        """The tailer's newest report; None where none was written."""
-        return self._status
 
     @property
     def replica_is_stale(self) -> bool:
         """Whether the tailer's heartbeat is too old."""
-        return (
-            self._status is not None
-            and SYSTEM_CLOCK.now_us() - self._status.written_us > self._pace.heartbeat_s * 1_000_000
-        )
+        status = self.replica_status
+        return status is not None and SYSTEM_CLOCK.now_us() - status.written_us > self._settings.heartbeat_s * 1_000_000
+
+    def _not_ready(self) -> str:
+        reasons = "; ".join(f"{part}: {reason}" for part, reason in self.waiting.items()) or "the worker is starting"
+        return f"the worker is not ready ({reasons}); try again in a moment"
 
     async def _become_ready(self) -> None:
-        if self._ready is not None:
-            self._ready.searcher.close()  # of an attempt that failed when its parts were open
-            self._ready = None
-        encoder = await self._until("encoder", self._load_encoder)
-        self._encoder = encoder
-        reranker = await self._until("reranker", lambda: self._off_loop(self._stores.open_reranker))
-        self._vectors = await self._until("vectors", lambda: self._open_vectors(encoder))
-        self._reader = await self._until("replica", self._open_replica)
+        if self._searcher is not None:
+            self._searcher.close()  # of an attempt that failed when its parts were open
+            self._searcher = None
+        parts = self._parts
+        encoder = self.encoder = await self._until("encoder", parts.encoder)
+        reranker = await self._until("reranker", parts.reranker)
+        vectors = self.vectors = await self._until("vectors", lambda: parts.vectors(encoder))
+        reader = await self._until("replica", self._whole_replica)
         # Nothing may be awaited between the last part and the searcher: with no part to wait for, the worker is ready.
-        searcher = HybridSearcher.over(
-            vectors=self._vectors,
+        searcher = self._searcher = Searcher(
+            vectors=vectors,
             encoder=encoder,
-            reader=self._reader,
-            analyse=self._stores.analyse,
-            settings=self._search,
+            reader=reader,
+            settings=self._settings.search,
             aliases=self._aliases,
             reranker=reranker,
+            name=self.name,
         )
-        self._ready = Ready(encoder, self._vectors, self._reader, searcher)
         # The first query of a fresh worker should not pay for lazy initialisation.
-        await self._off_loop(lambda: encoder.encode_queries(["ferroflux"]))
+        await parts.off_loop(lambda: encoder.encode_queries(["ferroflux"]))
         freeze_heap()
         log.info(
             "generation ready",
@@ -261,17 +181,17 @@ class Serving:
             model=encoder.revision.model,
             revision=encoder.revision.id,
         )
-        self._warm = True
+        self._is_warm = True
         self._on_ready()
-        await self._learn_tenants(searcher, self._reader)
+        await self._learn_tenants(searcher)
 
-    async def _learn_tenants(self, searcher: HybridSearcher, reader: TextIndexReader) -> None:
+    async def _learn_tenants(self, searcher: Searcher) -> None:
         """Learn tenants' words ahead of their first query, those with the most products first, half of the time at rest.
 
         A tenant that asks before its turn, or is not among the largest, is learnt by its first query.
         """
         try:
-            products = await self._off_loop(reader.products)
+            products = await self._parts.off_loop(searcher.reader.products)
         except FerrofluxError as error:
             log.warning("tenants not learnt ahead", generation=self.name, code=error.code, reason=str(error))
             return
@@ -280,7 +200,7 @@ class Serving:
         for tenant in largest:
             began = time.monotonic()
             try:
-                await searcher.warm([tenant])
+                await searcher.hybrid.warm([tenant])
                 learnt += 1
             except Exception:  # one tenant's words that cannot be learnt keep no other's from it
                 log.exception("tenant not learnt ahead", generation=self.name, tenant=tenant)
@@ -288,34 +208,17 @@ class Serving:
         freeze_heap()
         log.info("tenants learnt ahead", generation=self.name, tenants=learnt, of=len(products))
 
-    async def _load_encoder(self) -> TextEncoder:
-        require_text_fit(self._manifest)
-        recorded = await (await self._store()).recorded() if self._stores.follows_record else None
-        encoder = await self._off_loop(lambda: self._stores.open_encoder(recorded))
-        require_revision(self._manifest, encoder.revision)
-        return encoder
-
-    async def _open_vectors(self, encoder: TextEncoder) -> VectorIndex:
-        vectors = await self._store()
-        await open_collection(vectors, encoder)
-        return vectors
-
-    async def _store(self) -> VectorIndex:
-        if self._vectors is None:
-            self._vectors = await self._stores.open_vectors()
-        return self._vectors
-
-    async def _open_replica(self) -> TextIndexReader:
-        if self._reader is None:
-            self._reader = await self._off_loop(self._stores.open_reader)
+    async def _whole_replica(self) -> TextIndexReader:
+        reader = self._reader = await self._parts.reader()
         await self._read_status()
-        if self._stores.replica_folder is not None and self._status is None:
+        status = self.replica_status
+        if self._parts.report_folder is not None and status is None:
             raise NotReadyError(
                 "no tailer has reported yet: `ferroflux replica` has to run on this machine (`ferroflux up` runs its own)"
             )
-        if self._status is not None and not self._status.caught_up:
-            raise NotReadyError(f"the text replica is catching up: {self._status.lag} records to go")
-        return self._reader
+        if status is not None and not status.caught_up:
+            raise NotReadyError(f"the text replica is catching up: {status.lag} records to go")
+        return reader
 
     async def _until(self, part: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try one part until it works, and say meanwhile why it does not."""
@@ -357,22 +260,20 @@ class Serving:
             ReplicaUnreadableError: they cannot be read: the replica is being replaced, or its disk fails.
         """
         while True:
-            await asyncio.sleep(self._pace.refresh_s)
+            await asyncio.sleep(self._settings.refresh_s)
             try:
                 if self._reader is not None:
                     began = SYSTEM_CLOCK.now_us()
-                    await self._off_loop(self._reader.refresh)
+                    await self._parts.off_loop(self._reader.refresh)
                     self.freshness.loaded(Load(began, SYSTEM_CLOCK.now_us()))
                 await self._read_status()
-            except (
-                OSError,
-                ValueError,
-            ) as error:  # Tantivy raises ValueError for a file that is not there, or not whole
+            except (OSError, ValueError) as error:
+                # Tantivy raises ValueError for a file that is not there, or not whole.
                 log.info("replica not refreshed", generation=self.name, error=repr(error))
                 raise ReplicaUnreadableError from error
 
     async def _read_status(self) -> None:
-        folder = self._stores.replica_folder
+        folder = self._parts.report_folder
         if folder is None or time.monotonic() - self._status_read_at < _STATUS_EVERY_S:
             return
         self._status_read_at = time.monotonic()
@@ -383,17 +284,9 @@ class Serving:
         stamp = (facts.st_mtime_ns, facts.st_ino)
         if stamp == self._status_stamp:
             return
-        status = await self._off_loop(lambda: read_status(folder))
+        status = await self._parts.off_loop(lambda: read_status(folder))
         self._status_stamp = stamp
         if status is not None:
-            self._status = status
+            self.replica_status = status
             if status.caught_up:  # before, the tailer reads history: how old that is says nothing of freshness
                 self.freshness.reported(status.samples)
-
-    async def _off_loop(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-
-
-def _not_ready(waiting: dict[str, str]) -> str:
-    reasons = "; ".join(f"{part}: {reason}" for part, reason in waiting.items()) or "the worker is starting"
-    return f"the worker is not ready ({reasons}); try again in a moment"

@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import structlog
 
-from retrieval.search.legs.retrievers import Leg
 from retrieval.search.planning.plan import QueryPlan
-from retrieval.search.query import DegradedReason
 from retrieval.search.ranking.fusion import RankedHit
+from retrieval.search.retrievers.retriever import Retriever
 from schemas.api.retrievers import RetrieverName
 from schemas.errors import OverloadedError, RetryableError
 
@@ -25,8 +25,16 @@ class SearchUnavailableError(RetryableError):
     code = "search_unavailable"
 
 
+class DegradedReason(StrEnum):
+    """Why a retriever is missing from an answer."""
+
+    DEADLINE = "deadline"
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
-class LegOutcome:
+class RetrieverOutcome:
     """What one retriever did: its list (empty where it failed), why it failed, and how long it took."""
 
     retriever: RetrieverName
@@ -36,17 +44,21 @@ class LegOutcome:
     reached_depth: bool
 
 
-async def run_legs(legs: Sequence[Leg], query: QueryPlan, *, deadline_s: float, alone: bool = True) -> list[LegOutcome]:
-    """Run the legs that apply to the query, all at once; outcomes come in the order of the legs.
+async def run_retrievers(
+    retrievers: Sequence[Retriever], query: QueryPlan, *, deadline_s: float, alone: bool = True
+) -> list[RetrieverOutcome]:
+    """Run the retrievers that apply to the query, all at once; outcomes come in the order of the retrievers.
 
-    A leg past its deadline is left behind: its thread ends by itself and the answer is thrown away. `alone` is off where
-    other legs have answered or will: then all of these may fail.
+    A retriever past its deadline is left behind: its thread ends by itself and the answer is thrown away. `alone` is off where
+    other retrievers have answered or will: then all of these may fail.
 
     Raises:
-        SearchUnavailableError: there were legs to run and every one failed.
+        SearchUnavailableError: there were retrievers to run and every one failed.
         OverloadedError: one of them would have come too late, not for a store that is away but for the demand.
     """
-    applicable = [asyncio.create_task(_run(leg, query, deadline_s)) for leg in legs if leg.applies(query)]
+    applicable = [
+        asyncio.create_task(_run(retriever, query, deadline_s)) for retriever in retrievers if retriever.applies(query)
+    ]
     try:
         outcomes = await asyncio.gather(*applicable)
     except OverloadedError:
@@ -60,24 +72,24 @@ async def run_legs(legs: Sequence[Leg], query: QueryPlan, *, deadline_s: float, 
     return outcomes
 
 
-async def _run(leg: Leg, query: QueryPlan, deadline_s: float) -> LegOutcome:
+async def _run(retriever: Retriever, query: QueryPlan, deadline_s: float) -> RetrieverOutcome:
     started = time.perf_counter()
     hits: Sequence[RankedHit] = ()
     degraded: DegradedReason | None = None
     try:
         async with asyncio.timeout(deadline_s):
-            hits = await leg.find(query)
+            hits = await retriever.find(query)
     except TimeoutError:
         degraded = DegradedReason.DEADLINE
-        log.warning("retriever missed its deadline", retriever=str(leg.retriever), deadline_s=deadline_s)
+        log.warning("retriever missed its deadline", retriever=str(retriever.name), deadline_s=deadline_s)
     except OverloadedError:
         raise
     except RetryableError as error:
         degraded = DegradedReason.UNAVAILABLE
-        log.warning("retriever unavailable", retriever=str(leg.retriever), code=error.code, error=str(error))
+        log.warning("retriever unavailable", retriever=str(retriever.name), code=error.code, error=str(error))
     except Exception:
         # A defect in one retriever must not take the others' answer away; it is logged and reported to the caller.
         degraded = DegradedReason.FAILED
-        log.exception("retriever failed", retriever=str(leg.retriever))
+        log.exception("retriever failed", retriever=str(retriever.name))
     milliseconds = (time.perf_counter() - started) * 1000
-    return LegOutcome(leg.retriever, hits, degraded, milliseconds, len(hits) >= leg.depth)
+    return RetrieverOutcome(retriever.name, hits, degraded, milliseconds, len(hits) >= retriever.depth)

@@ -22,20 +22,21 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from query_api.aliases.tailer import APART_FILE
-from query_api.generations.reports import WorkerReports
-from query_api.generations.tail import GenerationTail, clear_text_folder
-from query_api.replica.letters.dispatch import LetterBox
+from query_api.replica.generation import GenerationFollower, clear_text_folder
 from query_api.replica.settings import ReplicaSettings
+from query_api.replica.tailing.aliases import APART_FILE
+from query_api.replica.tailing.letters import LetterBox
+from query_api.replica.worker_reports import WorkerReports
 from retrieval.aliases.file import FILE_NAME as ALIASES_FILE
 from retrieval.generations.file import FILE_NAME as GENERATIONS_FILE
 from retrieval.generations.file import GenerationFile
 from retrieval.generations.fitting import text_folder
 from retrieval.generations.kafka import KafkaGenerationStore
+from retrieval.generations.supervisor import GenerationSupervisor
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from runtime.clock import SYSTEM_CLOCK
-from runtime.supervision import RunningTask, Supervisor
+from runtime.supervision import Supervisor
 from schemas.errors import FerrofluxError
 from schemas.generations import MAIN, Generation, ReplicaReport, Stage
 
@@ -46,7 +47,7 @@ _REPORT_AT_LEAST_EVERY_S: Final = 10.0
 _SHARED_FILES: Final = frozenset({GENERATIONS_FILE, f"{GENERATIONS_FILE}.lock", ALIASES_FILE, APART_FILE})
 
 
-class GenerationTails(Collector):
+class GenerationFollowers(Collector):
     """The replicas of one process, under its supervisor. As a collector of metrics it gives those of the live one, and a line for each generation."""
 
     def __init__(
@@ -63,25 +64,28 @@ class GenerationTails(Collector):
         self._root = settings.text.directory
         self._file = GenerationFile(self._root)
         self._workers = WorkerReports(settings.text.reports_folder)
-        self._view: GenerationView | None = None
-        self._tails: dict[str, GenerationTail] = {}
+        self._followers: dict[str, GenerationFollower] = {}
         self._supervisor = supervisor
-        self._tasks: dict[str, RunningTask] = {}
+        self._generations = GenerationSupervisor(
+            supervisor, "replica", self._hold, wanted=GenerationView.replicated, ask_to_end=self._request_stop
+        )
 
     @property
     def not_ready(self) -> str | None:
         """What the live generation's replica waits for; None when it is whole and follows the log."""
-        if self._view is None:
+        if self._generations.view is None:
             return "Kafka has not told yet which generations there are"
-        live = self._view.live
-        tail = self._tails.get(live)
-        return self._trouble(live) or (f"generation {live} is being opened" if tail is None else tail.not_ready)
+        live = self._generations.view.live
+        follower = self._followers.get(live)
+        return self._generations.trouble(live) or (
+            f"generation {live} is being opened" if follower is None else follower.not_ready
+        )
 
     @property
     def degraded(self) -> dict[str, str]:
         """What is not as it should be although the replicas answer, by generation and part."""
-        tails = sorted(self._tails.items())
-        return {f"{name}: {part}": why for name, tail in tails for part, why in tail.degraded.items()}
+        followers = sorted(self._followers.items())
+        return {f"{name}: {part}": why for name, follower in followers for part, why in follower.degraded.items()}
 
     async def start(self) -> None:
         """Hold every generation that is known, and follow which there are."""
@@ -94,7 +98,7 @@ class GenerationTails(Collector):
 
     async def stop(self) -> None:
         """Let every replica finish its commit and end. The supervisor's other tasks have ended before."""
-        await self._let_go(list(self._tasks))
+        await self._generations.stop()
         await self._store.close()
 
     def collect(self) -> Iterable[Metric]:
@@ -104,17 +108,12 @@ class GenerationTails(Collector):
             "Whether the generation's replica is whole here.",
             labels=["generation"],
         )
-        for name, tail in list(self._tails.items()):
-            ready.add_metric([name], float(tail.not_ready is None))
+        for name, follower in list(self._followers.items()):
+            ready.add_metric([name], float(follower.not_ready is None))
         yield ready
-        live = None if self._view is None else self._tails.get(self._view.live)
+        live = None if self._generations.view is None else self._followers.get(self._generations.view.live)
         if live is not None:
             yield from live.metrics.registry.collect()
-
-    def _trouble(self, name: str) -> str:
-        """Why a generation is not held, though it should be; empty where it is."""
-        task = self._tasks.get(name)
-        return "" if task is None else task.reason
 
     async def _hear(self, records: Records) -> None:
         if records or self._file.stamp() is not None:
@@ -125,43 +124,23 @@ class GenerationTails(Collector):
         await self._follow(view_of(records))
 
     async def _follow(self, view: GenerationView) -> None:
-        self._view = view
-        wanted = view.replicated()
-        await self._let_go([name for name in self._tasks if name not in wanted])
+        await self._generations.follow(view)
+        for name in self._followers.keys() - set(view.replicated()):
+            del self._followers[name]
         await asyncio.to_thread(self._remove_leftovers, view)
-        for name in wanted:
-            if name not in self._tasks:
-                manifest = view.manifests.get(name)
-                log.info("generation is replicated", generation=name, live=view.live)
-                self._tasks[name] = self._supervisor.start(
-                    "replica",
-                    partial(self._hold, name, manifest),
-                    instance=name,
-                    decides=partial(self._is_live, name),
-                    ask_to_end=partial(self._request_stop, name),
-                )
 
     async def _hold(self, name: str, manifest: Generation | None) -> None:
-        tail = self._tails[name] = GenerationTail(
+        follower = self._followers[name] = GenerationFollower(
             self._settings,
             manifest,
             supervisor=self._supervisor,
             letters=self._letters,
-            takes_snapshots=partial(self._is_live, name),
+            takes_snapshots=partial(self._generations.is_live, name),
         )
-        await tail.run()
-
-    def _is_live(self, name: str) -> bool:
-        return self._view is not None and self._view.live == name
+        await follower.run()
 
     def _request_stop(self, name: str) -> None:
-        self._tails[name].request_stop()
-
-    async def _let_go(self, names: list[str]) -> None:
-        tasks = [self._tasks.pop(name) for name in names]
-        await asyncio.gather(*(task.stop() for task in tasks))
-        for name in names:
-            self._tails.pop(name, None)
+        self._followers[name].request_stop()
 
     def _remove_leftovers(self, view: GenerationView) -> None:
         """Remove the folders of generations that are gone, also of those that went while this process did not run."""
@@ -180,7 +159,7 @@ class GenerationTails(Collector):
         told_at = 0.0
         while True:
             await asyncio.sleep(_REPORT_EVERY_S)
-            view = self._view
+            view = self._generations.view
             if view is None or not view.manifests:
                 continue
             report = await asyncio.to_thread(self._current, view)
@@ -199,8 +178,10 @@ class GenerationTails(Collector):
         now_us = SYSTEM_CLOCK.now_us()
         ready = {}
         for name in view.replicated():
-            tail = self._tails.get(name)
-            ready[name] = self._trouble(name) or ("it is being opened" if tail is None else tail.not_ready or "")
+            follower = self._followers.get(name)
+            ready[name] = self._generations.trouble(name) or (
+                "it is being opened" if follower is None else follower.not_ready or ""
+            )
         return ReplicaReport(
             replica=self._name(),
             text_schema=text["schema"],

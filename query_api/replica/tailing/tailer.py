@@ -25,13 +25,13 @@ from typing import Final
 
 import structlog
 
-from query_api.replica.decode import Decoded, decode, place_of
-from query_api.replica.document_log import DocumentLog, Polled
-from query_api.replica.letters.dispatch import LetterBox, LetterDispatch
-from query_api.replica.operations.metrics import ReplicaMetrics
-from query_api.replica.operations.report import HEARTBEAT_US, Report
-from query_api.replica.progress import Progress, plan_start
-from query_api.status_file import FreshnessSample
+from query_api.replica.tailing.decode import Decoded, decode, place_of
+from query_api.replica.tailing.letters import LetterBox, LetterDispatch
+from query_api.replica.tailing.log import DocumentLog, Polled
+from query_api.replica.tailing.metrics import ReplicaMetrics
+from query_api.replica.tailing.progress import Progress, plan_start
+from query_api.replica.tailing.report import HEARTBEAT_US, Report
+from retrieval.serving.replica_status import FreshnessSample
 from retrieval.text.apart.values import LogNotes, Place
 from retrieval.text.port import Applied, TextIndexWriter
 from runtime.clock import SYSTEM_CLOCK, Clock

@@ -12,15 +12,15 @@ from typing import Any, Final
 
 import structlog
 
-from query_api.replica.kafka_log import KafkaDocumentLog
-from query_api.replica.letters.dispatch import LetterBox
-from query_api.replica.operations.metrics import ReplicaMetrics
 from query_api.replica.settings import ReplicaSettings
-from query_api.replica.snapshots.errors import SnapshotStoreError
+from query_api.replica.snapshots.manifest import SnapshotStoreError
 from query_api.replica.snapshots.restore import restore_newest
 from query_api.replica.snapshots.schedule import SnapshotSchedule
 from query_api.replica.snapshots.store import SnapshotStore
-from query_api.replica.tailer import ReplicaTailer
+from query_api.replica.tailing.kafka import KafkaDocumentLog
+from query_api.replica.tailing.letters import LetterBox
+from query_api.replica.tailing.metrics import ReplicaMetrics
+from query_api.replica.tailing.tailer import ReplicaTailer
 from retrieval.generations.fitting import name_of, require_text_fit, text_folder
 from retrieval.text.factory import open_writer
 from retrieval.text.tantivy_index.commit_files import holds_index
@@ -34,7 +34,7 @@ _RESTORE_ATTEMPTS: Final = 5
 """A snapshot saves time and nothing else: after so many failures the log gives the same replica, only later."""
 
 
-class GenerationTail:
+class GenerationFollower:
     """One generation's replica in a folder of its own. `takes_snapshots` says whether it is this one's turn: the live one's."""
 
     def __init__(

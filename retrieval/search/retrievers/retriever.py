@@ -1,7 +1,7 @@
 """The retrievers behind one small port: each turns a planned query into a ranked list of products.
 
-A leg knows one way of finding and nothing of the others; running them side by side, deadlines and failures are the
-business of `retrieval.search.legs.fanout`. A further way of finding is another class here and its weight in the settings.
+A retriever knows one way of finding and nothing of the others; running them side by side, deadlines and failures are the
+business of `retrieval.search.retrievers.fanout`. A further way of finding is another class here and its weight in the settings.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from retrieval.analysis.tokens import TokenKind
-from retrieval.search.legs.query_vectors import QueryVectors
-from retrieval.search.legs.query_words import QueryWords
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.fusion import RankedHit
+from retrieval.search.retrievers.query_encoders import QueryVectors, SparseQueryEncoder
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, VectorIndex
 from schemas.api.retrievers import RetrieverName
@@ -28,11 +27,11 @@ _MAX_CODES: Final = 4
 """Codes that are looked up for one query: the whole text, then code tokens in it."""
 
 
-class Leg(Protocol):
+class Retriever(Protocol):
     """One way of finding products."""
 
     @property
-    def retriever(self) -> RetrieverName:
+    def name(self) -> RetrieverName:
         """Its name in weights, signals and reports."""
         ...
 
@@ -54,11 +53,11 @@ class Leg(Protocol):
         ...
 
 
-class DenseLeg:
+class DenseRetriever:
     """Nearest neighbours of the query's vector."""
 
     def __init__(self, vectors: VectorIndex, queries: QueryVectors, *, depth: int) -> None:
-        self.retriever = RetrieverName.DENSE
+        self.name = RetrieverName.DENSE
         self.depth = depth
         self._vectors = vectors
         self._queries = queries
@@ -74,17 +73,17 @@ class DenseLeg:
         return [RankedHit(hit.key, hit.score) for hit in neighbours]
 
 
-class SparseLeg:
+class SparseRetriever:
     """The products whose learned word weights agree best with the query's."""
 
-    def __init__(self, vectors: VectorIndex, queries: QueryWords, *, depth: int) -> None:
-        self.retriever = RetrieverName.SPARSE
+    def __init__(self, vectors: VectorIndex, queries: SparseQueryEncoder, *, depth: int) -> None:
+        self.name = RetrieverName.SPARSE
         self.depth = depth
         self._vectors = vectors
         self._queries = queries
 
     def applies(self, query: QueryPlan) -> bool:
-        """To every text, as the dense leg does; it reads the same texts."""
+        """To every text, as the dense retriever does; it reads the same texts."""
         return bool(query.dense_texts)
 
     async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
@@ -94,11 +93,11 @@ class SparseLeg:
         return [RankedHit(hit.key, hit.score) for hit in found]
 
 
-class TextLeg:
+class TextRetriever:
     """BM25 over the analysed fields."""
 
     def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
-        self.retriever = RetrieverName.TEXT
+        self.name = RetrieverName.TEXT
         self.depth = depth
         self._reader = reader
         self._executor = executor
@@ -116,11 +115,11 @@ class TextLeg:
         return [RankedHit(hit.key, hit.score) for hit in hits]
 
 
-class CodeLeg:
+class CodeRetriever:
     """The shortcut for a SKU, EAN or part number: the whole query, or a code among its words."""
 
     def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
-        self.retriever = RetrieverName.CODE
+        self.name = RetrieverName.CODE
         self.depth = depth
         self._reader = reader
         self._executor = executor
@@ -141,11 +140,11 @@ class CodeLeg:
         return list(found.values())[: self.depth]
 
 
-class RedirectLeg:
+class RedirectRetriever:
     """The products that the shop's alias table puts first for exactly this query."""
 
     def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
-        self.retriever = RetrieverName.REDIRECT
+        self.name = RetrieverName.REDIRECT
         self.depth = depth
         self._reader = reader
         self._executor = executor
@@ -170,11 +169,11 @@ def _named(tenant: TenantId, skus: Iterable[str]) -> Iterator[SkuKey]:
             yield SkuKey.of(tenant, sku)
 
 
-class ListLeg:
+class ListRetriever:
     """What meets the filter, where there is no query text."""
 
     def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
-        self.retriever = RetrieverName.LIST
+        self.name = RetrieverName.LIST
         self.depth = depth
         self._reader = reader
         self._executor = executor

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from query_api.replica.progress import Progress
-from query_api.status_file import (
+from query_api.replica.tailing.progress import Progress
+from retrieval.serving.replica_status import (
     MAX_APART,
     MAX_SAMPLES,
     FreshnessSample,
