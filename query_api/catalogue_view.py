@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 from query_api.status_report import catalogue_status
 from retrieval.text.port import TextCounts, TextIndexReader
-from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.port import VectorCounts
 from runtime.shared_answer import SharedAnswers
 from schemas.api.status import CatalogueStatus
 from schemas.errors import NotReadyError, StoreUnavailableError
@@ -79,16 +80,17 @@ class CatalogueView:
         counts = await self._worker.off_loop(lambda: _everything(reader) if everything else _of(reader, shown))
         return catalogue_status(shown, counts, await self._vectors(everything=everything, shown=shown))
 
-    async def _vectors(self, *, everything: bool, shown: dict[TenantId, int]) -> int | None:
+    async def _vectors(self, *, everything: bool, shown: dict[TenantId, int]) -> VectorCounts | None:
         """The vector store's own count: one question for all tenants together, or one for each of a caller's few."""
         store = self._worker.vectors
         if store is None or (not everything and len(shown) > _COUNTED_IN_THE_STORE):
             return None
         try:
             if everything:
-                whole, probe = await asyncio.gather(_alive(store, None), _alive(store, PROBE_TENANT))
-                return whole - probe
-            return sum(await asyncio.gather(*(_alive(store, tenant) for tenant in shown)))
+                whole, probe = await asyncio.gather(store.counts(), store.counts(PROBE_TENANT))
+                return whole.plus(probe, times=-1)
+            counted = await asyncio.gather(*(store.counts(tenant) for tenant in shown))
+            return reduce(VectorCounts.plus, counted, VectorCounts(0, 0, {}))
         except StoreUnavailableError:
             return None
 
@@ -115,7 +117,3 @@ def _of(reader: TextIndexReader, tenants: dict[TenantId, int]) -> TextCounts:
             with_image=total.with_image + one.with_image,
         )
     return total
-
-
-async def _alive(store: VectorIndex, tenant: TenantId | None) -> int:
-    return (await store.counts(tenant)).alive

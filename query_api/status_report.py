@@ -8,6 +8,7 @@ from query_api.status_file import ReplicaStatus
 from retrieval.encoders.port import ModelRevision
 from retrieval.rerank.port import RerankerRevision, RerankSettings
 from retrieval.text.port import TextCounts
+from retrieval.vectors.port import VectorCounts
 from schemas.api.status import (
     CatalogueStatus,
     Coverage,
@@ -39,14 +40,19 @@ def reranker_status(revision: RerankerRevision, settings: RerankSettings) -> Rer
     )
 
 
-def catalogue_status(products: Mapping[TenantId, int], counts: TextCounts, vectors: int | None) -> CatalogueStatus:
+def catalogue_status(
+    products: Mapping[TenantId, int], counts: TextCounts, vectors: VectorCounts | None
+) -> CatalogueStatus:
     """Living products by tenant, and the counts over all of them; `vectors` is the vector store's own count of them."""
     return CatalogueStatus(
         documents=counts.alive,
         deleted=counts.dead,
         embedding=_coverage(counts.with_text_vector, counts.alive),
         images=_coverage(counts.with_image, counts.alive),
-        vectors=vectors,
+        vectors=None if vectors is None else vectors.alive,
+        spaces={}
+        if vectors is None
+        else {space: _coverage(count, vectors.alive) for space, count in vectors.vectors.items()},
         by_tenant={str(tenant): alive for tenant, alive in sorted(products.items())},
     )
 

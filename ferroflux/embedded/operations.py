@@ -12,10 +12,11 @@ from typing import Final
 from ferroflux.embedded.generations.system import EmbeddedGenerations
 from ferroflux.embedded.intake.progress import LogProgress, Stage
 from ferroflux.embedded.loop_thread import LoopThread
+from ferroflux.embedded.settings import EmbeddedSettings
 from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.operations.direct import DirectOperations, gc_json
 from ferroflux.operations.generations.desk import GenerationDesk
-from ferroflux.operations.generations.encoder import chosen_encoder
+from ferroflux.operations.generations.encoder import chosen_encoder, chosen_store
 from ferroflux.operations.port import BuildBody, Json, JudgedBody, OnProgress, Replay, TombstoneGcRequest
 from ferroflux.operations.production import progress_of
 from indexer.batch.pipeline import Pipeline
@@ -31,7 +32,6 @@ from indexer.replay.sources import JournalReplaySource
 from indexer.service.clock import SystemClock
 from indexer.sources.desk import SourceDesk
 from indexer.tombstone_gc import Tombstone, TombstoneGc
-from retrieval.encoders.settings import EncoderSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
@@ -69,13 +69,13 @@ class EmbeddedOperations(DirectOperations):
         dead_letters: DeadLetterFile,
         sources: SourceDesk,
         generations: EmbeddedGenerations,
-        encoder: EncoderSettings,
+        settings: EmbeddedSettings,
     ) -> None:
-        """`encoder` are the settings that a build's request changes."""
+        """A build's request changes `settings`."""
         self._inside = inside
         self._writer = writer
         self._generations = generations
-        self._encoder = encoder
+        self._settings = settings
         self._clock = SystemClock()
         self._busy = asyncio.Lock()
         self._sources = sources
@@ -164,11 +164,12 @@ class EmbeddedOperations(DirectOperations):
 
     async def build(self, asked: BuildBody, on_progress: OnProgress) -> Json:
         """From the journal, or from the stores where it was pruned; one at a time."""
-        encoder = chosen_encoder(self._encoder, asked.model, asked.assignments)
+        encoder = chosen_encoder(self._settings.indexer.encoder, asked.model, asked.assignments)
         on_progress(progress_of(BuildProgress("opening", 0.0, "")))
         built = await self._generations.build(
             asked.name,
             encoder,
+            chosen_store(self._settings.vectors, asked.assignments),
             origin=asked.origin,
             take_over=asked.take_over,
             on_progress=lambda progress: on_progress(progress_of(progress)),

@@ -9,7 +9,7 @@ from typing import Final
 
 from ferroflux.operations.direct import DirectOperations, gc_json
 from ferroflux.operations.generations.desk import GenerationDesk
-from ferroflux.operations.generations.encoder import chosen_encoder
+from ferroflux.operations.generations.encoder import chosen_encoder, chosen_store
 from ferroflux.operations.port import BuildBody, Json, OnProgress, Replay, TombstoneGcRequest
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.deadletters.service import DeadLetterService
@@ -116,7 +116,8 @@ class ProductionOperations(DirectOperations):
     async def build(self, asked: BuildBody, on_progress: OnProgress) -> Json:
         """In this process, until the live indexers can take it on."""
         encoder = chosen_encoder(self._settings.encoder, asked.model, asked.assignments)
-        request = BuildRequest(asked.name, self._settings, encoder, asked.origin, asked.take_over)
+        vectors = chosen_store(self._settings.vectors, asked.assignments)
+        request = BuildRequest(asked.name, self._settings, encoder, vectors, asked.origin, asked.take_over)
         store = _store(self._settings)
         try:
             built = await GenerationBuilder(request, store, load=load_encoder).run(

@@ -40,8 +40,9 @@ from retrieval.generations.transitions import Transition
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from retrieval.vectors.port import VectorCounts
+from retrieval.vectors.spaces import Spaces, spaces_of
 from schemas.errors import NotReadyError
-from schemas.generations import MAIN, Generation, Origin, ReplicaReport
+from schemas.generations import MAIN, Generation, Origin, ReplicaReport, StoreChoice
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +135,14 @@ class EmbeddedGenerations:
             await self._members.pop(name).close()
 
     async def build(
-        self, name: str, encoder: EncoderSettings, *, origin: Origin | None, take_over: bool, on_progress: OnProgress
+        self,
+        name: str,
+        encoder: EncoderSettings,
+        store: StoreChoice,
+        *,
+        origin: Origin | None,
+        take_over: bool,
+        on_progress: OnProgress,
     ) -> BuildOutcome:
         """Build a generation until it follows the journal closely; cancelled, it is gone on with by the same command.
 
@@ -145,7 +153,7 @@ class EmbeddedGenerations:
         if self._building.locked():
             raise NotReadyError("another generation is being built; try again when that has finished")
         async with self._building:
-            return await self._build(name, encoder, origin=origin, take_over=take_over, on_progress=on_progress)
+            return await self._build(name, encoder, store, origin=origin, take_over=take_over, on_progress=on_progress)
 
     @property
     def is_building(self) -> bool:
@@ -174,7 +182,7 @@ class EmbeddedGenerations:
         if manifest is None:
             return await self._around.main.counts()
         member = self._members.get(manifest.name)
-        return VectorCounts(0, 0, 0) if member is None else await member.vectors.counts()
+        return VectorCounts(0, 0, {}) if member is None else await member.vectors.counts()
 
     async def lag(self, manifest: Generation | None) -> int:
         """Records of the journal that it has not taken in."""
@@ -218,7 +226,14 @@ class EmbeddedGenerations:
             raise GenerationRefusedError("a generation is being built: let it finish, or interrupt its command, first")
 
     async def _build(
-        self, name: str, chosen: EncoderSettings, *, origin: Origin | None, take_over: bool, on_progress: OnProgress
+        self,
+        name: str,
+        chosen: EncoderSettings,
+        store: StoreChoice,
+        *,
+        origin: Origin | None,
+        take_over: bool,
+        on_progress: OnProgress,
     ) -> BuildOutcome:
         began = time.monotonic()
         chosen = await self._settled_layers(chosen)
@@ -226,12 +241,13 @@ class EmbeddedGenerations:
         manifest = view.manifests.get(name)
         encoder = CountingEncoder(await self._encoder_of(chosen))
         if manifest is None:
-            manifest = await self._planned(name, chosen, encoder, origin)
+            manifest = await self._planned(name, chosen, store, encoder, origin)
         require_text_fit(manifest)
         require_revision(manifest, encoder.revision)
         await self.commit(transitions.create(manifest, now_us=self._clock.now_us()))
-        takes_over = take_over and encoder.sparse is None and encoder.revision == self._encoder.revision
-        reuse = CollectionReuse(self._around.main, encoder.revision.id) if takes_over else None
+        own, wanted = spaces_of(self._encoder.revision), spaces_of(encoder.revision).items()
+        common = Spaces(named for named in wanted if named in own.items())
+        reuse = CollectionReuse(self._around.main, common) if take_over and common else None
         if name not in self._members:
             await self._opened(manifest, chosen, encoder=encoder, reuse=reuse)
             try:
@@ -249,7 +265,7 @@ class EmbeddedGenerations:
             seconds=time.monotonic() - began,
             products=(await member.vectors.counts()).alive,
             taken_over=0 if reuse is None else reuse.given,
-            embedded=encoder.texts,
+            computed=encoder.computed,
             set_apart=apart,
         )
 
@@ -267,7 +283,7 @@ class EmbeddedGenerations:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _planned(
-        self, name: str, chosen: EncoderSettings, encoder: TextEncoder, origin: Origin | None
+        self, name: str, chosen: EncoderSettings, store: StoreChoice, encoder: TextEncoder, origin: Origin | None
     ) -> Generation:
         """From the whole journal; where old records were forgotten, from the products that there are."""
         journal, settings = self._around.journal, self._around.settings
@@ -290,6 +306,7 @@ class EmbeddedGenerations:
             collection=settings.vectors.collection,
             documents=settings.kafka.topics.documents,
             encoder=choice_of(chosen),
+            store=store,
             revision=encoder.revision,
             now_us=self._clock.now_us(),
             origin=chosen_origin,

@@ -9,7 +9,8 @@ from retrieval.passages import passage_text
 from retrieval.search.legs.query_words import mean
 from retrieval.search.query import DegradedReason, SearchQuery
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, PointPayload, PointWrite
+from retrieval.vectors.port import PointPayload, PointWrite
+from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, spaces_of
 from schemas.api.retrievers import RetrieverName
 from tests.unit.retrieval.search.doubles import STORE_AWAY, WITHIN, ShelfReader, document, searcher
 
@@ -33,7 +34,7 @@ def patient(reader, **parts):
 
 async def index_of(encoder) -> MemoryIndex:
     index = MemoryIndex()
-    await index.prepare(encoder.revision)
+    await index.prepare(spaces_of(encoder.revision))
     for one in SHELF:
         vectors = {TEXT_VECTOR: encoder.encode_passages([passage_text(one)])[0]}
         if encoder.sparse is not None:
