@@ -12,11 +12,10 @@ from typing import Final
 from ferroflux.embedded.generations.system import EmbeddedGenerations
 from ferroflux.embedded.intake.progress import LogProgress, Stage
 from ferroflux.embedded.loop_thread import LoopThread
-from ferroflux.embedded.settings import EmbeddedSettings
 from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.operations.direct import DirectOperations, gc_json
 from ferroflux.operations.generations.desk import GenerationDesk
-from ferroflux.operations.generations.encoder import chosen_encoder, chosen_store
+from ferroflux.operations.generations.encoder import build_request
 from ferroflux.operations.port import BuildBody, Json, JudgedBody, OnProgress, Replay, TombstoneGcRequest
 from ferroflux.operations.production import progress_of
 from indexer.batch.pipeline import Pipeline
@@ -30,6 +29,7 @@ from indexer.records import TopicPartition
 from indexer.replay.replayer import ReplayCheckpoint, Replayed, Replayer
 from indexer.replay.sources import JournalReplaySource
 from indexer.service.clock import SystemClock
+from indexer.settings import IndexerSettings
 from indexer.sources.desk import SourceDesk
 from indexer.tombstone_gc import Tombstone, TombstoneGc
 from retrieval.text.port import TextIndexReader
@@ -69,7 +69,7 @@ class EmbeddedOperations(DirectOperations):
         dead_letters: DeadLetterFile,
         sources: SourceDesk,
         generations: EmbeddedGenerations,
-        settings: EmbeddedSettings,
+        settings: IndexerSettings,
     ) -> None:
         """A build's request changes `settings`."""
         self._inside = inside
@@ -164,16 +164,9 @@ class EmbeddedOperations(DirectOperations):
 
     async def build(self, asked: BuildBody, on_progress: OnProgress) -> Json:
         """From the journal, or from the stores where it was pruned; one at a time."""
-        encoder = chosen_encoder(self._settings.indexer.encoder, asked.model, asked.assignments)
+        request = build_request(self._settings, asked)
         on_progress(progress_of(BuildProgress("opening", 0.0, "")))
-        built = await self._generations.build(
-            asked.name,
-            encoder,
-            chosen_store(self._settings.vectors, asked.assignments),
-            origin=asked.origin,
-            take_over=asked.take_over,
-            on_progress=lambda progress: on_progress(progress_of(progress)),
-        )
+        built = await self._generations.build(request, lambda progress: on_progress(progress_of(progress)))
         return built.to_json()
 
     async def drop(self, name: str, judged: JudgedBody) -> Json:

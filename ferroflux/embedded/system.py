@@ -441,7 +441,7 @@ class EmbeddedSystem:
             self.dead_letters,
             SourceDesk(self.sources, self._parser.mapping.declared),
             self.generations,
-            self.settings,
+            self.settings.indexer,
         )
 
     async def _until_searchable(self) -> None:

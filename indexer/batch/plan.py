@@ -9,7 +9,7 @@ document that had been overtaken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -152,9 +152,11 @@ def plan(
         return Plan(key, action, merged, document=document.model_copy(update={"rev": stored.rev, "times": times}))
     if not merged.state.alive:
         return Plan(key, Action.DELETE, merged, write(provenance), document.model_copy(update={"times": times}))
-    inputs = _inputs_of(document, spaces)
-    wanted = {name: Provenance(digest, spaces[name].revision) for name, (_, digest) in inputs.items()}
-    missing = {name: text for name, (text, _) in inputs.items() if wanted[name] != provenance.get(name)}
+    # Made once where several spaces read the same.
+    texts = {input_of: input_of(document) for input_of in {space.input_of for space in spaces.values()}}
+    digests = {input_of: text_hash(text) for input_of, text in texts.items()}
+    wanted = {name: Provenance(digests[space.input_of], space.revision) for name, space in spaces.items()}
+    missing = {name: texts[spaces[name].input_of] for name, of in wanted.items() if of != provenance.get(name)}
     if missing:
         of_text = wanted[TEXT_VECTOR]
         document = document.model_copy(update={"text_hash": of_text.hash, "model": of_text.revision})
@@ -162,16 +164,6 @@ def plan(
     if stored is not None and again:
         return Plan(key, Action.REPUBLISH, merged, document=document.model_copy(update={"rev": stored.rev}))
     return Plan(key, Action.PATCH, merged, write(provenance), document)
-
-
-def _inputs_of(document: SearchDocument, spaces: Spaces) -> dict[str, tuple[str, str]]:
-    """What is embedded of a product, and its digest, by space; made once where several spaces read the same."""
-    made: dict[Callable[[SearchDocument], str], tuple[str, str]] = {}
-    for space in spaces.values():
-        if space.input_of not in made:
-            text = space.input_of(document)
-            made[space.input_of] = (text, text_hash(text))
-    return {name: made[space.input_of] for name, space in spaces.items()}
 
 
 def _logged_us(arrivals: Sequence[Arrival]) -> int:

@@ -41,10 +41,10 @@ class SpaceKind(StrEnum):
 
 
 class Distance(StrEnum):
-    """By what two vectors are compared."""
+    """By what two vectors are compared, in Qdrant's words."""
 
-    COSINE = "cosine"
-    DOT = "dot"
+    COSINE = "Cosine"
+    DOT = "Dot"
 
 
 class Provenance(NamedTuple):

@@ -18,7 +18,7 @@ from ferroflux.embedded.generations.member import GenerationMember, Surroundings
 from ferroflux.operations.generations.desk import GenerationDesk
 from indexer.batch.embedding import CollectionReuse
 from indexer.generations.build import BuildOutcome, BuildProgress, OnProgress
-from indexer.process.generation_builder import CountingEncoder
+from indexer.process.generation_builder import BuildRequest, CountingEncoder
 from indexer.service.clock import SystemClock
 from query_api.generations.serving import Stores
 from query_api.worker import Worker
@@ -42,7 +42,7 @@ from retrieval.text.tantivy_index.compatibility import current_metadata
 from retrieval.vectors.port import VectorCounts
 from retrieval.vectors.spaces import Spaces, spaces_of
 from schemas.errors import NotReadyError
-from schemas.generations import MAIN, Generation, Origin, ReplicaReport, StoreChoice
+from schemas.generations import MAIN, Generation, Origin, ReplicaReport
 
 log = structlog.get_logger(__name__)
 
@@ -134,16 +134,7 @@ class EmbeddedGenerations:
         for name in list(self._members):
             await self._members.pop(name).close()
 
-    async def build(
-        self,
-        name: str,
-        encoder: EncoderSettings,
-        store: StoreChoice,
-        *,
-        origin: Origin | None,
-        take_over: bool,
-        on_progress: OnProgress,
-    ) -> BuildOutcome:
+    async def build(self, request: BuildRequest, on_progress: OnProgress) -> BuildOutcome:
         """Build a generation until it follows the journal closely; cancelled, it is gone on with by the same command.
 
         Raises:
@@ -153,7 +144,7 @@ class EmbeddedGenerations:
         if self._building.locked():
             raise NotReadyError("another generation is being built; try again when that has finished")
         async with self._building:
-            return await self._build(name, encoder, store, origin=origin, take_over=take_over, on_progress=on_progress)
+            return await self._build(request, on_progress)
 
     @property
     def is_building(self) -> bool:
@@ -225,29 +216,20 @@ class EmbeddedGenerations:
         if self.is_building:
             raise GenerationRefusedError("a generation is being built: let it finish, or interrupt its command, first")
 
-    async def _build(
-        self,
-        name: str,
-        chosen: EncoderSettings,
-        store: StoreChoice,
-        *,
-        origin: Origin | None,
-        take_over: bool,
-        on_progress: OnProgress,
-    ) -> BuildOutcome:
-        began = time.monotonic()
-        chosen = await self._settled_layers(chosen)
+    async def _build(self, request: BuildRequest, on_progress: OnProgress) -> BuildOutcome:
+        began, name = time.monotonic(), request.name
+        chosen = await self._settled_layers(request.encoder)
         view = view_of(await self._file.records())
         manifest = view.manifests.get(name)
         encoder = CountingEncoder(await self._encoder_of(chosen))
         if manifest is None:
-            manifest = await self._planned(name, chosen, store, encoder, origin)
+            manifest = await self._planned(request, chosen, encoder)
         require_text_fit(manifest)
         require_revision(manifest, encoder.revision)
         await self.commit(transitions.create(manifest, now_us=self._clock.now_us()))
         own, wanted = spaces_of(self._encoder.revision), spaces_of(encoder.revision).items()
         common = Spaces(named for named in wanted if named in own.items())
-        reuse = CollectionReuse(self._around.main, common) if take_over and common else None
+        reuse = CollectionReuse(self._around.main, common) if request.take_over and common else None
         if name not in self._members:
             await self._opened(manifest, chosen, encoder=encoder, reuse=reuse)
             try:
@@ -282,9 +264,7 @@ class EmbeddedGenerations:
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _planned(
-        self, name: str, chosen: EncoderSettings, store: StoreChoice, encoder: TextEncoder, origin: Origin | None
-    ) -> Generation:
+    async def _planned(self, request: BuildRequest, chosen: EncoderSettings, encoder: TextEncoder) -> Generation:
         """From the whole journal; where old records were forgotten, from the products that there are."""
         journal, settings = self._around.journal, self._around.settings
         first = None
@@ -292,24 +272,24 @@ class EmbeddedGenerations:
             first = slice_.last
             break
         cut = first is not None and first > 1
-        if origin is Origin.CHANGES and cut:
+        if request.origin is Origin.CHANGES and cut:
             raise GenerationRefusedError(
                 "the journal was pruned and no longer reaches back: leave --from out, or give --from documents"
             )
-        chosen_origin = origin or (Origin.DOCUMENTS if cut else Origin.CHANGES)
+        origin = request.origin or (Origin.DOCUMENTS if cut else Origin.CHANGES)
         starts = {}
-        if chosen_origin is Origin.DOCUMENTS:
+        if origin is Origin.DOCUMENTS:
             starts = {"journal": await journal.end()}
             await self._settled()
         return new_manifest(
-            name,
+            request.name,
             collection=settings.vectors.collection,
             documents=settings.kafka.topics.documents,
             encoder=choice_of(chosen),
-            store=store,
+            store=request.store,
             revision=encoder.revision,
             now_us=self._clock.now_us(),
-            origin=chosen_origin,
+            origin=origin,
             starts=starts,
         )
 

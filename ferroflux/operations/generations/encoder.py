@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from ferroflux.operations.port import BuildBody
+from indexer.process.generation_builder import BuildRequest
+from indexer.settings import IndexerSettings
 from retrieval.encoders.models.sources import CONFIG_FILE, available_models, fetch_ahead
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations.fitting import store_choice
-from retrieval.vectors.settings import VectorSettings
 from runtime.rights.fetching import FetchSettings, require_fetchable, require_resolved_below
 from schemas.errors import ConfigurationError, InvalidRequestError
-from schemas.generations import StoreChoice
 
 _STORE: Final = "vectors."
 """Before the names of what concerns the collection."""
@@ -47,14 +48,16 @@ def chosen_encoder(settings: EncoderSettings, model: str, assignments: Sequence[
         raise ConfigurationError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def chosen_store(settings: VectorSettings, assignments: Sequence[str]) -> StoreChoice:
-    """How the new collection is kept: as the settings say, with what `vectors.NAME=VALUE` changes of it.
+def build_request(settings: IndexerSettings, asked: BuildBody) -> BuildRequest:
+    """What is to be built: as the settings say, with what was asked; `vectors.NAME=VALUE` concerns the collection.
 
     Raises:
-        ConfigurationError: a name is not one of a collection's settings, or a value is not valid.
+        ConfigurationError: a name is not one of the encoder's or a collection's settings, or a value is not valid.
     """
-    changed = (each.removeprefix(_STORE).partition("=") for each in assignments if each.startswith(_STORE))
-    return store_choice(settings, {name: value for name, _, value in changed})
+    changed = (each.removeprefix(_STORE).partition("=") for each in asked.assignments if each.startswith(_STORE))
+    store = store_choice(settings.vectors, {name: value for name, _, value in changed})
+    encoder = chosen_encoder(settings.encoder, asked.model, asked.assignments)
+    return BuildRequest(asked.name, settings, encoder, store, asked.origin, asked.take_over)
 
 
 class CallersModels:

@@ -120,7 +120,7 @@ class ShardFiles:
             vectors={
                 name: edge.EdgeVectorParams(
                     size=space.dimension,
-                    distance=edge.Distance.Cosine,
+                    distance=getattr(edge.Distance, space.distance),
                     quantization_config=_quantisation(space.quantisation),
                 )
                 for name, space in spaces.items()

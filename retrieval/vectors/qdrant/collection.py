@@ -117,7 +117,7 @@ async def _create(client: AsyncQdrantClient, calls: StoreCalls, settings: Vector
             vectors_config={
                 name: models.VectorParams(
                     size=space.dimension,
-                    distance=models.Distance.COSINE,
+                    distance=models.Distance(space.distance),
                     quantization_config=_quantisation(space.quantisation),
                 )
                 for name, space in spaces.items()
