@@ -65,6 +65,7 @@ from retrieval.encoders.sharing import InferenceShares, SharedEncoder
 from retrieval.serving.parts import HeldParts
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
+from retrieval.vectors.spaces import spaces_of
 from runtime.clock import SystemClock
 from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
@@ -224,7 +225,7 @@ class EmbeddedSystem:
                 # Before there is a vector index: a start that is killed from here on leaves all of the journal pending.
                 await self.journal.forget_applied()
                 self.ownership.made_up_for()
-            await self.vectors.prepare(self.encoder.revision)
+            await self.vectors.prepare(spaces_of(self.encoder.revision))
             await self.journal.speaks_of(await self.vectors.identify())
             counts = await self.vectors.counts()
             step.note(f"{counts.alive:,} products")
@@ -442,7 +443,7 @@ class EmbeddedSystem:
             self.dead_letters,
             SourceDesk(self.sources, self._parser.mapping.declared),
             self.generations,
-            self.settings.indexer.encoder,
+            self.settings.indexer,
         )
 
     async def _until_searchable(self) -> None:

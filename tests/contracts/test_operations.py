@@ -52,7 +52,7 @@ class Facts:
     """Generations that hold ten products each and are followed by nobody."""
 
     async def counts(self, _manifest: object) -> VectorCounts:
-        return VectorCounts(10, 0, 10)
+        return VectorCounts(10, 0, {"text": 10})
 
     async def lag(self, _manifest: object) -> int:
         return 0

@@ -34,6 +34,7 @@ from query_api.replica.tailing.kafka import KafkaDocumentLog
 from query_api.replica.tailing.letters import LetterBox
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.sharing import Urgency, on_behalf_of
+from retrieval.generations.fitting import vector_settings
 from retrieval.serving.parts import HeldParts
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
@@ -189,13 +190,15 @@ class GenerationMember:
         return HeldParts(self.vectors, self.encoder, self.replica.reader, self.folder / "text")
 
     async def _open_vectors(self) -> None:
-        settings = self.around.settings.vectors.model_copy(update={"directory": self.folder / "vectors"})
+        settings = vector_settings(self.around.settings.vectors, self.manifest)
+        settings = settings.model_copy(update={"directory": self.folder / "vectors"})
         self.vectors = await EdgeIndex.open(settings)
         self._stack.push_async_callback(self.vectors.close)
         if self.vectors.is_absent or self.around.machine_went_down:
             # The place may speak of writes that are not there; all of it is applied again.
             await asyncio.to_thread(self._place.forget)
         await open_collection(self.vectors, self.encoder)
+        await self.vectors.apply_settings()
 
     async def _open_replica(self) -> None:
         around, topic = self.around, self.manifest.documents
@@ -254,13 +257,7 @@ class GenerationMember:
         await self._documents.reached(self.around.progress, Stage.READABLE)
 
     def _respeller(self) -> Respeller:
-        return Respeller(
-            self._target,
-            self._remover,
-            self._embedding.encoder,
-            self._timing,
-            dense_only=self.encoder.sparse is None,
-        )
+        return Respeller(self._target, self._remover, self._embedding.encoder, self._timing)
 
     async def _seed(self, on_progress: OnProgress) -> None:
         counts = await self.around.main.counts()
