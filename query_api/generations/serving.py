@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -278,13 +277,13 @@ class Serving:
         largest = sorted(products, key=lambda tenant: (-products[tenant], tenant))[:_LEARNT_AHEAD]
         learnt = 0
         for tenant in largest:
-            began = time.monotonic()
+            began = SYSTEM_CLOCK.monotonic()
             try:
                 await searcher.warm([tenant])
                 learnt += 1
             except Exception:  # one tenant's words that cannot be learnt keep no other's from it
                 log.exception("tenant not learnt ahead", generation=self.name, tenant=tenant)
-            await asyncio.sleep(time.monotonic() - began)
+            await asyncio.sleep(SYSTEM_CLOCK.monotonic() - began)
         freeze_heap()
         log.info("tenants learnt ahead", generation=self.name, tenants=learnt, of=len(products))
 
@@ -373,9 +372,9 @@ class Serving:
 
     async def _read_status(self) -> None:
         folder = self._stores.replica_folder
-        if folder is None or time.monotonic() - self._status_read_at < _STATUS_EVERY_S:
+        if folder is None or SYSTEM_CLOCK.monotonic() - self._status_read_at < _STATUS_EVERY_S:
             return
-        self._status_read_at = time.monotonic()
+        self._status_read_at = SYSTEM_CLOCK.monotonic()
         try:
             facts = (folder / STATUS_FILE).stat()
         except FileNotFoundError:

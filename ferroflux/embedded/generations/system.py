@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -220,7 +219,7 @@ class EmbeddedGenerations:
     async def _build(
         self, name: str, chosen: EncoderSettings, *, origin: Origin | None, take_over: bool, on_progress: OnProgress
     ) -> BuildOutcome:
-        began = time.monotonic()
+        began = self._clock.monotonic()
         chosen = await self._settled_layers(chosen)
         view = view_of(await self._file.records())
         manifest = view.manifests.get(name)
@@ -246,7 +245,7 @@ class EmbeddedGenerations:
         await self.commit(transitions.mark_prepared(name, now_us=self._clock.now_us(), set_apart=apart.total()))
         return BuildOutcome(
             manifest,
-            seconds=time.monotonic() - began,
+            seconds=self._clock.monotonic() - began,
             products=(await member.vectors.counts()).alive,
             taken_over=0 if reuse is None else reuse.given,
             embedded=encoder.texts,
