@@ -66,7 +66,7 @@ from retrieval.serving.parts import HeldParts
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.spaces import spaces_of
-from runtime.clock import SystemClock
+from runtime.clock import SYSTEM_CLOCK, SystemClock
 from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
 from runtime.metrics import TaskMetrics
@@ -386,7 +386,7 @@ class EmbeddedSystem:
             context: ApiContext = app.state.context
             self.generations.serve(context.searchers)
             app.include_router(changes_router(self.intake, self.default_tenant))
-            held = StoreHeldVersions(self.vectors, now_us=SystemClock().now_us, sources=self._declared_sources)
+            held = StoreHeldVersions(self.vectors, clock=SYSTEM_CLOCK, sources=self._declared_sources)
             app.include_router(held_router(held))
             models = CallersModels(self.settings.indexer.encoder, self.settings.api.fetch)
             app.include_router(operations_router(self._operations(writer), models))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -137,7 +136,7 @@ class GenerationBuilder:
             GenerationRefusedError: the name is taken by another generation, or this one was dropped meanwhile.
             FatalError, RetryableError: as the indexer's own start; the same command goes on where this one stopped.
         """
-        began = time.monotonic()
+        began = self._clock.monotonic()
         view = view_of(await self._store.records())
         source = view.manifests.get(view.live)
         chosen = await self._chosen(source)
@@ -156,7 +155,7 @@ class GenerationBuilder:
         await self._store.commit(
             transitions.mark_prepared(manifest.name, now_us=self._clock.now_us(), set_apart=outcome.set_apart.total())
         )
-        outcome.seconds = time.monotonic() - began
+        outcome.seconds = self._clock.monotonic() - began
         log.info("generation prepared", live=view.live, **outcome.to_json())
         return outcome
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -235,7 +234,7 @@ class EmbeddedGenerations:
             await member.close()
 
     async def _build(self, request: BuildRequest, on_progress: OnProgress) -> BuildOutcome:
-        began, name = time.monotonic(), request.name
+        began, name = self._clock.monotonic(), request.name
         chosen = await self._settled_layers(request.encoder)
         view = view_of(await self._file.records())
         manifest = view.manifests.get(name)
@@ -262,7 +261,7 @@ class EmbeddedGenerations:
         await self.commit(transitions.mark_prepared(name, now_us=self._clock.now_us(), set_apart=apart.total()))
         return BuildOutcome(
             manifest,
-            seconds=time.monotonic() - began,
+            seconds=self._clock.monotonic() - began,
             products=(await member.vectors.counts()).alive,
             taken_over=0 if reuse is None else reuse.given,
             computed=encoder.computed,
