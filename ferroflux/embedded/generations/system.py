@@ -251,7 +251,9 @@ class EmbeddedGenerations:
         takes_over = take_over and encoder.sparse is None and encoder.revision == self._encoder.revision
         reuse = CollectionReuse(self._around.main, encoder.revision.id) if takes_over else None
         if name not in self._members:
-            self._members[name] = await self._opened(manifest, chosen, encoder=encoder, reuse=reuse)
+            self._members[name] = await self._opened(
+                manifest, chosen, encoder=encoder, reuse=reuse, by_content=take_over
+            )
             try:
                 await self._members[name].follow(on_progress)
             except BaseException:
@@ -321,12 +323,14 @@ class EmbeddedGenerations:
         *,
         encoder: TextEncoder | None = None,
         reuse: CollectionReuse | None = None,
+        by_content: bool = True,
     ) -> GenerationMember:
         require_text_fit(manifest)
         encoder = encoder or await self._encoder_of(chosen)
         require_revision(manifest, encoder.revision)
         is_live = partial(self._following.is_live, manifest.name)
-        member = GenerationMember(manifest, encoder, self._around, is_live, reuse)
+        contents = self._around.contents if by_content else None
+        member = GenerationMember(manifest, encoder, self._around, is_live, reuse, contents)
         await member.open()
         return member
 
