@@ -15,7 +15,7 @@ from agent.errors import CatalogueUnavailableError
 from agent.ports import Found, FoundProduct, Product
 from agent.storage.tables import SCALE
 from retrieval.analysis.pipeline import surface_words
-from retrieval.filters import CatalogueFilter, fold_keyword
+from retrieval.filters import CatalogueFilter
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.text.port import TextIndexReader
@@ -62,9 +62,9 @@ class LocalCatalogue:
         in_stock: bool = False,
     ) -> Found:
         """Search in process; the page carries no facets, which cost more than the search."""
-        within = CatalogueFilter(
+        within = CatalogueFilter.of(
             tenant,
-            brands=frozenset(map(fold_keyword, brands)),
+            brand=brands,
             price_max=None if price_max is None else float(price_max),
             in_stock=in_stock,
         )

@@ -24,7 +24,7 @@ from indexer.service.encoding import encoded
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings
-from retrieval.filters import fold_keyword
+from retrieval.filters import filter_values
 from retrieval.passages import TEMPLATE, passage_text
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import Checkpoint, TextIndexReader
@@ -136,10 +136,7 @@ def _payload(document: SearchDocument) -> PointPayload:
         state=b"{}",
         text_hash=document.text_hash,
         text_model=document.model,
-        brand=fold_keyword(document.brand),
-        category=fold_keyword(document.category),
-        price=document.price,
-        in_stock=document.in_stock,
+        filterable=filter_values(document),
     )
 
 

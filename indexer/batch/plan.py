@@ -15,7 +15,7 @@ from typing import Final
 
 from indexer.ports import DocumentComposer
 from indexer.records import InboundRecord
-from retrieval.filters import fold_keyword
+from retrieval.filters import filter_values
 from retrieval.passages import passage_text, text_hash
 from retrieval.vectors.port import PointPayload, PointWrite
 from schemas.changes import ChangeEvent
@@ -204,9 +204,6 @@ def _write(
         state=state.to_bytes(),
         text_hash=provenance[0],
         text_model=provenance[1],
-        brand=fold_keyword(document.brand),
-        category=fold_keyword(document.category),
-        price=document.price,
-        in_stock=document.in_stock,
+        filterable=filter_values(document),
     )
     return PointWrite(key, expected_rev, payload)

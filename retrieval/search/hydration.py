@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retrieval.filters import CatalogueFilter, fold_keyword
+from retrieval.filters import CatalogueFilter, meets
 from retrieval.search.ranking.fusion import FusedCandidate
 from retrieval.text.port import TextIndexReader
 from schemas.documents import SearchDocument
@@ -55,25 +55,6 @@ def hydrate(
         page=tuple((candidate, documents[candidate.key]) for candidate in page),
         counted=tuple(documents[candidate.key] for candidate in kept) if everything else (),
         total=len(kept),
-    )
-
-
-def meets(document: SearchDocument, within: CatalogueFilter) -> bool:
-    """Whether a stored document is alive and meets the filter: the definition in `CatalogueFilter`, on one document."""
-    if document.deleted or document.tenant != within.tenant:
-        return False
-    if within.brands and fold_keyword(document.brand) not in within.brands:
-        return False
-    if within.categories and fold_keyword(document.category) not in within.categories:
-        return False
-    if within.in_stock and not document.in_stock:
-        return False
-    if within.price_min is None and within.price_max is None:
-        return True
-    return (
-        document.price is not None
-        and (within.price_min is None or document.price >= within.price_min)
-        and (within.price_max is None or document.price <= within.price_max)
     )
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from retrieval.filters import CatalogueFilter, fold_keyword
-from retrieval.search.hydration import meets
+from retrieval.filters import AnyOf, Between, CatalogueFilter, Condition, filter_value, meets
 from retrieval.search.query import SearchResult
 from schemas.api.explain import WhyNotVerdict
 from schemas.api.retrievers import RetrieverName
@@ -94,17 +93,16 @@ def _moved(key: SkuKey, result: SearchResult) -> str:
 
 
 def _unmet(document: SearchDocument, within: CatalogueFilter) -> list[str]:
-    unmet = []
-    if within.brands and fold_keyword(document.brand) not in within.brands:
-        unmet.append(f"brand is {document.brand or 'empty'}")
-    if within.categories and fold_keyword(document.category) not in within.categories:
-        unmet.append(f"category is {document.category or 'empty'}")
-    if within.in_stock and not document.in_stock:
-        unmet.append("it is out of stock")
-    low, high = within.price_min, within.price_max
-    if low is not None or high is not None:
-        if document.price is None:
-            unmet.append("it has no price")
-        elif (low is not None and document.price < low) or (high is not None and document.price > high):
-            unmet.append(f"its price is {document.price:g}")
-    return unmet
+    unmet = (one for one in within.conditions if not one.met_by(filter_value(document, one.field)))
+    return [_fault(document, one) for one in sorted(unmet, key=lambda one: isinstance(one, Between))]
+
+
+def _fault(document: SearchDocument, unmet: Condition) -> str:
+    name, value = unmet.field.name, getattr(document, unmet.field.key)
+    match unmet:
+        case AnyOf():
+            return f"{name} is {value or 'empty'}"
+        case Between():
+            return f"it has no {name}" if value is None else f"its {name} is {value:g}"
+        case _:
+            return f"it is {unmet.field.facets[-1].replace('_', ' ')}"

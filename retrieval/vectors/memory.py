@@ -4,14 +4,14 @@ Deterministic: equal scores are ordered by key. Each method runs without yieldin
 Search compares with every vector; a few thousand points are its measure.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from retrieval.encoders.port import ModelRevision, SparseVector
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import CatalogueFilter, FilterValue
 from retrieval.vectors.identity import new_identity
 from retrieval.vectors.model_record import require_same_model, revision_record
 from retrieval.vectors.port import (
@@ -25,6 +25,7 @@ from retrieval.vectors.port import (
     VectorHit,
 )
 from retrieval.vectors.record import require_distinct
+from schemas.catalogue import Field
 from schemas.errors import NotReadyError
 from schemas.identity import SkuKey, TenantId
 
@@ -92,7 +93,8 @@ class MemoryIndex:
         hits = [
             VectorHit(key, _product(point.vectors[using], query))
             for key, point in self._points.items()
-            if using in point.vectors and _visible(key, point.payload, within)
+            if using in point.vectors
+            and within.met_by(key.tenant, alive=point.payload.alive, value=_values(point.payload))
         ]
         if isinstance(vector, SparseVector):
             hits = [hit for hit in hits if hit.score > 0]
@@ -158,14 +160,5 @@ def _unit(vector: Vector) -> Vector:
     return np.asarray(vector if norm == 0 else vector / norm, dtype=np.float32)
 
 
-def _visible(key: SkuKey, payload: PointPayload, within: CatalogueFilter) -> bool:
-    """This adapter's one filter: the tenant's living products that meet every condition."""
-    return (
-        key.tenant == within.tenant
-        and payload.alive
-        and (not within.brands or payload.brand in within.brands)
-        and (not within.categories or payload.category in within.categories)
-        and (within.price_min is None or (payload.price is not None and payload.price >= within.price_min))
-        and (within.price_max is None or (payload.price is not None and payload.price <= within.price_max))
-        and (payload.in_stock or not within.in_stock)
-    )
+def _values(payload: PointPayload) -> Callable[[Field], FilterValue]:
+    return lambda field: payload.filterable[field.key]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.encoders.port import ModelRevision, SparseVector
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import UNKNOWN, CatalogueFilter, FilterValue
 from schemas.identity import SkuKey, TenantId
 
 Vector = npt.NDArray[np.float32]
@@ -29,10 +29,10 @@ SPARSE_VECTOR = "splade"
 
 @dataclass(frozen=True, slots=True)
 class PointPayload:
-    """What a point holds beside its vectors: revision, merged state, vector provenance and the filterable fields.
+    """What a point holds beside its vectors: revision, merged state, vector provenance and what is filtered by, by its key.
 
     `state` is `ItemState.to_bytes()`; `text_hash` and `text_model` say which text and encoder the text vector came
-    from (empty: no text vector yet). `brand` and `category` are folded (`fold_keyword`).
+    from (empty: no text vector yet). Texts of `filterable` are folded (`fold_keyword`).
     """
 
     rev: int
@@ -40,10 +40,7 @@ class PointPayload:
     state: bytes
     text_hash: str = ""
     text_model: str = ""
-    brand: str = ""
-    category: str = ""
-    price: float | None = None
-    in_stock: bool = True
+    filterable: Mapping[str, FilterValue] = field(default_factory=lambda: UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)

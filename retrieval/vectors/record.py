@@ -5,37 +5,35 @@ Python binding turns a boolean match into an integer match, which no boolean eve
 names the write that stored the point; a writer recognises its own work by it when it reads back (decision 0009).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from retrieval.filters import FilterValue
 from retrieval.vectors.port import PointPayload
+from schemas.catalogue import FILTERABLE, FILTERED, Filter
 from schemas.identity import SkuId, SkuKey, TenantId
 
 TENANT: Final = "tenant"
 SKU: Final = "sku"
 REV: Final = "rev"
 ALIVE: Final = "alive"
-BRAND: Final = "brand"
-CATEGORY: Final = "category"
-PRICE: Final = "price"
-IN_STOCK: Final = "in_stock"
 STATE: Final = "state"
 TEXT_HASH: Final = "text_hash"
 TEXT_MODEL: Final = "text_model"
 WRITER: Final = "writer"
 
-KEYWORD_FIELDS: Final = (BRAND, CATEGORY)
+KEYWORD_FIELDS: Final = tuple(field.key for field in FILTERED[Filter.ANY_OF])
 """Indexed as keywords, beside the tenant."""
-INTEGER_FIELDS: Final = (REV, ALIVE, IN_STOCK)
+INTEGER_FIELDS: Final = (REV, ALIVE, *(field.key for field in FILTERED[Filter.FLAG]))
 """Indexed for exact matches."""
-FLOAT_FIELDS: Final = (PRICE,)
+FLOAT_FIELDS: Final = tuple(field.key for field in FILTERED[Filter.RANGE])
 """Indexed for ranges."""
 
 Record = dict[str, str | int | float]
 
 
 def to_record(key: SkuKey, payload: PointPayload, writer: str) -> Record:
-    """Lay out a payload for storage; empty text and an unknown price are left out.
+    """Lay out a payload for storage; empty text and an unknown number are left out.
 
     Raises:
         UnicodeDecodeError: `payload.state` is not UTF-8; a state is canonical JSON and always is.
@@ -45,20 +43,20 @@ def to_record(key: SkuKey, payload: PointPayload, writer: str) -> Record:
         SKU: key.sku,
         REV: payload.rev,
         ALIVE: int(payload.alive),
-        IN_STOCK: int(payload.in_stock),
         STATE: payload.state.decode(),
         WRITER: writer,
     }
-    for name, text in (
-        (TEXT_HASH, payload.text_hash),
-        (TEXT_MODEL, payload.text_model),
-        (BRAND, payload.brand),
-        (CATEGORY, payload.category),
-    ):
+    for name, text in ((TEXT_HASH, payload.text_hash), (TEXT_MODEL, payload.text_model)):
         if text:
             record[name] = text
-    if payload.price is not None:
-        record[PRICE] = float(payload.price)
+    for name, value in payload.filterable.items():
+        if isinstance(value, bool):
+            record[name] = int(value)
+        elif isinstance(value, str):
+            if value:
+                record[name] = value
+        elif value is not None:
+            record[name] = float(value)
     return record
 
 
@@ -67,17 +65,13 @@ def from_record(record: Mapping[str, Any]) -> PointPayload:
 
     What is absent or of another type reads as empty; a state that is no state shows when it is merged or built from.
     """
-    price = record.get(PRICE)
     return PointPayload(
         rev=rev_of(record),
         alive=bool(record.get(ALIVE)),
         state=_text(record, STATE).encode("utf-8", "replace"),
         text_hash=_text(record, TEXT_HASH),
         text_model=_text(record, TEXT_MODEL),
-        brand=_text(record, BRAND),
-        category=_text(record, CATEGORY),
-        price=float(price) if isinstance(price, int | float) else None,
-        in_stock=bool(record.get(IN_STOCK)),
+        filterable={field.key: _READ[field.filter](record, field.key) for field in FILTERABLE if field.filter},
     )
 
 
@@ -101,6 +95,22 @@ def page_of(records: Iterable[Mapping[str, Any]]) -> dict[SkuKey, PointPayload]:
 def _text(record: Mapping[str, Any], name: str) -> str:
     value = record.get(name, "")
     return value if isinstance(value, str) else ""
+
+
+def _number(record: Mapping[str, Any], name: str) -> float | None:
+    value = record.get(name)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _flag(record: Mapping[str, Any], name: str) -> bool:
+    return bool(record.get(name))
+
+
+_READ: Final[Mapping[Filter, Callable[[Mapping[str, Any], str], FilterValue]]] = {
+    Filter.ANY_OF: _text,
+    Filter.RANGE: _number,
+    Filter.FLAG: _flag,
+}
 
 
 def require_distinct(keys: list[SkuKey]) -> None:

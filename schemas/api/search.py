@@ -1,6 +1,6 @@
 """What a search asks and what it answers."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -16,6 +16,7 @@ from schemas.api.limits import (
     TENANT_PATTERN,
 )
 from schemas.api.retrievers import RetrieverName
+from schemas.catalogue import FILTERABLE, Filter, completed
 from schemas.generations import MAIN
 from schemas.identity import MAX_SKU_LENGTH
 
@@ -23,6 +24,7 @@ Tenant = Annotated[str, Field(pattern=TENANT_PATTERN, description="The shop whos
 QueryText = Annotated[str, Field(max_length=MAX_TEXT, description="What the buyer typed; empty lists by filters.")]
 FilterValue = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_FILTER_VALUE)]
 FilterValues = Annotated[tuple[FilterValue, ...], Field(max_length=MAX_FILTER_VALUES)]
+FilterBound = Annotated[float, Field(allow_inf_nan=False)]
 PriceBound = Annotated[float, Field(ge=0, le=MAX_PRICE, allow_inf_nan=False)]
 AskedGeneration = Annotated[
     str,
@@ -34,12 +36,32 @@ Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Hits of this page.
 Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET, description="Hits to pass over.")]
 
 
-def _price_bounds_in_order(low: float | None, high: float | None) -> None:
-    if low is not None and high is not None and low > high:
-        raise ValueError("price_min is above price_max")
+_CONDITIONS: Final[dict[str, tuple[Any, Any]]] = {
+    name: {
+        Filter.ANY_OF: (FilterValues, Field((), description=one.description)),
+        Filter.RANGE: (FilterBound | None, Field(None, description=one.description)),
+        Filter.FLAG: (bool, Field(False, description=one.description)),
+    }[one.filter]
+    for one in FILTERABLE
+    if one.filter
+    for name in one.parameters
+}
+"""What a request may ask of each field: its type and default."""
 
 
-class SearchFilters(BaseModel):
+class _Conditions(BaseModel):
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        for field in FILTERABLE:
+            if field.filter is Filter.RANGE:
+                low, high = (getattr(self, name) for name in field.parameters)
+                if low is not None and high is not None and low > high:
+                    raise ValueError(f"{' is above '.join(field.parameters)}")
+        return self
+
+
+@completed(_CONDITIONS)
+class SearchFilters(_Conditions):
     """Conditions that every hit meets. Several brands (or categories) mean any of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,11 +71,6 @@ class SearchFilters(BaseModel):
     price_min: PriceBound | None = Field(None, description="Lowest price, inclusive; products without price fall out.")
     price_max: PriceBound | None = Field(None, description="Highest price, inclusive; products without price fall out.")
     in_stock: bool = Field(False, description="Only products on hand, or of shops that do not say.")
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Self:
-        _price_bounds_in_order(self.price_min, self.price_max)
-        return self
 
 
 class SearchRequest(BaseModel):
@@ -81,7 +98,8 @@ class SearchRequest(BaseModel):
     generation: AskedGeneration = ""
 
 
-class SearchParameters(BaseModel):
+@completed(_CONDITIONS)
+class SearchParameters(_Conditions):
     """The query string of `GET /v1/search`; `brand` and `category` may be repeated."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,23 +118,12 @@ class SearchParameters(BaseModel):
     why_not: str = Field("", max_length=MAX_SKU_LENGTH)
     generation: AskedGeneration = ""
 
-    @model_validator(mode="after")
-    def _bounds(self) -> Self:
-        _price_bounds_in_order(self.price_min, self.price_max)
-        return self
-
     def to_request(self) -> SearchRequest:
         """The same search as a body."""
         return SearchRequest(
             tenant=self.tenant,
             text=self.q,
-            filters=SearchFilters(
-                brand=self.brand,
-                category=self.category,
-                price_min=self.price_min,
-                price_max=self.price_max,
-                in_stock=self.in_stock,
-            ),
+            filters=SearchFilters(**{name: getattr(self, name) for name in _CONDITIONS}),
             limit=self.limit,
             offset=self.offset,
             facets=self.facets,
@@ -181,6 +188,20 @@ class PriceBucket(BaseModel):
     count: int = Field(ge=1)
 
 
+_COUNTS: Final[dict[str, tuple[Any, Any]]] = {
+    name: {
+        Filter.ANY_OF: (tuple[ValueCount, ...], Field((), description=one.description)),
+        Filter.RANGE: (tuple[PriceBucket, ...], Field((), description=one.description)),
+        Filter.FLAG: (int, Field(0, description=one.description)),
+    }[one.filter]
+    for one in FILTERABLE
+    if one.filter
+    for name in one.facets
+}
+"""What an answer counts of each field."""
+
+
+@completed(_COUNTS)
 class SearchFacets(BaseModel):
     """Counts over exactly the `total` candidates of the answer, all filters applied; not over the whole catalogue."""
 

@@ -88,7 +88,7 @@ class TextApartContract(TextIndexContract):
         assert self.found(reader, "martillo") == []
         assert self.found(reader, "tenaza") == []
         assert reader.fetch([key("1")])[key("1")].price == 7.0
-        assert reader.matching([key("1")], CatalogueFilter(TENANT, price_min=6.0)) == {key("1")}
+        assert reader.matching([key("1")], CatalogueFilter.of(TENANT, price_min=6.0)) == {key("1")}
 
     def test_a_dependency_that_fails_is_no_documents_fault(self, writer, reader, monkeypatch):
         def away(text):

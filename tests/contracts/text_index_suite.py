@@ -47,7 +47,7 @@ class TextIndexContract(ABC):
         return applied
 
     def found(self, reader, text: str, limit: int = 10, **conditions) -> list[str]:
-        within = CatalogueFilter(**{"tenant": TENANT, **conditions})
+        within = CatalogueFilter.of(**{"tenant": TENANT, **conditions})
         return [hit.key.sku for hit in reader.search(TextQuery.of(analyse(text)), within=within, limit=limit)]
 
     def test_a_new_index_has_no_checkpoint_and_no_documents(self, writer, reader):
@@ -197,7 +197,7 @@ class TextIndexContract(ABC):
     def test_a_listing_has_what_meets_the_filter_and_is_alive(self, writer, reader):
         self.load(writer, reader, document("1", price=1.0), document("2", price=2.0), document("3"), tombstone("4", 1))
         assert set(reader.listed(CatalogueFilter(TENANT), limit=10)) == {key("1"), key("2"), key("3")}
-        assert set(reader.listed(CatalogueFilter(TENANT, price_min=1.0), limit=10)) == {key("1"), key("2")}
+        assert set(reader.listed(CatalogueFilter.of(TENANT, price_min=1.0), limit=10)) == {key("1"), key("2")}
         assert reader.listed(CatalogueFilter(OTHER_TENANT), limit=10) == []
 
     def test_longer_lists_begin_with_the_shorter_ones(self, writer, reader):
@@ -235,14 +235,14 @@ class TextIndexContract(ABC):
         ("conditions", "expected"),
         [
             ({}, {"cheap", "dear", "gone", "unpriced"}),
-            ({"brands": frozenset({"TRUPER"})}, {"cheap"}),
-            ({"brands": frozenset({"Truper", "stanley  tools"})}, {"cheap", "dear"}),
-            ({"categories": frozenset({"manuales"})}, {"cheap", "gone"}),
+            ({"brand": frozenset({"TRUPER"})}, {"cheap"}),
+            ({"brand": frozenset({"Truper", "stanley  tools"})}, {"cheap", "dear"}),
+            ({"category": frozenset({"manuales"})}, {"cheap", "gone"}),
             ({"price_min": 10.0}, {"dear", "gone"}),
             ({"price_max": 10.0}, {"cheap", "gone"}),
             ({"price_min": 10.0, "price_max": 10.0}, {"gone"}),
             ({"in_stock": True}, {"cheap", "dear", "unpriced"}),
-            ({"brands": frozenset({"truper"}), "price_min": 10.0}, set()),
+            ({"brand": frozenset({"truper"}), "price_min": 10.0}, set()),
         ],
     )
     def test_filters_agree_in_search_matching_and_lookup(self, writer, reader, conditions, expected):
@@ -254,7 +254,7 @@ class TextIndexContract(ABC):
             document("gone", category="manuales", price=10.0, stock=0),
             document("unpriced"),
         )
-        within = CatalogueFilter(tenant=TENANT, **conditions)
+        within = CatalogueFilter.of(TENANT, **conditions)
         keys = [key(sku) for sku in ("cheap", "dear", "gone", "unpriced", "unknown")]
         assert set(self.found(reader, "martillo", **conditions)) == expected
         assert {k.sku for k in reader.matching(keys, within)} == expected
@@ -276,7 +276,7 @@ class TextIndexContract(ABC):
         everything = reader.listed(CatalogueFilter(TENANT), limit=100)
         assert sorted(everything) == [key(str(n)) for n in range(9)]
         assert reader.listed(CatalogueFilter(TENANT), limit=4) == everything[:4]
-        odd = reader.listed(CatalogueFilter(TENANT, brands=frozenset({"acme"})), limit=100)
+        odd = reader.listed(CatalogueFilter.of(TENANT, brand=["acme"]), limit=100)
         assert sorted(odd) == [key(str(n)) for n in (1, 3, 5, 7)]
         assert reader.listed(CatalogueFilter(TENANT), limit=0) == []
 

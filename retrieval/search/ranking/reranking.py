@@ -13,12 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import CatalogueFilter, meets
 from retrieval.passages import passage_text
 from retrieval.rerank.port import Reranker, RerankerRevision
 from retrieval.rerank.settings import RerankSettings
 from retrieval.rerank.timed import TimedReranker
-from retrieval.search.hydration import meets
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.fusion import FusedCandidate
 from retrieval.text.port import TextIndexReader

@@ -8,7 +8,7 @@ from typing import Final
 from tantivy import FieldType, Occur, Query
 
 from retrieval.analysis.tokens import Token
-from retrieval.filters import CatalogueFilter, fold_keyword
+from retrieval.filters import AnyOf, Between, CatalogueFilter, Condition, Holds
 from retrieval.text.query import TextQuery
 from retrieval.text.scoring import (
     ScoredAlternative,
@@ -58,15 +58,18 @@ def every(*queries: Query) -> Query:
 
 def filtered(within: CatalogueFilter) -> Query:
     """Living documents that meet the filter; what every search is narrowed by."""
-    conditions = [living(within.tenant)]
-    for field, values in ((Field.BRAND, within.brands), (Field.CATEGORY, within.categories)):
-        if values:
-            conditions.append(Query.term_set_query(_SCHEMA, field, sorted(map(fold_keyword, values))))
-    if within.price_min is not None or within.price_max is not None:
-        conditions.append(Query.range_query(_SCHEMA, Field.PRICE, FieldType.Float, within.price_min, within.price_max))
-    if within.in_stock:
-        conditions.append(flagged(Flag.IN_STOCK))
-    return every(*conditions)
+    return every(living(within.tenant), *map(_condition, within.conditions))
+
+
+def _condition(condition: Condition) -> Query:
+    key = condition.field.key
+    match condition:
+        case AnyOf():
+            return Query.term_set_query(_SCHEMA, key, sorted(condition.values))
+        case Between():
+            return Query.range_query(_SCHEMA, key, FieldType.Float, condition.low, condition.high)
+        case Holds():
+            return term(Field.FLAGS, key)
 
 
 def unscored(query: Query) -> Query:

@@ -11,7 +11,7 @@ from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
 from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.port import SparseEncoder
-from retrieval.filters import fold_keyword
+from retrieval.filters import filter_values
 from retrieval.passages import passage_text
 from retrieval.rerank.port import Reranker
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
@@ -87,10 +87,7 @@ def _payload(one: SearchDocument) -> PointPayload:
         state=b"",
         text_hash="h",
         text_model="m",
-        brand=fold_keyword(one.brand),
-        category=fold_keyword(one.category),
-        price=one.price,
-        in_stock=one.in_stock,
+        filterable=filter_values(one),
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.encoders.hashing import HashingEncoder
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import UNKNOWN, CatalogueFilter
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite
 from schemas.errors import ConfigurationError
@@ -24,7 +24,8 @@ from training.systems.settings import LabSettings, parse_overrides, setting_valu
 
 
 def write(sku: str, vector: list[float], **payload) -> PointWrite:
-    fields = {"rev": 1, "alive": True, "state": b"{}", **payload}
+    filterable = UNKNOWN | {name: payload.pop(name) for name in UNKNOWN if name in payload}
+    fields = {"rev": 1, "alive": True, "state": b"{}", "filterable": filterable, **payload}
     return PointWrite(SkuKey.of("t", sku), None, PointPayload(**fields), {TEXT_VECTOR: np.array(vector, np.float32)})
 
 
@@ -33,7 +34,7 @@ def found(index, vector, limit, **within) -> list[tuple[str, float]]:
         index.search(
             np.array(vector, np.float32),
             using=TEXT_VECTOR,
-            within=CatalogueFilter(TenantId("t"), **within),
+            within=CatalogueFilter.of(TenantId("t"), **within),
             limit=limit,
         )
     )

@@ -10,9 +10,8 @@ import numpy as np
 from retrieval.aliases.live import LiveAliases
 from retrieval.analysis.tokens import AnalysedText, Token, TokenKind
 from retrieval.encoders.hashing import HashingEncoder
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import CatalogueFilter, meets
 from retrieval.search.hybrid import HybridSearcher
-from retrieval.search.hydration import meets
 from retrieval.search.planning.knowledge import ReplicaKnowledge
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.planning.planner import QueryPlanner

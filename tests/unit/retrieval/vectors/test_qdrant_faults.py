@@ -122,7 +122,7 @@ async def test_a_writer_held_before_its_effect_loses_to_one_that_went_past(serve
     assert await other.write([update("a", 1, price=2.0)]) == frozenset()
     gate.opened.set()
     assert await held == {key("a")}
-    assert (await index.read([key("a")]))[key("a")].price == 2.0
+    assert (await index.read([key("a")]))[key("a")].filterable["price"] == 2.0
     await other.close()
 
 
@@ -134,7 +134,7 @@ async def test_a_writer_held_before_its_read_back_knows_the_others_write_of_the_
     assert await other.write([create("a", axis(1), price=2.0)]) == {key("a")}
     gate.opened.set()
     assert await held == frozenset()
-    assert (await index.read([key("a")]))[key("a")].price == 1.0
+    assert (await index.read([key("a")]))[key("a")].filterable["price"] == 1.0
     await other.close()
 
 
