@@ -62,14 +62,14 @@ class LocalCatalogue:
         in_stock: bool = False,
     ) -> Found:
         """Search in process; the page carries no facets, which cost more than the search."""
-        within = CatalogueFilter.of(
+        catalogue_filter = CatalogueFilter.of(
             tenant,
             brand=brands,
             price_max=None if price_max is None else float(price_max),
             in_stock=in_stock,
         )
         try:
-            result = await self._found(SearchQuery(text, within, limit=limit, facets=False))
+            result = await self._found(SearchQuery(text, catalogue_filter, limit=limit, facets=False))
         except (NotReadyError, RetryableError) as error:
             raise CatalogueUnavailableError(str(error)) from error
         hits = Readings(self._isolation, result.hits, name=lambda hit: hit.document.sku, counted=self._counted)

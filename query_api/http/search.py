@@ -83,7 +83,7 @@ async def _why_not(asked: SearchRequest, result: SearchResult, context: ApiConte
     except InvalidEventError as error:
         raise InvalidRequestError(str(error)) from error
     document = (await context.worker.off_loop(lambda: reader.fetch([key]))).get(key)
-    fate = fate_of(key, document, result, to_query(asked).within, offset=asked.offset)
+    fate = fate_of(key, document, result, to_query(asked).catalogue_filter, offset=asked.offset)
     return WhyNot(sku=key.sku, verdict=fate.verdict, reason=fate.reason, rank=fate.rank, ranks=fate.ranks)
 
 
@@ -91,7 +91,7 @@ def to_query(asked: SearchRequest) -> SearchQuery:
     """The request as the search library takes it: keywords folded, the tenant inside the filter."""
     return SearchQuery(
         text=asked.text,
-        within=CatalogueFilter.of(TenantId(asked.tenant), **dict(asked.filters)),
+        catalogue_filter=CatalogueFilter.of(TenantId(asked.tenant), **dict(asked.filters)),
         limit=asked.limit,
         offset=asked.offset,
         facets=asked.facets,

@@ -32,7 +32,7 @@ def hydrate(
     reader: TextIndexReader,
     candidates: Sequence[FusedCandidate],
     *,
-    within: CatalogueFilter,
+    catalogue_filter: CatalogueFilter,
     offset: int,
     limit: int,
     everything: bool,
@@ -43,14 +43,14 @@ def hydrate(
     """
     if everything:
         documents = reader.fetch([candidate.key for candidate in candidates])
-        kept = [candidate for candidate in candidates if _shown(documents.get(candidate.key), within)]
+        kept = [candidate for candidate in candidates if _shown(documents.get(candidate.key), catalogue_filter)]
         page = kept[offset : offset + limit]
     else:
-        valid = reader.matching([candidate.key for candidate in candidates], within)
+        valid = reader.matching([candidate.key for candidate in candidates], catalogue_filter)
         kept = [candidate for candidate in candidates if candidate.key in valid]
         page = kept[offset : offset + limit]
         documents = reader.fetch([candidate.key for candidate in page])
-        page = [candidate for candidate in page if _shown(documents.get(candidate.key), within)]
+        page = [candidate for candidate in page if _shown(documents.get(candidate.key), catalogue_filter)]
     return Hydrated(
         page=tuple((candidate, documents[candidate.key]) for candidate in page),
         counted=tuple(documents[candidate.key] for candidate in kept) if everything else (),
@@ -58,5 +58,5 @@ def hydrate(
     )
 
 
-def _shown(document: SearchDocument | None, within: CatalogueFilter) -> bool:
-    return document is not None and meets(document, within)
+def _shown(document: SearchDocument | None, catalogue_filter: CatalogueFilter) -> bool:
+    return document is not None and meets(document, catalogue_filter)

@@ -28,7 +28,7 @@ class SearchQuery:
     """
 
     text: str
-    within: CatalogueFilter
+    catalogue_filter: CatalogueFilter
     limit: int = 20
     offset: int = 0
     facets: bool = True

@@ -12,7 +12,9 @@ _SPARE: Final = 10
 """Neighbours beyond what is asked for: the product itself, and some that the replica no longer knows."""
 
 
-async def neighbours(vectors: VectorIndex, key: SkuKey, within: CatalogueFilter, *, limit: int) -> list[VectorHit]:
+async def neighbours(
+    vectors: VectorIndex, key: SkuKey, catalogue_filter: CatalogueFilter, *, limit: int
+) -> list[VectorHit]:
     """Up to `limit` and a few spare products nearest to this one, without it; none where it has no vector.
 
     Raises:
@@ -21,5 +23,5 @@ async def neighbours(vectors: VectorIndex, key: SkuKey, within: CatalogueFilter,
     vector = (await vectors.vectors([key], using=TEXT_VECTOR)).get(key)
     if vector is None:
         return []
-    found = await vectors.search(vector, using=TEXT_VECTOR, within=within, limit=limit + _SPARE)
+    found = await vectors.search(vector, using=TEXT_VECTOR, catalogue_filter=catalogue_filter, limit=limit + _SPARE)
     return [hit for hit in found if hit.key != key]

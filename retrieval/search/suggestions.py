@@ -35,12 +35,12 @@ def suggest(reader: TextIndexReader, tenant: TenantId, typed: str, *, limit: int
     found = reader.vocabulary(tenant, start, limit=_LOOKED_AT)
     if not before:
         return [Completion(word, count) for word, count in found[:limit]]
-    within = CatalogueFilter(tenant)
+    catalogue_filter = CatalogueFilter(tenant)
     together = []
     for word, _ in found:
         text = f"{before} {word}"
         words = {token.position: token for token in reversed(analyse(text).tokens)}
-        count = reader.count_with(list(words.values()), within=within)
+        count = reader.count_with(list(words.values()), catalogue_filter=catalogue_filter)
         if count:
             together.append(Completion(text, count))
     return sorted(together, key=lambda one: (-one.products, one.text))[:limit]

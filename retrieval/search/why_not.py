@@ -23,7 +23,12 @@ class Fate:
 
 
 def fate_of(
-    key: SkuKey, document: SearchDocument | None, result: SearchResult, within: CatalogueFilter, *, offset: int
+    key: SkuKey,
+    document: SearchDocument | None,
+    result: SearchResult,
+    catalogue_filter: CatalogueFilter,
+    *,
+    offset: int,
 ) -> Fate:
     """Follow one product through a search; `document` is what the replica holds of it."""
     trace = result.trace
@@ -37,7 +42,7 @@ def fate_of(
     kept = [candidate.key for candidate in ordered if candidate.key not in trace.excluded]
     rank = kept.index(key) + 1 if key in kept else None
     shown = next((n for n, hit in enumerate(result.hits, start=offset + 1) if hit.document.key == key), None)
-    verdict, reason = _verdict(key, document, result, within, rank=rank, shown=shown)
+    verdict, reason = _verdict(key, document, result, catalogue_filter, rank=rank, shown=shown)
     return Fate(verdict, reason, shown or rank, ranks)
 
 
@@ -45,7 +50,7 @@ def _verdict(
     key: SkuKey,
     document: SearchDocument | None,
     result: SearchResult,
-    within: CatalogueFilter,
+    catalogue_filter: CatalogueFilter,
     *,
     rank: int | None,
     shown: int | None,
@@ -57,16 +62,16 @@ def _verdict(
             "this replica holds no such SKU of this tenant: it was never sent, belongs to another tenant, or is still on "
             "its way (/v1/status shows the lag)"
         )
-    if document.deleted or not meets(document, within):
-        return _ineligible(document, within)
+    if document.deleted or not meets(document, catalogue_filter):
+        return _ineligible(document, catalogue_filter)
     return _beaten(key, result, rank)
 
 
-def _ineligible(document: SearchDocument, within: CatalogueFilter) -> tuple[WhyNotVerdict, str]:
+def _ineligible(document: SearchDocument, catalogue_filter: CatalogueFilter) -> tuple[WhyNotVerdict, str]:
     """Why no search with this filter may show it."""
     if document.deleted:
         return "deleted", f"it was deleted (revision {document.rev}); a newer item event brings it back"
-    return "filtered", f"it does not meet the filter: {', '.join(_unmet(document, within))}"
+    return "filtered", f"it does not meet the filter: {', '.join(_unmet(document, catalogue_filter))}"
 
 
 def _beaten(key: SkuKey, result: SearchResult, rank: int | None) -> tuple[WhyNotVerdict, str]:
@@ -92,8 +97,8 @@ def _moved(key: SkuKey, result: SearchResult) -> str:
     return f"; the reranker moved it from place {change.before} to {change.after}"
 
 
-def _unmet(document: SearchDocument, within: CatalogueFilter) -> list[str]:
-    unmet = (one for one in within.conditions if not one.met_by(filter_value(document, one.field)))
+def _unmet(document: SearchDocument, catalogue_filter: CatalogueFilter) -> list[str]:
+    unmet = (one for one in catalogue_filter.conditions if not one.met_by(filter_value(document, one.field)))
     return [_fault(document, one) for one in sorted(unmet, key=lambda one: isinstance(one, Between))]
 
 

@@ -87,14 +87,16 @@ class MemoryIndex:
         """Stored revision of each point that exists."""
         return {key: self._points[key].payload.rev for key in keys if key in self._points}
 
-    async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+    async def search(
+        self, vector: AnyVector, *, using: str, catalogue_filter: CatalogueFilter, limit: int
+    ) -> list[VectorHit]:
         """The `limit` nearest living products by exact comparison, best first."""
         query = _stored(vector)
         hits = [
             VectorHit(key, _product(point.vectors[using], query))
             for key, point in self._points.items()
             if using in point.vectors
-            and within.met_by(key.tenant, alive=point.payload.alive, value=_values(point.payload))
+            and catalogue_filter.met_by(key.tenant, alive=point.payload.alive, value=_values(point.payload))
         ]
         if isinstance(vector, SparseVector):
             hits = [hit for hit in hits if hit.score > 0]

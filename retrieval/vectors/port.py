@@ -124,7 +124,9 @@ class VectorIndex(Protocol):
         """Stored revision of each point that exists; cheaper than `read`."""
         ...
 
-    async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+    async def search(
+        self, vector: AnyVector, *, using: str, catalogue_filter: CatalogueFilter, limit: int
+    ) -> list[VectorHit]:
         """The `limit` nearest living products, best first; in a sparse space, those alone that share a weight."""
         ...
 

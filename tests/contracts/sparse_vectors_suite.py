@@ -30,9 +30,12 @@ def write(sku: str, sparse: SparseVector | None = None, *, rev=1, expected=None,
     return PointWrite(key(sku, tenant), expected, payload(rev, **fields), vectors)
 
 
-async def sparse_hits(index, vector, *, limit=10, **within):
+async def sparse_hits(index, vector, *, limit=10, **catalogue_filter):
     hits = await index.search(
-        vector, using=SPARSE_VECTOR, within=CatalogueFilter.of(**{"tenant": TENANT, **within}), limit=limit
+        vector,
+        using=SPARSE_VECTOR,
+        catalogue_filter=CatalogueFilter.of(**{"tenant": TENANT, **catalogue_filter}),
+        limit=limit,
     )
     return [(str(hit.key.sku), pytest.approx(hit.score, abs=1e-5)) for hit in hits]
 

@@ -58,8 +58,11 @@ def update(sku: str, expected_rev: int, vector: Vector | None = None, **fields) 
 
 
 async def found(index: VectorIndex, vector: Vector, limit: int = 10, **conditions) -> list[str]:
-    within = CatalogueFilter.of(**{"tenant": TENANT, **conditions})
-    return [hit.key.sku for hit in await index.search(vector, using=TEXT_VECTOR, within=within, limit=limit)]
+    catalogue_filter = CatalogueFilter.of(**{"tenant": TENANT, **conditions})
+    return [
+        hit.key.sku
+        for hit in await index.search(vector, using=TEXT_VECTOR, catalogue_filter=catalogue_filter, limit=limit)
+    ]
 
 
 async def scanned(index: VectorIndex, tenant: TenantId | None = None, page: int = 1000) -> dict[SkuKey, PointPayload]:
@@ -214,7 +217,7 @@ class VectorIndexContract:
 
     async def test_search_orders_by_cosine_and_keeps_the_limit(self, index):
         await index.write([create(f"s{n}", axis(0, lean=n / 4)) for n in range(6)])
-        hits = await index.search(axis(0), using=TEXT_VECTOR, within=CatalogueFilter(TENANT), limit=4)
+        hits = await index.search(axis(0), using=TEXT_VECTOR, catalogue_filter=CatalogueFilter(TENANT), limit=4)
         assert [hit.key.sku for hit in hits] == ["s0", "s1", "s2", "s3"]
         cosines = [float(axis(0) @ axis(0, lean=n / 4)) for n in range(4)]
         assert [hit.score for hit in hits] == pytest.approx(cosines, abs=1e-5)

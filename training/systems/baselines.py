@@ -83,7 +83,9 @@ class DenseSystem:
         """Encode and compare."""
         started = time.perf_counter()
         vector = self._bench.encoder.encode_queries([text])[0]
-        hits = await self._bench.vectors.search(vector, using=TEXT_VECTOR, within=CatalogueFilter(tenant), limit=limit)
+        hits = await self._bench.vectors.search(
+            vector, using=TEXT_VECTOR, catalogue_filter=CatalogueFilter(tenant), limit=limit
+        )
         return _answer([str(hit.key.sku) for hit in hits], "dense", started)
 
     def close(self) -> None:

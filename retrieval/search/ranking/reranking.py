@@ -83,7 +83,7 @@ class RerankStage:
         self,
         plan: QueryPlan,
         candidates: Sequence[FusedCandidate],
-        within: CatalogueFilter,
+        catalogue_filter: CatalogueFilter,
         read: ReadOffLoop,
         *,
         without: frozenset[SkuKey] = frozenset(),
@@ -96,7 +96,9 @@ class RerankStage:
             return None
         block = [one for one in candidates if one.key not in without][: self._depth]
         documents = await read(lambda: self._reader.fetch([candidate.key for candidate in block]))
-        living = [one for one in block if (found := documents.get(one.key)) is not None and meets(found, within)]
+        living = [
+            one for one in block if (found := documents.get(one.key)) is not None and meets(found, catalogue_filter)
+        ]
         movable = [one for one in living if not is_exact(one)]
         if len(movable) < 2:
             return None

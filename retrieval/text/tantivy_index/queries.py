@@ -56,9 +56,9 @@ def every(*queries: Query) -> Query:
     return queries[0] if len(queries) == 1 else Query.boolean_query([(Occur.Must, query) for query in queries])
 
 
-def filtered(within: CatalogueFilter) -> Query:
+def filtered(catalogue_filter: CatalogueFilter) -> Query:
     """Living documents that meet the filter; what every search is narrowed by."""
-    return every(living(within.tenant), *map(_condition, within.conditions))
+    return every(living(catalogue_filter.tenant), *map(_condition, catalogue_filter.conditions))
 
 
 def _condition(condition: Condition) -> Query:
@@ -77,14 +77,14 @@ def unscored(query: Query) -> Query:
     return Query.const_score_query(query, 0.0)
 
 
-def ranked(query: TextQuery, weights: FieldWeights, within: CatalogueFilter) -> Query | None:
+def ranked(query: TextQuery, weights: FieldWeights, catalogue_filter: CatalogueFilter) -> Query | None:
     """The scored query over the filter; None where the text has no searchable term."""
     clauses = [_clause(alternatives, weights) for alternatives in scoring_plan(query, weights)]
     if not clauses:
         return None
     wanted = Query.boolean_query([(Occur.Should, clause) for clause in clauses])
     unwanted = [(Occur.MustNot, _unwanted(exclusion)) for exclusion in exclusions(query, weights)]
-    return Query.boolean_query([(Occur.Must, wanted), (Occur.Must, unscored(filtered(within))), *unwanted])
+    return Query.boolean_query([(Occur.Must, wanted), (Occur.Must, unscored(filtered(catalogue_filter))), *unwanted])
 
 
 def excluded(query: TextQuery, weights: FieldWeights) -> Query | None:

@@ -9,10 +9,10 @@ from retrieval.vectors import record
 from schemas.identity import TenantId
 
 
-def visible(within: CatalogueFilter) -> edge.Filter:
+def visible(catalogue_filter: CatalogueFilter) -> edge.Filter:
     """The tenant's living products that meet every condition."""
-    must: list[edge.ConditionType] = [_equals(record.TENANT, within.tenant), _equals(record.ALIVE, 1)]
-    must += map(_condition, within.conditions)
+    must: list[edge.ConditionType] = [_equals(record.TENANT, catalogue_filter.tenant), _equals(record.ALIVE, 1)]
+    must += map(_condition, catalogue_filter.conditions)
     return edge.Filter(must=must)
 
 

@@ -14,10 +14,10 @@ TENANT_CONDITION: Final = 0
 """Where among the conditions of `visible` the tenant's stands."""
 
 
-def visible(within: CatalogueFilter) -> models.Filter:
+def visible(catalogue_filter: CatalogueFilter) -> models.Filter:
     """The tenant's living products that meet every condition."""
-    must: list[models.Condition] = [_equals(record.TENANT, within.tenant), _equals(record.ALIVE, 1)]
-    must += map(_condition, within.conditions)
+    must: list[models.Condition] = [_equals(record.TENANT, catalogue_filter.tenant), _equals(record.ALIVE, 1)]
+    must += map(_condition, catalogue_filter.conditions)
     return models.Filter(must=must)
 
 

@@ -92,7 +92,7 @@ async def vector_index(documents: list[SearchDocument], wanted: CatalogueFilter)
             for one in documents
         ]
     )
-    return [hit.key.sku for hit in await index.search(vector, using=TEXT_VECTOR, within=wanted, limit=9)]
+    return [hit.key.sku for hit in await index.search(vector, using=TEXT_VECTOR, catalogue_filter=wanted, limit=9)]
 
 
 red = of_row({"sku": "A", "nombre": "Taladro", "cor": "Rojo  Vivo", "peso": "2,5"})
@@ -113,7 +113,7 @@ FOUND["document"] = stored == documents and (stored[0].colour, stored[0].weight)
 FOUND["passage"] = TEMPLATE == "title|brand|category|colour|description:300" and "Rojo Vivo" in passage_text(stored[0])
 asked = SearchRequest(tenant=TENANT, filters={"colour": ["ROJO VIVO"], "weight_max": 3})
 query = to_query(asked)
-wanted = query.within
+wanted = query.catalogue_filter
 FOUND["filter"] = [meets(one, wanted) for one in documents] == [True, False]
 FOUND["text index"] = text_index(documents, wanted) == ["A"] and SCHEMA_VERSION != "2"
 FOUND["vector index"] = asyncio.run(vector_index(documents, wanted)) == ["A"]
@@ -134,6 +134,6 @@ FOUND["filters of the API"] = {"colour", "weight_min", "weight_max"} <= set(
     SearchFilters.model_json_schema()["properties"]
 )
 parameters = SearchParameters(tenant=TENANT, colour=["rojo vivo"], weight_max=3)
-FOUND["query string"] = to_query(parameters.to_request()).within == wanted
+FOUND["query string"] = to_query(parameters.to_request()).catalogue_filter == wanted
 FOUND["item of the API"] = Item.of(documents[0]).weight == 2.5
 print(json.dumps(FOUND))

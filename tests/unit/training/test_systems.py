@@ -29,12 +29,12 @@ def write(sku: str, vector: list[float], **payload) -> PointWrite:
     return PointWrite(SkuKey.of("t", sku), None, PointPayload(**fields), {TEXT_VECTOR: np.array(vector, np.float32)})
 
 
-def found(index, vector, limit, **within) -> list[tuple[str, float]]:
+def found(index, vector, limit, **catalogue_filter) -> list[tuple[str, float]]:
     hits = asyncio.run(
         index.search(
             np.array(vector, np.float32),
             using=TEXT_VECTOR,
-            within=CatalogueFilter.of(TenantId("t"), **within),
+            catalogue_filter=CatalogueFilter.of(TenantId("t"), **catalogue_filter),
             limit=limit,
         )
     )

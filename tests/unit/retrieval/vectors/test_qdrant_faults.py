@@ -98,7 +98,7 @@ async def test_a_store_that_stays_slow_is_unavailable_within_the_tries(server, h
     server.faults.inject("Query", Fault.SLOW_BEFORE, times=3, delay_s=1.0)
     started = asyncio.get_running_loop().time()
     with pytest.raises(StoreUnavailableError, match=r"no answer within 0\.3 s"):
-        await hasty.search(axis(0), using="text", within=CatalogueFilter(TENANT), limit=3)
+        await hasty.search(axis(0), using="text", catalogue_filter=CatalogueFilter(TENANT), limit=3)
     assert asyncio.get_running_loop().time() - started < 3.0
 
 
