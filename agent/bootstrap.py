@@ -20,37 +20,33 @@ from uvicorn.supervisors import Multiprocess
 
 from agent.api.app import create_app
 from agent.catalogue.opening import open_catalogue
-from agent.checkpoints.factory import open_checkpoints
+from agent.chat import ChatService
+from agent.checkpoints.port import store_failures_as_ours
+from agent.checkpoints.servers import open_checkpoints
 from agent.clock import SystemClock
-from agent.conversation.limits import OrderRoom
-from agent.graph import build_graph
-from agent.observation.metrics import AgentMetrics
-from agent.observation.spans import TurnSpans
-from agent.orders.desk import OrderDesk
+from agent.conversation.limits import OrderSizeLimit
+from agent.conversation.thread_names import ThreadNames
+from agent.metrics import AgentMetrics
 from agent.orders.outbox import Outbox
 from agent.orders.publishing import KafkaOrderPublisher
-from agent.orders.relay import RELAY_BACKOFF, OutboxRelay
+from agent.orders.relay import RELAY_BACKOFF, OrderService, OutboxRelay
 from agent.orders.store import OrderStore
-from agent.planners.deterministic.planner import DeterministicPlanner
-from agent.planners.llm.cascade import CascadePlanner
-from agent.planners.llm.model import AskedModel, build_model
-from agent.planners.llm.settings import PlannerSettings
-from agent.planners.llm.specs import TOOL_SPECS
-from agent.planners.llm.tools import Toolbox
-from agent.planners.llm.usage import DatabaseLedger
+from agent.planners.cascade import CascadePlanner
+from agent.planners.deterministic import DeterministicPlanner
+from agent.planners.model import BoundModel, build_model
 from agent.ports import CatalogueSearch, Planner
-from agent.runtime import AgentRuntime
-from agent.service.chat import ChatService
-from agent.service.process import AgentParts, AgentProcess
-from agent.settings import AgentSettings
-from agent.storage.database import Database
-from agent.storage.secrets import installation_secret
-from agent.threads.guard import ThreadLeases
-from agent.threads.log import TurnLog
-from agent.threads.naming import ThreadNames
+from agent.process import AgentParts, AgentProcess
+from agent.settings import AgentSettings, PlannerSettings
+from agent.storage.database import Database, installation_secret
+from agent.storage.usage import DatabaseLedger
+from agent.threads.leases import ThreadLeases
+from agent.threads.log import DatabaseThreadRecord, TurnLog
 from agent.threads.pruning import PRUNING_BACKOFF, ThreadPruner
-from agent.threads.recall import KeptThreads
 from agent.threads.registry import ThreadRegistry
+from agent.tools.dispatch import TOOLS
+from agent.tracing import TurnSpans
+from agent.turns.graph import build_graph
+from agent.turns.runtime import AgentRuntime
 from runtime.admission.middleware import Doors
 from runtime.event_loop import ProcessEnd, serve_until_signal
 from runtime.metrics import MULTIPROCESS_FOLDER, TaskMetrics
@@ -107,9 +103,8 @@ def build_planner(settings: PlannerSettings, database: Database) -> Planner:
     configured = [model for model in (settings.cheap, settings.strong) if model.configured]
     if not configured:
         return builtin
-    toolbox = Toolbox(TOOL_SPECS)
-    models = [AskedModel(build_model(one), toolbox.to_openai(), one) for one in configured]
-    return CascadePlanner(models, builtin, toolbox, DatabaseLedger(database), settings)
+    models = [BoundModel(build_model(one), TOOLS.to_openai(), one) for one in configured]
+    return CascadePlanner(models, builtin, DatabaseLedger(database), settings)
 
 
 async def _open_parts(
@@ -134,10 +129,10 @@ async def _open_parts(
     stack.push_async_callback(asyncio.to_thread, spans.close)
     leases = ThreadLeases(database, most=own.limits.threads)
     store, outbox, turns = OrderStore(database), Outbox(database), TurnLog(database)
-    room = OrderRoom(own.limits.order_bytes)
-    publisher = KafkaOrderPublisher(settings.kafka, own.orders.topic, room)
+    size_limit = OrderSizeLimit(own.limits.order_bytes)
+    publisher = KafkaOrderPublisher(settings.kafka, own.orders.topic, size_limit)
     stack.push_async_callback(publisher.close)
-    relay = OutboxRelay(outbox, publisher, own.orders, room=room, counted=metrics.set_apart)
+    relay = OutboxRelay(outbox, publisher, own.orders, size_limit=size_limit, counted=metrics.set_apart)
 
     def submitted(_order: object) -> None:
         metrics.submitted()
@@ -147,16 +142,22 @@ async def _open_parts(
     graph = build_graph(
         planner=planner,
         search=search,
-        orders=OrderDesk(store, submitted),
+        orders=OrderService(store, submitted),
         clock=clock,
         limits=own.limits,
-        room=room,
+        size_limit=size_limit,
         checkpointer=checkpoints.saver,
     )
     threads = ThreadRegistry(database, checkpoints, leases)
-    kept = KeptThreads(turns, store, threads.apart, metrics.set_apart, kept_messages=own.limits.kept_messages)
+    kept = DatabaseThreadRecord(turns, store, threads.apart, metrics.set_apart, kept_messages=own.limits.kept_messages)
     runtime = AgentRuntime(
-        graph, clock=clock, limits=own.limits, guard=leases, record=kept, resume_s=own.http.turn_s * _RESUMED_SHARE
+        graph,
+        clock=clock,
+        limits=own.limits,
+        guard=leases,
+        record=kept,
+        resume_s=own.http.turn_s * _RESUMED_SHARE,
+        store_failures=store_failures_as_ours,
     )
     pruner = ThreadPruner(threads, own.checkpoints, counted=metrics.set_apart)
     # Turns are answered without either: orders are safe in the outbox, and expired threads go later.

@@ -4,53 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from agent.conversation.order import Order
+from agent.conversation.products import Found, Product
 from agent.conversation.state import Card, DraftLine, JsonValue, Message, ShownCards, ThreadState, ToolResult
-from agent.orders.model import Order
 from runtime.isolation import Reason
 from schemas.identity import TenantId
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A product as the catalogue has it now. A price of zero in the source is no price: `price` is None then."""
-
-    sku: str
-    title: str
-    brand: str = ""
-    category: str = ""
-    unit: str = ""
-    price: Decimal | None = None
-    currency: str = ""
-    stock: Decimal | None = None
-    image: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class FoundProduct:
-    """A product of a search and how it was found: retriever to that retriever's own score."""
-
-    product: Product
-    score: float
-    signals: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The answer of a search, best first. `confident` false: the shop probably has nothing of the kind.
-
-    `doubt` is search's own reason to think so (empty: none), which `confident` has weighed.
-    """
-
-    products: tuple[FoundProduct, ...]
-    confident: bool
-    total: int = 0
-    degraded: tuple[str, ...] = ()
-    doubt: str = ""
 
 
 class CatalogueSearch(Protocol):
@@ -74,7 +36,7 @@ class CatalogueSearch(Protocol):
         ...
 
     async def items(self, tenant: TenantId, skus: Sequence[str]) -> Mapping[str, Product]:
-        """The products of these SKUs as they are now; those that the shop no longer has are left out.
+        """The products of these SKUs as they are now; those that the tenant no longer has are left out.
 
         Raises:
             CatalogueUnavailableError: the catalogue did not answer.
@@ -170,9 +132,9 @@ class PlannerStep:
     """A planner's answer: tools to run next, or the end of the turn.
 
     With `calls` empty the turn ends. `reply` is the planner's own text for the person; empty leaves the text to
-    `agent.replies`, which writes it from the results. Where both are there, `agent.replies.guard` has the last word:
+    `agent.replies`, which writes it from the results. Where both are there, `agent.replies` has the last word:
     prices in `reply` that are not the catalogue's are not shown. `note` names what there is to say where no tool ran
-    (`agent.replies.notes`): greeting, refusal, a question back.
+    (a key of `agent.conversation.phrases`): greeting, refusal, a question back.
     """
 
     calls: tuple[PlannedCall, ...] = ()
@@ -194,6 +156,11 @@ class Planner(Protocol):
     @property
     def name(self) -> str:
         """The name under which replies and metrics speak of it."""
+        ...
+
+    @property
+    def reads_hints(self) -> bool:
+        """Whether it reads `TurnContext.hints`: they cost a search, and are fetched for such a planner only."""
         ...
 
     async def plan(self, context: TurnContext) -> PlannerStep:

@@ -1,1 +1,1 @@
-"""How ferroflux runs: the command, the embedded launcher, images, connectors and the sample catalogue."""
+"""How ferroflux ships: image, parts of the compose file, connectors. No product code, and nothing of the product imports it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from indexer.records import DeadLetter, InboundRecord, LogId, TopicPartition
-from retrieval.vectors.port import NamedVectors
+from retrieval.vectors.port import NamedVectors, VectorIndex
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import PoisonError, RetryableError
 from schemas.identity import SkuKey
@@ -38,6 +40,18 @@ class DocumentPublisher(Protocol):
 
         Raises:
             LogUnavailableError: the log did not take them all; publishing them again is safe.
+        """
+        ...
+
+
+class DocumentRemover(Protocol):
+    """The way of null records to `catalog.documents`."""
+
+    async def remove(self, keys: Sequence[SkuKey]) -> None:
+        """Append a null record for each product; durable when it returns.
+
+        Raises:
+            LogUnavailableError: the log did not take them all; doing it again is safe.
         """
         ...
 
@@ -119,13 +133,31 @@ class PassageEncoder(Protocol):
 
 
 class DocumentComposer(Protocol):
-    """Builds the search document of a merged state; the shop's price and stock policy is bound into it."""
+    """Builds the search document of a merged state; the tenant's price and stock policy is bound into it."""
 
     def __call__(
         self, key: SkuKey, state: ItemState, *, rev: int, text_hash: str, model: str, times: DocumentTimes
     ) -> SearchDocument:
         """The document, a pure function of its arguments."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where products go: the vector store, and behind it the documents topic, with the way a document is built."""
+
+    index: VectorIndex
+    publisher: DocumentPublisher
+    compose: DocumentComposer
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Time and chance, which a test or a simulation gives: `rng` is for jitter."""
+
+    clock: Clock
+    rng: random.Random
+    sleep: Sleep = asyncio.sleep
 
 
 class PartitionControl(Protocol):

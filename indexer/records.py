@@ -1,4 +1,4 @@
-"""The values at the indexer's two edges: a record as the log gave it, and a dead letter as the log gets it."""
+"""The values at the indexer's edges: a record as the log gave it, a dead letter as the log gets it, and a point that has no document yet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NewType
 
+from retrieval.vectors.port import PointPayload
 from schemas.events.dead_letters import first_taken_ms
+from schemas.merge import ItemState
 
 LogId = NewType("LogId", str)
 """Identity of a log: Kafka's cluster id. Offsets of one log mean nothing in another."""
@@ -83,3 +85,17 @@ def first_offsets(records: Iterable[InboundRecord]) -> dict[TopicPartition, int]
         place = (record.topic, record.partition)
         offsets[place] = min(offsets.get(place, record.offset), record.offset)
     return offsets
+
+
+def awaits_item(payload: PointPayload) -> bool:
+    """Whether no item event of a stored product was ever seen: its prices and stocks wait, and it has no document.
+
+    Everything that goes from the store to the documents topic passes such products over: were documents made of them, a store
+    that was lost would delete, price by price, what the topic still holds. Of a state that cannot be read nothing is said.
+    """
+    if payload.alive:
+        return False
+    try:
+        return not ItemState.from_bytes(payload.state).known
+    except Exception:  # noqa: BLE001 - whoever works on the state sets it apart, with the reason
+        return False

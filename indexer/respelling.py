@@ -11,28 +11,21 @@ document, and last the point goes.
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 import structlog
 
-from indexer.batch.apart import Fault
-from indexer.collection.collector import DocumentRemover
-from indexer.generations.seeding import Seeder
-from indexer.generations.takeover import CollectionDonor
-from indexer.ports import Clock, DocumentComposer, DocumentPublisher, PassageEncoder, Sleep
+from indexer.batch.batch import Fault, until_settled
+from indexer.batch.embedding import CollectionReuse, Embedding
+from indexer.batch.settling import PipelineLimits, Settler
+from indexer.generations.backfill import Backfill
+from indexer.ports import DocumentRemover, PassageEncoder, Target, Timing
 from retrieval.vectors.port import PointPayload, PointWrite, Vector, VectorIndex
-from schemas.errors import ContentionError
 from schemas.identity import SkuKey
 from schemas.merge import ItemState
 
 log = structlog.get_logger(__name__)
-
-_ATTEMPTS: Final = 6
-_PAUSE_S: Final = 0.01
 
 
 @dataclass(slots=True)
@@ -48,28 +41,18 @@ class Respeller:
 
     def __init__(
         self,
-        index: VectorIndex,
-        publisher: DocumentPublisher,
+        target: Target,
         remover: DocumentRemover,
-        republish: Callable[[Sequence[SkuKey]], Awaitable[object]],
-        *,
         encoder: PassageEncoder,
-        compose: DocumentComposer,
-        clock: Clock,
-        rng: random.Random,
-        sleep: Sleep = asyncio.sleep,
+        timing: Timing,
+        *,
         dense_only: bool = True,
+        limits: PipelineLimits | None = None,
     ) -> None:
-        """`dense_only` says that the encoder gives no sparse vectors, which could not be taken over with the dense ones."""
-        self._index = index
-        self._publisher = publisher
+        """`dense_only` says that the encoder gives no sparse vectors, which could not be reused with the dense ones."""
+        self._index = target.index
         self._remover = remover
-        self._republish = republish
-        self._encoder = encoder
-        self._compose = compose
-        self._clock = clock
-        self._rng = rng
-        self._sleep = sleep
+        self._settler = Settler(target, Embedding(encoder), timing, limits)
         self._dense_only = dense_only
 
     async def respell_all(self, *, page: int = 1000) -> Respelled:
@@ -90,16 +73,11 @@ class Respeller:
         """
         others = {key for key in keys if not key.is_canonical}
         respelled = Respelled()
-        for attempt in range(_ATTEMPTS):
-            if not others:
-                return respelled
-            if attempt:
-                await self._sleep(self._rng.uniform(0, _PAUSE_S * 2**attempt))
-            others = await self._join(others, respelled)
-        if others:
-            raise ContentionError(
-                f"{len(others)} points in another spelling were changed in all of {_ATTEMPTS} attempts"
-            )
+
+        async def attempt(pending: Collection[SkuKey]) -> Collection[SkuKey]:
+            return await self._join(pending, respelled)
+
+        await until_settled(others, attempt, pause=self._settler.pause)
         return respelled
 
     async def _join(self, others: Collection[SkuKey], respelled: Respelled) -> set[SkuKey]:
@@ -108,21 +86,16 @@ class Respeller:
         if not points:
             return set()
         spellings = _Spellings(self._index, points)
-        seeder = Seeder(
-            source=spellings,
-            target=self._index,
-            publisher=self._publisher,
-            encoder=self._encoder,
-            donor=CollectionDonor(spellings, self._encoder.model) if self._dense_only else None,
-            compose=self._compose,
-            clock=self._clock,
-        )
-        seeded = await seeder.run(_once(spellings.products))
-        products = [key for key in spellings.products if key not in seeded.apart]
+        settler = self._settler
+        if self._dense_only:
+            reuse = CollectionReuse(spellings, settler.embedding.encoder.model)
+            settler = settler.reusing(reuse)
+        moved = await Backfill(settler, spellings).run(_once(spellings.products))
+        products = [key for key in spellings.products if key not in moved.apart]
         # A try before this one may have written a product and not published it.
-        await self._republish(products)
-        respelled.apart |= seeded.apart
-        joined = {key: point for key, point in points.items() if key.canonical not in seeded.apart}
+        await self._settler.republish(products)
+        respelled.apart |= moved.apart
+        joined = {key: point for key, point in points.items() if key.canonical not in moved.apart}
         return await self._remove(joined, respelled)
 
     async def _remove(self, joined: Mapping[SkuKey, PointPayload], respelled: Respelled) -> set[SkuKey]:
@@ -144,7 +117,7 @@ class Respeller:
 
 
 class _Spellings:
-    """The points in other spellings as one collection by their products' own keys: what a seeder and a donor read."""
+    """The points in other spellings as one collection by their products' own keys: what the backfill and the reuse of vectors read."""
 
     def __init__(self, index: VectorIndex, points: Mapping[SkuKey, PointPayload]) -> None:
         self._index = index
@@ -157,17 +130,17 @@ class _Spellings:
         return {key: self._joined(key) for key in keys if key in self.products}
 
     async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, Vector]:
-        donors = {self._donor(key): key for key in keys if key in self.products}
-        held = await self._index.vectors(list(donors), using=using)
-        return {donors[key]: vector for key, vector in held.items()}
+        offering = {self._offering(key): key for key in keys if key in self.products}
+        held = await self._index.vectors(list(offering), using=using)
+        return {offering[key]: vector for key, vector in held.items()}
 
     def _joined(self, product: SkuKey) -> PointPayload:
         state = ItemState()
         for key in self.products[product]:
             state = state.join(ItemState.from_bytes(self._points[key].state))
-        return replace(self._points[self._donor(product)], state=state.to_bytes())
+        return replace(self._points[self._offering(product)], state=state.to_bytes())
 
-    def _donor(self, product: SkuKey) -> SkuKey:
+    def _offering(self, product: SkuKey) -> SkuKey:
         """The one spelling whose vector is offered: a living product's, where there is one."""
         return max(self.products[product], key=lambda key: (self._points[key].alive, self._points[key].rev))
 

@@ -22,11 +22,11 @@ from query_api.settings import ApiSettings, HttpSettings
 from query_api.worker import Pace, Stores, Worker
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.layers import settle_layers
+from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.fitting import encoder_settings, text_folder
-from retrieval.rerank.factory import load_reranker
+from retrieval.rerank.onnx import load_reranker
 from retrieval.rerank.port import Reranker
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader
@@ -36,11 +36,11 @@ from retrieval.vectors.settings import VectorStoreKind
 from runtime.admission.bounds import Bound
 from runtime.admission.middleware import Doors
 from runtime.event_loop import ProcessEnd, serve_until_signal
-from runtime.http.routes import RouteClass
 from runtime.metrics import MULTIPROCESS_FOLDER, TaskMetrics
 from runtime.redaction import shown
 from runtime.rights.openness import announce
 from runtime.supervision import Supervisor
+from schemas.api.routes import RouteClass
 from schemas.errors import ConfigurationError
 from schemas.generations import Generation
 

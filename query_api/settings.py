@@ -12,7 +12,7 @@ from retrieval.encoders.settings import EncoderSettings
 from retrieval.search.settings import SearchSettings
 from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.settings import VectorSettings
-from runtime.fetching import FetchSettings
+from runtime.rights.fetching import FetchSettings
 from runtime.rights.settings import AccessSettings
 
 

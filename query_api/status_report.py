@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 
 from query_api.status_file import ReplicaStatus
 from retrieval.encoders.port import ModelRevision
-from retrieval.rerank.port import RerankerRevision
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.port import RerankerRevision, RerankSettings
 from retrieval.text.port import TextCounts
 from schemas.api.status import (
     CatalogueStatus,

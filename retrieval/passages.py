@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from retrieval.analysis.normal_form import normal_form
+from retrieval.analysis.folding import normal_form
 from schemas.catalogue import SEARCHED, Role
 from schemas.documents import SearchDocument
 from schemas.normalisers import MAX_NAME, MAX_TITLE

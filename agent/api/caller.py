@@ -8,19 +8,21 @@ no keys                 everything
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Final, Self
 
 from starlette.requests import HTTPConnection
 
+from agent.conversation.order import Order
+from agent.conversation.thread_names import ThreadNames, customer_prefix
 from agent.conversation.turn import TurnEvent
 from agent.errors import ThreadNotFoundError, ThreadNotIssuedError, WeakIdempotencyKeyError
-from agent.orders.model import Order
-from agent.threads.naming import ThreadNames, customer_prefix
+from runtime.http.middleware import CUSTOMER_HEADER
 from runtime.rights.customers import Customers
-from runtime.rights.keys import CUSTOMER_HEADER, Access
-from runtime.rights.roles import Role
+from runtime.rights.keys import Rights
 from schemas.api.chat import ThreadView, TurnReply
+from schemas.api.routes import Role
 from schemas.identity import TenantId
 
 SHORTEST_KEY: Final = 22
@@ -40,21 +42,22 @@ class Caller:
     """Whether a body may say who the customer is: nobody can, where that is what a token says."""
 
     @classmethod
-    async def of(cls, request: HTTPConnection, tenant: TenantId, access: Access, customers: Customers) -> Self:
+    async def of(cls, rights: Rights, tenant: TenantId, customers: Customers) -> Self:
         """The caller.
 
         Raises:
             UnauthorizedError: there is no key, or the token is not valid.
             ForbiddenError: the key does not open the tenant for this route.
         """
-        access.check(request, tenant, customer=CUSTOMER_HEADER in request.headers)
-        customer = await customers.named(request.headers, tenant)
-        operates = access.holds(request, tenant, Role.OPERATE)
-        names_customers = not customers.takes(tenant) or operates or access.holds(request, tenant, Role.ORDERS)
-        return cls(tenant, customer, access.is_open, operates, names_customers)
+        headers = rights.request.headers
+        rights.check(tenant, customer=CUSTOMER_HEADER in headers)
+        customer = await customers.named(headers, tenant)
+        operates = rights.holds(tenant, Role.OPERATE)
+        names_customers = not customers.takes(tenant) or operates or rights.holds(tenant, Role.ORDERS)
+        return cls(tenant, customer, rights.is_open, operates, names_customers)
 
     @property
-    def within(self) -> str:
+    def thread_prefix(self) -> str:
         """What the names of the caller's conversations begin with; empty where that is no bound."""
         return customer_prefix(self.customer) if self.customer else ""
 
@@ -90,7 +93,7 @@ class Caller:
 
     def name_of(self, thread: str) -> str:
         """A conversation's name as the caller knows it."""
-        return thread.removeprefix(self.within)
+        return thread.removeprefix(self.thread_prefix)
 
     def shown(self, event: TurnEvent) -> TurnEvent:
         """An event of a turn as the caller knows its conversation."""
@@ -107,4 +110,22 @@ class Caller:
 
     def owns(self, order: Order) -> bool:
         """Whether an order is one that the caller may see."""
-        return order.thread.startswith(self.within)
+        return order.thread.startswith(self.thread_prefix)
+
+
+_IPV6_NETWORK: Final = 64
+
+
+def client_address(request: HTTPConnection) -> str:
+    """The address; empty where the server knows none. Behind a proxy it is the one that uvicorn takes from trusted ones' headers."""
+    if request.client is None:
+        return ""
+    try:
+        found = ipaddress.ip_address(request.client.host.partition("%")[0])
+    except ValueError:
+        return request.client.host
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, _IPV6_NETWORK), strict=False).network_address)

@@ -9,11 +9,9 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Final
 
-from agent.catalogue.confidence import is_confident
-from agent.catalogue.isolating import STAGE, Counted, Readings, uncounted
+from agent.catalogue.answers import STAGE, Counted, Readings, is_confident, money, on_hand, uncounted
+from agent.conversation.products import Found, FoundProduct, Product
 from agent.errors import CatalogueUnavailableError
-from agent.ports import Found, FoundProduct, Product
-from agent.storage.tables import SCALE
 from retrieval.analysis.pipeline import surface_words
 from retrieval.filters import CatalogueFilter
 from retrieval.search.hybrid import HybridSearcher
@@ -21,13 +19,11 @@ from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.text.port import TextIndexReader
 from runtime.isolation import Isolation, concerns_one
 from runtime.retry import TRIES, rest_s
-from schemas.api.limits import MAX_PRICE
 from schemas.documents import SearchDocument
 from schemas.errors import InvalidEventError, NotReadyError, OverloadedError, RetryableError
 from schemas.identity import SkuKey, TenantId
 
 _REST_S: Final = 0.3
-_LARGEST_STOCK: Final = 1e15
 _STEM_LETTERS: Final = 4
 _WORDS_LOOKED_UP: Final = 6
 
@@ -74,9 +70,9 @@ class LocalCatalogue:
             raise CatalogueUnavailableError(str(error)) from error
         hits = Readings(self._isolation, result.hits, name=lambda hit: hit.document.sku, counted=self._counted)
         products = tuple(hits.read(_found))
-        doubt = result.low_confidence or ""
-        confident = is_confident(text, products, doubted=bool(doubt))
-        return Found(products, confident, result.total, tuple(map(str, result.degraded)), doubt)
+        low_confidence = result.low_confidence or ""
+        confident = is_confident(text, products, low_confidence=bool(low_confidence))
+        return Found(products, confident, result.total, tuple(map(str, result.degraded)), low_confidence)
 
     async def _found(self, query: SearchQuery) -> SearchResult:
         """Search; while the encoder is busy, again after a moment, a few times: a person waits, but for seconds."""
@@ -135,7 +131,7 @@ class LocalCatalogue:
 
 
 def product_of(document: SearchDocument) -> Product:
-    """A stored document as the agent's product. Shops write 0 where they have no price, so 0 is none."""
+    """A stored document as the agent's product. Tenants write 0 where they have no price, so 0 is none."""
     return Product(
         sku=document.sku,
         title=document.title,
@@ -148,28 +144,6 @@ def product_of(document: SearchDocument) -> Product:
         image=document.images[0] if document.images else "",
         attributes={name: str(value) for name, value in document.attributes.items()},
     )
-
-
-def money(price: float | None) -> Decimal | None:
-    """A price as the catalogue has it, to the millionth; None where there is none, only a zero in its place, or no amount of money."""
-    if price is None or not 0 < price <= MAX_PRICE:
-        return None
-    amount = exact(price)
-    return None if amount == 0 else amount
-
-
-def on_hand(stock: float | None) -> Decimal | None:
-    """How much there is; None where the shop does not say, or says what no store holds."""
-    if stock is None or not abs(stock) <= _LARGEST_STOCK:
-        return None
-    return exact(stock)
-
-
-def exact(number: float) -> Decimal:
-    """The shortest decimal that is this float, to the millionth, as far as the orders' tables go."""
-    if number == int(number):
-        return Decimal(int(number))
-    return round(Decimal(repr(number)), SCALE).normalize()
 
 
 def _found(hit: Hit) -> FoundProduct:

@@ -7,15 +7,15 @@ from contextlib import AsyncExitStack
 
 import httpx
 
-from agent.catalogue.isolating import Counted
+from agent.catalogue.answers import Counted
 from agent.catalogue.local import LocalCatalogue
 from agent.catalogue.remote import RemoteCatalogue
 from agent.ports import CatalogueSearch
 from agent.settings import AgentSettings, CatalogueKind
 from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.layers import settle_layers
-from retrieval.rerank.factory import load_reranker
+from retrieval.encoders.models.architecture import settle_layers
+from retrieval.rerank.onnx import load_reranker
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader

@@ -19,11 +19,9 @@ import httpx
 import structlog
 from pydantic import SecretStr, ValidationError
 
-from agent.catalogue.confidence import is_confident
-from agent.catalogue.isolating import STAGE, Counted, Readings, uncounted
-from agent.catalogue.local import money, on_hand
+from agent.catalogue.answers import STAGE, Counted, Readings, is_confident, money, on_hand, uncounted
+from agent.conversation.products import Found, FoundProduct, Product
 from agent.errors import CatalogueUnavailableError
-from agent.ports import Found, FoundProduct, Product
 from retrieval.analysis.pipeline import surface_words
 from runtime.isolation import Isolation
 from runtime.retry import TRIES, rest_s
@@ -87,11 +85,17 @@ class RemoteCatalogue:
             raise CatalogueUnavailableError("the search API has no /v1/search: check agent.catalogue.url")
         found, products = self._answer(answer)
         degraded = tuple(str(one.retriever) for one in found.degraded)
-        doubt = found.low_confidence or ""
-        return Found(products, is_confident(text, products, doubted=bool(doubt)), found.total, degraded, doubt)
+        low_confidence = found.low_confidence or ""
+        return Found(
+            products,
+            is_confident(text, products, low_confidence=bool(low_confidence)),
+            found.total,
+            degraded,
+            low_confidence,
+        )
 
     async def items(self, tenant: TenantId, skus: Sequence[str]) -> Mapping[str, Product]:
-        """Ask for each product; those that the shop does not have are left out."""
+        """Ask for each product; those that the tenant does not have are left out."""
         wanted = list(dict.fromkeys(skus))
         answers = await asyncio.gather(*(self._item(tenant, sku) for sku in wanted))
         given = [(sku, answer) for sku, answer in zip(wanted, answers, strict=True) if answer is not None]

@@ -15,7 +15,7 @@ from langgraph.checkpoint.redis.jsonplus_redis import JsonPlusRedisSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Interrupt, Send
 
-from agent.checkpoints.errors import UnknownStateTypeError
+from agent.checkpoints.port import UnknownStateTypeError
 
 ALLOWED_TYPES: Final = (("langgraph.types", "Interrupt"), ("langgraph.types", "Send"))
 """An interrupt waits in a checkpoint for its answer; a send is a task that has still to run. Both hold plain data."""

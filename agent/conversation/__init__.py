@@ -1,1 +1,1 @@
-"""What a conversation is: its state, the cards that were shown, its open order, its turns and their bounds."""
+"""The domain: a conversation's state, products and cards, its order, its turns, names and bounds, and the agent's sentences. Pure."""

@@ -20,7 +20,7 @@ class AgentLimits(BaseModel):
         2_000, ge=1, le=20_000, description="Characters of one message, as it is and folded; a longer one is refused."
     )
     turns: int = Field(500, ge=1, le=100_000, description="Turns of one thread; then a new one has to be begun.")
-    threads: int = Field(100_000, ge=1, description="Living conversations of one shop; then none can be begun.")
+    threads: int = Field(100_000, ge=1, description="Living conversations of one tenant; then none can be begun.")
     order_lines: int = Field(200, ge=1, le=1_000, description="Lines of one order.")
     order_bytes: int = Field(
         900_000,
@@ -37,7 +37,7 @@ class AgentLimits(BaseModel):
     hints: int = Field(12, ge=0, le=100, description="Words of the catalogue that a model is given on a first turn.")
 
 
-class OrderRoom:
+class OrderSizeLimit:
     """How large an order may become: the setting, or less where the orders topic takes less.
 
     The agent takes orders while the log is away, so it begins with the setting and follows the topic once that is known.

@@ -48,7 +48,7 @@ def quantity_of(given: object, *, largest: int = LARGEST) -> Decimal:
     Raises:
         QuantityError: it stands for none; `fault` says why.
     """
-    number = _number(given)
+    number = read_number(given)
     if number is None or not number.is_finite() or number <= 0:
         raise QuantityError(Fault.INVALID)
     # Compared before it is rounded: rounding a number of a thousand digits is an error of its own.
@@ -64,11 +64,12 @@ def quantity_of(given: object, *, largest: int = LARGEST) -> Decimal:
 
 def is_nothing(given: object) -> bool:
     """Whether this is a number, and the number 0: what takes a line out of an order."""
-    number = _number(given)
+    number = read_number(given)
     return number is not None and number.is_finite() and number == 0
 
 
-def _number(given: object) -> Decimal | None:
+def read_number(given: object) -> Decimal | None:
+    """The number that is given, or whose text is; it may be infinite, or none (NaN). None for what is no number."""
     if isinstance(given, bool) or not isinstance(given, int | float | str | Decimal):
         return None
     if isinstance(given, str) and len(given) > _LONGEST_TEXT:

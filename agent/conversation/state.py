@@ -8,22 +8,11 @@ turn that was killed is taken up again without doing anything twice.
 from decimal import Decimal
 from typing import Final, Literal, NotRequired, TypedDict
 
+from agent.language.detection import Language
+
 _BEYOND: Final = 2**63
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
-
-Language = Literal["es", "en", "pt"]
-
-ToolName = Literal[
-    "catalog_search",
-    "follow_up_resolve",
-    "order_add",
-    "order_update",
-    "order_remove",
-    "order_show",
-    "order_clear",
-    "order_submit",
-]
 
 
 def storable(value: JsonValue) -> JsonValue:
@@ -55,7 +44,7 @@ class Card(TypedDict):
     brand: str
     unit: str
     price: str | None
-    """Decimal text; None where the shop gives none."""
+    """Decimal text; None where the tenant gives none."""
     currency: str
     stock: str | None
     image: str
@@ -82,7 +71,7 @@ class Message(TypedDict):
 
 
 class DraftLine(TypedDict):
-    """A line of the open order; `quantity` counts in the product's own selling unit, decimal text."""
+    """`schemas.orders.OrderLine` as the state keeps it: plain JSON, without what the catalogue says anew each time."""
 
     sku: str
     title: str
@@ -158,14 +147,14 @@ class TurnWork(TypedDict):
     timings_ms: dict[str, float]
     bypassed: bool
     note: str
-    """What there is to say beside the results: a key of `agent.replies.phrases`."""
+    """What there is to say beside the results: a key of `agent.conversation.phrases`."""
     reply: str
     """The planner's own text; empty where the reply is written from the results."""
     started_us: int
     stopped: str
     """Which bound ended the turn early; empty where none did."""
     apology: NotRequired[str]
-    """What the person has to hear about the turn before this one: a key of `agent.replies.phrases`."""
+    """What the person has to hear about the turn before this one: a key of `agent.conversation.phrases`."""
     spender: NotRequired[str]
     """What stands for the address that models' spending is counted for."""
 

@@ -1,4 +1,4 @@
-"""What a clause wants, told by its verb, and what is left of it without it. The phrases are in `agent.language.intents`."""
+"""What a clause wants, told by its verb, and what is left of it without it. The phrases are in `order_phrases` and `talk_phrases`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from agent.language.intents.catalogue import GOING_BACK, PRICING, SEARCHING, STOCKING
-from agent.language.intents.order_lines import ADDING, CHANGING, GIVING, INSTEAD_OF, REMOVED_AFTER, REMOVING, WANTING
-from agent.language.intents.patterns import any_of
-from agent.language.intents.talk import CHATTING, LEADING_FILLERS, TRAILING_FILLERS
-from agent.language.intents.whole_order import CLEARING, SHOWING
+from agent.language.order_phrases import (
+    ADDING,
+    CHANGING,
+    CLEARING,
+    GIVING,
+    INSTEAD_OF,
+    REMOVED_AFTER,
+    REMOVING,
+    SHOWING,
+    WANTING,
+    any_of,
+)
+from agent.language.talk_phrases import (
+    CHATTING,
+    GOING_BACK,
+    LEADING_FILLERS,
+    PRICING,
+    SEARCHING,
+    STOCKING,
+    TRAILING_FILLERS,
+)
 
 
 class Action(StrEnum):
@@ -80,7 +96,6 @@ REFUSED_AFTER: Final = re.compile(rf"\s+{any_of(REMOVED_AFTER)}$")
 """At the end of a clause: the thing before it is not wanted any more."""
 INSTEAD: Final = re.compile(rf"\b{any_of(INSTEAD_OF)}\b")
 BY: Final = re.compile(r"\b(?:por|for|with|con)\b")
-_PRONOUN_VERB: Final = re.compile(r"(?:l[oae]s?|se)$")
 
 
 def strip_fillers(clause: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Literal
 
-from agent.conversation.state import Language
 from retrieval.analysis.folding import fold
+
+Language = Literal["es", "en", "pt"]
 
 _WORDS: Final[dict[Language, frozenset[str]]] = {
     "es": frozenset(

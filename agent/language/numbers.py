@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from retrieval.analysis.numerals import NUMERALS
+from retrieval.analysis.measures import NUMERALS
 
 _MORE_NUMERALS: Final = {
     1: "un una uno one um uma",

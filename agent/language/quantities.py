@@ -57,7 +57,7 @@ _PACK_SIZE: Final = re.compile(r"\d{2,6}")
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class SpokenQuantity:
     """How much: `count` in `package` (empty: of the thing itself).
 
     `lot` is the word that multiplied (`docena`) and `lots` how many of it; `pack_size` what one package holds where that
@@ -79,10 +79,10 @@ class Quantified:
     """Words without their quantity, and the quantity if there was one."""
 
     words: tuple[str, ...]
-    quantity: Quantity | None
+    quantity: SpokenQuantity | None
 
 
-def read_quantity(words: tuple[str, ...], *, ordering: bool = False) -> Quantified:
+def split_quantity(words: tuple[str, ...], *, ordering: bool = False) -> Quantified:
     """Take the quantity off the beginning of these words, else off their end.
 
     `ordering` says that the words are ordered for certain: only then is `x 3` at their end a quantity, for titles say
@@ -105,7 +105,7 @@ def _leading(words: tuple[str, ...]) -> Quantified | None:
         if rest[1:] and read_count(rest[1:]):
             rest = rest[1:]
         else:
-            return Quantified(tuple(rest[1:]), Quantity(Decimal(1), more=True)) if _may_stand(rest[1:]) else None
+            return Quantified(tuple(rest[1:]), SpokenQuantity(Decimal(1), more=True)) if _may_stand(rest[1:]) else None
     counted = read_count(rest)
     if counted is None or counted.value <= 0:
         return None
@@ -123,7 +123,7 @@ def _leading(words: tuple[str, ...]) -> Quantified | None:
         more, after = True, after[1:]
     if after and after[0] in _OF and not took:
         after = after[1:]  # `3 de la roja`, `una docena del azul`
-    quantity = Quantity(
+    quantity = SpokenQuantity(
         counted.value, package, counted.lot, counted.lots, pack_size, more, indefinite and not took and not more
     )
     return Quantified(tuple(after), quantity)
@@ -183,17 +183,14 @@ def _trailing(words: tuple[str, ...], *, times: bool) -> Quantified | None:
         is_counting = bool(counted.lot) or (package and package not in MEASURED)
         if marked or is_counting:
             more = "mas" in tail
-            return Quantified(words[:start], Quantity(counted.value, package, counted.lot, counted.lots, more=more))
+            return Quantified(
+                words[:start], SpokenQuantity(counted.value, package, counted.lot, counted.lots, more=more)
+            )
     return None
 
 
 def _is_package_tail(tail: list[str]) -> bool:
     return (len(tail) == 1 and tail[0] in PACKAGES) or tail in (["mas"], ["more"])
-
-
-def lot_size(word: str) -> int:
-    """How many a lot holds: 12 for `docena`; 0 for another word."""
-    return MULTIPLES.get(word, 0)
 
 
 def is_count_word(word: str) -> bool:

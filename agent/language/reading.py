@@ -12,7 +12,14 @@ from typing import Final
 
 from agent.language.actions import BY, INSTEAD, REFUSED_AFTER, STARTS_ACTION, Action, Read, read_action, strip_fillers
 from agent.language.numbers import COUNTS
-from agent.language.quantities import PACKAGES, Quantified, Quantity, is_count_word, is_only_quantity, read_quantity
+from agent.language.quantities import (
+    PACKAGES,
+    Quantified,
+    SpokenQuantity,
+    is_count_word,
+    is_only_quantity,
+    split_quantity,
+)
 from agent.language.references import bare, read_reference
 from retrieval.analysis.folding import fold
 
@@ -29,7 +36,7 @@ class Request:
 
     action: Action
     text: str = ""
-    quantity: Quantity | None = None
+    quantity: SpokenQuantity | None = None
     other: str = ""
     committed: bool = False
 
@@ -45,7 +52,6 @@ _SOMETHING: Final = re.compile(r"\S")
 _AND: Final = re.compile(r"\s+(?:y|e|and|plus)\s+(?:tambien\s+|also\s+|ademas\s+)?(?P<next>\S+(?:\s+\S+)?)")
 _BUT: Final = re.compile(r"\s+(?=(?:pero|but|mejor\s+\d|y\s+mejor|y\s+tambien|and\s+also)\b)")
 _TO_NUMBER: Final = re.compile(r"(?:^|\s)(?:a|en|to|at|por|sean?|be|de)\s+(?P<amount>\S+(?:\s+\S+){0,3})$")
-_MORE_ALONE: Final = re.compile(r"^(?:mas|more)$")
 _CORRECTION: Final = re.compile(
     r"^(?:no[,\s]+)?(?:mejor|rather|digo|perdon|better|actually|quise decir|o sea|i mean|make it|que sean?)\b"
 )
@@ -123,7 +129,7 @@ def _begins_anew(text: str, start: int, joint: re.Match[str], last: tuple[str, .
     if _goes_on_counting(text[max(start, joint.start() - _AHEAD) : joint.start()], words[0]):
         return False
     if is_count_word(words[0]) and len(words) > 1:
-        quantified = read_quantity(words if place + _AHEAD >= len(text) else words + last)
+        quantified = split_quantity(words if place + _AHEAD >= len(text) else words + last)
         return quantified.quantity is not None and _SOMETHING.search(text, start, joint.start()) is not None
     return bool(re.match(r"(?:otr[oa]s?|another)\s", ahead))
 
@@ -178,7 +184,7 @@ def _counts_previous(read: Read, words: tuple[str, ...], *, correcting: bool, re
     if not adds and read.action not in {Action.NONE, Action.WANT, Action.CHANGE}:
         return False
     action = _counted_action(previous, read.action, correcting=correcting)
-    requests[-1] = replace(previous, quantity=read_quantity(words).quantity, action=action, committed=True)
+    requests[-1] = replace(previous, quantity=split_quantity(words).quantity, action=action, committed=True)
     return True
 
 
@@ -211,7 +217,7 @@ def _counted_action(previous: Request, action: Action, *, correcting: bool) -> A
     return Action.ADD if action is not Action.CHANGE or previous.action is not Action.NONE else Action.CHANGE
 
 
-def _take_addition(action: Action, text: str, quantity: Quantity | None, requests: list[Request]) -> None:
+def _take_addition(action: Action, text: str, quantity: SpokenQuantity | None, requests: list[Request]) -> None:
     previous = requests[-1] if requests else None
     reference = read_reference(text)
     if (
@@ -245,7 +251,7 @@ def _take_change(rest: str, requests: list[Request]) -> None:
     previous = requests[-1] if requests else None
     swapped = BY.search(rest)
     if swapped and not is_only_quantity(tuple(rest[swapped.end() :].split())) and rest[swapped.end() :].strip():
-        after = read_quantity(tuple(strip_fillers(rest[swapped.end() :]).split()))
+        after = split_quantity(tuple(strip_fillers(rest[swapped.end() :]).split()))
         given = after.quantity if after.quantity is not None and not after.quantity.indefinite else None
         requests.append(
             Request(Action.REPLACE, rest[: swapped.start()].strip(), given, " ".join(after.words), committed=True)
@@ -253,14 +259,14 @@ def _take_change(rest: str, requests: list[Request]) -> None:
         return
     target, quantity = "", None
     if is_only_quantity(words):
-        quantity = read_quantity(words).quantity
+        quantity = split_quantity(words).quantity
     else:
         found = _TO_NUMBER.search(rest)
         if found and is_only_quantity(tuple(found["amount"].split())):
-            quantity = read_quantity(tuple(found["amount"].split())).quantity
+            quantity = split_quantity(tuple(found["amount"].split())).quantity
             target = rest[: found.start()]
         else:
-            quantified = read_quantity(words)
+            quantified = split_quantity(words)
             quantity, target = quantified.quantity, " ".join(quantified.words)
     target = re.sub(r"^(?:la cantidad|cantidad|quantity|the quantity)(?: de(?:l)?| of)?\b", "", target.strip()).strip()
     if previous is not None and previous.action in {Action.ADD, Action.CHANGE} and quantity is not None and not target:
@@ -280,7 +286,7 @@ def _take_change(rest: str, requests: list[Request]) -> None:
 
 def _take_removal(rest: str, requests: list[Request]) -> None:
     previous = requests[-1] if requests else None
-    quantified = read_quantity(tuple(rest.split()))
+    quantified = split_quantity(tuple(rest.split()))
     quantity = quantified.quantity
     if quantity is not None and quantity.indefinite:
         quantity = replace(quantity, indefinite=False)
@@ -302,7 +308,7 @@ def _take_instead(clause: str, requests: list[Request]) -> None:
     else:
         old, new = after, before
     read = read_action(new) if new else None
-    given = read_quantity(tuple((read.rest if read else "").split()))
+    given = split_quantity(tuple((read.rest if read else "").split()))
     if is_only_quantity(tuple(old.split())) and given.quantity is not None:
         requests.append(Request(Action.CHANGE, " ".join(given.words), given.quantity, committed=True))
         return
@@ -312,11 +318,11 @@ def _take_instead(clause: str, requests: list[Request]) -> None:
 
 def _quantified(words: tuple[str, ...], *, ordering: bool) -> Quantified:
     """The quantity of a clause; a bare number after what points at something counts it too: `de ese 2`, `el primero 3`."""
-    quantified = read_quantity(words, ordering=ordering)
+    quantified = split_quantity(words, ordering=ordering)
     if quantified.quantity is None and len(words) > 1 and is_only_quantity(words[-1:]):
         reference = read_reference(" ".join(words[:-1]))
         if reference.points and not reference.rest:
-            return Quantified(words[:-1], read_quantity(words[-1:]).quantity)
+            return Quantified(words[:-1], split_quantity(words[-1:]).quantity)
     return quantified
 
 

@@ -1,1 +1,1 @@
-"""Orders: what they hold, how they are stored, and how a submitted one reaches the log exactly once."""
+"""Orders in the database, and how a submitted one reaches the log exactly once."""

@@ -6,11 +6,11 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from agent.conversation.texts import LONGEST_PACK, LONGEST_TITLE, LONGEST_UNIT, bounded
-from agent.orders.model import Order
+from agent.conversation.order import Order
+from agent.conversation.products import LONGEST_PACK, LONGEST_TITLE, LONGEST_UNIT, bounded
 from schemas.api.times import instant
 from schemas.errors import RecordTooLargeError
-from schemas.orders import SubmittedLine, SubmittedOrder
+from schemas.orders import OrderLine, SubmittedLine, SubmittedOrder
 
 _SHORTER_TITLES: Final = (LONGEST_TITLE, 80, 1)
 """Characters of a title, in the order in which they are tried: the SKU says which product it is."""
@@ -37,23 +37,20 @@ def submitted_event(order: Order) -> SubmittedOrder:
         thread=order.thread,
         customer=order.customer,
         currency=order.currency,
-        lines=tuple(
-            SubmittedLine(
-                position=position,
-                sku=line.sku,
-                title=bounded(line.title, LONGEST_TITLE),
-                quantity=line.quantity,
-                unit=bounded(line.unit, LONGEST_UNIT),
-                pack=bounded(line.pack, LONGEST_PACK),
-                price=line.price,
-                amount=line.amount,
-            )
-            for position, line in enumerate(order.lines, start=1)
-        ),
+        lines=tuple(map(_submitted, order.lines)),
         total=order.total,
         unpriced=order.unpriced,
         submitted_at=submitted_at,
     )
+
+
+def _submitted(line: OrderLine) -> SubmittedLine:
+    texts = {
+        "title": bounded(line.title, LONGEST_TITLE),
+        "unit": bounded(line.unit, LONGEST_UNIT),
+        "pack": bounded(line.pack, LONGEST_PACK),
+    }
+    return SubmittedLine.model_validate({**dict(line), **texts})
 
 
 def fitting(payload: bytes, identity: str, largest: int) -> bytes:

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from agent.conversation.limits import LARGEST_ORDER_BYTES, RECORD_ROOM, OrderRoom
+from agent.conversation.limits import LARGEST_ORDER_BYTES, RECORD_ROOM, OrderSizeLimit
 from agent.orders.event import event_id
 from agent.orders.outbox import OutboxRow
-from runtime.kafka.clients import client_options
+from runtime.kafka.clients import administering, bootstrap_servers
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from runtime.kafka.topics import LARGEST, POLICY, create_topics, describe_topics, largest_records
 from schemas.errors import ConfigurationError, FerrofluxError, LogUnavailableError, PoisonError
@@ -64,10 +63,10 @@ class KafkaOrderPublisher:
     It connects at the first order or at `prepare`, so that a broker that is away stops nobody from ordering.
     """
 
-    def __init__(self, kafka: KafkaSettings, topic: str, room: OrderRoom | None = None) -> None:
+    def __init__(self, kafka: KafkaSettings, topic: str, size_limit: OrderSizeLimit | None = None) -> None:
         self._kafka = kafka
         self._topic = topic
-        self._room = room or OrderRoom(LARGEST_ORDER_BYTES)
+        self._size_limit = size_limit or OrderSizeLimit(LARGEST_ORDER_BYTES)
         self._writer = LogWriter(kafka, timeout_s=_PUBLISH_S)
         self._prepared = False
 
@@ -80,16 +79,12 @@ class KafkaOrderPublisher:
         """
         if self._prepared:
             return
-        admin = AIOKafkaAdminClient(**_connection(self._kafka))
-        try:
-            await admin.start()
+        if not bootstrap_servers(self._kafka):
+            raise ConfigurationError("kafka.bootstrap names no server, and submitted orders go to Kafka")
+        async with administering(self._kafka) as admin:
             if self._kafka.create_topics:
                 await create_topics(admin, self._kafka, {self._topic: _TOPIC_CONFIG})
             largest = await self._largest(admin)
-        except (KafkaError, OSError) as error:
-            raise LogUnavailableError(f"Kafka did not answer about {self._topic}: {type(error).__name__}") from error
-        finally:
-            await admin.close()
         if largest is not None:
             self._follow(largest)
         self._prepared = True
@@ -132,21 +127,14 @@ class KafkaOrderPublisher:
 
     def _follow(self, largest: int) -> None:
         self._writer.carries({self._topic: largest})
-        if self._room.follow(largest):
+        if self._size_limit.follow(largest):
             return
-        wanted = self._room.wanted + RECORD_ROOM
+        wanted = self._size_limit.wanted + RECORD_ROOM
         log.warning(
             "the orders topic takes smaller records than the agent would: orders are bounded by the topic",
             topic=self._topic,
             takes=largest,
             wanted=wanted,
             remedy=f"kafka-configs.sh --alter --entity-type topics --entity-name {self._topic} "
-            f"--add-config {LARGEST}={wanted}, or lower FERROFLUX_AGENT__LIMITS__ORDER_BYTES to {self._room.bytes}",
+            f"--add-config {LARGEST}={wanted}, or lower FERROFLUX_AGENT__LIMITS__ORDER_BYTES to {self._size_limit.bytes}",
         )
-
-
-def _connection(kafka: KafkaSettings) -> dict[str, Any]:
-    options = client_options(kafka)
-    if not options["bootstrap_servers"]:
-        raise ConfigurationError("kafka.bootstrap names no server, and submitted orders go to Kafka")
-    return options

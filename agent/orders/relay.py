@@ -1,4 +1,4 @@
-"""The relay: it empties the outbox into the log, for ever, and may be killed at any instruction.
+"""From a submission to the log: the port `OrderSink` over the store, and the relay. It empties the outbox into the log, for ever, and may be killed at any instruction.
 
 One order that cannot be published stands in no other's way: it is set apart in the outbox with its reason, where
 `ferroflux orders list --set-apart` shows it and `ferroflux orders retry` has it tried again.
@@ -15,13 +15,17 @@ from typing import Final
 
 import structlog
 
-from agent.conversation.limits import LARGEST_ORDER_BYTES, OrderRoom
+from agent.conversation.limits import LARGEST_ORDER_BYTES, OrderSizeLimit
+from agent.conversation.order import Order
 from agent.orders.event import event_id, fitting
 from agent.orders.outbox import Outbox, OutboxRow
 from agent.orders.publishing import OrderPublisher, OrdersRefusedError
-from agent.orders.settings import OrderSettings
+from agent.orders.store import OrderStore
+from agent.ports import OrderReceipt
+from agent.settings import OrderSettings
 from runtime.isolation import Batch, Isolation
 from runtime.retry import BackoffPolicy
+from schemas.identity import TenantId
 
 log = structlog.get_logger(__name__)
 
@@ -40,11 +44,11 @@ class OutboxRelay:
         publisher: OrderPublisher,
         settings: OrderSettings,
         *,
-        room: OrderRoom | None = None,
+        size_limit: OrderSizeLimit | None = None,
         counted: Callable[[str, str], None] = lambda _stage, _reason: None,
     ) -> None:
-        """`room` says what the topic takes; `counted` is told the stage and the reason of each order that is set apart."""
-        self._room = room or OrderRoom(LARGEST_ORDER_BYTES)
+        """`size_limit` says what the topic takes; `counted` is told the stage and the reason of each order that is set apart."""
+        self._size_limit = size_limit or OrderSizeLimit(LARGEST_ORDER_BYTES)
         self._counted = counted
         self._isolation = Isolation(STAGE)
         self._outbox = outbox
@@ -108,7 +112,7 @@ class OutboxRelay:
         for row in rows:
             name = event_id(row.tenant, row.order_id)
             with batch.one(row, name=name):
-                records.append(replace(row, payload=fitting(row.payload, name, self._room.carried)))
+                records.append(replace(row, payload=fitting(row.payload, name, self._size_limit.carried)))
         if not records:
             return []
         try:
@@ -125,3 +129,32 @@ class OutboxRelay:
                 await self._woken.wait()
         except TimeoutError:
             return
+
+
+class OrderService:
+    """What the graph's tools talk to. `submitted` is called for each first submission, after it is durable."""
+
+    def __init__(self, store: OrderStore, submitted: Callable[[Order], None]) -> None:
+        self._store = store
+        self._submitted = submitted
+
+    async def offer(self, order: Order) -> None:
+        """Keep the order as it was shown."""
+        await self._store.offer(order)
+
+    async def submit(self, order: Order) -> OrderReceipt:
+        """Submit the order, exactly once."""
+        submission = await self._store.submit(order)
+        log.info(
+            "order submitted" if submission.first else "order submitted before",
+            tenant=order.tenant,
+            order_id=order.order_id,
+            lines=len(submission.order.lines),
+        )
+        if submission.first:
+            self._submitted(submission.order)
+        return OrderReceipt(order.order_id, submission.first, submission.order)
+
+    async def withdraw(self, tenant: TenantId, order_id: str) -> None:
+        """Close an order that was not confirmed."""
+        await self._store.withdraw(tenant, order_id)

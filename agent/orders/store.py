@@ -15,12 +15,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from agent.orders.errors import EmptyOrderError, OrderClosedError, OrderNotFoundError, OrderUnpublishableError
+from agent.conversation.order import Order, OrderApart, OrderStatus
+from agent.errors import EmptyOrderError, OrderClosedError, OrderNotFoundError, OrderUnpublishableError
 from agent.orders.event import submitted_event
-from agent.orders.model import Order, OrderApart, OrderLine, OrderStatus
 from agent.storage.database import Database
 from agent.storage.tables import order_lines, orders, outbox
 from schemas.identity import TenantId
+from schemas.orders import OrderLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class OrderStore:
         self,
         tenant: TenantId,
         *,
-        within: str = "",
+        thread_prefix: str = "",
         thread: str | None = None,
         customer: str | None = None,
         status: OrderStatus | None = None,
@@ -132,14 +133,14 @@ class OrderStore:
     ) -> OrderPage:
         """The tenant's orders, newest first; `after` is the cursor of the page before.
 
-        `within`: only those of conversations whose names begin so; `set_apart`: only those that the log will never take as they are.
+        `thread_prefix`: only those of conversations whose names begin so; `set_apart`: only those that the log will never take as they are.
 
         Raises:
-            OrderNotFoundError: the cursor names no order of this tenant, or none within.
+            OrderNotFoundError: the cursor names no order of this tenant, or none of these conversations.
         """
         wanted = [orders.c.tenant == tenant]
-        if within:
-            wanted.append(orders.c.thread.startswith(within, autoescape=True))
+        if thread_prefix:
+            wanted.append(orders.c.thread.startswith(thread_prefix, autoescape=True))
         for column, value in ((orders.c.thread, thread), (orders.c.customer, customer), (orders.c.status, status)):
             if value is not None:
                 wanted.append(column == value)
@@ -148,7 +149,7 @@ class OrderStore:
         async with self._database.read() as connection:
             if after:
                 before = select(orders.c.created_us).where(
-                    _is(tenant, after), orders.c.thread.startswith(within, autoescape=True)
+                    _is(tenant, after), orders.c.thread.startswith(thread_prefix, autoescape=True)
                 )
                 last = (await connection.execute(before)).scalar()
                 if last is None:
@@ -321,6 +322,7 @@ def _apart(row: Row[Any]) -> OrderApart | None:
 
 def _line(row: Row[Any]) -> OrderLine:
     return OrderLine(
+        position=row.position + 1,
         sku=row.sku,
         title=row.title,
         quantity=row.quantity,

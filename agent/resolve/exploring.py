@@ -1,4 +1,4 @@
-"""Searching in a conversation: is this about something new, or about the topic? And how well does the shop answer it?"""
+"""Searching in a conversation: is this about something new, or about the topic? And how well does the tenant answer it?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from agent.ports import CatalogueSearch, Found, FoundProduct, Product
+from agent.conversation.products import Found, FoundProduct, Product
+from agent.ports import CatalogueSearch
 from agent.resolve.matching import Slot, coverage, names, slots, terms
 from agent.resolve.refinement import combine, head_of, is_attribute
 from schemas.identity import TenantId
@@ -29,8 +30,8 @@ class Explored:
     """The share of the request's words that the first product holds."""
     full: int
     """How many products hold every word of it."""
-    doubt: str = ""
-    """Why search itself doubts that the shop has it."""
+    low_confidence: str = ""
+    """Search's own reason to think that the tenant does not have it; empty: none."""
 
     @property
     def is_specific(self) -> bool:
@@ -114,7 +115,7 @@ def _judged(text: str, found: Found, *, refined: bool) -> Explored:
     )
     best = 1.0 if exact else shares[ranked[0].product.sku] if ranked else 0.0
     full = len(exact) or sum(value >= FULL for value in shares.values())
-    return Explored(text, tuple(ranked), found.confident, refined, best, full, found.doubt)
+    return Explored(text, tuple(ranked), found.confident, refined, best, full, found.low_confidence)
 
 
 def _weight(held: float) -> float:
@@ -123,7 +124,7 @@ def _weight(held: float) -> float:
 
 
 def _is_sold_out(product: Product) -> bool:
-    """Whether the shop says that it has none; a shop that says nothing may have some."""
+    """Whether the tenant says that it has none; a tenant that says nothing may have some."""
     return product.stock is not None and product.stock <= 0
 
 

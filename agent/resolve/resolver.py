@@ -1,7 +1,8 @@
 """From a phrase to one product: a code, a rank, "that one", the cheapest, or a description, in that order.
 
 The last cards come first; where they do not hold what was said, the catalogue is searched, with the topic or without.
-What stays open is said to be open: an order is never filled by guessing among equals.
+What stays open is said to be open: an order is never filled by guessing among equals. Products are compared by the
+catalogue's prices and by the sizes in their titles.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from typing import Final, Literal
 
+from agent.conversation.products import Product
 from agent.conversation.state import ShownCards
-from agent.language.references import Reference, bare, read_reference
-from agent.ports import CatalogueSearch, Product
-from agent.resolve.comparison import beyond, extreme_of
+from agent.language.references import Extreme, Reference, bare, read_reference
+from agent.ports import CatalogueSearch
 from agent.resolve.exploring import NEARLY, Explored, covering, explore, of_kind
 from agent.resolve.matching import slots
 from agent.resolve.refinement import without_sizes
 from retrieval.analysis.folding import fold, fold_code
+from retrieval.analysis.pipeline import analyse
+from retrieval.analysis.tokens import TokenKind
 from schemas.identity import TenantId
 
 Status = Literal["resolved", "ambiguous", "unknown", "missing"]
@@ -32,7 +36,7 @@ _MANY: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class ReferenceContext:
     """What a phrase may lean on."""
 
     shown: Sequence[ShownCards]
@@ -42,7 +46,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """`resolved`: this product. `ambiguous`: one of these. `unknown`: nothing says which. `missing`: the shop has none.
+    """`resolved`: this product. `ambiguous`: one of these. `unknown`: nothing says which. `missing`: the catalogue has none.
 
     `how` names the way that led there. `explored` is the search where one was made, and `choices` what is to be shown.
     """
@@ -57,7 +61,7 @@ class Resolved:
 class Resolver:
     """Resolves phrases of one tenant's conversation."""
 
-    def __init__(self, search: CatalogueSearch, tenant: TenantId, conversation: Conversation) -> None:
+    def __init__(self, search: CatalogueSearch, tenant: TenantId, conversation: ReferenceContext) -> None:
         self._search = search
         self._tenant = tenant
         self._conversation = conversation
@@ -88,7 +92,7 @@ class Resolver:
         return await self._by_description(reference, shown)
 
     async def _by_code(self, phrase: str) -> Product | None:
-        """A SKU in the phrase, as the shop writes it; letters alone count only where they are all that is said."""
+        """A SKU in the phrase, as the catalogue writes it; letters alone count only where they are all that is said."""
         spoken = [bare_word for word in phrase.split() if (bare_word := word.strip("\"'()[],;:!?"))]
         alone = len(slots(bare(fold(phrase)))) == 1
         coded = (word for word in spoken if _CODE.fullmatch(fold(word)) and (alone or _is_mixed(word)))
@@ -149,7 +153,7 @@ class Resolver:
         return Resolved("resolved", found[0], tuple(found), how=f"{reference.compared} than", explored=explored)
 
     async def _pool(self, description: str, shown: tuple[Product, ...]) -> tuple[Explored | None, list[Product]]:
-        """What is compared: all of the shop that is of the kind spoken of, and what was shown of it."""
+        """What is compared: all of the catalogue that is of the kind spoken of, and what was shown of it."""
         held = covering(shown, description) if description else list(shown)
         topic = self._conversation.topic
         text = description or topic
@@ -202,3 +206,73 @@ def _is_mixed(word: str) -> bool:
         or (digits >= 1 and letters >= 2 and digits + letters >= 5)
         or (len(word) >= 4 and word.isupper() and word.isalpha())
     )
+
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)([a-z]+\d?)")
+
+
+def extreme_of(products: Sequence[Product], extreme: Extreme) -> Product | None:
+    """The product at that end of the scale, the earliest of equals; None where nothing can be compared."""
+    scored = _scored(products, extreme)
+    if not scored:
+        return None
+    sign = 1 if extreme in _ASCENDING else -1
+    return min(scored, key=lambda entry: (sign * entry[0], entry[1]))[2]
+
+
+def beyond(products: Sequence[Product], than: Product, extreme: Extreme) -> list[Product]:
+    """The products that have more of it than this one, the nearest first."""
+    scale = _scale_of(than, extreme)
+    own = _value(than, extreme, scale)
+    if own is None:
+        return []
+    sign = 1 if extreme in _ASCENDING else -1
+    found = []
+    for place, product in enumerate(products):
+        value = _value(product, extreme, scale)
+        if value is not None and product.sku != than.sku and sign * value < sign * own:
+            found.append((-sign * value, place, product))
+    return [product for _, _, product in sorted(found, key=lambda entry: entry[:2])]
+
+
+_ASCENDING: Final = frozenset({Extreme.CHEAPEST, Extreme.SMALLEST})
+_BY_PRICE: Final = frozenset({Extreme.CHEAPEST, Extreme.DEAREST})
+
+
+def _scored(products: Sequence[Product], extreme: Extreme) -> list[tuple[Decimal, int, Product]]:
+    scale = "" if extreme in _BY_PRICE else _common_scale(products)
+    values = ((_value(product, extreme, scale), place, product) for place, product in enumerate(products))
+    return [(value, place, product) for value, place, product in values if value is not None]
+
+
+def _value(product: Product, extreme: Extreme, scale: str) -> Decimal | None:
+    if extreme in _BY_PRICE:
+        return product.price
+    return dict(_sizes(product.title)).get(scale)
+
+
+def _scale_of(product: Product, extreme: Extreme) -> str:
+    if extreme in _BY_PRICE:
+        return ""
+    return next((unit for unit, _ in _sizes(product.title)), "")
+
+
+def _common_scale(products: Sequence[Product]) -> str:
+    """The kind of size that most of the products have."""
+    counts: dict[str, int] = {}
+    for product in products:
+        for unit in dict(_sizes(product.title)):
+            counts[unit] = counts.get(unit, 0) + 1
+    return max(counts, key=lambda unit: counts[unit], default="")
+
+
+def _sizes(title: str) -> list[tuple[str, Decimal]]:
+    """The sizes of a title as (base unit, value), in its order, the first of each unit; bare numbers have no unit."""
+    found: dict[str, Decimal] = {}
+    for token in analyse(title).tokens:
+        match = _SIZE.fullmatch(token.text) if token.kind is TokenKind.MEASURE else None
+        if match:
+            found.setdefault(match[2], Decimal(match[1]))
+        elif token.kind is TokenKind.NUMBER and token.text.isdigit() and len(token.text) <= 4:
+            found.setdefault("", Decimal(token.text))
+    return list(found.items())

@@ -1,23 +1,49 @@
-"""One door to the database: transactions that write, transactions that read, and the driver's failures as ours."""
+"""One door to the database: transactions that write, transactions that read, the driver's failures as ours, and its migration.
+
+Several processes may start at once: on PostgreSQL an advisory lock lets one migrate while the others wait, on SQLite
+the write transaction does. With `SKIP_MIGRATIONS` set nothing is changed (an operator's job does it, say), and a
+database at another revision is refused with the reason, since the first order would fail on it.
+"""
 
 from __future__ import annotations
 
+import os
+import secrets as random
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, Final, Self
 
 import asyncpg  # type: ignore[import-untyped]  # the library ships no types
-from sqlalchemy import BigInteger, ColumnElement, Insert, Table, cast, event, extract, func, literal
+import structlog
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Insert,
+    Table,
+    cast,
+    event,
+    extract,
+    func,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from agent.storage.migrate import migrate, migrations_are_skipped
-from agent.storage.settings import DatabaseSettings
-from schemas.errors import ConfigurationError, PoisonError, RetryableError
+from agent.settings import DatabaseSettings
+from agent.storage.tables import secrets
+from schemas.errors import ConfigurationError, FatalError, PoisonError, RetryableError
 
 _READ_ONLY: Final = "ferroflux_read_only"
 _SECOND_US: Final = 1_000_000
@@ -195,3 +221,68 @@ def _is_about_a_value(error: Exception) -> bool:
 def _kind(error: BaseException) -> str:
     cause = getattr(error, "orig", None) or error
     return type(cause).__name__
+
+
+log = structlog.get_logger(__name__)
+
+SKIP_VARIABLE: Final = "SKIP_MIGRATIONS"
+
+_FOLDER: Final = Path(__file__).with_name("migrations")
+_ADVISORY_LOCK: Final = 0x666572726F  # "ferro": any number will do, so long as every process takes the same
+
+
+class OutdatedDatabaseError(FatalError):
+    """The agent's database is at another revision than this version's. Start one process without SKIP_MIGRATIONS, or a newer version."""
+
+    code = "outdated_database"
+
+
+def migrations_are_skipped() -> bool:
+    """Whether the environment says that somebody else migrates."""
+    return os.environ.get(SKIP_VARIABLE, "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def migrate(connection: Connection, *, skip: bool) -> None:
+    """Run what is missing, or with `skip` only check that nothing is. The connection is in a transaction of its own.
+
+    Raises:
+        OutdatedDatabaseError: the database is newer than this version, or older and `skip` is set.
+    """
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_FOLDER))
+    # Our migrations' names begin with a letter, so that they can be imported and checked like other modules.
+    scripts = ScriptDirectory.from_config(config)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+    found = MigrationContext.configure(connection).get_current_revision()
+    wanted = scripts.get_current_head()
+    if found == wanted:
+        return
+    if skip:
+        raise OutdatedDatabaseError(
+            f"the agent's database is at revision {found or 'none'}, and this version needs {wanted}: "
+            f"start one process without {SKIP_VARIABLE}"
+        )
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        raise OutdatedDatabaseError(
+            f"the agent's database is at revision {found}, which this version does not know: start the newer version"
+        )
+    command.upgrade(config, "head")
+    log.info("database migrated", before=found or "empty", after=wanted)
+
+
+_BYTES: Final = 32
+
+
+async def installation_secret(database: Database, name: str) -> bytes:
+    """The secret of that name; the first to ask makes it.
+
+    Raises:
+        DatabaseUnavailableError: it can be neither read nor kept.
+    """
+    async with database.write() as connection:
+        await connection.execute(
+            database.insert(secrets).values(name=name, value=random.token_hex(_BYTES)).on_conflict_do_nothing()
+        )
+        found = (await connection.execute(select(secrets.c.value).where(secrets.c.name == name))).scalar_one()
+    return bytes.fromhex(found)

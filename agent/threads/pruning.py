@@ -12,11 +12,10 @@ from typing import Final
 
 import structlog
 
-from agent.checkpoints.settings import CheckpointSettings
-from agent.checkpoints.thread_key import ThreadName
-from agent.threads.apart import PRUNING
-from agent.threads.guard import ThreadBusyError
-from agent.threads.registry import ThreadRegistry
+from agent.conversation.thread_names import ThreadName
+from agent.settings import CheckpointSettings
+from agent.threads.leases import ThreadBusyError
+from agent.threads.registry import PRUNING, ThreadRegistry
 from runtime.isolation import Batch, Isolation
 from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError

@@ -2,56 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Annotated, Final, cast
 
-from agent.conversation.cards import card_of, found_card
-from agent.conversation.limits import AgentLimits
+from pydantic import Field, StringConstraints
+
+from agent.conversation.products import FoundProduct, Product, card_of
 from agent.conversation.state import Card, JsonValue, ShownCards, ThreadState
-from agent.ports import CatalogueSearch, Product
 from agent.resolve.exploring import Explored, explore
-from agent.resolve.resolver import Conversation, Resolved, Resolver
-from agent.tools.effect import Effect, text_argument
+from agent.resolve.matching import held, slots, terms
+from agent.resolve.resolver import ReferenceContext, Resolved, Resolver
+from agent.tools.registry import Arguments, Change, Effect, Text, Tool, ToolContext, Words
 from schemas.identity import TenantId
 
+_AROUND_WORDS: Final = ".,;:!?¡¿()"
 
-async def catalog_search(
-    state: ThreadState, args: Mapping[str, Any], search: CatalogueSearch, limits: AgentLimits
-) -> Effect:
-    """Search for `query`; with `new` the topic of the conversation stays out of it.
 
-    Raises:
-        ToolRefusedError: there is no usable query.
-    """
-    query = text_argument(args, "query")
-    topic = "" if args.get("new") else state.get("topic", "")
-    explored = await explore(search, TenantId(state["tenant"]), query, topic=topic)
-    cards = _cards(explored, limits.cards)
+class SearchArguments(Arguments):
+    """Of `catalog_search`."""
+
+    query: Text = Field(description="What to look for, in the reseller's own words: product, size, brand, colour.")
+    new: bool = Field(False, description="True for another product than the one spoken of; false refines it.")
+
+
+class ReferenceArguments(Arguments):
+    """Of `follow_up_resolve`. Models are told to say something; nothing means what was spoken of last."""
+
+    reference: Annotated[str, StringConstraints(max_length=500, strip_whitespace=True)] = Field(
+        description='How the reseller refers to it: "the second", "the cheapest", "the 25 kg one".',
+        json_schema_extra={"minLength": 1},
+    )
+
+
+async def _search(context: ToolContext, given: SearchArguments) -> Change:
+    """Search for `query`; with `new` the topic of the conversation stays out of it."""
+    state = context.state
+    topic = "" if given.new else state.get("topic", "")
+    explored = await explore(context.search, TenantId(state["tenant"]), given.query, topic=topic)
+    cards = _cards(explored, context.limits.cards)
     data: dict[str, JsonValue] = {
         "query": explored.text,
         "confident": explored.confident,
-        "doubt": explored.doubt,
+        "low_confidence": explored.low_confidence,
         "refined": explored.refined,
         "cards": cast("JsonValue", cards),
     }
     if not explored.confident:
-        return Effect(data, shown=_shown(state, explored.text, cards), focus=())
+        return Change(data, shown=_shown(state, explored.text, cards), focus=())
     focus = (cards[0]["sku"],) if explored.is_specific else ()
-    return Effect(data, shown=_shown(state, explored.text, cards), topic=explored.text, focus=focus)
+    return Change(data, shown=_shown(state, explored.text, cards), topic=explored.text, focus=focus)
 
 
-async def follow_up_resolve(
-    state: ThreadState, args: Mapping[str, Any], search: CatalogueSearch, limits: AgentLimits
-) -> Effect:
-    """Say which product `reference` means: a rank, "that one", an attribute, the cheapest, a description.
-
-    Raises:
-        ToolRefusedError: there is no usable reference.
-    """
-    reference = text_argument(args, "reference") if args.get("reference") else ""
-    conversation = Conversation(state.get("shown", []), state.get("topic", ""), state.get("focus", []))
-    resolved = await Resolver(search, TenantId(state["tenant"]), conversation).resolve(reference)
-    cards = _resolved_cards(resolved, limits.cards)
+async def _resolve(context: ToolContext, given: ReferenceArguments) -> Change:
+    """Say which product `reference` means: a rank, "that one", an attribute, the cheapest, a description."""
+    state = context.state
+    conversation = ReferenceContext(state.get("shown", []), state.get("topic", ""), state.get("focus", []))
+    resolved = await Resolver(context.search, TenantId(state["tenant"]), conversation).resolve(given.reference)
+    cards = _resolved_cards(resolved, context.limits.cards)
     product = resolved.product
     data: dict[str, JsonValue] = {
         "status": resolved.status,
@@ -67,12 +74,21 @@ async def follow_up_resolve(
     searched = explored is not None and (explored.confident or resolved.status == "missing")
     topic = explored.text if explored is not None and explored.confident else None
     shown = _shown(state, explored.text if explored else "", cards) if searched and cards else None
-    return Effect(data, shown=shown, topic=topic, focus=(product.sku,) if product else None)
+    return Change(data, shown=shown, topic=topic, focus=(product.sku,) if product else None)
 
 
 def _cards(explored: Explored, limit: int) -> list[Card]:
     weak = not explored.confident
     return [found_card(hit, explored.text, weak=weak) for hit in explored.products[:limit]]
+
+
+def found_card(found: FoundProduct, text: str, *, weak: bool) -> Card:
+    """A hit as a card: its retrievers, then the words of the request that it holds, as they were written."""
+    product = found.product
+    own = terms(product.title, product.brand, product.category, product.sku)
+    words = (word.strip(_AROUND_WORDS) for word in text.split())
+    matched = dict.fromkeys(word for word in words if any(held(slot, own) > 0 for slot in slots(word)))
+    return card_of(product, matched=[*found.signals, *matched], weak=weak)
 
 
 def _resolved_cards(resolved: Resolved, limit: int) -> list[Card]:
@@ -87,3 +103,15 @@ def _resolved_cards(resolved: Resolved, limit: int) -> list[Card]:
 
 def _shown(state: ThreadState, query: str, cards: list[Card]) -> ShownCards:
     return ShownCards(turn=state.get("turn", 0), query=query, cards=cards)
+
+
+CATALOGUE_TOOLS: Final = (
+    Tool("catalog_search", SearchArguments, _search, Effect.READ, Words("Find products in the shop's catalogue.")),
+    Tool(
+        "follow_up_resolve",
+        ReferenceArguments,
+        _resolve,
+        Effect.READ,
+        Words("Find out which product the reseller refers to."),
+    ),
+)

@@ -1,134 +1,137 @@
-"""The tools that change the open order. They know quantities and products; prices they take from the catalogue alone."""
+"""The tools of the open order. They know quantities and products; prices they take from the catalogue alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, cast
+from typing import Annotated, Any, Final, cast
 
-from agent.conversation.cards import plain
-from agent.conversation.draft import draft_bytes, empty_draft, line_of, order_of, with_quantity, without
-from agent.conversation.limits import AgentLimits, OrderRoom
-from agent.conversation.mending import sound_draft
-from agent.conversation.quantity import is_nothing
+from pydantic import Field
+
+from agent.conversation.limits import AgentLimits
+from agent.conversation.order import draft_bytes, empty_draft, line_of, order_of, with_quantity, without
+from agent.conversation.phrases import Say, money, unit_for
+from agent.conversation.products import Product, plain
+from agent.conversation.quantity import SMALLEST, QuantityError, is_nothing, quantity_of
+from agent.conversation.recovery import draft_of
 from agent.conversation.state import Draft, JsonValue, ThreadState
-from agent.language.confirmation import is_assent, is_explicit_confirmation
-from agent.ports import CatalogueSearch, OrderSink, Product
-from agent.tools.effect import Effect, ToolRefusedError, checked_quantity, quantity_argument, text_argument
+from agent.tools.confirmation import offer_refusal
 from agent.tools.packs import SellingQuantity, selling_quantity
+from agent.tools.registry import (
+    Arguments,
+    Change,
+    Counted,
+    Effect,
+    Number,
+    Sku,
+    Text,
+    Tool,
+    ToolContext,
+    ToolRefusedError,
+    Words,
+)
 from schemas.identity import TenantId
 
 
-def draft_of(state: ThreadState) -> Draft:
-    """The open order, as far as what is stored of it is one; the first one of a thread is empty."""
-    return sound_draft(state.get("draft")) or empty_draft(state["tenant"], state["thread"], 1)
+class AddArguments(Arguments):
+    """Of `order_add`."""
+
+    sku: Sku = Field(description="A SKU that a tool gave.")
+    quantity: Annotated[Decimal, Number] = Field(gt=0, description="How many, as the reseller counted.")
+    package: Counted = Field("", description='What was counted, where it was said: "caja", "metro", "dozen".')
+    lot: Counted = Field("", description='How many are in that package, where it was said: "1000" of "cajas de 1000".')
 
 
-async def order_add(
-    state: ThreadState, args: Mapping[str, Any], search: CatalogueSearch, limits: AgentLimits, room: OrderRoom
-) -> Effect:
-    """Add `quantity` of `sku` to what the order has of it; `package` says what was counted (`caja`, `metro`).
+class UpdateArguments(AddArguments):
+    """Of `order_update`."""
 
-    Raises:
-        ToolRefusedError: an argument is not valid, the shop has no such SKU, or a limit is reached.
-    """
-    product = await _product(state, args, search)
+    sku: Text = Field(description="The SKU of a line of the order.")
+    quantity: Annotated[Decimal, Number] = Field(ge=0, description="The new quantity of the line; 0 takes it out.")
+
+
+class RemoveArguments(Arguments):
+    """Of `order_remove`."""
+
+    sku: Text = Field(description="The SKU of a line of the order.")
+
+
+class NoArguments(Arguments):
+    """Of the tools about the whole order."""
+
+
+async def _add(context: ToolContext, given: AddArguments) -> Change:
+    """Add `quantity` of `sku` to what the order has of it; `package` says what was counted (`caja`, `metro`)."""
+    state, limits = context.state, context.limits
+    product = await _product(context, given.sku)
     draft = draft_of(state)
-    counted = _counted(product, args, limits)
+    counted = _counted(product, given, limits)
     before = _quantity(draft, product.sku)
     if before == 0 and len(draft["lines"]) >= limits.order_lines:
         raise ToolRefusedError("too_many_lines", {"largest": limits.order_lines})
-    total = checked_quantity(before + counted.quantity, largest=limits.line_quantity)
+    total = _checked(before + counted.quantity, largest=limits.line_quantity)
     changed = with_quantity(draft, product, total, pack=counted.pack)
-    if draft_bytes(changed) > room.bytes:
+    if draft_bytes(changed) > context.size_limit.bytes:
         raise ToolRefusedError("order_too_large", {"lines": len(draft["lines"])})
     data = {**_line_data(product, total, before), **_count_data(counted), "added": plain(counted.quantity)}
-    return Effect(data, draft=changed, focus=_focus(state, product.sku))
+    return Change(data, draft=changed, focus=_focus(state, product.sku))
 
 
-async def order_update(
-    state: ThreadState, args: Mapping[str, Any], search: CatalogueSearch, limits: AgentLimits
-) -> Effect:
-    """Set the quantity of a line; 0 takes it out.
-
-    Raises:
-        ToolRefusedError: an argument is not valid, or the order has no such line.
-    """
-    if is_nothing(args.get("quantity")):
-        return order_remove(state, {"sku": args.get("sku")})
-    draft = draft_of(state)
-    sku = text_argument(args, "sku")
-    if line_of(draft, sku) is None:
-        raise ToolRefusedError("not_in_order", {"sku": sku})
-    product = await _product(state, args, search)
-    counted = _counted(product, args, limits)
-    before = _quantity(draft, sku)
+async def _update(context: ToolContext, given: UpdateArguments) -> Change:
+    """Set the quantity of a line; 0 takes it out."""
+    if is_nothing(given.quantity):
+        return await _remove(context, RemoveArguments(sku=given.sku))
+    draft = draft_of(context.state)
+    if line_of(draft, given.sku) is None:
+        raise ToolRefusedError("not_in_order", {"sku": given.sku})
+    product = await _product(context, given.sku)
+    counted = _counted(product, given, context.limits)
+    before = _quantity(draft, given.sku)
     changed = with_quantity(draft, product, counted.quantity, pack=counted.pack)
-    return Effect(
-        {**_line_data(product, counted.quantity, before), **_count_data(counted)},
-        draft=changed,
-        focus=_focus(state, sku),
-    )
+    data = {**_line_data(product, counted.quantity, before), **_count_data(counted)}
+    return Change(data, draft=changed, focus=_focus(context.state, given.sku))
 
 
-def order_remove(state: ThreadState, args: Mapping[str, Any]) -> Effect:
-    """Take a line out.
-
-    Raises:
-        ToolRefusedError: the order has no such line.
-    """
-    draft = draft_of(state)
-    sku = text_argument(args, "sku")
+async def _remove(context: ToolContext, given: RemoveArguments) -> Change:
+    """Take a line out."""
+    draft, sku = draft_of(context.state), given.sku
     line = line_of(draft, sku)
     if line is None:
         raise ToolRefusedError("not_in_order", {"sku": sku})
     data: dict[str, JsonValue] = {"sku": sku, "title": line["title"], "before": line["quantity"]}
-    focus = tuple(each for each in state.get("focus", []) if each != sku)
-    return Effect(data, draft=without(draft, sku), focus=focus)
+    focus = tuple(each for each in context.state.get("focus", []) if each != sku)
+    return Change(data, draft=without(draft, sku), focus=focus)
 
 
-def order_show(state: ThreadState) -> Effect:
+async def _show(context: ToolContext, _given: NoArguments) -> Change:
     """Show the order; the reply reads its prices afresh."""
-    return Effect({"lines": len(draft_of(state)["lines"])})
+    return Change({"lines": len(draft_of(context.state)["lines"])})
 
 
-async def order_clear(state: ThreadState, orders: OrderSink) -> Effect:
+async def _clear(context: ToolContext, _given: NoArguments) -> Change:
     """Empty the order and begin another one; what was shown of the old one can no longer be confirmed."""
+    state = context.state
     draft = draft_of(state)
-    await orders.withdraw(TenantId(state["tenant"]), draft["order_id"])
+    await context.orders.withdraw(TenantId(state["tenant"]), draft["order_id"])
     fresh = empty_draft(state["tenant"], state["thread"], draft["serial"] + 1)
-    return Effect({"lines": len(draft["lines"])}, draft=fresh, focus=())
+    return Change({"lines": len(draft["lines"])}, draft=fresh, focus=())
 
 
-async def order_submit(state: ThreadState, search: CatalogueSearch, orders: OrderSink, room: OrderRoom) -> Effect:
-    """Submit the order, where the person has confirmed in so many words the very order that was shown.
-
-    The gate stands here and not in a planner: no model, product or message can go around it. The order's id comes from
-    the thread, so a repeated call submits nothing twice.
+async def _submit(context: ToolContext, _given: NoArguments) -> Change:
+    """Submit the order, if it is still as it was shown. Its id comes from the thread: a repeated call submits nothing twice.
 
     Raises:
-        ToolRefusedError: there is nothing to submit, the message does not confirm, or the order is not as it was shown.
+        ToolRefusedError: the order is not as it was shown, or the topic takes less than when its lines were added.
         OrderClosedError: the order was withdrawn or submitted elsewhere with other lines.
     """
-    draft = draft_of(state)
-    if not draft["lines"]:
-        raise ToolRefusedError("empty_order")
-    if not _is_confirmed(state):
-        raise ToolRefusedError("not_confirmed")
-    tenant = TenantId(state["tenant"])
-    items = await search.items(tenant, [line["sku"] for line in draft["lines"]])
+    state = context.state
+    draft, tenant = draft_of(state), TenantId(state["tenant"])
+    items = await context.search.items(tenant, [line["sku"] for line in draft["lines"]])
     order = order_of(draft, tenant, state["thread"], state.get("customer", ""), items)
-    offer = state.get("offer")
-    wanted = state["work"]["confirm_digest"] if "work" in state else ""
-    if offer is None or offer["order_id"] != order.order_id:
-        raise ToolRefusedError("not_shown")
-    if order.digest != (wanted or offer["digest"]):
-        raise ToolRefusedError("changed")
-    if draft_bytes(draft) > room.bytes:
-        # The topic takes less than when its lines were added.
+    if refusal := offer_refusal(state, order):
+        raise ToolRefusedError(refusal)
+    if draft_bytes(draft) > context.size_limit.bytes:
         raise ToolRefusedError("order_too_large", {"lines": len(draft["lines"])})
-    receipt = await orders.submit(order)
+    receipt = await context.orders.submit(order)
     fresh = empty_draft(state["tenant"], state["thread"], draft["serial"] + 1)
     data: dict[str, JsonValue] = {
         "order_id": receipt.order_id,
@@ -138,37 +141,33 @@ async def order_submit(state: ThreadState, search: CatalogueSearch, orders: Orde
         "unpriced": order.unpriced,
         "lines": cast("JsonValue", [{**line} for line in draft["lines"]]),
     }
-    return Effect(data, draft=fresh, focus=(), submitted=receipt.order_id)
+    return Change(data, draft=fresh, focus=(), submitted=receipt.order_id)
 
 
-def _is_confirmed(state: ThreadState) -> bool:
-    """Whether this turn is the person's own yes: the button of this order, the word, or a bare yes to our question."""
-    work = state.get("work")
-    if work is None:
-        return False
-    if work["confirm_order"]:
-        return work["confirm_order"] == draft_of(state)["order_id"]
-    if is_explicit_confirmation(work["message"]):
-        return True
-    offer = state.get("offer")
-    asked = offer is not None and offer["turn"] == state.get("turn", 0) - 1
-    return asked and is_assent(work["message"])
-
-
-async def _product(state: ThreadState, args: Mapping[str, Any], search: CatalogueSearch) -> Product:
-    sku = text_argument(args, "sku", longest=256)
-    product = (await search.items(TenantId(state["tenant"]), [sku])).get(sku)
+async def _product(context: ToolContext, sku: str) -> Product:
+    product = (await context.search.items(TenantId(context.state["tenant"]), [sku])).get(sku)
     if product is None:
         raise ToolRefusedError("unknown_sku", {"sku": sku})
     return product
 
 
-def _counted(product: Product, args: Mapping[str, Any], limits: AgentLimits) -> SellingQuantity:
-    asked = quantity_argument(args, "quantity", largest=limits.line_quantity)
-    package, lot = str(args.get("package") or ""), str(args.get("lot") or "")
-    counted = selling_quantity(product, asked, package=package, lot=lot)
+def _counted(product: Product, given: AddArguments, limits: AgentLimits) -> SellingQuantity:
+    asked = _checked(given.quantity, largest=limits.line_quantity)
+    counted = selling_quantity(product, asked, package=given.package, lot=given.lot)
     # A conversion may come to less than the smallest quantity, or to more than a line holds.
-    return replace(counted, quantity=checked_quantity(counted.quantity, largest=limits.line_quantity))
+    return replace(counted, quantity=_checked(counted.quantity, largest=limits.line_quantity))
+
+
+def _checked(number: Decimal, *, largest: int) -> Decimal:
+    """A quantity.
+
+    Raises:
+        ToolRefusedError: it is none, or beyond the limit; the reason is the fault's own word.
+    """
+    try:
+        return quantity_of(number, largest=largest)
+    except QuantityError as error:
+        raise ToolRefusedError(str(error.fault), {"largest": largest, "smallest": str(SMALLEST)}) from error
 
 
 def _quantity(draft: Draft, sku: str) -> Decimal:
@@ -197,3 +196,84 @@ def _count_data(counted: SellingQuantity) -> dict[str, JsonValue]:
 
 def _focus(state: ThreadState, sku: str) -> tuple[str, ...]:
     return (sku, *(each for each in state.get("focus", []) if each != sku))[:5]
+
+
+def _told_added(data: dict[str, Any], say: Say) -> list[str]:
+    unit = unit_for(Decimal(data["added"]), data["unit"])
+    return [say("added", quantity=data["added"], unit=unit, title=data["title"]), *_told_mismatch(data, say)]
+
+
+def _told_updated(data: dict[str, Any], say: Say) -> list[str]:
+    if "quantity" not in data:
+        return [say("removed", title=data["title"])]
+    unit = unit_for(Decimal(data["quantity"]), data["unit"])
+    return [say("updated", quantity=data["quantity"], unit=unit, title=data["title"]), *_told_mismatch(data, say)]
+
+
+def _told_mismatch(data: dict[str, Any], say: Say) -> list[str]:
+    """What a person has to know who counted otherwise than the tenant packs."""
+    return [say(data["mismatch"], pack=data["pack"], unit=data["unit"])] if data.get("mismatch") else []
+
+
+def _told_submitted(data: dict[str, Any], say: Say) -> list[str]:
+    total = money(Decimal(data["total"]), data["currency"])
+    extra = f" {say('unpriced', count=data['unpriced'])}" if data["unpriced"] else ""
+    return [say("submitted", order=str(data["order_id"])[:8], total=total + extra)]
+
+
+ORDER_TOOLS: Final = (
+    Tool(
+        "order_add",
+        AddArguments,
+        _add,
+        Effect.WRITE,
+        Words("Add a quantity of a product to the open order.", _told_added, shows_order=True),
+    ),
+    Tool(
+        "order_update",
+        UpdateArguments,
+        _update,
+        Effect.WRITE,
+        Words("Set the quantity of a line of the open order.", _told_updated, shows_order=True),
+    ),
+    Tool(
+        "order_remove",
+        RemoveArguments,
+        _remove,
+        Effect.WRITE,
+        Words(
+            "Take a line out of the open order.",
+            lambda data, say: [say("removed", title=data["title"])],
+            shows_order=True,
+        ),
+    ),
+    Tool(
+        "order_show",
+        NoArguments,
+        _show,
+        Effect.READ,
+        Words("Show the open order with prices, stock and total as of now.", shows_order=True),
+    ),
+    Tool(
+        "order_clear",
+        NoArguments,
+        _clear,
+        Effect.GUARDED,
+        Words(
+            "Empty the open order. Only when the reseller asks for exactly that.",
+            lambda _data, say: [say("cleared")],
+            shows_order=True,
+        ),
+    ),
+    Tool(
+        "order_submit",
+        NoArguments,
+        _submit,
+        Effect.GUARDED,
+        Words(
+            "Submit the open order. Only when the reseller's newest message confirms the order that was shown.",
+            _told_submitted,
+            shows_order=True,
+        ),
+    ),
+)

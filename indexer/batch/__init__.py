@@ -1,1 +1,1 @@
-"""What happens to one batch: the first look, the plan, the work planned, the fenced publication, the report."""
+"""What happens to one batch: the first look, the plan, the loop until no write is refused, the fenced publication, the report."""

@@ -10,14 +10,16 @@ document that had been overtaken.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from indexer.ports import DocumentComposer
 from indexer.records import InboundRecord
 from retrieval.filters import filter_values
 from retrieval.passages import passage_text, text_hash
-from retrieval.vectors.port import PointPayload, PointWrite
+from retrieval.vectors.port import NamedVectors, PointPayload, PointWrite
 from schemas.changes import ChangeEvent
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.identity import SkuKey
@@ -49,56 +51,39 @@ class Merged:
     arbitrary, since the source does not say it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Embed:
-    """The text changed: compute `text`'s vector, then write it with `write`'s payload, then publish."""
+class Action(StrEnum):
+    """What a plan does to its product."""
 
-    write: PointWrite
-    document: SearchDocument
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class PatchPayload:
+    EMBED = "embed"
+    """The text changed: compute its vector, write it with the payload, then publish."""
+    PATCH = "patch"
     """The vector still holds: write the payload alone, then publish."""
-
-    write: PointWrite
-    document: SearchDocument
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
+    DELETE = "delete"
     """The product is gone: write the state as a tombstone, then publish."""
-
-    write: PointWrite
-    document: SearchDocument
-
-
-@dataclass(frozen=True, slots=True)
-class Await:
-    """No item event of the product was ever seen: keep what came for the day it comes (None: it is kept), and publish nothing.
-
-    Nobody searches for such a product; and where the store has lost it, a document would delete what the topic still holds.
-    """
-
-    write: PointWrite | None
-
-
-@dataclass(frozen=True, slots=True)
-class Noop:
+    AWAIT = "await"
+    """No item event of the product was ever seen: keep what came for the day it comes, and publish nothing. Nobody searches
+    for such a product; and where the store has lost it, a document would delete what the topic still holds."""
+    REPUBLISH = "republish"
     """Everything was merged before: nothing to write, but publish again."""
-
-    document: SearchDocument
-
-
-@dataclass(frozen=True, slots=True)
-class Stale:
+    STALE = "stale"
     """Newer events were merged before: nothing to write; published again only where this may be a redelivery."""
 
-    document: SearchDocument
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is done to one product, in this order: compute `text`'s vector, `write`, publish `document`; None leaves a step out."""
 
-Decision = Embed | PatchPayload | Delete | Await | Noop | Stale
+    key: SkuKey
+    action: Action
+    merged: Merged
+    write: PointWrite | None = None
+    document: SearchDocument | None = None
+    text: str | None = None
+
+    def with_vectors(self, vectors: NamedVectors) -> Plan:
+        """The same plan with the vectors of its text in the write."""
+        return self if self.write is None else replace(self, write=replace(self.write, vectors=vectors))
+
 
 _NO_VECTOR: Final = ("", "")
 _NO_COUNTS: Final = dict.fromkeys(MergeOutcome, 0)
@@ -141,7 +126,7 @@ def plan(
     compose: DocumentComposer,
     model: str,
     first_rev: int = 1,
-) -> Decision:
+) -> Plan:
     """Decide what to do about one product. `model` is the id of the running encoder's revision.
 
     A product that is not stored begins at `first_rev`; the pipeline gives the time in microseconds, so that one whose
@@ -157,37 +142,23 @@ def plan(
         backfill=any(arrival.backfill for arrival in arrivals),
     )
     document = compose(key, merged.state, rev=next_rev, text_hash=provenance[0], model=provenance[1], times=times)
+    write = partial(_write, key, expected_rev, merged.state, document)
+    again = stored is not None and not merged.applied
     if not merged.state.known:
-        kept = stored is not None and not merged.applied
-        return Await(None if kept else _write(key, expected_rev, merged.state, document, provenance))
-    if stored is not None and not merged.applied and not merged.duplicates:
-        return Stale(document.model_copy(update={"rev": stored.rev, "times": times}))
+        return Plan(key, Action.AWAIT, merged, None if again else write(provenance))
+    if stored is not None and again and not (merged.duplicates and merged.state.alive):
+        action = Action.REPUBLISH if merged.duplicates else Action.STALE
+        return Plan(key, action, merged, document=document.model_copy(update={"rev": stored.rev, "times": times}))
     if not merged.state.alive:
-        if stored is not None and not merged.applied:
-            return Noop(document.model_copy(update={"rev": stored.rev, "times": times}))
-        write = _write(key, expected_rev, merged.state, document, provenance)
-        return Delete(write, document.model_copy(update={"times": times}))
-    return _of_living(key, stored, merged, document, provenance, model)
-
-
-def _of_living(
-    key: SkuKey,
-    stored: PointPayload | None,
-    merged: Merged,
-    document: SearchDocument,
-    provenance: tuple[str, str],
-    model: str,
-) -> Decision:
-    """Whether its text changed, its payload, or nothing."""
-    expected_rev = None if stored is None else stored.rev
+        return Plan(key, Action.DELETE, merged, write(provenance), document.model_copy(update={"times": times}))
     text = passage_text(document)
     wanted = (text_hash(text), model)
     if wanted != provenance:
         document = document.model_copy(update={"text_hash": wanted[0], "model": wanted[1]})
-        return Embed(_write(key, expected_rev, merged.state, document, wanted), document, text)
-    if stored is not None and not merged.applied:
-        return Noop(document.model_copy(update={"rev": stored.rev}))
-    return PatchPayload(_write(key, expected_rev, merged.state, document, provenance), document)
+        return Plan(key, Action.EMBED, merged, write(wanted), document, text)
+    if stored is not None and again:
+        return Plan(key, Action.REPUBLISH, merged, document=document.model_copy(update={"rev": stored.rev}))
+    return Plan(key, Action.PATCH, merged, write(provenance), document)
 
 
 def _logged_us(arrivals: Sequence[Arrival]) -> int:

@@ -17,7 +17,7 @@ from schemas.identity import SkuKey
 
 @dataclass(slots=True)
 class Triage:
-    """A batch after the first look: the changes in it, the records to bury, and how many were none of our business."""
+    """A batch after the first look: the changes in it, the dead letters, and how many records were none of our business."""
 
     arrivals: list[Arrival] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
@@ -53,7 +53,7 @@ def triage(
 def dead_letter(
     record: InboundRecord, reason: Reason, key: SkuKey | None = None, *, stage: str = "parse"
 ) -> DeadLetter:
-    """Bury one record: the reason's code, a sentence for the operator, and how often it has been tried by now."""
+    """The letter of one record: the reason's code, a sentence for the operator, and how often it has been tried by now."""
     return DeadLetter(
         record=record,
         reason=reason.code,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from indexer.deadletters.letter import Letter, Marker, Settlement
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import letter_record
 from indexer.ports import Clock, DeadLetterSink
 from indexer.records import DeadLetter, InboundRecord, LogId

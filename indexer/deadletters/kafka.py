@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from indexer.deadletters.letter import Letter, Marker, Settlement
 from indexer.kafka.reader import KafkaReader
 from indexer.ports import Clock
 from indexer.records import InboundRecord
-from runtime.kafka.clients import client_options
+from runtime.kafka.clients import open_producer, stopped
 from runtime.kafka.log_writer import is_refusal
 from schemas.errors import ConfigurationError, LogUnavailableError, RecordTooLargeError
 from schemas.topics import KafkaSettings
@@ -27,7 +26,8 @@ class KafkaDeadLetterStore:
     """The port `DeadLetterStore` on the dead-letter topic.
 
     `alone` is Kafka's own fence: a producer with our transactional id ends the transactions of the one before it, and
-    whoever held it before cannot commit any more.
+    whoever held it before cannot commit any more. So the producer is no `LogWriter`: one that replaced itself would take the
+    fence back from whoever has it now, and a letter and its marker must go together.
     """
 
     def __init__(self, settings: KafkaSettings, *, clock: Clock) -> None:
@@ -46,7 +46,7 @@ class KafkaDeadLetterStore:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Hold the transactional id of this topic's desk."""
+        """Hold the transactional id of this topic's service."""
         await self._open()
         try:
             yield
@@ -119,23 +119,14 @@ class KafkaDeadLetterStore:
         return None
 
     async def _open(self) -> None:
-        producer = AIOKafkaProducer(
-            **client_options(self._settings),
+        self._producer = await open_producer(
+            self._settings,
             transactional_id=f"ferroflux-dlq-{self._topic}",
-            acks="all",
             # What came in a compressed batch must fit its topic again, so it goes compressed.
             compression_type="gzip",
             max_request_size=_LARGEST_ORIGINAL,
         )
-        try:
-            await producer.start()
-        except (KafkaError, OSError) as error:
-            await producer.stop()
-            raise LogUnavailableError(f"Kafka at {self._settings.bootstrap} did not answer: {error!r}") from error
-        self._producer = producer
 
     async def _close(self) -> None:
         producer, self._producer = self._producer, None
-        if producer is not None:
-            with suppress(KafkaError):
-                await producer.stop()
+        await stopped(producer)

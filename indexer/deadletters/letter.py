@@ -1,18 +1,20 @@
-"""A dead letter read back, and the marker that settles one: both are records of the dead-letter topic. Pure.
+"""A dead letter read back, and the marker that settles one: both are records of the dead-letter topic.
 
 A letter is never deleted: redriving or discarding it appends a marker beside it, so the topic is its own history, and
-the two leave it together when its retention is over (decision 0022).
+the two leave it together when its retention is over (decision 0022). `DeadLetterStore` is the port to where they are kept:
+Kafka's topic, or the embedded system's file.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from indexer.records import InboundRecord
 from schemas.errors import InvalidRequestError
@@ -213,3 +215,29 @@ def copies(letters: Sequence[Letter]) -> dict[tuple[str, int, int, int, int], li
     for same in together.values():
         same.sort(key=lambda letter: letter.truncated is not None)
     return together
+
+
+class DeadLetterStore(Protocol):
+    """Every method may raise LogUnavailableError."""
+
+    def records(self) -> AsyncIterator[Sequence[InboundRecord]]:
+        """Everything that is kept, letters and markers; of one partition in order."""
+        ...
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """While it is held, no other operator can settle letters: one who tries to go on with an older hold fails."""
+        ...
+
+    async def settle(self, letters: Sequence[Sequence[Letter]], settlement: Settlement) -> None:
+        """Mark letters, each with its copies, as settled; REDRIVEN also sends the first of each to its topic again.
+
+        Both happen or neither does, as far as the store can promise it. Only within `alone`.
+
+        Raises:
+            RecordTooLargeError, RecordRefusedError: a topic will never take one of the records; nothing was settled.
+        """
+        ...
+
+    async def original(self, letter: Letter) -> InboundRecord | None:
+        """The record that a truncated letter is of, whole, as its topic or the journal still holds it; None where it is gone."""
+        ...

@@ -1,1 +1,1 @@
-"""Generations on the indexer's side: building one beside the live one, and following every one that is prepared."""
+"""Generations on the indexer's side: what a build reads, its backfill, and what one generation does for all of them."""

@@ -5,6 +5,8 @@
 
 The live indexers notice nothing. Once the generation is prepared, they take it on beside their own (decision 0048), and
 the build ends. It can be killed at any time: the same command goes on where it stopped.
+
+The products that there are stand in the documents topic; those that wait for their item stand in the store alone.
 """
 
 from __future__ import annotations
@@ -12,20 +14,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
 
-from indexer.generations.seeding import Seeded
+from indexer.generations.backfill import Backfilled
 from indexer.generations.settings import settings_for
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.reader import KafkaReader
-from indexer.records import TopicPartition
+from indexer.records import TopicPartition, awaits_item
 from indexer.settings import IndexerSettings
-from schemas.errors import ConfigurationError
+from retrieval.vectors.port import VectorIndex
+from schemas.errors import ConfigurationError, InvalidEventError
 from schemas.generations import Generation, Origin
+from schemas.identity import SkuKey
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +39,7 @@ _NEAR_ENOUGH_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class ChangeLogRange:
     """What the change topics still hold, and where the live generation has got to."""
 
     begins: Mapping[TopicPartition, int]
@@ -48,7 +52,7 @@ class Reach:
 
     @property
     def starts(self) -> dict[str, int]:
-        """Where to follow from after seeding: all below it is in the source's states, for its offsets come last."""
+        """Where to follow from after the backfill: all below it is in the source's states, for its offsets come last."""
         return {
             f"{topic}/{number}": max(begin, self.committed.get((topic, number), begin))
             for (topic, number), begin in self.begins.items()
@@ -67,7 +71,7 @@ class BuildProgress:
 OnProgress = Callable[[BuildProgress], None]
 
 
-async def reach_of(settings: IndexerSettings, source: Generation | None) -> Reach:
+async def change_log_range(settings: IndexerSettings, source: Generation | None) -> ChangeLogRange:
     """Look at the change topics and at the group of the generation that is live."""
     group = settings_for(settings, source).consumer.group_id
     async with GroupAdmin(settings.kafka) as admin:
@@ -75,22 +79,24 @@ async def reach_of(settings: IndexerSettings, source: Generation | None) -> Reac
         committed = await admin.committed(group)
     async with KafkaReader(settings.kafka) as reader:
         begins = await reader.begins(await reader.partitions(settings.kafka.topics.consumed))
-    return Reach(begins, committed)
+    return ChangeLogRange(begins, committed)
 
 
-def origin_of(reach: Reach, asked: Origin | None) -> Origin:
+def origin_of(log_range: ChangeLogRange, asked: Origin | None) -> Origin:
     """Where the build reads: what was asked for, else the change log where it is complete.
 
     Raises:
         ConfigurationError: the change log was asked for and is not complete.
     """
-    if asked is Origin.CHANGES and not reach.complete:
-        cut = sorted(f"{topic}/{number} begins at {begin}" for (topic, number), begin in reach.begins.items() if begin)
+    if asked is Origin.CHANGES and not log_range.complete:
+        cut = sorted(
+            f"{topic}/{number} begins at {begin}" for (topic, number), begin in log_range.begins.items() if begin
+        )
         raise ConfigurationError(
             f"the change log no longer reaches back to its beginning ({', '.join(cut[:3])}): leave --from out, or give "
             "--from documents, to start from the products that there are"
         )
-    return asked or (Origin.CHANGES if reach.complete else Origin.DOCUMENTS)
+    return asked or (Origin.CHANGES if log_range.complete else Origin.DOCUMENTS)
 
 
 def starts_of(manifest: Generation) -> dict[TopicPartition, int]:
@@ -153,9 +159,9 @@ def lag_of(
     return sum(max(0, end - max(committed.get(place, 0), begins.get(place, 0))) for place, end in ends.items())
 
 
-def seeding_progress(seeded: Seeded, expected: int) -> BuildProgress:
-    """A seeding's progress against the number of products that the source holds."""
-    done = seeded.products + seeded.unchanged
+def backfill_progress(backfilled: Backfilled, expected: int) -> BuildProgress:
+    """A backfill's progress against the number of products that the source holds."""
+    done = backfilled.products + backfilled.unchanged
     return BuildProgress("taking products over", min(1.0, done / max(1, expected)), f"{done:,} products")
 
 
@@ -187,3 +193,35 @@ class BuildOutcome:
             "without_state": self.without_state,
             "set_apart": dict(self.set_apart),
         }
+
+
+async def listed_in(reader: KafkaReader, topic: str) -> AsyncIterator[Mapping[SkuKey, bool]]:
+    """Pages over the topic from its first record to the end that it has now; a null record removes its product."""
+    places = await reader.partitions([topic])
+    begins, ends = await reader.begins(places), await reader.ends(places)
+    async for records in reader.read(begins, ends):
+        page: dict[SkuKey, bool] = {}
+        for record in records:
+            try:
+                page[SkuKey.parse((record.key or b"").decode())] = record.value is not None
+            except (InvalidEventError, UnicodeDecodeError) as error:
+                log.warning("record of the documents topic names no product", at=record.coordinates, reason=str(error))
+        yield page
+
+
+async def waiting_in(index: VectorIndex) -> AsyncIterator[Mapping[SkuKey, bool]]:
+    """Pages over the products that wait for their item: they have no document, and their prices must not be lost."""
+    async for points in index.scan():
+        waiting = [key for key, payload in points.items() if awaits_item(payload)]
+        if waiting:
+            yield dict.fromkeys(waiting, True)
+
+
+async def both(
+    first: AsyncIterator[Mapping[SkuKey, bool]], then: AsyncIterator[Mapping[SkuKey, bool]]
+) -> AsyncIterator[Mapping[SkuKey, bool]]:
+    """One listing after the other."""
+    async for page in first:
+        yield page
+    async for page in then:
+        yield page

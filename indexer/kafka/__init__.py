@@ -1,1 +1,1 @@
-"""The indexer's side of Kafka: connection options, topics, the consumer and the producers."""
+"""The indexer's side of Kafka: topics and groups, the consumer, reading beside it, and what is published."""

@@ -9,7 +9,7 @@ What is set, and why:
   worked on, and aiokafka sends no second one to that broker meanwhile: with the default of 500 ms, a change that comes
   during a batch would wait for half a second.
 - `batch_timeout_ms` is short, too: FastStream sleeps that long after a poll that returned nothing.
-- Live changes go before bulk loads, which have a topic of their own (`indexer/lanes.py`).
+- Live changes go before bulk loads, which have a topic of their own (`indexer/consuming/lanes.py`).
 - `metadata_max_age_ms` is short: a partition that an operator adds is noticed by looking again, and the default of five
   minutes is how long its first changes would wait.
 - `auto_offset_reset` is "earliest": a new group takes the whole log in.
@@ -32,15 +32,15 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.annotations import KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.message import KafkaMessage as RawBatch
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
-from indexer.kafka.connection import faststream_security
-from indexer.lanes import SMALLEST_LIVE_SLICE, Lanes, SliceLength
+from indexer.consuming.lanes import SMALLEST_LIVE_SLICE, Lanes, SliceLength
+from indexer.consuming.publish_lock import PublishLock
 from indexer.ports import LeaseLostError
-from indexer.publish_lock import PublishLock
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, TopicPartition, first_offsets, next_offsets
-from indexer.service.progress import Progress
 from indexer.settings import ConsumerSettings
-from runtime.kafka.clients import bootstrap_servers
+from runtime.kafka.clients import bootstrap_servers, ended_fetch_loop, ssl_context
 from schemas.errors import FatalError, LogUnavailableError
 from schemas.topics import KafkaSettings
 
@@ -49,6 +49,7 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[Sequence[InboundRecord]], Awaitable[bool]]
 """Works a batch to its end; False where it was not done."""
 
+_SASL: Final = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 _LOG_APPEND_TIME: Final = 1
 """Kafka's timestamp type of topics whose times are the brokers'."""
 _WATCH_SECONDS: Final = 0.5
@@ -75,7 +76,7 @@ class ChangeConsumer:
         settings: ConsumerSettings,
         *,
         lock: PublishLock,
-        progress: Progress,
+        progress: ConsumerHealth,
         beside: Callable[[str], str] = lambda _: "",
     ) -> None:
         """`beside` gives the text that is committed with an offset of a topic (`indexer.identity`)."""
@@ -92,7 +93,7 @@ class ChangeConsumer:
         """Next offsets after the records that were ever handed out: beyond them there is nothing in hand."""
         self.broker = KafkaBroker(
             bootstrap_servers(kafka),
-            security=faststream_security(kafka),
+            security=_security(kafka),
             consumer_only=True,
             graceful_timeout=settings.stop_grace_s,
             logger=_faststream_log(),
@@ -138,6 +139,10 @@ class ChangeConsumer:
         )
 
         async def changes(message: KafkaMessage) -> None:
+            if self._ended_loop() is not None:
+                # FastStream begins a loop that failed once more; the failed one may have taken records that nobody saw.
+                await self._stopping.wait()
+                return
             try:
                 await lanes.take(self._taking([inbound(record) for record in message.raw_message]))
             except Exception as error:
@@ -167,9 +172,8 @@ class ChangeConsumer:
             ConsumerEndedError: it ended, or a batch was given up by a defect.
         """
         while True:
-            tasks = self._subscriber.tasks
-            ended = next((task for task in tasks if task.done()), None)
-            if self._fault is not None or ended is not None or not tasks:
+            ended = self._ended_loop()
+            if self._fault is not None or ended is not None or not self._subscriber.tasks:
                 error = self._fault
                 if error is None and ended is not None and not ended.cancelled():
                     failure = ended.exception()
@@ -211,9 +215,9 @@ class ChangeConsumer:
                 consumer.seek(place, offset)
 
     @property
-    def epoch(self) -> int:
+    def revocations(self) -> int:
         """Grows with every revocation."""
-        return self._lock.epoch
+        return self._lock.revocations
 
     async def poll_live(self) -> Sequence[InboundRecord]:
         """Records of the live topics that a fetch has brought already."""
@@ -273,6 +277,11 @@ class ChangeConsumer:
         known = [milliseconds for milliseconds in answered if milliseconds is not None]
         return max(0.0, now_us / 1e6 - max(known) / 1e3) if known else None
 
+    def _ended_loop(self) -> asyncio.Task[Any] | None:
+        return next((task for task in self._subscriber.tasks if task.done()), None) or ended_fetch_loop(
+            self._subscriber.consumer
+        )
+
     def _taking(self, records: list[InboundRecord]) -> list[InboundRecord]:
         for place, first in first_offsets(records).items():
             # Before its first commit a partition stands where we began; the fetch's position is already past what is in hand.
@@ -313,7 +322,7 @@ class RevocationListener(ConsumerRebalanceListener):  # type: ignore[misc] # aio
     """Kafka waits for `on_partitions_revoked` before partitions go to another member: the place to finish and to let go."""
 
     def __init__(
-        self, lock: PublishLock, progress: Progress, *, grace_s: float, forget: Callable[[], None] | None = None
+        self, lock: PublishLock, progress: ConsumerHealth, *, grace_s: float, forget: Callable[[], None] | None = None
     ) -> None:
         self._lock = lock
         self._progress = progress
@@ -348,6 +357,16 @@ def inbound(record: ConsumerRecord[Any, Any]) -> InboundRecord:
         headers=tuple(record.headers),
         by_log=record.timestamp_type == _LOG_APPEND_TIME,
     )
+
+
+def _security(settings: KafkaSettings) -> BaseSecurity:
+    """The security that `client_options` gives aiokafka's own clients, in FastStream's classes."""
+    context = ssl_context(settings)
+    if "SASL" not in settings.security_protocol:
+        return BaseSecurity(ssl_context=context)
+    kind = _SASL[settings.sasl_mechanism]
+    password = settings.sasl_password.get_secret_value()
+    return kind(settings.sasl_username, password, ssl_context=context, use_ssl=context is not None)
 
 
 def _faststream_log() -> logging.Logger:

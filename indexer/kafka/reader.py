@@ -7,14 +7,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import structlog
-from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from indexer.kafka.consumer import inbound
 from indexer.records import InboundRecord, TopicPartition
-from runtime.kafka.clients import client_options
+from runtime.kafka.clients import administering, answering, fetched, open_consumer, stopped
 from schemas.errors import ConfigurationError, LogUnavailableError
 from schemas.topics import KafkaSettings
 
@@ -33,23 +30,13 @@ class KafkaReader:
         self._consumer: Any = None
 
     async def __aenter__(self) -> Self:
-        self._consumer = AIOKafkaConsumer(
-            **client_options(self._settings),
-            client_id="ferroflux-reader",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-        )
-        try:
-            await self._consumer.start()
-        except (KafkaError, OSError) as error:
-            raise LogUnavailableError(f"Kafka at {self._settings.bootstrap} did not answer: {error!r}") from error
+        self._consumer = await open_consumer(self._settings, client_id="ferroflux-reader", auto_offset_reset="earliest")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._consumer.stop()
+        await stopped(self._consumer)
 
     async def partitions(self, topics: Collection[str]) -> list[TopicPartition]:
         """All partitions of these topics.
@@ -57,14 +44,8 @@ class KafkaReader:
         Raises:
             ConfigurationError: there is no such topic.
         """
-        admin = AIOKafkaAdminClient(**client_options(self._settings))
-        try:
-            await admin.start()
+        async with administering(self._settings) as admin:
             described = await admin.describe_topics(list(topics))
-        except (KafkaError, OSError) as error:
-            raise LogUnavailableError(f"Kafka at {self._settings.bootstrap} did not answer: {error!r}") from error
-        finally:
-            await admin.close()
         absent = [topic["topic"] for topic in described if not topic["partitions"]]
         if absent:
             raise ConfigurationError(f"there is no topic {', '.join(absent)}; FERROFLUX_KAFKA__TOPICS names the topics")
@@ -104,8 +85,8 @@ class KafkaReader:
             self._consumer.seek(KafkaPartition(*place), begins[place])
         silent = 0
         while left:
-            fetched = await self._ask(self._consumer.getmany(timeout_ms=_POLL_MS, max_records=page))
-            records = [inbound(record) for batch in fetched.values() for record in batch]
+            batches = await self._ask(fetched(self._consumer, timeout_ms=_POLL_MS, max_records=page))
+            records = [inbound(record) for batch in batches.values() for record in batch]
             wanted = [record for record in records if record.offset < ends[record.topic, record.partition]]
             if wanted:
                 yield wanted
@@ -114,15 +95,13 @@ class KafkaReader:
             for place in done:
                 self._consumer.pause(KafkaPartition(*place))
             left -= done
-            silent = 0 if fetched or done else silent + 1
+            silent = 0 if batches or done else silent + 1
             if silent == _SILENT_POLLS:
                 raise LogUnavailableError(f"Kafka at {self._settings.bootstrap} gave no record for {silent} s")
 
     async def _ask(self, question: Any) -> Any:
-        try:
+        with answering(self._settings):
             return await question
-        except (KafkaError, OSError) as error:
-            raise LogUnavailableError(f"Kafka at {self._settings.bootstrap} did not answer: {error!r}") from error
 
 
 def _theirs(places: Collection[TopicPartition]) -> list[KafkaPartition]:

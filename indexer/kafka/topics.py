@@ -10,17 +10,15 @@ it is less than what we create topics with, the start says what is done instead,
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final, Self
+from typing import Final
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from indexer.records import LogId
-from runtime.kafka.clients import client_options
+from runtime.kafka.clients import AdminSession, answering
 from runtime.kafka.topics import LARGEST, POLICY, TIMESTAMPS, create_topics, describe_topics, largest_records
-from schemas.errors import ConfigurationError, LogUnavailableError
-from schemas.topics import LARGEST_RECORD_BYTES, SMALLEST_RECORD_BYTES, KafkaSettings
+from schemas.errors import ConfigurationError
+from schemas.topics import LARGEST_RECORD_BYTES, SMALLEST_RECORD_BYTES
 
 log = structlog.get_logger(__name__)
 
@@ -50,25 +48,8 @@ _CHANGES_CONFIG: Final = {
 }
 
 
-class TopicAdmin:
-    """A short-lived admin client: open it, prepare the topics, read the log's identity, close it."""
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._settings = settings
-        self._client: Any = None
-
-    async def __aenter__(self) -> Self:
-        client = AIOKafkaAdminClient(**client_options(self._settings))
-        try:
-            await client.start()
-        except (KafkaError, OSError) as error:
-            await client.close()
-            raise LogUnavailableError(f"Kafka at {self._settings.bootstrap} did not answer: {error}") from error
-        self._client = client
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
+class TopicAdmin(AdminSession):
+    """Prepares the topics and reads the log's identity."""
 
     async def log_id(self) -> LogId:
         """The cluster's id.
@@ -76,10 +57,8 @@ class TopicAdmin:
         Raises:
             LogUnavailableError: the cluster did not answer.
         """
-        try:
+        with answering(self._settings):
             cluster = await self._client.describe_cluster()
-        except KafkaError as error:
-            raise LogUnavailableError(f"Kafka did not tell its cluster id: {error}") from error
         return LogId(str(cluster.get("cluster_id") or ""))
 
     async def ensure(self) -> list[str]:
@@ -91,7 +70,7 @@ class TopicAdmin:
             LogUnavailableError: the cluster did not answer.
         """
         names = self._settings.topics
-        try:
+        with answering(self._settings):
             wanted = dict.fromkeys(names.consumed, _CHANGES_CONFIG)
             wanted |= dict.fromkeys((names.documents, names.aliases), _DOCUMENTS_CONFIG)
             wanted |= {names.dead_letters: _DEAD_LETTERS_CONFIG}
@@ -102,8 +81,6 @@ class TopicAdmin:
             sizes = largest_records(described)
             self._check_sizes({name: sizes[name] for name in self._written if name in sizes}, created)
             self._check_times({name: described.get(name, {}) for name in names.consumed}, created)
-        except KafkaError as error:
-            raise LogUnavailableError(f"Kafka did not answer about its topics: {error}") from error
         return created
 
     async def limits(self) -> dict[str, int]:
@@ -112,10 +89,8 @@ class TopicAdmin:
         Raises:
             LogUnavailableError: the cluster did not answer.
         """
-        try:
+        with answering(self._settings):
             return largest_records(await describe_topics(self._client, self._written))
-        except KafkaError as error:
-            raise LogUnavailableError(f"Kafka did not describe its topics: {error}") from error
 
     @property
     def _written(self) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ from schemas.identity import SkuKey
 from schemas.version import SourceVersion
 
 NO_DOCUMENTS: Final[Mapping[SkuKey, SearchDocument]] = MappingProxyType({})
-"""`Truth.documents` of a truth of rows alone."""
+"""`SourceOfTruth.documents` of a truth of rows alone."""
 
 
-class Truth(Protocol):
+class SourceOfTruth(Protocol):
     """Where the rows are that the stores should hold.
 
     `exact`: the rows are all that there is now, so what is stored beyond them is too much; otherwise they are a history,

@@ -12,7 +12,7 @@ from schemas.identity import SkuKey
 
 
 @dataclass(slots=True)
-class Report:
+class ReconcileReport:
     """One run. `rows` are rows of the truth, `products` those of the vector store that were gone through."""
 
     source: str

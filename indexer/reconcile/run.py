@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -21,12 +21,13 @@ from indexer.reconcile.compare import (
     Kind,
     Register,
     compare_change,
+    compare_documents,
     compare_row,
+    documents_ahead,
     surplus_row,
 )
-from indexer.reconcile.documents import compare_documents, documents_ahead
-from indexer.reconcile.ports import ChangeSink, Republisher, Truth
-from indexer.reconcile.report import Report, difference_sample, document_sample
+from indexer.reconcile.ports import ChangeSink, Republisher, SourceOfTruth
+from indexer.reconcile.report import ReconcileReport, difference_sample, document_sample
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import PointPayload, VectorIndex
 from runtime.isolation import Batch, Isolation
@@ -47,10 +48,10 @@ _FIRST_VERSION: Final = SourceVersion(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class ReconcileOptions:
-    """`tenant` narrows to one shop; `settle_s` is the pause before the second look, seconds; `samples` are kept a kind.
+    """`tenant` narrows to one tenant; `settle_s` is the pause before the second look, seconds; `samples` are kept a kind.
 
     `delete_extra` lets a repair delete what the truth does not have, at most `max_deletes` rows: a truth that was read
-    from the wrong place must not empty a shop.
+    from the wrong place must not empty a tenant's catalogue.
 
     Every point with a revision below `lift_below` is lifted above it: of a store that took another's place, where nobody can
     say at which revisions its products were published, since a late write may have overruled that in the topic.
@@ -69,7 +70,7 @@ class Reconciliation:
 
     def __init__(
         self,
-        truth: Truth | None,
+        truth: SourceOfTruth | None,
         vectors: VectorIndex,
         reader: TextIndexReader | None,
         *,
@@ -98,9 +99,9 @@ class Reconciliation:
         """Revisions that points have to be lifted above, by the truth's own documents and `lift_below`."""
         self._reading = Isolation("reading stored states")
         self._unreadable: set[SkuKey] = set()
-        self.report = Report(truth.name if truth else "stores", replica_compared=reader is not None)
+        self.report = ReconcileReport(truth.name if truth else "stores", replica_compared=reader is not None)
 
-    async def compare(self) -> Report:
+    async def compare(self) -> ReconcileReport:
         """Look at everything, wait, look again at what differed.
 
         Raises:
@@ -108,8 +109,14 @@ class Reconciliation:
         """
         if self._truth is not None:
             async for page in self._truth.pages():
-                await self._look_at_rows([row for row in page if self._options.tenant in (None, row.key.tenant)])
-                await self._look_at_published(self._truth.documents)
+                await self._look_at_truth(
+                    [row for row in page if self._options.tenant in (None, row.key.tenant)],
+                    {
+                        key: one
+                        for key, one in self._truth.documents.items()
+                        if self._options.tenant in (None, key.tenant)
+                    },
+                )
             self.report.rejected = self._truth.rejected
         await self._look_at_stores()
         if self._open or self._open_documents or self._published:
@@ -122,7 +129,7 @@ class Reconciliation:
         log.info("reconciled", **self.report.summary())
         return self.report
 
-    async def repair(self, changes: ChangeSink, republisher: Republisher) -> Report:
+    async def repair(self, changes: ChangeSink, republisher: Republisher) -> ReconcileReport:
         """Publish what mends the differences: corrective events to the change topic, stored products to the replicas.
 
         Raises:
@@ -171,11 +178,14 @@ class Reconciliation:
             ChangeEvent(key, ITEM_FACET, _FIRST_VERSION, None, changed_at_us=self._clock.now_us()) for key in unknown
         ]
 
-    async def _look_at_rows(self, rows: Sequence[ChangeEvent]) -> None:
+    async def _look_at_truth(self, rows: Sequence[ChangeEvent], documents: Mapping[SkuKey, SearchDocument]) -> None:
+        """One page of the truth, and what was published of its products where the truth knows that."""
         truth = self._truth
         assert truth is not None
         self.report.rows += len(rows)
-        states = await self._states({row.key for row in rows})
+        points = await self._vectors.read(list({row.key for row in rows} | documents.keys()))
+        self._published |= documents_ahead(points, documents)
+        states = self._states_of(points)
         for row in rows:
             register = (row.key, row.facet)
             if truth.exact:
@@ -187,11 +197,6 @@ class Reconciliation:
                     self._open[register] = [row]
             elif compare_change(states.get(row.key), row) is not None:
                 self._open.setdefault(register, []).append(row)
-
-    async def _look_at_published(self, documents: Mapping[SkuKey, SearchDocument]) -> None:
-        mine = {key: one for key, one in documents.items() if self._options.tenant in (None, key.tenant)}
-        if mine:
-            self._published |= documents_ahead(await self._vectors.read(list(mine)), mine)
 
     async def _look_at_stores(self) -> None:
         async for points in self._vectors.scan(self._options.tenant, page=_PAGE):
@@ -232,7 +237,7 @@ class Reconciliation:
                 self._open_documents.add(key)
 
     async def _look_again(self, registers: Sequence[Register]) -> None:
-        states = await self._states({key for key, _ in registers})
+        states = self._states_of(await self._vectors.read(list({key for key, _ in registers})))
         for register in registers:
             found = self._difference(register, self._open[register], states.get(register[0]))
             if found is not None:
@@ -297,8 +302,7 @@ class Reconciliation:
         changes = self._open.get((key, ITEM_FACET), [])
         return bool(changes) and max(changes, key=lambda change: change.stamp).is_delete
 
-    async def _states(self, keys: Collection[SkuKey]) -> dict[SkuKey, ItemState]:
-        points = await self._vectors.read(list(keys))
+    def _states_of(self, points: Mapping[SkuKey, PointPayload]) -> dict[SkuKey, ItemState]:
         return {key: state for key, point in points.items() if (state := self._state(key, point)) is not None}
 
     def _state(self, key: SkuKey, point: PointPayload) -> ItemState | None:

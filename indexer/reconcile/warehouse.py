@@ -62,7 +62,7 @@ class WarehouseAwayError(RetryableError):
     code = "warehouse_away"
 
 
-class PostgresTruth:
+class PostgresRows:
     """The mapped tables of one database. `server` is the connector's topic prefix, for mappings that match by it."""
 
     exact = True

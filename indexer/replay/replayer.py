@@ -2,6 +2,10 @@
 
 It cannot go backwards: what it gives to the pipeline is merged by version like any live change, so older events are
 counted as stale and change nothing. It commits no offset and touches no consumer group.
+
+How far it has come stands in a small file, so that one that was interrupted goes on. The file is named after what was asked
+for, in the words in which it was: "the last two hours" is another stretch of the log whenever it is said, and must find the run
+that was interrupted all the same. So the file holds the stretch that was meant then, too.
 """
 
 from __future__ import annotations
@@ -9,24 +13,25 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final, Self
 
+import orjson
 import structlog
 
+from indexer.batch.pipeline import Pipeline
 from indexer.batch.plan import Arrival, fold, merge
 from indexer.batch.triage import triage
-from indexer.pipeline import Pipeline
 from indexer.ports import Clock, Sleep
 from indexer.records import InboundRecord
-from indexer.replay.checkpoint import ReplayCheckpoint
-from indexer.replay.selection import Selection
-from indexer.replay.sources import ReplaySource
+from indexer.replay.selection import Position, ReplaySource, Selection
 from retrieval.vectors.port import VectorIndex
 from runtime.isolation import Batch, Isolation
 from runtime.retry import BackoffPolicy
-from schemas.errors import RetryableError
+from schemas.errors import FerrofluxError, RetryableError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
 
@@ -204,3 +209,48 @@ class Replayer:
                 counts.duplicates += merged.duplicates
                 counts.stale += merged.stale
         counts.set_apart += len(comparing.set_apart)
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """An earlier run: what it selected, how far it came, and when that was (microseconds since 1970)."""
+
+    selection: Selection
+    position: Position
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayCheckpoint:
+    """The file of one request in a folder."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, folder: Path, selection: Selection, asked: str = "") -> Self:
+        """The request's file; it need not exist. `asked` is `digest_of` its words; without, the selection stands for it."""
+        return cls(folder / f"{asked or selection.digest}.json")
+
+    def load(self) -> Interrupted | None:
+        """The interrupted run; None where there is none, or the file is torn or of another version."""
+        try:
+            raw = orjson.loads(self.path.read_bytes())
+            return Interrupted(Selection.of(raw["selection"]), raw["position"], int(raw["at_us"]))
+        except (OSError, ValueError, LookupError, TypeError, FerrofluxError):
+            return None
+
+    def save(self, selection: Selection, position: Position, at_us: int) -> None:
+        """Keep the position, whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_suffix(".tmp")
+        draft.write_bytes(orjson.dumps({"selection": selection.to_json(), "position": position, "at_us": at_us}))
+        draft.replace(self.path)
+
+    def clear(self) -> None:
+        """The replay is complete."""
+        self.path.unlink(missing_ok=True)
+
+
+def digest_of(words: Mapping[str, Any]) -> str:
+    """Names a request by the words of its options: equal words, equal digests."""
+    return blake2b(orjson.dumps(words, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()

@@ -1,12 +1,15 @@
-"""Which part of the change log a replay takes: by log time, offsets and partition of the record, by tenant, SKU and facet of the event."""
+"""Which part of the change log a replay takes, and the port by which it reads it.
+
+A record is selected by log time, offsets and partition, an event by tenant, SKU and facet.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import orjson
 
@@ -132,3 +135,27 @@ class Selection:
             and (not self.skus or event.key.sku in self.skus)
             and (not self.facets or event.facet in self.facets or facet_name(event.facet) in self.facets)
         )
+
+
+Position = Mapping[str, Any]
+"""How far a source has been read, as JSON; only the source that made it understands it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records in order, the position after them, and how far that is (0 to 1)."""
+
+    records: Sequence[InboundRecord]
+    position: Position
+    fraction: float
+
+
+class ReplaySource(Protocol):
+    """A change log as a replay reads it."""
+
+    def pages(self, selection: Selection, position: Position | None) -> AsyncIterator[Page]:
+        """What is selected, from a position on, to the end that the log had when the replay first began.
+
+        Records outside the selection may be among them. A page can be empty where only the position moved.
+        """
+        ...

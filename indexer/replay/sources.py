@@ -1,39 +1,14 @@
-"""Where a replay reads: Kafka or the embedded journal, from a position that can be kept and gone on from."""
+"""The port `ReplaySource` on Kafka and on the embedded journal."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
 
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.kafka.reader import KafkaReader
-from indexer.records import InboundRecord, TopicPartition, next_offsets
-from indexer.replay.selection import Selection
+from indexer.records import TopicPartition, next_offsets
+from indexer.replay.selection import Page, Position, Selection
 from schemas.errors import InvalidRequestError
-
-Position = Mapping[str, Any]
-"""How far a source has been read, as JSON; only the source that made it understands it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Records in order, the position after them, and how far that is (0 to 1)."""
-
-    records: Sequence[InboundRecord]
-    position: Position
-    fraction: float
-
-
-class ReplaySource(Protocol):
-    """A change log as a replay reads it."""
-
-    def pages(self, selection: Selection, position: Position | None) -> AsyncIterator[Page]:
-        """What is selected, from a position on, to the end that the log had when the replay first began.
-
-        Records outside the selection may be among them. A page can be empty where only the position moved.
-        """
-        ...
 
 
 class KafkaReplaySource:

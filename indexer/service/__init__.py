@@ -1,1 +1,1 @@
-"""The indexer as a process: its progress, readiness, metrics, HTTP face and life cycle."""
+"""The clock of the indexer's processes."""

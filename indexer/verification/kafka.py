@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from indexer.identity.guard import OffsetGuard
+from indexer.identity import OffsetGuard
 from indexer.ports import LeaseLostError
 from indexer.records import TopicPartition
 from indexer.verification.feed import FedRecord
-from runtime.kafka.clients import client_options
+from runtime.kafka.clients import fetched, open_consumer, stopped
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 
@@ -47,26 +45,20 @@ class KafkaDocumentFeed:
         """
         if self._guard is not None:
             await self._guard.settle()
-        self._consumer = AIOKafkaConsumer(
-            **client_options(self._kafka),
+        self._consumer = await open_consumer(
+            self._kafka,
             group_id=self._group_id,
             client_id=self._group_id,
-            enable_auto_commit=False,
             auto_offset_reset="earliest",
-            isolation_level="read_committed",
             fetch_max_wait_ms=_POLL_MS,
             metadata_max_age_ms=int(self._metadata_age_s * 1000),
         )
-        try:
-            await self._consumer.start()
-            self._consumer.subscribe([self._kafka.topics.documents], listener=self._rebalances)
-        except (KafkaError, OSError) as error:
-            raise LogUnavailableError(f"Kafka did not let the verifier in: {error!r}") from error
+        self._consumer.subscribe([self._kafka.topics.documents], listener=self._rebalances)
 
     async def poll(self) -> Sequence[FedRecord]:
         """Records of all partitions, those of one partition in order."""
         try:
-            batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS)
+            batches = await fetched(self._consumer, timeout_ms=_POLL_MS, max_records=_RECORDS)
         except (KafkaError, OSError) as error:
             raise LogUnavailableError(f"the verifier could not read the documents topic: {error!r}") from error
         return [
@@ -97,11 +89,7 @@ class KafkaDocumentFeed:
     async def close(self) -> None:
         """Leave the group; a broker that is away cannot keep us."""
         consumer, self._consumer = self._consumer, None
-        if consumer is None:
-            return
-        with suppress(KafkaError, TimeoutError, OSError):
-            async with asyncio.timeout(_CALL_SECONDS):
-                await consumer.stop()
+        await stopped(consumer)
 
 
 class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types

@@ -18,12 +18,10 @@ from typing import Final, Protocol
 
 import structlog
 
-from indexer.batch.apart import Fault
-from indexer.batch.report import BatchReport
+from indexer.batch.batch import BatchReport, Fault
 from indexer.ports import Clock, LeaseLostError, Sleep
 from indexer.records import TopicPartition
-from indexer.verification.feed import DocumentFeed, FedRecord
-from indexer.verification.pending import LastSeen, PendingLooks
+from indexer.verification.feed import DocumentFeed, FedRecord, LastSeen, PendingLooks
 from retrieval.vectors.port import VectorIndex
 from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError

@@ -20,8 +20,8 @@ from typing import Final
 import structlog
 
 from query_api.replica.decode import place_of
+from query_api.replica.document_log import DocumentLog, LogRecord
 from query_api.replica.letters.dispatch import LetterBox, LetterDispatch
-from query_api.replica.log.port import DocumentLog, LogRecord
 from retrieval.aliases.file import AliasFile
 from retrieval.aliases.live import LiveAliases, require_usable
 from retrieval.text.apart.ledger import Ledger

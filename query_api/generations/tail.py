@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import structlog
 
+from query_api.replica.kafka_log import KafkaDocumentLog
 from query_api.replica.letters.dispatch import LetterBox
-from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.operations.metrics import ReplicaMetrics
 from query_api.replica.settings import ReplicaSettings
 from query_api.replica.snapshots.errors import SnapshotStoreError

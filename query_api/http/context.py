@@ -9,7 +9,6 @@ from query_api.http.metrics import ApiMetrics
 from query_api.settings import HttpSettings
 from query_api.worker import Worker
 from runtime.admission.middleware import Doors
-from runtime.rights.keys import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,6 @@ class ApiContext:
 
     worker: Worker
     http: HttpSettings
-    access: Access
     metrics: ApiMetrics
     doors: Doors
 

@@ -19,7 +19,6 @@ from schemas.api.explain import (
     ExplainedRetriever,
     ExplainedToken,
     Explanation,
-    OrderedQuantity,
 )
 
 _HITS_SHOWN: Final = 10
@@ -45,12 +44,6 @@ def explanation(trace: SearchTrace, fusion: str) -> Explanation:
         fused=len(trace.fused),
         rerank=None if trace.reranked is None else _rerank(trace.reranked),
     )
-
-
-def quantity(plan: QueryPlan) -> OrderedQuantity | None:
-    """The quantity that the query asks for."""
-    asked = plan.quantity
-    return None if asked is None else OrderedQuantity(count=asked.count, package=asked.package)
 
 
 def tokens(found: Iterable[Token]) -> tuple[ExplainedToken, ...]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
@@ -10,8 +10,9 @@ from starlette.types import Scope
 from query_api.http.context import ApiContext, Context
 from query_api.http.openapi import PROBLEMS, TENANT_PROBLEMS
 from retrieval.filters import CatalogueFilter
-from retrieval.search.similar import neighbours
+from retrieval.search.suggestions import neighbours
 from retrieval.text.port import TextIndexReader
+from runtime.rights.keys import CallerRights
 from schemas.api.items import ComplementItem, ComplementItems, Item, SimilarItem, SimilarItems
 from schemas.api.search import Tenant
 from schemas.api.status import TenantList
@@ -41,14 +42,14 @@ router = APIRouter(tags=["catalogue"], route_class=_AsWritten)
     "/v1/items/{sku:path}/similar", summary="Products like this one", responses=TENANT_PROBLEMS | {404: PROBLEMS[404]}
 )
 async def get_similar(
-    request: Request,
+    rights: CallerRights,
     sku: Annotated[str, Path(min_length=1, max_length=MAX_SKU_LENGTH)],
     tenant: Annotated[Tenant, Query()],
     context: Context,
     limit: Annotated[int, Query(ge=1, le=50)] = 10,
 ) -> SimilarItems:
     """The living products whose texts mean nearly the same, nearest first; none where the product has no vector yet."""
-    context.access.check(request, TenantId(tenant))
+    rights.check(TenantId(tenant))
     with context.worker.answering() as answering:
         reader = answering.parts.reader
         held = await _living(context, reader, _key(tenant, sku))
@@ -69,14 +70,14 @@ async def get_similar(
     responses=TENANT_PROBLEMS | {404: PROBLEMS[404]},
 )
 async def get_complements(
-    request: Request,
+    rights: CallerRights,
     sku: Annotated[str, Path(min_length=1, max_length=MAX_SKU_LENGTH)],
     tenant: Annotated[Tenant, Query()],
     context: Context,
     limit: Annotated[int, Query(ge=1, le=50)] = 10,
 ) -> ComplementItems:
     """What is used together with the product, by the rules in the alias table; none where no rule knows what it is."""
-    context.access.check(request, TenantId(tenant))
+    rights.check(TenantId(tenant))
     reader, finder = context.worker.reader, context.worker.complements
     held = await _living(context, reader, _key(tenant, sku))
     catalogue_filter = CatalogueFilter(TenantId(tenant))
@@ -98,21 +99,20 @@ async def get_complements(
 
 @router.get("/v1/items/{sku:path}", summary="One product", responses=TENANT_PROBLEMS | {404: PROBLEMS[404]})
 async def get_item(
-    request: Request,
+    rights: CallerRights,
     sku: Annotated[str, Path(min_length=1, max_length=MAX_SKU_LENGTH, description="The shop's article number.")],
     tenant: Annotated[Tenant, Query()],
     context: Context,
 ) -> Item:
     """The product as the text replica holds it now. A SKU may contain slashes; encode them (`%2F`) where it ends in a word of this path."""
-    context.access.check(request, TenantId(tenant))
+    rights.check(TenantId(tenant))
     return Item.of(await _living(context, context.worker.reader, _key(tenant, sku)))
 
 
 @router.get("/v1/tenants", summary="Tenants", responses=TENANT_PROBLEMS)
-async def get_tenants(request: Request, context: Context) -> TenantList:
+async def get_tenants(context: Context, rights: CallerRights) -> TenantList:
     """The tenants that have products and that the caller may search."""
-    context.access.admit(request.headers)
-    return TenantList(tenants=context.access.visible(request.headers, await context.worker.catalogue.products()))
+    return TenantList(tenants=rights.visible(await context.worker.catalogue.products()))
 
 
 async def _living(context: ApiContext, reader: TextIndexReader, key: SkuKey) -> SearchDocument:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 
 from query_api.http import explanation as wire
 from query_api.http.context import Context
@@ -11,6 +11,7 @@ from retrieval.analysis.folding import bounded_query
 from retrieval.analysis.pipeline import analyse_stages
 from retrieval.filters import CatalogueFilter
 from retrieval.search.suggestions import suggest
+from runtime.rights.keys import CallerRights
 from schemas.aliases import AliasRecord, AliasStatus
 from schemas.api.explain import AnalysedLexeme, AnalyseRequest, AnalyseResponse, Suggestion, SuggestResponse
 from schemas.api.search import Tenant
@@ -22,9 +23,9 @@ _MOST_SUGGESTIONS: Final = 20
 
 
 @router.post("/v1/analyze", summary="What a search makes of a text")
-async def analyze(request: Request, body: AnalyseRequest, context: Context) -> AnalyseResponse:
+async def analyze(body: AnalyseRequest, context: Context, rights: CallerRights) -> AnalyseResponse:
     """The text after each stage of the analysis, and the plan of a search for it; nothing is searched."""
-    context.access.check(request, TenantId(body.tenant))
+    rights.check(TenantId(body.tenant))
     with context.worker.answering() as answering:
         plan = await answering.parts.searcher.plan(body.text, CatalogueFilter(TenantId(body.tenant)))
     stages = analyse_stages(bounded_query(body.text))
@@ -35,7 +36,7 @@ async def analyze(request: Request, body: AnalyseRequest, context: Context) -> A
         tokens=wire.tokens(stages.tokens),
         type=plan.type,
         searched=plan.core,
-        quantity=wire.quantity(plan),
+        quantity=plan.quantity,
         aliases=wire.aliases(plan),
         corrections=wire.corrections(plan),
         unknown=plan.unknown,
@@ -46,14 +47,14 @@ async def analyze(request: Request, body: AnalyseRequest, context: Context) -> A
 
 @router.get("/v1/suggest", summary="Complete what is being typed")
 async def get_suggestions(
-    request: Request,
+    rights: CallerRights,
     tenant: Annotated[Tenant, Query()],
     context: Context,
     q: Annotated[str, Query(max_length=120, description="What was typed so far.")],
     limit: Annotated[int, Query(ge=1, le=_MOST_SUGGESTIONS)] = 8,
 ) -> SuggestResponse:
     """Completions of the last word out of the tenant's catalogue that occur together with the words before it."""
-    context.access.check(request, TenantId(tenant))
+    rights.check(TenantId(tenant))
     reader = context.worker.reader
     found = await context.worker.off_loop(lambda: suggest(reader, TenantId(tenant), q, limit=limit))
     return SuggestResponse(suggestions=tuple(Suggestion(text=one.text, products=one.products) for one in found))
@@ -61,12 +62,12 @@ async def get_suggestions(
 
 @router.get("/v1/aliases", summary="The alias entries of a tenant")
 async def get_aliases(
-    request: Request,
+    rights: CallerRights,
     tenant: Annotated[Tenant, Query()],
     context: Context,
     status: Annotated[AliasStatus | None, Query(description="Only entries of this status.")] = None,
 ) -> list[AliasRecord]:
     """The tenant's own entries and the shared ones, the newest version of each, as this worker uses them now."""
-    context.access.check(request, TenantId(tenant))
+    rights.check(TenantId(tenant))
     records = await context.worker.off_loop(lambda: context.worker.aliases.records(tenant))
     return [record for record in records if status in (None, record.status)]

@@ -3,7 +3,7 @@
 import os
 from importlib.metadata import version
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
@@ -11,6 +11,7 @@ from query_api.http.context import ApiContext, Context
 from query_api.http.openapi import PROBLEMS, TENANT_PROBLEMS
 from query_api.status_report import degraded, encoder_status, freshness_gauges, replica_health
 from query_api.worker import Worker, now_us
+from runtime.rights.keys import CallerRights, Rights
 from schemas.api.status import CatalogueStatus, FreshnessStatus, GenerationStatus, Readiness, StatusResponse
 from schemas.errors import NotReadyError
 
@@ -18,7 +19,7 @@ router = APIRouter(tags=["operations"])
 
 
 @router.get("/v1/status", summary="State of this worker", responses=TENANT_PROBLEMS)
-async def get_status(request: Request, context: Context) -> StatusResponse:
+async def get_status(context: Context, rights: CallerRights) -> StatusResponse:
     """Counts and coverage of the tenants that the caller may see, replica lag, model, and measured freshness.
 
     Answers while the worker is not ready too, with what is known then. Each worker behind the port measures for itself. Counts
@@ -33,7 +34,7 @@ async def get_status(request: Request, context: Context) -> StatusResponse:
         worker=os.getpid(),
         encoder=None if worker.encoder is None else encoder_status(worker.encoder.revision),
         reranker=worker.reranker_status,
-        catalogue=await _catalogue(request, context),
+        catalogue=await _catalogue(context, rights),
         replica=replica_health(worker.replica_status, stale=worker.replica_is_stale),
         freshness=_freshness(worker),
         generation=GenerationStatus(answering=worker.generation, live=worker.live, loaded=worker.generations),
@@ -76,13 +77,9 @@ async def metrics(context: Context) -> Response:
     return Response(await worker.off_loop(context.metrics.exposition), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _catalogue(request: Request, context: ApiContext) -> CatalogueStatus | None:
-    access = context.access
-    if access.is_open:
-        return await context.worker.catalogue.status(None)
-    access.admit(request.headers)
-    opened = access.opened(request.headers)
-    return await context.worker.catalogue.status(None if opened.every else opened.tenants)
+async def _catalogue(context: ApiContext, rights: Rights) -> CatalogueStatus | None:
+    opened = rights.opened
+    return await context.worker.catalogue.status(None if rights.is_open or opened.every else opened.tenants)
 
 
 def _freshness(worker: Worker) -> FreshnessStatus:

@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from runtime.http.static_page import static_page
+from runtime.http.routes import static_page
 
 router = static_page(Path(__file__).resolve().parents[1] / "page", path="/", assets="/assets")

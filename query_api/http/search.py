@@ -3,17 +3,18 @@
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 
 from query_api.http.context import ApiContext, Context
-from query_api.http.explanation import explanation, quantity
+from query_api.http.explanation import explanation
 from query_api.http.openapi import TENANT_PROBLEMS
 from retrieval.filters import CatalogueFilter
 from retrieval.search.query import Facets, Hit, PriceRange, SearchQuery, SearchResult
 from retrieval.search.ranking.reranking import Reranked
-from retrieval.search.why_not import fate_of
+from retrieval.search.why_not import explain_absence
 from retrieval.text.port import TextIndexReader
 from runtime.http.problems import request_id
+from runtime.rights.keys import CallerRights, Rights
 from schemas.api.explain import WhyNot
 from schemas.api.items import Item
 from schemas.api.search import (
@@ -46,21 +47,21 @@ router = APIRouter(tags=["search"], responses=TENANT_PROBLEMS)
 
 
 @router.post("/v1/search", summary="Search", description=_DESCRIPTION)
-async def search_by_body(request: Request, body: SearchRequest, context: Context) -> SearchResponse:
+async def search_by_body(body: SearchRequest, context: Context, rights: CallerRights) -> SearchResponse:
     """The request in the body."""
-    return await _search(request, body, context)
+    return await _search(body, context, rights)
 
 
 @router.get("/v1/search", summary="Search by query string", description=_DESCRIPTION)
 async def search_by_parameters(
-    request: Request, parameters: Annotated[SearchParameters, Query()], context: Context
+    parameters: Annotated[SearchParameters, Query()], context: Context, rights: CallerRights
 ) -> SearchResponse:
     """The request in the query string."""
-    return await _search(request, parameters.to_request(), context)
+    return await _search(parameters.to_request(), context, rights)
 
 
-async def _search(request: Request, asked: SearchRequest, context: ApiContext) -> SearchResponse:
-    context.access.check(request, TenantId(asked.tenant))
+async def _search(asked: SearchRequest, context: ApiContext, rights: Rights) -> SearchResponse:
+    rights.check(TenantId(asked.tenant))
     # The whole answer comes from this one generation, wherever the pointer moves meanwhile.
     with context.worker.answering(asked.generation) as answering:
         searcher = answering.parts.searcher
@@ -70,7 +71,7 @@ async def _search(request: Request, asked: SearchRequest, context: ApiContext) -
         why_not = await _why_not(asked, result, context, answering.parts.reader) if asked.why_not else None
     return to_response(
         result,
-        request_id(request),
+        request_id(rights.request),
         generation=answering.generation,
         fusion=searcher.fusion if asked.explain else None,
         why_not=why_not,
@@ -83,8 +84,8 @@ async def _why_not(asked: SearchRequest, result: SearchResult, context: ApiConte
     except InvalidEventError as error:
         raise InvalidRequestError(str(error)) from error
     document = (await context.worker.off_loop(lambda: reader.fetch([key]))).get(key)
-    fate = fate_of(key, document, result, to_query(asked).catalogue_filter, offset=asked.offset)
-    return WhyNot(sku=key.sku, verdict=fate.verdict, reason=fate.reason, rank=fate.rank, ranks=fate.ranks)
+    absence = explain_absence(key, document, result, to_query(asked).catalogue_filter, offset=asked.offset)
+    return WhyNot(sku=key.sku, verdict=absence.verdict, reason=absence.reason, rank=absence.rank, ranks=absence.ranks)
 
 
 def to_query(asked: SearchRequest) -> SearchQuery:
@@ -118,7 +119,7 @@ def to_response(
         ),
         reranked=_reranked(trace.reranked) if trace and trace.reranked else None,
         did_you_mean=trace.plan.did_you_mean if trace else None,
-        quantity=quantity(trace.plan) if trace else None,
+        quantity=trace.plan.quantity if trace else None,
         low_confidence=result.low_confidence,
         explanation=explanation(trace, fusion) if trace and fusion else None,
         why_not=why_not,

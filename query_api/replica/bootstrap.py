@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from query_api.aliases.tailer import AliasTailer
 from query_api.generations.tails import GenerationTails
+from query_api.replica.kafka_log import KafkaDocumentLog
 from query_api.replica.letters.kafka import KafkaLetterBox
-from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.operations.http import operations_app
 from query_api.replica.settings import ReplicaSettings
 from retrieval.aliases.file import AliasFile

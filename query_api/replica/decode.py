@@ -16,7 +16,7 @@ from typing import Final
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from query_api.replica.log.port import LogRecord
+from query_api.replica.document_log import LogRecord
 from retrieval.text.apart.values import Apart, Flaw, Place
 from runtime.isolation import Batch, Isolation, Reason
 from schemas.documents import SearchDocument

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from query_api.replica.log.port import LogView
+from query_api.replica.document_log import LogView
 from retrieval.text.port import Checkpoint
 from runtime.kafka.topic_identity import fullest_identity, is_same_log
 

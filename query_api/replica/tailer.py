@@ -26,8 +26,8 @@ from typing import Final
 import structlog
 
 from query_api.replica.decode import Decoded, decode, place_of
+from query_api.replica.document_log import DocumentLog, Polled
 from query_api.replica.letters.dispatch import LetterBox, LetterDispatch
-from query_api.replica.log.port import DocumentLog, Polled
 from query_api.replica.operations.metrics import ReplicaMetrics
 from query_api.replica.operations.report import HEARTBEAT_US, Report
 from query_api.replica.progress import Progress, plan_start

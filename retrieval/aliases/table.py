@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
-from retrieval.aliases.compiled import AliasMatch, CompiledAliases, compared, phrase_of, slots_of
-from retrieval.aliases.trie import Slots
+from retrieval.aliases.compiled import AliasMatch, CompiledAliases, Slots, compared, phrase_of, slots_of
 from retrieval.analysis.folding import fold
 from retrieval.analysis.pipeline import analyse
 from schemas.aliases import AliasKind, AliasRecord

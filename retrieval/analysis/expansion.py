@@ -11,8 +11,17 @@ from typing import Final
 from retrieval.analysis import codes
 from retrieval.analysis.abbreviations import Abbreviations
 from retrieval.analysis.lexer import LexemeKind
-from retrieval.analysis.measures import INCH, MILLIMETRE, UNIT, UNITS, VALUE, Quantity, Unit, quantity
-from retrieval.analysis.numerals import NUMERALS
+from retrieval.analysis.measures import (
+    INCH,
+    MILLIMETRE,
+    NUMERALS,
+    UNIT,
+    UNITS,
+    VALUE,
+    Unit,
+    WrittenNumber,
+    written_number,
+)
 from retrieval.analysis.stemming import stem
 from retrieval.analysis.tokens import TokenKind
 from runtime.bounded_cache import remembered_words
@@ -83,7 +92,7 @@ def _word(text: str, abbreviations: Abbreviations) -> Slot:
     if number := NUMERALS.get(word):
         terms.append((number, TokenKind.NUMBER))
         if "/" in number:
-            terms += _measure(quantity(number), INCH)
+            terms += _measure(written_number(number), INCH)
     return _unique(terms)
 
 
@@ -136,7 +145,7 @@ def _sized(side: re.Match[str], inherited: Unit | None) -> Slot:
         return ((_name(side), TokenKind.MEASURE),)
     if side["number"]:
         return _numbered(side["number"])
-    size = quantity(side["value"])
+    size = written_number(side["value"])
     terms = [(size.spelling, TokenKind.NUMBER)]
     unit = _unit_of(side) if side["unit"] else INCH if size.is_fraction else inherited
     if unit is not None:
@@ -150,7 +159,7 @@ def _sized(side: re.Match[str], inherited: Unit | None) -> Slot:
     return _unique(terms)
 
 
-def _measure(size: Quantity, unit: Unit) -> tuple[Term, ...]:
+def _measure(size: WrittenNumber, unit: Unit) -> tuple[Term, ...]:
     """The canonical size; none of a number that is too long to have a value."""
     return () if size.value is None else ((size.in_unit(unit), TokenKind.MEASURE),)
 
@@ -163,13 +172,13 @@ def _name(side: re.Match[str]) -> str:
     """A side's spelling in a joined dimension, without its unit: the units are in the sides' own tokens."""
     if side["thread"]:
         return side["thread"].replace(" ", "").replace(",", ".")
-    return side["number"] or quantity(side["value"]).spelling
+    return side["number"] or written_number(side["value"]).spelling
 
 
 def _threaded(text: str) -> list[Slot]:
     match = re.match(VALUE, text)
     assert match is not None, "the lexer and this module share their patterns"
-    size = quantity(match[0])
+    size = written_number(match[0])
     standard = text[match.end() :].strip(' -"')
     sized = (
         (size.spelling, TokenKind.NUMBER),
@@ -191,11 +200,11 @@ def _prefixed(word: str, prefix: str) -> Callable[[str], list[Slot]]:
 def _number_in(text: str) -> str:
     match = _DIGITS.search(text)
     assert match is not None, "the lexer and this module share their patterns"
-    return quantity(match[0].rstrip(".,")).spelling
+    return written_number(match[0].rstrip(".,")).spelling
 
 
 def _numbered(number: str) -> Slot:
-    plain = quantity(number).spelling
+    plain = written_number(number).spelling
     return ((plain, TokenKind.NUMBER), (f"#{plain}", TokenKind.MEASURE))
 
 

@@ -1,7 +1,11 @@
-"""Sizes: numbers, fractions and units, and the one spelling that equal sizes share.
+"""Sizes: numbers, fractions and units, in digits or in words, and the one spelling that equal sizes share.
 
 Every quantity of a known dimension becomes a token in that dimension's base unit: `1/2"`, `0.5 in` and `12,7 mm` are all
 `12.7mm`, `3 m` and `300 cm` are `3000mm`. Arithmetic is exact (fractions), rounding comes last.
+
+Fractions spoken over several words (`tres cuartos`, `pulgada y media`) are rewritten to digits in the folded text, before it
+is cut into lexemes; a single word (`dos`, `media`) keeps its own token and gains the number as an alternative, since it may
+mean something else.
 """
 
 import re
@@ -82,7 +86,7 @@ more than 4,300 digits; a unit's factor adds a few."""
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class WrittenNumber:
     """A number as it was meant: its normal spelling (`1-1/2`, `2.5`), its value, whether it was written as a fraction.
 
     `value` is None of a number that is too long to be one.
@@ -104,23 +108,23 @@ class Quantity:
 
 
 @remembered_words(max_bytes=16 * 1024 * 1024)
-def quantity(written: str) -> Quantity:
+def written_number(written: str) -> WrittenNumber:
     """Read what `VALUE` matched: `1.1/2`, `1 1/2`, `3/4`, `2,50`, `.61`, `1,000`.
 
     A decimal comma is a point; before exactly three digits it groups thousands. A number of more than twelve
     characters is no size and keeps its spelling, one of more than 4,000 has no value either.
     """
     if len(written) > _LONGEST_VALUE:
-        return Quantity(written, None, is_fraction=False)
+        return WrittenNumber(written, None, is_fraction=False)
     if match := _MIXED_PARTS.fullmatch(written):
         whole, above, below = match.groups()
         proper = Fraction(int(above), int(below))
         spelling = f"{above}/{below}"
-        return Quantity(f"{whole}-{spelling}" if whole else spelling, proper + int(whole or 0), is_fraction=True)
+        return WrittenNumber(f"{whole}-{spelling}" if whole else spelling, proper + int(whole or 0), is_fraction=True)
     point = written.replace(",", "") if _THOUSANDS.fullmatch(written) else written.replace(",", ".")
     value = Fraction("0" + point if point[0] == "." else point)
     plain = written if len(written) > _LONGEST_NUMBER else _plain(value, 6)
-    return Quantity(plain, value, is_fraction=False)
+    return WrittenNumber(plain, value, is_fraction=False)
 
 
 def _plain(value: Fraction, decimals: int) -> str:
@@ -131,3 +135,64 @@ def _plain(value: Fraction, decimals: int) -> str:
     whole, rest = divmod(scaled, 10**decimals)
     digits = str(rest).zfill(decimals).rstrip("0")
     return f"{whole}.{digits}" if digits else str(whole)
+
+
+NUMERALS: Final[dict[str, str]] = {
+    word: str(value)
+    for value, words in {
+        2: "dos two",
+        3: "tres three",
+        4: "cuatro four",
+        5: "cinco five",
+        6: "seis six",
+        7: "siete seven",
+        8: "ocho eight",
+        9: "nueve nine",
+        10: "diez ten",
+        11: "once eleven",
+        12: "doce twelve",
+        15: "quince fifteen",
+        20: "veinte twenty",
+        25: "veinticinco",
+        30: "treinta thirty",
+        40: "cuarenta forty",
+        50: "cincuenta fifty",
+        100: "cien hundred",
+    }.items()
+    for word in words.split()
+} | {"media": "1/2", "medio": "1/2", "half": "1/2"}
+
+_ONE: Final = {"un": "1", "una": "1", "uno": "1", "one": "1", "a": "1", "": "1"}
+_DENOMINATORS: Final = {"cuarto": 4, "quarter": 4, "octavo": 8, "eighth": 8, "dieciseisavo": 16, "sixteenth": 16}
+_HINTS: Final = ("medi", "half", *_DENOMINATORS)
+
+_COUNT: Final = "un|una|uno|one|a|" + "|".join(word for word in NUMERALS if NUMERALS[word].isdigit())
+_PART: Final = rf"(?:(?P<half>medi[ao]|half)|(?:(?P<above>{_COUNT}) )?(?P<below>{'|'.join(_DENOMINATORS)})s?)"
+_INCH: Final = r"pulgadas?|inch(?:es)?"
+_WHOLE_AND_PART: Final = re.compile(rf"\b(?P<whole>\d{{1,2}}|{_COUNT}|{_INCH}) (?:y|and)(?: a)? {_PART}\b")
+_COUNTED_PART: Final = re.compile(rf"\b(?P<above>{_COUNT}) (?P<below>{'|'.join(_DENOMINATORS)})s?\b(?P<half>)")
+_PART_OF_INCH: Final = re.compile(rf"\b{_PART}(?= (?:de )?(?:{_INCH})\b)")
+
+
+def spell_fractions(folded: str) -> str:
+    """Write spoken fractions of a folded text in digits: `una pulgada y media` → `una 1 1/2 pulgada`."""
+    if not any(hint in folded for hint in _HINTS):
+        return folded
+    spelled = _WHOLE_AND_PART.sub(_mixed, folded)
+    spelled = _COUNTED_PART.sub(_fraction, spelled)
+    return _PART_OF_INCH.sub(_fraction, spelled)
+
+
+def _fraction(match: re.Match[str]) -> str:
+    if match["half"]:
+        return "1/2"
+    above = match["above"] or ""
+    return f"{_ONE.get(above) or NUMERALS[above]}/{_DENOMINATORS[match['below']]}"
+
+
+def _mixed(match: re.Match[str]) -> str:
+    whole = match["whole"]
+    if whole.startswith(("pulgada", "inch")):
+        return f"1 {_fraction(match)} pulgada"
+    digits = whole if whole.isdigit() else _ONE.get(whole) or NUMERALS[whole]
+    return f"{digits} {_fraction(match)}"

@@ -13,7 +13,7 @@ from retrieval.analysis.abbreviations import SHIPPED, Abbreviations
 from retrieval.analysis.expansion import STOP_WORDS, Slot, expand
 from retrieval.analysis.folding import fold
 from retrieval.analysis.lexer import Lexeme, LexemeKind, lexemes
-from retrieval.analysis.numerals import spell_fractions
+from retrieval.analysis.measures import spell_fractions
 from retrieval.analysis.tokens import AnalysedText, Token
 
 ANALYSER_VERSION: Final = f"1.{SHIPPED.revision}"

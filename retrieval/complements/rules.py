@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from retrieval.aliases.compiled import Phrase, Rewriting, compared, phrase_of
+from retrieval.aliases.compiled import Phrase, PhraseTrie, Rewriting, compared, phrase_of
 from retrieval.aliases.table import TenantAliases
-from retrieval.aliases.trie import PhraseTrie
 from retrieval.complements.things import is_sort_of, things_of
 from schemas.aliases import AliasKind, AliasRecord
 from schemas.documents import SearchDocument

@@ -14,8 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from retrieval.aliases.compiled import compared, slots_of
-from retrieval.aliases.trie import PhraseTrie
+from retrieval.aliases.compiled import PhraseTrie, compared, slots_of
 from retrieval.analysis.pipeline import analyse, placed
 from retrieval.analysis.stemming import stem
 from retrieval.analysis.tokens import Token, TokenKind

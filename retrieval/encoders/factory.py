@@ -4,14 +4,12 @@ from time import perf_counter
 
 import structlog
 
-from retrieval.encoders.export.exporter import prepare
-from retrieval.encoders.layers import layers_of, precision_of, servable_precisions, settle_layers
-from retrieval.encoders.models.prepared import PreparedModel
+from retrieval.encoders.export.exporter import prepare, prepare_sparse
+from retrieval.encoders.inference.encoders import OnnxSparseEncoder, OnnxTextEncoder
+from retrieval.encoders.models.architecture import layers_of, precision_of, servable_precisions, settle_layers
+from retrieval.encoders.models.cache import PreparedModel
 from retrieval.encoders.port import SparseEncoder, TextEncoder
-from retrieval.encoders.runtime.encoder import OnnxTextEncoder
 from retrieval.encoders.settings import EncoderSettings
-from retrieval.encoders.sparse.export import prepare_sparse
-from retrieval.encoders.sparse.onnx import OnnxSparseEncoder
 
 log = structlog.get_logger(__name__)
 

@@ -11,15 +11,22 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from retrieval.encoders.export.exporter import prepare_cross_encoder, prepare_sparse
 from retrieval.encoders.factory import prepare_servable
-from retrieval.encoders.settings import EncoderSettings
-from retrieval.encoders.sparse.export import prepare_sparse
-from retrieval.rerank.export import prepare_reranker
-from retrieval.rerank.settings import RerankSettings
+from retrieval.encoders.settings import EncoderSettings, default_cache_dir
 from runtime.redaction import without_credentials
 from schemas.errors import FerrofluxError
 
 log = structlog.get_logger(__name__)
+
+
+class RerankPart(BaseModel):
+    """The part of the reranker's settings that names a model."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model: str = ""
+    cache_dir: Path = Field(default_factory=default_cache_dir)
 
 
 class SearchPart(BaseModel):
@@ -27,7 +34,7 @@ class SearchPart(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    rerank: RerankSettings = Field(default_factory=RerankSettings)
+    rerank: RerankPart = Field(default_factory=RerankPart)
 
 
 class PrepareSettings(BaseSettings):
@@ -50,7 +57,10 @@ def main() -> int:
     if sparse.model:
         ok = _prepared(sparse.model, settings.encoder.cache_dir, lambda: prepare_sparse(settings.encoder)) and ok
     if rerank.model:
-        ok = _prepared(rerank.model, rerank.cache_dir, lambda: prepare_reranker(rerank)) and ok
+        ok = (
+            _prepared(rerank.model, rerank.cache_dir, lambda: prepare_cross_encoder(rerank.model, rerank.cache_dir))
+            and ok
+        )
     return 0 if ok else 1
 
 

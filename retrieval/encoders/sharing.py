@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from retrieval.encoders.fair_queue import FairQueue, Turn
 from retrieval.encoders.port import Matrix, ModelRevision, SparseEncoder, SparseVector, TextEncoder
 from retrieval.encoders.settings import EncoderShares
-from runtime.fair_queue import FairQueue, Turn
 
 R = TypeVar("R")
 

@@ -1,19 +1,20 @@
-"""The cross-encoder on onnxruntime: pair, tokenise, bucket by length, infer, put back into order."""
+"""The cross-encoder on onnxruntime (pair, tokenise, bucket by length, infer, put back into order), loaded by the settings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import perf_counter
 
 import numpy as np
+import structlog
 from tokenizers import Encoding
 
-from retrieval.encoders.models.prepared import PreparedModel
-from retrieval.encoders.runtime.batching import plan_batches
-from retrieval.encoders.runtime.session import LIBRARY, OnnxSession
-from retrieval.encoders.runtime.tokenization import TextTokenizer
+from retrieval.encoders.export.exporter import prepare_cross_encoder
+from retrieval.encoders.inference.session import LIBRARY, OnnxSession, padded, plan_batches
+from retrieval.encoders.inference.tokenization import TextTokenizer
+from retrieval.encoders.models.cache import PreparedModel
 from retrieval.encoders.settings import available_cpus
-from retrieval.rerank.port import RerankerRevision, Scores
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.port import Reranker, RerankerRevision, RerankSettings, Scores
 
 
 class OnnxReranker:
@@ -53,12 +54,36 @@ class OnnxReranker:
         return scores
 
     def _infer(self, encodings: Sequence[Encoding]) -> Scores:
-        width = max(len(encoding.ids) for encoding in encodings)
-        ids = np.full((len(encodings), width), self._pad_id, np.int64)
-        mask, types = np.zeros_like(ids), np.zeros_like(ids)
+        ids, mask = padded([encoding.ids for encoding in encodings], self._pad_id)
+        types = np.zeros_like(ids)
         for row, encoding in enumerate(encodings):
-            length = len(encoding.ids)
-            ids[row, :length] = encoding.ids
-            types[row, :length] = encoding.type_ids
-            mask[row, :length] = 1
+            types[row, : len(encoding.ids)] = encoding.type_ids
         return self._session.run(ids, mask, types)[:, 0]
+
+
+log = structlog.get_logger(__name__)
+
+_WARM_UP = ("tornillo", ["tornillo hexagonal"] * 2)
+"""Scored once at the start: the first search should not pay for lazy initialisation."""
+
+
+def load_reranker(settings: RerankSettings) -> Reranker | None:
+    """The reranker that the settings name, ready to use; None where they name none.
+
+    Raises:
+        ModelNotFoundError: no such model.
+        ConfigurationError: the settings do not fit the model or this machine.
+    """
+    if not settings.model:
+        return None
+    started = perf_counter()
+    reranker = OnnxReranker(prepare_cross_encoder(settings.model, settings.cache_dir), settings)
+    reranker.score(*_WARM_UP)
+    log.info(
+        "reranker loaded",
+        model=reranker.revision.model,
+        revision=reranker.revision.id,
+        max_length=reranker.revision.max_length,
+        seconds=round(perf_counter() - started, 2),
+    )
+    return reranker

@@ -18,8 +18,7 @@ from typing import Final
 
 import structlog
 
-from retrieval.rerank.port import Reranker
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.port import Reranker, RerankSettings
 
 log = structlog.get_logger(__name__)
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final, Self, TypeVar
 
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
-from retrieval.analysis.normal_form import normal_form
+from retrieval.analysis.folding import normal_form
 from retrieval.analysis.tokens import AnalysedText
 from retrieval.encoders.port import TextEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.rerank.port import Reranker, RerankerRevision
 from retrieval.search.facets import count_facets
-from retrieval.search.hydration import Hydrated, hydrate
 from retrieval.search.legs.encoding_queue import EncodingQueue
 from retrieval.search.legs.fanout import LegOutcome, SearchUnavailableError, run_legs
 from retrieval.search.legs.query_vectors import QueryVectors
@@ -29,15 +27,16 @@ from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.search.ranking.confidence import low_confidence
 from retrieval.search.ranking.fusion import FusedCandidate, RankedHit, weighted_rrf, weighted_scores
+from retrieval.search.ranking.hydration import Hydrated, hydrate
 from retrieval.search.ranking.reranking import EXACT, Reranked, RerankStage
 from retrieval.search.ranking.routing import Decision, Route, code_is_enough, dense_is_sure
 from retrieval.search.settings import FusionMethod, SearchSettings
-from retrieval.search.stopwatch import Stopwatch
-from retrieval.search.trace import SearchTrace
+from retrieval.search.trace import SearchTrace, Stopwatch
 from retrieval.text.port import TextIndexReader
-from retrieval.understanding.query_type import QueryType
+from retrieval.understanding import QueryType
 from retrieval.vectors.port import VectorIndex
 from schemas.api.retrievers import RetrieverName
+from schemas.documents import SearchDocument
 from schemas.identity import SkuKey, TenantId
 
 T = TypeVar("T")
@@ -47,15 +46,6 @@ _ENCODED_WITHIN: Final = 0.7
 
 Analyse = Callable[[str], AnalysedText]
 """Text analysis of the query side; must be the analysis that the index was written with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """The candidates after the replica's check, those that the query rules out, and why the answer may be none."""
-
-    hydrated: Hydrated
-    excluded: frozenset[SkuKey]
-    low_confidence: str | None
 
 
 class HybridSearcher:
@@ -143,12 +133,17 @@ class HybridSearcher:
         weights = self._settings.weights_for(plan.type)
         candidates = self._fuse(lists, weights)
         watch.lap("fuse")
-        reranked = await self._reranked(query, plan, decision, candidates)
+        excluded: frozenset[SkuKey] = frozenset()
+        if plan.text_query.excluded:
+            keys = [candidate.key for candidate in candidates]
+            excluded = await self._read(lambda: self._reader.excluded(keys, plan.text_query))
+        reranked = await self._reranked(query, plan, decision, candidates, excluded)
         if reranked is not None:
             watch.lap("rerank")
         ordered = candidates if reranked is None else reranked.order
-        checked = await self._read(lambda: self._check(query, plan, lists, ordered))
-        hydrated = checked.hydrated
+        allowed = [candidate for candidate in ordered if candidate.key not in excluded]
+        documents = {} if reranked is None else reranked.documents
+        hydrated, why_low = await self._read(lambda: self._check(query, plan, lists, allowed, documents))
         watch.lap("hydrate")
         facets = None
         if query.facets:
@@ -167,8 +162,8 @@ class HybridSearcher:
             facets=facets,
             degraded={outcome.retriever: outcome.degraded for outcome in outcomes if outcome.degraded},
             timings_ms={"analyse": watch.laps.pop("analyse"), **legs_ms, **watch.laps, "total": watch.total()},
-            low_confidence=checked.low_confidence,
-            trace=SearchTrace(plan, decision, outcomes, weights, candidates, checked.excluded, reranked),
+            low_confidence=why_low,
+            trace=SearchTrace(plan, decision, outcomes, weights, candidates, excluded, reranked),
         )
 
     @property
@@ -213,21 +208,17 @@ class HybridSearcher:
         return done, Decision(Route.FULL, "all retrievers that apply were asked")
 
     async def _reranked(
-        self, query: SearchQuery, plan: QueryPlan, decision: Decision, candidates: Sequence[FusedCandidate]
+        self,
+        query: SearchQuery,
+        plan: QueryPlan,
+        decision: Decision,
+        candidates: Sequence[FusedCandidate],
+        excluded: frozenset[SkuKey],
     ) -> Reranked | None:
         """The candidates in the reranker's order; None where there is no reranker, or nothing for it to do."""
         if self._rerank is None or decision.route is Route.CODE:
             return None
-        ruled_out: frozenset[SkuKey] = frozenset()
-        if plan.text_query.excluded:
-            ruled_out = await self._read(lambda: self._excluded(plan, candidates))
-        return await self._rerank.rerank(plan, candidates, query.catalogue_filter, self._read, without=ruled_out)
-
-    def _excluded(self, plan: QueryPlan, candidates: Sequence[FusedCandidate]) -> frozenset[SkuKey]:
-        """The candidates that the query rules out; blocking."""
-        if not plan.text_query.excluded:
-            return frozenset()
-        return self._reader.excluded([candidate.key for candidate in candidates], plan.text_query)
+        return await self._rerank.rerank(plan, candidates, query.catalogue_filter, self._read, without=excluded)
 
     def _fuse(
         self, lists: dict[RetrieverName, Sequence[RankedHit]], weights: dict[RetrieverName, float]
@@ -242,18 +233,19 @@ class HybridSearcher:
         plan: QueryPlan,
         lists: dict[RetrieverName, Sequence[RankedHit]],
         candidates: Sequence[FusedCandidate],
-    ) -> Checked:
-        """What the replica says of the candidates: excluded or not, alive, within the filter; blocking."""
-        excluded = self._excluded(plan, candidates)
+        documents: Mapping[SkuKey, SearchDocument],
+    ) -> tuple[Hydrated, str | None]:
+        """What the replica says of the candidates (alive, within the filter), and why confidence is low, if it is; blocking."""
         hydrated = hydrate(
             self._reader,
-            [candidate for candidate in candidates if candidate.key not in excluded],
+            candidates,
             catalogue_filter=query.catalogue_filter,
             offset=query.offset,
             limit=query.limit,
             everything=query.facets,
+            documents=documents,
         )
-        doubt = low_confidence(
+        why_low = low_confidence(
             plan,
             meets_all=lambda: self._reader.meets_all(plan.text_query, catalogue_filter=query.catalogue_filter),
             dense=lists.get(RetrieverName.DENSE, ()),
@@ -261,7 +253,7 @@ class HybridSearcher:
             named=any(lists.get(name) for name in EXACT),
             settings=self._settings.confidence,
         )
-        return Checked(hydrated, excluded, doubt)
+        return hydrated, why_low
 
     async def _read(self, work: Callable[[], T]) -> T:
         """Blocking work on the replica, off the loop and under the deadline."""

@@ -4,13 +4,13 @@ from enum import StrEnum
 from typing import Any, Final
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from retrieval.rerank.settings import RerankSettings
-from retrieval.search.planning.settings import PlanningSettings
+from retrieval.rerank.port import RerankSettings
+from retrieval.search.planning.plan import PlanningSettings
 from retrieval.search.ranking.confidence import ConfidenceSettings
 from retrieval.search.ranking.routing import RoutingSettings
-from retrieval.understanding.query_type import QueryType
+from retrieval.understanding import QueryType
 from schemas.api.retrievers import RetrieverName
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ class SearchSettings(BaseModel):
     rrf_k: float = Field(10.0, gt=0, description="The constant of reciprocal rank fusion; larger flattens the ranks.")
     weights: dict[RetrieverName, float] = Field(
         default_factory=_default_weights,
-        description="Weight by retriever; 0 switches one off, one that is not named weighs 1. An exact code weighs "
+        description="Weight by retriever; 0 switches one off, one that is not named keeps its default. An exact code weighs "
         "more than the first ranks of text and dense together, so that a code that is typed whole comes first.",
     )
     type_weights: dict[QueryType, dict[RetrieverName, float]] = Field(
@@ -82,6 +82,11 @@ class SearchSettings(BaseModel):
     facet_values: int = Field(30, ge=1, le=1000, description="Brands and categories that a facet lists at most.")
     price_buckets: int = Field(5, ge=2, le=20, description="Price ranges that the facet aims at.")
 
+    @field_validator("weights")
+    @classmethod
+    def _beside_the_defaults(cls, named: dict[RetrieverName, float]) -> dict[RetrieverName, float]:
+        return _default_weights() | named
+
     @model_validator(mode="before")
     @classmethod
     def _of_the_release_before(cls, given: Any) -> Any:
@@ -99,4 +104,4 @@ class SearchSettings(BaseModel):
 
     def weight(self, retriever: RetrieverName) -> float:
         """The weight of one retriever in the fusion."""
-        return self.weights.get(retriever, 1.0)
+        return self.weights[retriever]

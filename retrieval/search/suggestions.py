@@ -1,4 +1,4 @@
-"""As-you-type suggestions: the last word completed from the tenant's own vocabulary. Blocking, a few milliseconds."""
+"""Suggestions: a typed word completed from the tenant's own vocabulary, and products like a given one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from retrieval.analysis.folding import LONGEST_QUERY, fold
 from retrieval.analysis.pipeline import analyse
 from retrieval.filters import CatalogueFilter
 from retrieval.text.port import TextIndexReader
-from schemas.identity import TenantId
+from retrieval.vectors.port import TEXT_VECTOR, VectorHit, VectorIndex
+from schemas.identity import SkuKey, TenantId
 
 _LOOKED_AT: Final = 40
 """Completions that are checked against the words before them."""
@@ -24,7 +25,7 @@ class Completion:
 
 
 def suggest(reader: TextIndexReader, tenant: TenantId, typed: str, *, limit: int) -> list[Completion]:
-    """Completions of the last word that occur together with the words before it, the most frequent first.
+    """Completions of the last word that occur together with the words before it, the most frequent first. Blocking, milliseconds.
 
     Nothing for a text that is empty or ends with a blank: the word that follows is anybody's guess.
     """
@@ -44,3 +45,22 @@ def suggest(reader: TextIndexReader, tenant: TenantId, typed: str, *, limit: int
         if count:
             together.append(Completion(text, count))
     return sorted(together, key=lambda one: (-one.products, one.text))[:limit]
+
+
+_SPARE: Final = 10
+"""Neighbours beyond what is asked for: the product itself, and some that the replica no longer knows."""
+
+
+async def neighbours(
+    vectors: VectorIndex, key: SkuKey, catalogue_filter: CatalogueFilter, *, limit: int
+) -> list[VectorHit]:
+    """Up to `limit` and a few spare products nearest to this one, without it; none where it has no vector.
+
+    Raises:
+        StoreUnavailableError: the vector store did not answer.
+    """
+    vector = (await vectors.vectors([key], using=TEXT_VECTOR)).get(key)
+    if vector is None:
+        return []
+    found = await vectors.search(vector, using=TEXT_VECTOR, catalogue_filter=catalogue_filter, limit=limit + _SPARE)
+    return [hit for hit in found if hit.key != key]

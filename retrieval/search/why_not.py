@@ -13,7 +13,7 @@ from schemas.identity import SkuKey
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class Absence:
     """What became of a product: the verdict, why, its rank among the fused (from 1), and by retriever."""
 
     verdict: WhyNotVerdict
@@ -22,14 +22,14 @@ class Fate:
     ranks: dict[RetrieverName, int]
 
 
-def fate_of(
+def explain_absence(
     key: SkuKey,
     document: SearchDocument | None,
     result: SearchResult,
     catalogue_filter: CatalogueFilter,
     *,
     offset: int,
-) -> Fate:
+) -> Absence:
     """Follow one product through a search; `document` is what the replica holds of it."""
     trace = result.trace
     assert trace is not None, "every search keeps its trace"
@@ -43,7 +43,7 @@ def fate_of(
     rank = kept.index(key) + 1 if key in kept else None
     shown = next((n for n, hit in enumerate(result.hits, start=offset + 1) if hit.document.key == key), None)
     verdict, reason = _verdict(key, document, result, catalogue_filter, rank=rank, shown=shown)
-    return Fate(verdict, reason, shown or rank, ranks)
+    return Absence(verdict, reason, shown or rank, ranks)
 
 
 def _verdict(

@@ -8,7 +8,7 @@ a later release is told from one that lacks it.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from retrieval.encoders.layers import INT8_MARK, layers_of
+from retrieval.encoders.models.architecture import INT8_MARK, layers_of
 from retrieval.encoders.port import ModelRevision
 from retrieval.encoders.settings import LayerPrecision
 from schemas.errors import ModelMismatchError

@@ -14,8 +14,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope
 
-from runtime.http.routes import Route, RouteClass, TenantIn
 from runtime.rights.keys import Access
+from schemas.api.routes import Route, RouteClass, TenantIn
 from schemas.identity import TenantId
 
 OTHERS: Final = "other"

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from runtime.admission.bounds import Reason
 from runtime.admission.callers import OTHERS
-from runtime.http.routes import RouteClass
+from schemas.api.routes import RouteClass
 
 _TENANTS_NAMED: Final = 200
 """Tenants with a label of their own, the first to be refused: a monitor keeps a series for each, for months."""

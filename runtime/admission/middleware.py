@@ -19,9 +19,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runtime.admission.bounds import Admission, Bound, Reason, Refused
 from runtime.admission.callers import OTHERS, Callers
 from runtime.http.problems import SHED, TITLES, TooManyRequestsError
-from runtime.http.routes import Route, RouteClass, route_of
+from runtime.http.routes import route_of
 from schemas.api.limits import MAX_CHANGES_BYTES
 from schemas.api.problems import PROBLEM_MEDIA_TYPE
+from schemas.api.routes import Route, RouteClass
 
 INTAKE_REQUEST_BYTES: Final = 64 * 1024
 """What a request with change events counts for at least: its own cost beside that of its bytes."""

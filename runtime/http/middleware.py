@@ -17,6 +17,7 @@ from runtime.http.problems import internal_problem
 log = structlog.get_logger(__name__)
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
+CUSTOMER_HEADER: Final = "X-Customer-Token"
 
 _USABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 

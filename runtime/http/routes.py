@@ -1,127 +1,18 @@
-"""Every route of every application of ours, with the class whose bound it shares and the roles that may call it.
-
-An application with a route that is not here does not start. A class is what costs alike and is waited for alike. What may go on without a bound is named as exempt, for a reason: an
-orchestrator that cannot ask a busy process whether it lives would kill it.
-"""
+"""Routes: which row of the table of routes a request comes to, and the routes of a page of static files of ours."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
+from fastapi import APIRouter
+from starlette.responses import FileResponse
 from starlette.routing import compile_path
+from starlette.types import Scope
 
-from runtime.rights.roles import ANY, PUBLIC, Role
-
-
-class RouteClass(StrEnum):
-    """What costs alike."""
-
-    SEARCH = "search"
-    """Inference, or the vector store."""
-    LOOKUP = "lookup"
-    """Reads of the text replica or of a database."""
-    CHAT = "chat"
-    """Turns of a conversation, which take seconds."""
-    INTAKE = "intake"
-    """Change events, bounded by their bytes."""
-    OPERATION = "operation"
-    """What operators do; it may run for minutes."""
-    EXEMPT = "exempt"
-    """Health, metrics and static files."""
-
-
-class TenantIn(StrEnum):
-    """Where a request names its tenant."""
-
-    QUERY = "query"
-    BODY = "body"
-    NOWHERE = "nowhere"
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What one method at one path counts as."""
-
-    path: str
-    kind: RouteClass
-    roles: frozenset[Role]
-    """Those of which a key needs one; none: no key is asked for."""
-    tenant: TenantIn = TenantIn.NOWHERE
-    customers: bool = False
-    """Whether a key for `chat` will do where a customer's token comes with it: for what is that customer's."""
-
-
-_SEARCH, _LOOKUP, _CHAT = RouteClass.SEARCH, RouteClass.LOOKUP, RouteClass.CHAT
-_INTAKE, _OPERATION, _EXEMPT = RouteClass.INTAKE, RouteClass.OPERATION, RouteClass.EXEMPT
-_QUERY, _BODY = TenantIn.QUERY, TenantIn.BODY
-
-_FIND, _TALK, _SELL = frozenset({Role.SEARCH}), frozenset({Role.CHAT}), frozenset({Role.ORDERS})
-_WRITE, _OPERATE, _ADMIN = frozenset({Role.WRITE}), frozenset({Role.OPERATE}), frozenset({Role.ADMIN})
-
-_ROWS: Final[tuple[tuple[str, Route], ...]] = (
-    # search
-    ("POST", Route("/v1/search", _SEARCH, _FIND, _BODY)),
-    ("GET", Route("/v1/search", _SEARCH, _FIND, _QUERY)),
-    ("GET", Route("/v1/items/{sku:path}/similar", _SEARCH, _FIND, _QUERY)),
-    ("GET", Route("/v1/items/{sku:path}/complements", _LOOKUP, _FIND, _QUERY)),
-    ("GET", Route("/v1/items/{sku:path}", _LOOKUP, _FIND, _QUERY)),
-    ("POST", Route("/v1/analyze", _LOOKUP, _FIND, _BODY)),
-    ("GET", Route("/v1/suggest", _LOOKUP, _FIND, _QUERY)),
-    ("GET", Route("/v1/aliases", _LOOKUP, _FIND, _QUERY)),
-    ("GET", Route("/v1/tenants", _LOOKUP, ANY)),
-    ("GET", Route("/v1/status", _LOOKUP, ANY)),
-    # chat and orders
-    ("POST", Route("/v1/chat", _CHAT, _TALK, _BODY)),
-    ("GET", Route("/v1/chat", _LOOKUP, _OPERATE, _QUERY)),
-    ("POST", Route("/v1/chat/{thread}/retry", _OPERATION, _OPERATE, _BODY)),
-    ("GET", Route("/v1/chat/{thread}", _LOOKUP, _TALK | _OPERATE, _QUERY)),
-    ("GET", Route("/v1/chat/{thread}/trace", _LOOKUP, _TALK | _OPERATE, _QUERY)),
-    ("DELETE", Route("/v1/chat/{thread}", _LOOKUP, _TALK | _OPERATE, _QUERY)),
-    ("DELETE", Route("/v1/chat", _LOOKUP, _OPERATE, _QUERY, customers=True)),
-    ("GET", Route("/v1/orders", _LOOKUP, _SELL, _QUERY, customers=True)),
-    ("GET", Route("/v1/orders/{order}", _LOOKUP, _SELL, _QUERY, customers=True)),
-    ("POST", Route("/v1/orders/{order}/confirm", _CHAT, _SELL, _BODY, customers=True)),
-    ("POST", Route("/v1/orders/{order}/retry", _OPERATION, _OPERATE, _BODY)),
-    # `ferroflux up`: changes and operations
-    ("POST", Route("/v1/changes", _INTAKE, _WRITE, _BODY)),
-    ("POST", Route("/v1/changes/held", _INTAKE, _WRITE, _BODY)),
-    ("GET", Route("/v1/dead-letters", _OPERATION, _OPERATE, _QUERY)),
-    ("GET", Route("/v1/dead-letters/{letter_id}", _OPERATION, _OPERATE)),
-    ("POST", Route("/v1/dead-letters/redrive", _OPERATION, _OPERATE, _BODY)),
-    ("POST", Route("/v1/dead-letters/discard", _OPERATION, _OPERATE, _BODY)),
-    ("POST", Route("/v1/replays", _OPERATION, _OPERATE, _BODY)),
-    ("POST", Route("/v1/collections", _OPERATION, _ADMIN, _BODY)),
-    ("GET", Route("/v1/facets", _OPERATION, _OPERATE, _QUERY)),
-    ("POST", Route("/v1/facets/handover", _OPERATION, _OPERATE, _BODY)),
-    ("POST", Route("/v1/facets/reset", _OPERATION, _OPERATE, _BODY)),
-    ("GET", Route("/v1/generations", _OPERATION, _ADMIN)),
-    ("POST", Route("/v1/generations/build", _OPERATION, _ADMIN)),
-    ("POST", Route("/v1/generations/rollback", _OPERATION, _ADMIN)),
-    ("POST", Route("/v1/generations/{name}/gate", _OPERATION, _ADMIN)),
-    ("POST", Route("/v1/generations/{name}/promote", _OPERATION, _ADMIN)),
-    ("POST", Route("/v1/generations/{name}/drop", _OPERATION, _ADMIN)),
-    # asked by orchestrators and monitors, and static files
-    ("GET", Route("/healthz", _EXEMPT, PUBLIC)),
-    ("GET", Route("/readyz", _EXEMPT, PUBLIC)),
-    ("GET", Route("/metrics", _EXEMPT, PUBLIC)),
-    ("GET", Route("/indexer/{rest:path}", _EXEMPT, PUBLIC)),
-    ("GET", Route("/openapi.json", _EXEMPT, PUBLIC)),
-    ("GET", Route("/chat/openapi.json", _EXEMPT, PUBLIC)),
-    ("GET", Route("/", _EXEMPT, PUBLIC)),
-    ("GET", Route("/assets/{name}", _EXEMPT, PUBLIC)),
-    ("GET", Route("/chat", _EXEMPT, PUBLIC)),
-    ("GET", Route("/chat/assets/{name}", _EXEMPT, PUBLIC)),
-)
-
-UNKNOWN: Final = Route("unmatched", RouteClass.LOOKUP, _ADMIN)
-"""A path that no application has: 404 is an answer too."""
-
-ROUTES: Final[Mapping[tuple[str, str], Route]] = {(method, route.path): route for method, route in _ROWS}
-"""By method and path template."""
+from schemas.api.routes import ROUTES, UNKNOWN, Route
+from schemas.errors import NotFoundError
 
 _PATTERNS: Final[tuple[tuple[str, re.Pattern[str], Route], ...]] = tuple(
     (method, compile_path(path)[0], route) for (method, path), route in ROUTES.items() if "{" in path
@@ -133,5 +24,39 @@ def route_of(method: str, path: str) -> Route:
     return ROUTES.get((method, path)) or _by_pattern(method, path)
 
 
+def needed(scope: Scope) -> Route:
+    """The row whose roles a request needs: what only asks for the head of an answer needs what the answer does."""
+    return route_of("GET" if scope["method"] == "HEAD" else scope["method"], scope["path"])
+
+
 def _by_pattern(method: str, path: str) -> Route:
     return next((route for verb, pattern, route in _PATTERNS if verb == method and pattern.match(path)), UNKNOWN)
+
+
+_MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+}
+"""Pictures may come from any https address, since a catalogue's pictures lie where the shop keeps them."""
+
+
+def static_page(folder: Path, *, path: str, assets: str) -> APIRouter:
+    """Routes that serve the folder's `index.html` at `path` and its other files below `assets`."""
+    # Names that are not in the folder are not looked for on the disk.
+    known = {each.name: each for each in folder.iterdir() if each.suffix in _MEDIA_TYPES}
+    router = APIRouter(include_in_schema=False)
+
+    @router.get(path)
+    async def page() -> FileResponse:
+        return FileResponse(folder / "index.html", media_type="text/html", headers=_HEADERS)
+
+    @router.get(assets + "/{name}")
+    async def asset(name: str) -> FileResponse:
+        if name not in known:
+            raise NotFoundError("there is no such file")
+        return FileResponse(known[name], media_type=_MEDIA_TYPES[known[name].suffix], headers=_HEADERS)
+
+    return router

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     BrokerResponseError,
     ClusterAuthorizationFailedError,
@@ -34,7 +32,7 @@ from aiokafka.errors import (
 )
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from runtime.kafka.clients import client_options
+from runtime.kafka.clients import open_producer, stopped
 from schemas.errors import (
     ConfigurationError,
     LogUnavailableError,
@@ -47,7 +45,6 @@ from schemas.topics import LARGEST_RECORD_BYTES, KafkaSettings
 log = structlog.get_logger(__name__)
 
 _BATCH_BYTES: Final = 256 * 1024
-_STOP_SECONDS: Final = 5.0
 
 
 class _InvalidRecordError(BrokerResponseError):  # type: ignore[misc] # aiokafka ships no types
@@ -144,15 +141,36 @@ class LogWriter:
         """
         refusals = [self._too_large(topic, record) for record in records]
         sound = [number for number, refusal in enumerate(refusals) if refusal is None]
-        failures = await self._attempt(topic, [records[number] for number in sound])
-        if not failures:
+        outcomes = await self._attempt(topic, [records[number] for number in sound])
+        failed = {number: one for number, one in zip(sound, outcomes, strict=True) if isinstance(one, Exception)}
+        if not failed:
             return refusals
-        failed = {sound[place]: error for place, error in failures.items()}
         self._raise_unless(topic, failed.values(), (*_REFUSED, *_NOT_OURS, *_GAP), len(records))
         again = _to_repeat(records, sound, failed)
         for number, refusal in zip(again, await self._one_by_one(topic, [records[n] for n in again]), strict=True):
             refusals[number] = refusal
         return refusals
+
+    async def append_to(self, topic: str, partition: int, records: Sequence[OutboundRecord]) -> int:
+        """Append records to one partition in order; returns the offset after the last of them (0 for none).
+
+        Of what is refused nothing is tried again: records that went are in the log.
+
+        Raises:
+            LogUnavailableError: not all were confirmed; some may be in the log.
+            RecordTooLargeError: a record is larger than the topic takes.
+            RecordRefusedError: a record will never be taken for another reason.
+            ConfigurationError: we may not write to the topic.
+        """
+        for refusal in (self._too_large(topic, record) for record in records):
+            if refusal is not None:
+                raise refusal
+        outcomes = await self._attempt(topic, records, partition)
+        for record, outcome in zip(records, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                self._raise_unless(topic, [outcome], (*_REFUSED, *_NOT_OURS), len(records))
+                raise _refusal(topic, record_bytes(record), outcome)
+        return max((outcome.offset + 1 for outcome in outcomes), default=0)
 
     async def _one_by_one(self, topic: str, records: Sequence[OutboundRecord]) -> list[PoisonError | None]:
         """Append each record in a batch of its own, by a producer of our own: a refusal means this record and no other."""
@@ -162,11 +180,11 @@ class LogWriter:
         try:
             for record in records:
                 size = record_bytes(record)
-                error: Exception | None = MessageSizeTooLargeError()
+                error: Any = MessageSizeTooLargeError()
                 if size < too_large:
                     producer = producer or await self._connect()
-                    error = (await self._send(producer, topic, [record])).get(0)
-                if error is None:
+                    (error,) = await self._send(producer, topic, [record])
+                if not isinstance(error, Exception):
                     refusals.append(None)
                     continue
                 self._raise_unless(topic, [error], (*_REFUSED, *_NOT_OURS), 1)
@@ -174,49 +192,52 @@ class LogWriter:
                     too_large = min(too_large, size)
                 refusals.append(_refusal(topic, size, error))
                 # It lost this batch, so it has a gap.
-                await _close(producer)
+                await stopped(producer)
                 producer = None
         finally:
-            await _close(producer)
+            await stopped(producer)
         return refusals
 
-    async def _attempt(self, topic: str, records: Sequence[OutboundRecord]) -> dict[int, Exception]:
-        """Send records together; the errors of those that were not confirmed, by their place."""
+    async def _attempt(
+        self, topic: str, records: Sequence[OutboundRecord], partition: int | None = None
+    ) -> Sequence[Any]:
+        """Send records together; for each where it went, or the error of one that was not confirmed."""
         if not records:
-            return {}
+            return []
         producer = await self._open()
         try:
-            failures = await self._send(producer, topic, records)
+            outcomes = await self._send(producer, topic, records, partition)
         except LogUnavailableError:
             await self._discard(producer)
             raise
-        if failures:
+        if any(isinstance(outcome, Exception) for outcome in outcomes):
             await self._discard(producer)
-        return failures
+        return outcomes
 
-    async def _send(self, producer: Any, topic: str, records: Sequence[OutboundRecord]) -> dict[int, Exception]:
-        failures: dict[int, Exception] = {}
-        pending: dict[int, Any] = {}
+    async def _send(
+        self, producer: Any, topic: str, records: Sequence[OutboundRecord], partition: int | None = None
+    ) -> Sequence[Any]:
+        at = {} if partition is None else {"partition": partition}
+        sent: list[Any] = []
         try:
             async with asyncio.timeout(self._timeout_s):
-                for place, record in enumerate(records):
+                for record in records:
                     try:
-                        pending[place] = await producer.send(
-                            topic, value=record.value, key=record.key, headers=record.headers
+                        sending = await producer.send(
+                            topic, value=record.value, key=record.key, headers=record.headers, **at
                         )
                     except (KafkaError, *_NOT_OURS) as error:
-                        failures[place] = error
-                outcomes = await asyncio.gather(*pending.values(), return_exceptions=True)
+                        sending = _failed(error)
+                    sent.append(sending)
+                outcomes = await asyncio.gather(*sent, return_exceptions=True)
         except TimeoutError as error:
             raise LogUnavailableError(
                 f"Kafka did not confirm {len(records)} records of {topic} within {self._timeout_s:g} s"
             ) from error
-        for place, outcome in zip(pending, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                failures[place] = outcome
-            elif isinstance(outcome, BaseException):
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
                 raise outcome
-        return failures
+        return outcomes
 
     @staticmethod
     def _raise_unless(
@@ -245,53 +266,33 @@ class LogWriter:
             return self._producer
 
     async def _connect(self) -> Any:
-        producer = AIOKafkaProducer(
-            **client_options(self._settings),
-            acks="all",
+        return await open_producer(
+            self._settings,
             enable_idempotence=True,
             max_request_size=self._largest,
             # A topic that takes less than our batches would refuse each of them as a whole.
             max_batch_size=min([_BATCH_BYTES, *self._limits.values()]),
             request_timeout_ms=15_000,
         )
-        try:
-            await producer.start()
-        except (KafkaError, OSError) as error:
-            await producer.stop()
-            raise LogUnavailableError(f"Kafka at {self._settings.bootstrap} did not answer: {error!r}") from error
-        return producer
 
     async def _discard(self, producer: Any) -> None:
         if self._producer is producer:
             # Another caller may have replaced it already.
             self._producer = None
-        await _close(producer)
-
-
-async def _close(producer: Any) -> None:
-    """Stop a producer; one that cannot flush is abandoned, or it would send what it holds once the broker is back.
-
-    By then its successor may have sent something newer of the same products.
-    """
-    if producer is None:
-        return
-    try:
-        async with asyncio.timeout(_STOP_SECONDS):
-            await producer.stop()
-    except (KafkaError, TimeoutError):
-        # aiokafka itself has no way to drop what a producer holds: its sender tries again for as long as it lives.
-        sending = producer._sender.sender_task  # noqa: SLF001
-        if sending is not None:
-            sending.cancel()
-        producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
-        with suppress(KafkaError, TimeoutError, OSError):
-            async with asyncio.timeout(_STOP_SECONDS):
-                await producer.client.close()
+        await stopped(producer)
 
 
 def is_refusal(error: Exception) -> bool:
     """Whether an error of aiokafka's says that a record will never be taken, whenever it is sent again."""
     return isinstance(error, _REFUSED)
+
+
+def _failed(error: Exception) -> asyncio.Future[Any]:
+    """What a record gives that was not even sent."""
+    failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    failed.set_exception(error)
+    failed.exception()  # or asyncio complains of it where a timeout comes before anybody looks
+    return failed
 
 
 def _refusal(topic: str, size: int, error: Exception) -> PoisonError:

@@ -21,6 +21,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from runtime.kafka.clients import librdkafka_options
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 
@@ -51,7 +52,18 @@ class TopicIds:
         Raises:
             LogUnavailableError: the cluster did not answer.
         """
-        return await asyncio.to_thread(self._describe, sorted(set(topics)))
+        described = await asyncio.to_thread(self._describe, sorted(set(topics)))
+        return {topic: topic_id for topic, topic_id in described.items() if topic_id != _NO_ID}
+
+    async def is_there(self, topic: str) -> bool:
+        """Whether there is the topic; of one that we may not describe nothing is known, which counts as absent.
+
+        A list of all topics leaves those out, too, and costs as much as the cluster has topics.
+
+        Raises:
+            LogUnavailableError: the cluster did not answer.
+        """
+        return topic in await asyncio.to_thread(self._describe, [topic])
 
     def _describe(self, topics: list[str]) -> dict[str, str]:
         if self._client is None:
@@ -65,14 +77,12 @@ class TopicIds:
         found: dict[str, str] = {}
         for topic, answer in answers.items():
             try:
-                topic_id = str(answer.result().topic_id)
+                found[topic] = str(answer.result().topic_id)
             except KafkaException as error:
                 self._unless_untold(topic, error)
             else:
-                if topic_id == _NO_ID:
+                if found[topic] == _NO_ID:
                     self._tell(topic, "the brokers give their topics no ids")
-                else:
-                    found[topic] = topic_id
         return found
 
     def _unless_untold(self, topic: str, error: KafkaException) -> None:
@@ -93,24 +103,6 @@ class TopicIds:
                 reason=reason,
                 remedy=f"allow this client to DESCRIBE topic {topic}",
             )
-
-
-def librdkafka_options(settings: KafkaSettings) -> dict[str, Any]:
-    """What `runtime.kafka.clients.client_options` says to aiokafka, in librdkafka's words; its own log stays silent, since we tell."""
-    options: dict[str, Any] = {
-        "bootstrap.servers": settings.bootstrap,
-        "security.protocol": settings.security_protocol,
-        "log_level": 0,
-    }
-    if "SASL" in settings.security_protocol:
-        options |= {
-            "sasl.mechanism": settings.sasl_mechanism,
-            "sasl.username": settings.sasl_username,
-            "sasl.password": settings.sasl_password.get_secret_value(),
-        }
-    if "SSL" in settings.security_protocol and settings.ssl_cafile:
-        options["ssl.ca.location"] = settings.ssl_cafile
-    return options
 
 
 def log_identity(cluster: str, topic_id: str | None) -> str:

@@ -24,8 +24,12 @@ _DESCRIBED_WITHIN: Final = 10
 _DESCRIBED_AGAIN_S: Final = 0.2
 
 
-async def create_topics(client: Any, settings: KafkaSettings, wanted: Mapping[str, Mapping[str, str]]) -> list[str]:
+async def create_topics(
+    client: Any, settings: KafkaSettings, wanted: Mapping[str, Mapping[str, str]], *, partitions: int | None = None
+) -> list[str]:
     """Create those of the wanted topics, by name with their configuration, that are absent; returns the names of these.
+
+    `partitions` is for topics that must have so many, whatever the settings say: one, where all records have one order.
 
     Raises:
         ConfigurationError: `create_topics` is off and one is absent, or the cluster refuses to create it.
@@ -37,11 +41,13 @@ async def create_topics(client: Any, settings: KafkaSettings, wanted: Mapping[st
     if not absent:
         return []
     if not settings.create_topics:
+        how = "" if partitions is None else f" with {_described(partitions, wanted[absent[0]])}"
         raise ConfigurationError(
-            f"there is no topic {', '.join(absent)}, and kafka.create_topics is off: create it, or turn that on"
+            f"there is no topic {', '.join(absent)}, and kafka.create_topics is off: create it{how}, or turn that on"
         )
+    count = partitions or settings.partitions
     response = await client.create_topics(
-        [NewTopic(name, settings.partitions, settings.replication, topic_configs=dict(wanted[name])) for name in absent]
+        [NewTopic(name, count, settings.replication, topic_configs=dict(wanted[name])) for name in absent]
     )
     created = []
     for outcome in response.to_object()["topic_errors"]:
@@ -87,6 +93,11 @@ async def describe_topics(client: Any, topics: Collection[str]) -> dict[str, dic
             }
         await asyncio.sleep(_DESCRIBED_AGAIN_S)
     raise LogUnavailableError(f"Kafka does not describe topic {', '.join(late)} yet")
+
+
+def _described(partitions: int, configuration: Mapping[str, str]) -> str:
+    options = (f"{name}={value}" for name, value in configuration.items())
+    return ", ".join(["one partition" if partitions == 1 else f"{partitions} partitions", *options])
 
 
 def largest_records(described: Mapping[str, Mapping[str, str]]) -> dict[str, int]:

@@ -13,9 +13,9 @@ from typing import Any, Final
 import jwt
 from starlette.datastructures import Headers
 
+from runtime.http.middleware import CUSTOMER_HEADER
 from runtime.http.problems import InvalidTokenError
 from runtime.rights.jwks import PublishedKeys, verifier
-from runtime.rights.keys import CUSTOMER_HEADER
 from runtime.rights.settings import CustomerTokens
 from schemas.identity import TenantId
 

@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runtime.http.body_gate import CLOSE, may_carry_body
 from runtime.http.problems import MissingRoleError, of_ferroflux
-from runtime.http.routes import ROUTES, UNKNOWN
-from runtime.rights.keys import Access, needed
+from runtime.http.routes import needed
+from runtime.rights.body_gate import CLOSE, may_carry_body
+from runtime.rights.keys import Access
+from schemas.api.routes import ROUTES, UNKNOWN
 from schemas.errors import ConfigurationError, FerrofluxError
 
 
@@ -63,7 +64,7 @@ def require_declared_roles(app: Starlette) -> None:
     undeclared = sorted(f"{method} {path}" for method, path in served(app.routes) if (method, path) not in ROUTES)
     if undeclared:
         raise ConfigurationError(
-            f"no role is declared for {', '.join(undeclared)}: add the route to runtime/http/routes.py"
+            f"no role is declared for {', '.join(undeclared)}: add the route to schemas/api/routes.py"
         )
 
 

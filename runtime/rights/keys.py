@@ -1,6 +1,7 @@
 """Who may ask about which tenant, and what. Without configured keys everybody may; with them, a key opens its tenant for its roles.
 
-The role that a request needs is the route's (`runtime.http.routes`), never the handler's to name.
+The role that a request needs is the route's (`schemas.api.routes`), never the handler's to name. The gate before the routes holds to
+it before a body is read; which tenant the request is about, a handler checks by the dependency `CallerRights`.
 """
 
 from __future__ import annotations
@@ -8,20 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Annotated, Self
 
+from fastapi import Depends
 from pydantic import SecretStr
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection
+from starlette.requests import Request
 from starlette.types import Scope
 
+from runtime.http.middleware import CUSTOMER_HEADER
 from runtime.http.problems import ForbiddenError, MissingRoleError, UnauthorizedError
-from runtime.http.routes import UNKNOWN, Route, route_of
-from runtime.rights.roles import ANY, PUBLIC, Role, named
+from runtime.http.routes import needed
 from runtime.rights.settings import AccessSettings, KeyGrant
+from schemas.api.routes import ANY, PUBLIC, UNKNOWN, Role, Route, named
 from schemas.identity import PROBE_TENANT, TenantId
-
-CUSTOMER_HEADER: Final = "X-Customer-Token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,58 +92,6 @@ class Access:
         if not self.opened(headers):
             raise ForbiddenError("the key opens no tenant")
 
-    def check(self, request: HTTPConnection, tenant: TenantId, *, customer: bool = False) -> None:
-        """Let the caller pass whose key opens this tenant for the route, or say why not.
-
-        `customer` says that the handler limits the call to what belongs to the customer of a token.
-
-        Raises:
-            UnauthorizedError: there is no key in the request.
-            ForbiddenError: the key is none of this tenant's.
-            MissingRoleError: it is, and lacks the role.
-        """
-        if self.is_open:
-            return
-        self.admit(request.headers)
-        if tenant not in self.opened(request.headers):
-            raise ForbiddenError
-        roles = _roles(needed(request.scope), customer=customer)
-        if tenant not in self.opened(request.headers, roles):
-            raise MissingRoleError(_lacking(roles))
-
-    def check_every_tenant(self, request: HTTPConnection) -> None:
-        """Let a caller pass who asks for something that concerns every tenant.
-
-        Raises:
-            UnauthorizedError: there is no key in the request.
-            ForbiddenError: it is none of the installation's.
-        """
-        if self.is_open:
-            return
-        self.admit(request.headers)
-        if not self.opened(request.headers).every:
-            raise ForbiddenError(
-                "this concerns every tenant: name one that the key opens, or use a key of the installation"
-            )
-
-    def holds(self, request: HTTPConnection, tenant: TenantId, role: Role) -> bool:
-        """Whether the caller's key holds a role for this tenant; where no keys are, everybody does."""
-        return self.is_open or tenant in self.opened(request.headers, frozenset({role}))
-
-    def visible(self, headers: Headers, tenants: Iterable[TenantId]) -> tuple[TenantId, ...]:
-        """Those of the tenants that the caller may know of; the one of synthetic products is nobody's.
-
-        Raises:
-            UnauthorizedError: there is no key in the request.
-            ForbiddenError: the key opens nothing.
-        """
-        self.admit(headers)
-        shown = [tenant for tenant in tenants if tenant != PROBE_TENANT]
-        if self.is_open:
-            return tuple(shown)
-        opened = self.opened(headers)
-        return tuple(tenant for tenant in shown if tenant in opened)
-
     def opened(self, headers: Headers, roles: frozenset[Role] = ANY) -> Opened:
         """The tenants that the caller's key opens for one of these roles; none without a key."""
         presented = _presented(headers)
@@ -155,9 +104,83 @@ class Access:
         return Opened(frozenset(tenant for tenant, held in granted.items() if held & roles))
 
 
-def needed(scope: Scope) -> Route:
-    """The row of the table that a request comes to; what only asks for the head of an answer needs what the answer does."""
-    return route_of("GET" if scope["method"] == "HEAD" else scope["method"], scope["path"])
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the sender of one request may do, beyond having come to its route. Without keys: everything."""
+
+    access: Access
+    request: Request
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no key is asked for."""
+        return self.access.is_open
+
+    @property
+    def opened(self) -> Opened:
+        """The tenants that the key opens, for any role."""
+        return self.access.opened(self.request.headers)
+
+    def check(self, tenant: TenantId, *, customer: bool = False) -> None:
+        """Let the caller pass whose key opens this tenant for the route, or say why not.
+
+        `customer` says that the handler limits the call to what belongs to the customer of a token.
+
+        Raises:
+            UnauthorizedError: there is no key in the request.
+            ForbiddenError: the key is none of this tenant's.
+            MissingRoleError: it is, and lacks the role.
+        """
+        if self.is_open:
+            return
+        self.access.admit(self.request.headers)
+        if tenant not in self.opened:
+            raise ForbiddenError
+        roles = _roles(needed(self.request.scope), customer=customer)
+        if tenant not in self.access.opened(self.request.headers, roles):
+            raise MissingRoleError(_lacking(roles))
+
+    def check_every_tenant(self) -> None:
+        """Let a caller pass who asks for something that concerns every tenant.
+
+        Raises:
+            UnauthorizedError: there is no key in the request.
+            ForbiddenError: it is none of the installation's.
+        """
+        if self.is_open:
+            return
+        self.access.admit(self.request.headers)
+        if not self.opened.every:
+            raise ForbiddenError(
+                "this concerns every tenant: name one that the key opens, or use a key of the installation"
+            )
+
+    def holds(self, tenant: TenantId, role: Role) -> bool:
+        """Whether the caller's key holds a role for this tenant."""
+        return self.is_open or tenant in self.access.opened(self.request.headers, frozenset({role}))
+
+    def visible(self, tenants: Iterable[TenantId]) -> tuple[TenantId, ...]:
+        """Those of the tenants that the caller may know of; the one of synthetic products is nobody's.
+
+        Raises:
+            UnauthorizedError: there is no key in the request.
+            ForbiddenError: the key opens nothing.
+        """
+        self.access.admit(self.request.headers)
+        shown = [tenant for tenant in tenants if tenant != PROBE_TENANT]
+        if self.is_open:
+            return tuple(shown)
+        opened = self.opened
+        return tuple(tenant for tenant in shown if tenant in opened)
+
+
+def rights_of(request: Request) -> Rights:
+    """The rights of whoever sent this request, by the keys of the application that answers it (`app.state.access`)."""
+    return Rights(request.app.state.access, request)
+
+
+CallerRights = Annotated[Rights, Depends(rights_of)]
+"""As a handler's parameter."""
 
 
 def _roles(route: Route, *, customer: bool) -> frozenset[Role]:

@@ -17,8 +17,8 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runtime.http.body_gate import CLOSE, may_carry_body
 from runtime.http.problems import ForeignOriginError, HostNotAllowedError, of_ferroflux
+from runtime.rights.body_gate import CLOSE, may_carry_body
 from runtime.rights.settings import AccessSettings
 from schemas.errors import ConfigurationError, FerrofluxError
 

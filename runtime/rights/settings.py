@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from runtime.rights.roles import BARE, OF_A_TENANT, Role
+from schemas.api.routes import BARE, OF_A_TENANT, Role
 from schemas.identity import tenant_id
 
 SHORTEST_KEY: Final = 16

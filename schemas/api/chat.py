@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.api.limits import MAX_MESSAGE, TENANT_PATTERN, THREAD_PATTERN
+from schemas.orders import OrderLine
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -69,24 +70,6 @@ class ReplyCard(BaseModel):
     weak: bool = Field(False, description="An alternative: not what was asked for.")
 
 
-class ReplyLine(BaseModel):
-    """A line of the order in a reply, priced by the catalogue as of now."""
-
-    model_config = ConfigDict(frozen=True)
-
-    position: int = Field(ge=1)
-    sku: str
-    title: str
-    quantity: Decimal
-    unit: str = ""
-    pack: str = ""
-    price_shown: Decimal | None = None
-    price: Decimal | None = None
-    stock: Decimal | None = None
-    amount: Decimal | None = None
-    notices: tuple[str, ...] = ()
-
-
 class ReplyOrder(BaseModel):
     """The order of the conversation after the turn: the open one, or the one that this turn submitted."""
 
@@ -95,7 +78,7 @@ class ReplyOrder(BaseModel):
     order_id: str = ""
     digest: str = Field("", description="What a confirmation confirms; send it with the confirm button.")
     status: Literal["empty", "awaiting_confirmation", "submitted"] = "empty"
-    lines: tuple[ReplyLine, ...] = ()
+    lines: tuple[OrderLine, ...] = ()
     total: Decimal = Decimal(0)
     unpriced: int = 0
     currency: str = ""

@@ -6,24 +6,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.api.chat import Tenant, TurnReply
-
-
-class OrderLineView(BaseModel):
-    """One line; numbers are decimal strings, so that no reader rounds them."""
-
-    model_config = ConfigDict(frozen=True)
-
-    position: int = Field(ge=1)
-    sku: str
-    title: str
-    quantity: Decimal = Field(description="In the product's own selling unit.")
-    unit: str = ""
-    pack: str = Field("", description="How the shop packs that unit; empty where it does not say.")
-    price_shown: Decimal | None = Field(None, description="The price that the person saw.")
-    price: Decimal | None = Field(None, description="The price at the last look, or at the confirmation.")
-    stock: Decimal | None = Field(None, description="On hand at that moment; null where the shop does not say.")
-    amount: Decimal | None = Field(None, description="Price times quantity, to the cent.")
-    notices: tuple[str, ...] = Field((), description="price_up, price_down, price_unknown, short_stock, out_of_stock.")
+from schemas.orders import OrderLine
 
 
 class OrderSetApart(BaseModel):
@@ -48,7 +31,7 @@ class OrderView(BaseModel):
     status: Literal["awaiting_confirmation", "submitted", "withdrawn"]
     digest: str = Field(description="What a confirmation confirms; send it with the confirmation.")
     currency: str = ""
-    lines: tuple[OrderLineView, ...] = ()
+    lines: tuple[OrderLine, ...] = ()
     total: Decimal = Field(description="Sum of the amounts, to the cent.")
     unpriced: int = Field(0, description="Lines without a price, which the total leaves out.")
     created_at: AwareDatetime | None = None

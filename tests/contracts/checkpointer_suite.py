@@ -10,9 +10,8 @@ import pytest
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
-from agent.checkpoints.errors import UnknownStateTypeError
-from agent.checkpoints.port import Checkpoints
-from agent.checkpoints.thread_key import thread_key
+from agent.checkpoints.port import Checkpoints, UnknownStateTypeError
+from agent.conversation.thread_names import thread_key
 from schemas.identity import TenantId
 
 NORTE, SUR = TenantId("norte"), TenantId("sur")

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from agent.orders.errors import EmptyOrderError, OrderClosedError, OrderNotFoundError, OrderUnpublishableError
-from agent.orders.model import OrderStatus
+from agent.conversation.order import OrderStatus
+from agent.errors import EmptyOrderError, OrderClosedError, OrderNotFoundError, OrderUnpublishableError
 from agent.orders.outbox import Outbox
 from agent.orders.store import OrderStore
+from agent.settings import DatabaseSettings
 from agent.storage.database import Database
-from agent.storage.settings import DatabaseSettings
 from runtime.isolation import Reason
 from schemas.identity import TenantId
 from schemas.orders import SubmittedOrder
@@ -59,8 +59,8 @@ class OrderStoreContract:
     async def test_numbers_come_back_exactly_as_they_went_in(self, store) -> None:
         lines = (
             line("A", "0.125", "1234567890.123456", pack="rollo de 100 m", unit="m", stock=Decimal("0.5")),
-            line("B", "100", None, stock=None),
-            line("C", "3", "0.10", price_shown=Decimal("0.30")),
+            line("B", "100", None, position=2, stock=None),
+            line("C", "3", "0.10", position=3, price_shown=Decimal("0.30")),
         )
         await store.submit(order("order-0001", *lines))
         assert (await store.get(NORTE, "order-0001")).lines == lines

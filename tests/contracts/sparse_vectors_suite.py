@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrieval.encoders.port import SparseVector
-from retrieval.encoders.sparse.hashing import HashingSparseEncoder
+from retrieval.encoders.testing import HashingSparseEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, PointWrite
 from schemas.errors import ModelMismatchError

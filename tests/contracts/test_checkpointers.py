@@ -9,10 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import SecretStr
 
-from agent.checkpoints.factory import open_checkpoints
-from agent.checkpoints.memory import MemoryCheckpoints
-from agent.checkpoints.settings import CheckpointKind, CheckpointSettings
-from agent.storage.settings import DatabaseSettings
+from agent.checkpoints.embedded import MemoryCheckpoints
+from agent.checkpoints.servers import open_checkpoints
+from agent.settings import CheckpointKind, CheckpointSettings, DatabaseSettings
 from tests.contracts.checkpointer_suite import CheckpointerContract, Opened
 from tests.support.agent.databases import fresh_postgres
 

@@ -10,21 +10,21 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from deploy.embedded.intake.held import held_router
-from deploy.ingest.held import store
-from deploy.ingest.held.http import HELD_PATH, HttpHeldVersions
-from deploy.ingest.held.memory import MemoryHeldVersions
-from deploy.ingest.held.port import Held, HeldVersions, NotLookedError
-from deploy.ingest.held.store import OperatorsHeldVersions, StoreHeldVersions, open_production
+from ferroflux.embedded.intake.held import held_router
+from ferroflux.ingest.held import store
+from ferroflux.ingest.held.http import HELD_PATH, HttpHeldVersions
+from ferroflux.ingest.held.memory import MemoryHeldVersions
+from ferroflux.ingest.held.port import Held, HeldVersions, NotLookedError
+from ferroflux.ingest.held.store import OperatorsHeldVersions, StoreHeldVersions, open_production
 from indexer.settings import IndexerSettings
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
-from runtime.http.body_gate import BodyBounds, BodyGateMiddleware
 from runtime.http.problems import install_problem_handlers
+from runtime.rights.body_gate import BodyBounds, BodyGateMiddleware
 from runtime.rights.keys import Access
-from runtime.rights.roles import Role
 from runtime.rights.settings import KeyGrant
 from schemas.api.limits import MAX_HELD
+from schemas.api.routes import Role
 from schemas.changes import ITEM_FACET
 from schemas.errors import InvalidRequestError, StoreUnavailableError
 from schemas.identity import SkuKey
@@ -48,7 +48,8 @@ def up(
 ) -> httpx.ASGITransport:
     """The route as `ferroflux up` serves it."""
     app, access = FastAPI(), Access(keys or {})
-    app.include_router(held_router(StoreHeldVersions(index, now_us=lambda: NOW_US, sources=lambda: SOURCES), access))
+    app.state.access = access
+    app.include_router(held_router(StoreHeldVersions(index, now_us=lambda: NOW_US, sources=lambda: SOURCES)))
     install_problem_handlers(app)
     app.add_middleware(BodyGateMiddleware, access=access, bounds=BodyBounds(most))
     return httpx.ASGITransport(app)
@@ -134,7 +135,8 @@ class TestHttp(HeldVersionsContract):
         away = MemoryHeldVersions()
         away.away = True
         app = FastAPI()
-        app.include_router(held_router(away, Access({})))
+        app.state.access = Access({})
+        app.include_router(held_router(away))
         install_problem_handlers(app)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://up") as client:
             answer = await client.post(HELD_PATH, json={"registers": [{"tenant": "norte", "sku": "A"}]})

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agent.checkpoints.memory import MemoryCheckpoints
+from agent.checkpoints.embedded import MemoryCheckpoints
 from agent.orders.outbox import Outbox
 from agent.orders.store import OrderStore
-from agent.storage.settings import DatabaseSettings
-from agent.threads.guard import ThreadBusyError, ThreadLeases
+from agent.settings import DatabaseSettings
+from agent.threads.leases import ThreadBusyError, ThreadLeases
 from agent.threads.registry import ThreadRegistry
 from tests.contracts.order_store_suite import NORTE, OrderStoreContract, line, order
 from tests.support.agent.databases import fresh_postgres

@@ -6,10 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from retrieval.rerank.factory import load_reranker
-from retrieval.rerank.overlap import OverlapReranker
-from retrieval.rerank.port import Reranker
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.onnx import load_reranker
+from retrieval.rerank.port import Reranker, RerankSettings
+from retrieval.rerank.testing import OverlapReranker
 from tests.support.tiny_models import cross_encoder_folder
 
 PASSAGES = [

@@ -14,7 +14,7 @@ from retrieval.vectors.settings import VectorSettings, VectorStoreKind
 from tests.contracts.sparse_vectors_suite import SPARSE_REVISION, SparseVectorsContract, sparse_hits, weights, write
 from tests.contracts.vector_index_suite import REVISION
 from tests.support.qdrant_grpc import StandInServer
-from training.systems.matrix import MatrixIndex
+from training.systems.indexed_catalogue import MatrixIndex
 
 
 class TestMemory(SparseVectorsContract):

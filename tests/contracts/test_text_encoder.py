@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings
+from retrieval.encoders.testing import HashingEncoder
 
 TEXTS = [
     "Martillo de uña 16 oz",

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 from playwright.async_api import Page, async_playwright
 
-from agent.orders.model import OrderStatus
+from agent.conversation.order import OrderStatus
 from schemas.identity import TenantId
 from tests.support.agent.serving import Serving
 from tests.support.prerequisites import unavailable

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from agent.conversation.limits import OrderRoom
+from agent.conversation.limits import OrderSizeLimit
 from agent.orders.outbox import OutboxRow
 from agent.orders.publishing import KafkaOrderPublisher, OrdersRefusedError
-from deploy.embedded.broker import EmbeddedBroker
+from ferroflux.embedded.broker import EmbeddedBroker
 from schemas.topics import KafkaSettings
 from tests.support.kafka.clients import create_topic, read_all
 
@@ -26,7 +26,7 @@ def topic() -> str:
 
 
 async def test_a_topic_that_we_make_takes_the_largest_order_that_a_setting_may_name(kafka, topic) -> None:
-    room = OrderRoom(4 * 1024 * 1024)
+    room = OrderSizeLimit(4 * 1024 * 1024)
     publisher = KafkaOrderPublisher(KafkaSettings(bootstrap=kafka.bootstrap), topic, room)
     with capture_logs() as logs:
         await publisher.prepare()
@@ -38,7 +38,7 @@ async def test_a_topic_that_we_make_takes_the_largest_order_that_a_setting_may_n
 
 async def test_a_topic_that_takes_less_bounds_orders_and_is_told_with_the_remedy(kafka, topic) -> None:
     await create_topic(kafka.bootstrap, topic, config={"max.message.bytes": "100000"})
-    room = OrderRoom(900_000)
+    room = OrderSizeLimit(900_000)
     publisher = KafkaOrderPublisher(KafkaSettings(bootstrap=kafka.bootstrap), topic, room)
     with capture_logs() as logs:
         await publisher.prepare()
@@ -58,7 +58,7 @@ async def test_a_topic_that_takes_less_bounds_orders_and_is_told_with_the_remedy
 
 async def test_the_embedded_broker_which_tells_no_limit_takes_orders(topic) -> None:
     broker = await EmbeddedBroker.start()
-    room = OrderRoom(900_000)
+    room = OrderSizeLimit(900_000)
     publisher = KafkaOrderPublisher(KafkaSettings(bootstrap=broker.address, create_topics=False), topic, room)
     await publisher.publish([row(1, 800_000)])
     assert room.bytes == 900_000

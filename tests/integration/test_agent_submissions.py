@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from agent.orders.model import OrderStatus
+from agent.conversation.order import OrderStatus
 from agent.orders.outbox import Outbox
 from agent.orders.publishing import EVENT_ID_HEADER
 from agent.orders.store import OrderStore

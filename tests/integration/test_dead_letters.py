@@ -7,8 +7,8 @@ from hashlib import sha256
 
 import pytest
 
-from indexer.deadletters.desk import DeadLetterDesk, LetterFilter, Settled
 from indexer.deadletters.kafka import KafkaDeadLetterStore
+from indexer.deadletters.service import DeadLetterService, LetterFilter, Settled
 from indexer.service.clock import SystemClock
 from retrieval.filters import CatalogueFilter
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
@@ -67,7 +67,7 @@ async def assert_the_huge_one_is_redriven_whole(stack):
     """Its original is read where it stands, goes through its topic again, and fails as it did before."""
     settings = KafkaSettings(bootstrap=stack.kafka.bootstrap, topics=stack.topics)
     desk, too_large = (
-        DeadLetterDesk(KafkaDeadLetterStore(settings, clock=SystemClock())), LetterFilter(reason="record_too_large")
+        DeadLetterService(KafkaDeadLetterStore(settings, clock=SystemClock())), LetterFilter(reason="record_too_large")
     )  # fmt: skip
     assert await desk.redrive(too_large) == Settled(1)
 

@@ -8,11 +8,11 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 
-from indexer.deadletters.desk import DeadLetterDesk, LetterFilter
 from indexer.deadletters.kafka import KafkaDeadLetterStore
+from indexer.deadletters.service import DeadLetterService, LetterFilter
 from indexer.service.clock import SystemClock
+from query_api.replica.kafka_log import KafkaDocumentLog
 from query_api.replica.letters.kafka import KafkaLetterBox
-from query_api.replica.log.kafka import KafkaDocumentLog
 from query_api.replica.settings import TailSettings
 from query_api.replica.tailer import ReplicaTailer
 from retrieval.text.port import Checkpoint
@@ -119,7 +119,7 @@ async def test_two_replicas_make_one_letter_of_a_record_that_is_no_document(kafk
     settings = KafkaSettings(bootstrap=kafka.bootstrap, topics=topics)
     producer = LogWriter(settings)
     box = KafkaLetterBox(producer, topics.dead_letters)
-    desk = DeadLetterDesk(KafkaDeadLetterStore(settings, clock=SystemClock()))
+    service = DeadLetterService(KafkaDeadLetterStore(settings, clock=SystemClock()))
     first, second = FakeWriter(), FakeWriter()
     try:
         async with tailing(kafka.bootstrap, topics, first, box), tailing(kafka.bootstrap, topics, second, box):
@@ -127,7 +127,7 @@ async def test_two_replicas_make_one_letter_of_a_record_that_is_no_document(kafk
                 await eventually(lambda writer=writer: set(writer.held) == {key("A"), key("B"), key("F")})
                 await eventually(lambda writer=writer: len(writer.set_apart().ledger.entries) == 2)
                 await eventually(lambda writer=writer: not writer.set_apart().ledger.untold, timeout=20)
-            letters = await desk.open_letters(LetterFilter())
+            letters = await service.open_letters(LetterFilter())
             # Told in one batch, so at one time: their order among themselves means nothing.
             assert sorted((one.reason, one.original.value) for one in letters) == [
                 ("malformed_document", bad.value),
@@ -135,12 +135,12 @@ async def test_two_replicas_make_one_letter_of_a_record_that_is_no_document(kafk
             ]
             assert len(await read_all(kafka.bootstrap, topics.dead_letters)) == 4
             # It fails again: one letter, with a higher count. What a newer document mends leaves by itself.
-            assert (await desk.redrive(LetterFilter(reason="malformed_document"))).settled == 1
+            assert (await service.redrive(LetterFilter(reason="malformed_document"))).settled == 1
             await append(kafka.bootstrap, topics.documents, [record("F", rev=2)])
             for writer in (first, second):
                 await eventually(lambda writer=writer: "partly_indexed" not in writer.set_apart().counts)
                 await eventually(lambda writer=writer: not writer.set_apart().ledger.untold, timeout=20)
-            letters = await desk.open_letters(LetterFilter(reason="malformed_document"))
+            letters = await service.open_letters(LetterFilter(reason="malformed_document"))
             assert [one.attempt for one in letters] == [2]
     finally:
         await producer.stop()

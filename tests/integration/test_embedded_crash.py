@@ -71,7 +71,7 @@ class Installation:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "deploy.cli.main", *arguments]
+    return [sys.executable, "-m", "ferroflux.cli.main", *arguments]
 
 
 @pytest.fixture

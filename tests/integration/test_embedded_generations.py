@@ -110,7 +110,9 @@ def test_a_generation_is_built_promoted_rolled_back_and_survives_a_kill(installa
 def test_where_the_journal_was_pruned_a_build_takes_over_the_products_that_there_are(installation):
     installation.start()
     load(installation, 1)
-    answer = installation.client.post("/v1/collections", json={"older_than_s": 0, "apply": True, "prune_journal": True})
+    answer = installation.client.post(
+        "/v1/tombstones/gc", json={"older_than_s": 0, "apply": True, "prune_journal": True}
+    )
     assert answer.status_code == 200, answer.text
     load(installation, 2, products=5)
     assert "--from documents" in types(installation, "generation build whole --from changes", status=1)

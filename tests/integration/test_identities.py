@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from indexer.identity.marks import Mark
+from indexer.identity import Mark
 from indexer.kafka.groups import GroupAdmin
 from indexer.records import TopicPartition
 from schemas.changes import ChangeEvent, facet_key

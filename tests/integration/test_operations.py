@@ -7,16 +7,15 @@ from collections.abc import Awaitable, Callable
 import orjson
 import pytest
 
-from indexer.collection.collector import TombstoneCollector
-from indexer.collection.tombstones import KafkaTombstones
-from indexer.deadletters.desk import DeadLetterDesk, LetterFilter, Settled
 from indexer.deadletters.kafka import KafkaDeadLetterStore
+from indexer.deadletters.service import DeadLetterService, LetterFilter, Settled
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
 from indexer.replay.replayer import Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import KafkaReplaySource
 from indexer.service.clock import SystemClock
+from indexer.tombstone_gc import KafkaTombstones, TombstoneGc
 from retrieval.vectors.memory import MemoryIndex
 from runtime.kafka.log_writer import LogWriter
 from schemas.changes import ITEM_FACET, ChangeEvent
@@ -65,31 +64,33 @@ async def test_dead_letters_are_settled_once_even_by_two_operators(kafka, stack_
     await append(
         kafka.bootstrap, changes, [Record(b"acme/X", b"not json", headers), Record(b"acme/Y", b'{"sku": 1.5}')]
     )
-    desk, other = (DeadLetterDesk(KafkaDeadLetterStore(settings_of(stack), clock=SystemClock())) for _ in range(2))
+    service, other = (
+        DeadLetterService(KafkaDeadLetterStore(settings_of(stack), clock=SystemClock())) for _ in range(2)
+    )
 
     async def both() -> bool:
-        return len(await desk.open_letters(EVERY)) == 2
+        return len(await service.open_letters(EVERY)) == 2
 
     await until(both)
-    by_key = {letter.original.key: letter for letter in await desk.open_letters(EVERY)}
+    by_key = {letter.original.key: letter for letter in await service.open_letters(EVERY)}
     assert by_key[b"acme/X"].original.headers == headers
     assert by_key[b"acme/X"].original.value == b"not json"
 
-    results = await asyncio.gather(desk.redrive(EVERY), other.redrive(EVERY), return_exceptions=True)
+    results = await asyncio.gather(service.redrive(EVERY), other.redrive(EVERY), return_exceptions=True)
     assert all(isinstance(one, Settled | LogUnavailableError) for one in results)
     if not any(isinstance(one, Settled) for one in results):
-        await desk.redrive(EVERY)
+        await service.redrive(EVERY)
 
     async def failed_again() -> bool:
-        return [letter.attempt for letter in await desk.open_letters(EVERY)] == [2, 2]
+        return [letter.attempt for letter in await service.open_letters(EVERY)] == [2, 2]
 
     await until(failed_again)
     redriven = [row for row in await read_all(kafka.bootstrap, changes) if dict(row.headers).get("ferroflux.attempt")]
     assert len(redriven) == 2
     assert {row.key: row.value for row in redriven} == {b"acme/X": b"not json", b"acme/Y": b'{"sku": 1.5}'}
-    assert await desk.redrive(EVERY, ceiling=2) == Settled(0, at_ceiling=2)
-    assert await desk.discard(EVERY) == Settled(2)
-    assert await desk.open_letters(EVERY) == []
+    assert await service.redrive(EVERY, ceiling=2) == Settled(0, at_ceiling=2)
+    assert await service.discard(EVERY) == Settled(2)
+    assert await service.open_letters(EVERY) == []
 
 
 async def test_an_old_document_that_lands_last_is_repaired_by_the_verifier(kafka, stack_of):
@@ -199,13 +200,11 @@ async def test_collected_tombstones_leave_store_and_topic_and_a_revival_stays(ka
     documents = KafkaDocumentPublisher(writer, stack.topics.documents)
     async with stack.vector_index() as index, KafkaReader(settings_of(stack)) as reader:
         pipeline = make_pipeline(index, publisher=documents, clock=SystemClock())
-        collector = TombstoneCollector(
-            index, KafkaTombstones(reader, stack.topics.documents), documents, pipeline.republish
-        )
+        gc = TombstoneGc(index, KafkaTombstones(reader, stack.topics.documents), documents, pipeline.republish)
         now_us = SystemClock().now_us() + 60_000_000
-        assert (await collector.collect(before_us=0, apply=True)).within_reach == 2
-        assert (await collector.collect(before_us=now_us, apply=False)).due == 2
-        assert (await collector.collect(before_us=now_us, apply=True)).removed == 2
+        assert (await gc.run(before_us=0, apply=True)).within_reach == 2
+        assert (await gc.run(before_us=now_us, apply=False)).due == 2
+        assert (await gc.run(before_us=now_us, apply=True)).removed == 2
         assert set(await index.revisions([SkuKey.of("acme", sku) for sku in "ABC"])) == {SkuKey.of("acme", "C")}
     await writer.stop()
     last = await last_documents(stack)

@@ -25,7 +25,7 @@ async def test_the_probe_measures_judges_and_leaves_nothing(kafka, stack_of):
 
     async def probe(*options: str) -> tuple[int | None, dict]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "deploy.cli.main", "probe", "--json", "--sku", "probe-test"),
+            *(sys.executable, "-m", "ferroflux.cli.main", "probe", "--json", "--sku", "probe-test"),
             *("--kafka", kafka.bootstrap, "--topic", stack.topics.changes[0], "--url", stack.url("api"), *options),
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -7,10 +7,10 @@ from functools import partial
 import asyncpg
 import pytest
 
-from deploy.reconcile.production import production_stores
+from ferroflux.operations.reconcile.production import production_stores
 from indexer.reconcile.compare import Kind
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
-from indexer.reconcile.warehouse import PostgresTruth, WarehouseAwayError
+from indexer.reconcile.warehouse import PostgresRows, WarehouseAwayError
 from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from query_api.settings import TextSettings
@@ -67,8 +67,8 @@ def events(number: int, version: int = 5) -> list[ChangeEvent]:
     ]
 
 
-def truth_of(dsn: str) -> PostgresTruth:
-    return PostgresTruth(dsn, load_mapping(MAPPING), server="warehouse")
+def truth_of(dsn: str) -> PostgresRows:
+    return PostgresRows(dsn, load_mapping(MAPPING), server="warehouse")
 
 
 async def test_drift_in_the_stores_is_found_and_mended_through_the_change_topic(kafka, stack_of, warehouse):
@@ -140,6 +140,6 @@ async def test_a_running_transaction_is_waited_for_so_that_the_snapshot_has_a_pl
 
 async def test_a_database_without_a_mapped_table_is_refused(warehouse):
     dsn, _ = warehouse
-    truth = PostgresTruth(dsn, load_mapping(MAPPING), server="another")
+    truth = PostgresRows(dsn, load_mapping(MAPPING), server="another")
     with pytest.raises(Exception, match="matches the mapping"):
         [page async for page in truth.pages()]

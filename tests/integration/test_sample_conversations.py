@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from agent.evaluation.fixtures import read_conversations
-from agent.evaluation.report import misses, summary
-from agent.evaluation.running import evaluate
-from agent.planners.deterministic.planner import DeterministicPlanner
-from deploy.lab.bench import lay_out
-from deploy.lab.catalogue import CatalogueSource
-from deploy.lab.chat import chat_bench
-from deploy.sample.generator import generate
+from agent.evaluation.running import evaluate, misses, summary
+from agent.planners.deterministic import DeterministicPlanner
+from ferroflux.evaluation.catalogue import CatalogueSource
+from ferroflux.evaluation.chat import agent_under_test
+from ferroflux.evaluation.indexing import indexed_catalogue
+from ferroflux.sample.generator import generate
 from retrieval.encoders.settings import EncoderSettings
 
 CONVERSATIONS = Path(__file__).parents[1] / "fixtures" / "conversations" / "sample.jsonl"
@@ -26,10 +25,12 @@ FLOOR = 0.97
 def test_the_agent_passes_its_own_conversations(tmp_path: Path) -> None:
     catalogue = tmp_path / "sample.jsonl"
     catalogue.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in generate()), encoding="utf-8")
-    bench = lay_out(CatalogueSource(catalogue), EncoderSettings(), tmp_path / "cache", lambda _fraction, _text: None)
+    catalogue = indexed_catalogue(
+        CatalogueSource(catalogue), EncoderSettings(), tmp_path / "cache", lambda _fraction, _text: None
+    )
     conversations = read_conversations(CONVERSATIONS)
     assert len(conversations) >= 60
-    with chat_bench(bench, DeterministicPlanner()) as chat:
+    with agent_under_test(catalogue, DeterministicPlanner()) as chat:
         evaluation = asyncio.run(evaluate(chat.runtime, chat.orders, conversations))
     figures = summary(evaluation)
     assert figures["turns_share"] >= FLOOR, misses(evaluation)

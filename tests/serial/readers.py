@@ -14,56 +14,50 @@ from typing import Any, Final
 
 import orjson
 
+from agent import replies
+from agent.conversation.order import Order
+from agent.conversation.products import Found, Product
 from agent.language.actions import read_action, strip_fillers
-from agent.language.confirmation import is_assent, is_explicit_confirmation
 from agent.language.detection import language_of
+from agent.language.guards import is_assent, is_explicit_confirmation, is_tampering
 from agent.language.numbers import read_count
-from agent.language.quantities import read_quantity as read_words
+from agent.language.quantities import split_quantity as read_words
 from agent.language.reading import clauses, read_message
 from agent.language.references import Extreme, bare, read_reference
-from agent.language.tampering import is_tampering
-from agent.nodes.bypass import is_bypassed, needs_search
-from agent.orders.model import Order
-from agent.ports import Found, Product
-from agent.replies import guard
-from agent.resolve.comparison import extreme_of
 from agent.resolve.matching import coverage, slots, terms
 from agent.resolve.refinement import combine, head_of, is_attribute, without_sizes
-from agent.resolve.resolver import Conversation, Resolver
-from agent.tools.pack_sizes import packing_of
-from agent.tools.packs import selling_quantity
-from deploy.ingest import values
-from deploy.ingest.columns import ColumnMapping, fold_name
-from deploy.ingest.convert import RowConverter
-from deploy.ingest.rows import Row
+from agent.resolve.resolver import ReferenceContext, Resolver, extreme_of
+from agent.tools.packs import packing_of, selling_quantity
+from agent.turns.planning import is_bypassed, needs_search
+from ferroflux.ingest import values
+from ferroflux.ingest.columns import ColumnMapping, fold_name
+from ferroflux.ingest.convert import RowConverter
+from ferroflux.ingest.rows import Row
 from indexer.kafka.diversion import is_snapshot_read
 from retrieval.aliases.compiled import CompiledAliases
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
 from retrieval.aliases.table import compared_slots
-from retrieval.analysis.folding import bounded_query, fold, fold_code
+from retrieval.analysis.folding import bounded_query, fold, fold_code, normal_form
 from retrieval.analysis.lexer import lexemes
-from retrieval.analysis.normal_form import normal_form
-from retrieval.analysis.numerals import spell_fractions
+from retrieval.analysis.measures import spell_fractions
 from retrieval.analysis.pipeline import analyse, placed, surface_words
 from retrieval.analysis.stemming import stem
 from retrieval.complements.rules import ComplementRules
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.passages import passage_text
-from retrieval.rerank.overlap import OverlapReranker
+from retrieval.rerank.testing import OverlapReranker
 from retrieval.search.hybrid import normalise_query
 from retrieval.search.planning.knowledge import ReplicaKnowledge
 from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.planning.spelled import spell
 from retrieval.search.suggestions import suggest
-from retrieval.spelling.dictionary import SpellingDictionary
-from retrieval.spelling.phonetics import sound_key
+from retrieval.spelling import SpellingDictionary, sound_key
 from retrieval.text.content import content_of
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
-from retrieval.understanding.negation import read_negation
-from retrieval.understanding.quantity import read_quantity
+from retrieval.understanding import read_negation, read_quantity
 from runtime.redaction import redacted
 from schemas.aliases import SHARED, AliasKind, AliasRecord
 from schemas.api.limits import MAX_TEXT
@@ -156,7 +150,7 @@ class _NothingFound:
 
 
 def _resolved(text: str) -> object:
-    return asyncio.run(Resolver(_NothingFound(), TENANT, Conversation((), text, ())).resolve(text))
+    return asyncio.run(Resolver(_NothingFound(), TENANT, ReferenceContext((), text, ())).resolve(text))
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -225,7 +219,7 @@ _ORDER: Final = Order(TENANT, "order-0001", "thread", ())
 
 def _own_words(text: str) -> object:
     """What a model wrote, beneath the length that is read of it."""
-    return guard._is_truthful(text, "", _ORDER, ())
+    return replies._is_truthful(text, "", _ORDER, ())
 
 
 READERS: Final = (

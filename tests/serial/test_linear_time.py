@@ -108,7 +108,7 @@ def _cpu_s(read: Callable[[str], None], text: str) -> float:
 
 def _caches() -> list[Callable[[], None]]:
     """How to empty every cache of what functions made of their texts; words of a usual length may stay remembered."""
-    ours = [module for name, module in sys.modules.items() if name.split(".")[0] in {"agent", "deploy", "retrieval"}]
+    ours = [module for name, module in sys.modules.items() if name.split(".")[0] in {"agent", "ferroflux", "retrieval"}]
     functions = [one for module in ours for one in vars(module).values()]
     bounded = {id(one): one.cache.clear for one in functions if isinstance(getattr(one, "cache", None), BoundedCache)}
     counted = {

@@ -1,4 +1,4 @@
-"""The search as it ships, as a system under test: the one place of the lab that puts a `HybridSearcher` together."""
+"""The search as it ships, as a system under test: the one place of evaluation that puts a `HybridSearcher` together."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from schemas.identity import TenantId
-from training.systems.bench import Bench
+from training.systems.indexed_catalogue import IndexedCatalogue
+from training.systems.memo import remembered_reranker
 from training.systems.port import RankedAnswer
-from training.systems.reranking import remembered_reranker
-from training.systems.settings import LabSettings
+from training.systems.settings import EvaluationSettings
 
 
 class HybridSystem:
-    """Asks a `HybridSearcher` built over the bench's indexes."""
+    """Asks a `HybridSearcher` built over the catalogue's indexes."""
 
     def __init__(self, searcher: HybridSearcher, name: str) -> None:
         self.name = name
@@ -29,8 +29,8 @@ class HybridSystem:
     @classmethod
     def over(
         cls,
-        bench: Bench,
-        settings: LabSettings,
+        catalogue: IndexedCatalogue,
+        settings: EvaluationSettings,
         *,
         name: str = "hybrid",
         vectors: VectorIndex | None = None,
@@ -38,14 +38,14 @@ class HybridSystem:
         encoder: TextEncoder | None = None,
         reranker: Reranker | None = None,
     ) -> HybridSystem:
-        """The system with these settings; a port that is passed in stands for the bench's own.
+        """The system with these settings; a port that is passed in stands for the catalogue's own.
 
         Without a `reranker`, the one that the settings name, where they name one; it answers every question once.
         """
         searcher = HybridSearcher.over(
-            vectors=vectors or bench.vectors,
-            encoder=encoder or bench.encoder,
-            reader=reader or bench.open_reader(settings.text.weights),
+            vectors=vectors or catalogue.vectors,
+            encoder=encoder or catalogue.encoder,
+            reader=reader or catalogue.open_reader(settings.text.weights),
             analyse=analyse,
             settings=settings.search,
             reranker=reranker or remembered_reranker(settings.search.rerank),

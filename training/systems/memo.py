@@ -1,6 +1,6 @@
 """Ports that answer a question once: what makes hundreds of configurations over the same queries a matter of a minute.
 
-Over a bench nothing changes, so every method of a reader, a vector index or an encoder is a pure function of its
+An indexed catalogue does not change, so every method of a reader, a vector index or an encoder is a pure function of its
 arguments. A configuration that differs only in fusion then costs no search at all, and yet goes through the real code.
 """
 
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Hashable
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from retrieval.encoders.port import SparseVector
+from retrieval.rerank.onnx import load_reranker
+from retrieval.rerank.port import Reranker, RerankSettings
 
 T = TypeVar("T")
 
@@ -69,3 +72,27 @@ def _key(value: Any) -> Hashable:
     if isinstance(value, list | tuple):
         return tuple(map(_key, value))
     return cast("Hashable", value)
+
+
+def remembered_reranker(settings: RerankSettings) -> Reranker | None:
+    """The reranker that the settings name, answering every question once; None where they name none.
+
+    Raises:
+        ModelNotFoundError: no such model.
+        ConfigurationError: the settings do not fit the model or this machine.
+    """
+    if not settings.model:
+        return None
+    # What decides how many candidates it gets does not decide what it gives.
+    same = {
+        name: type(settings).model_fields[name].get_default()
+        for name in ("depth", "batch_size", "budget_ms", "at_once")
+    }
+    return _loaded(settings.model_copy(update=same))
+
+
+@lru_cache(maxsize=4)
+def _loaded(settings: RerankSettings) -> Reranker:
+    reranker = load_reranker(settings)
+    assert reranker is not None, "the settings name a model"
+    return memoised(reranker)

@@ -14,7 +14,7 @@ from schemas.errors import ConfigurationError
 _PATIENT: Final[Mapping[str, Any]] = {
     "search": {"deadline_s": 60.0, "hydration_deadline_s": 60.0, "rerank": {"budget_ms": 600_000.0}}
 }
-"""A busy machine must not change what is found: in the lab no retriever is left out for being late, and reranking has all the time it needs."""
+"""A busy machine must not change what is found: in an evaluation no retriever is left out for being late, and reranking has all the time it needs."""
 _PARTS: Final = {"rerank": "search.rerank"}
 """Sections that may be named without the one that they are in."""
 
@@ -27,7 +27,7 @@ class TextScoring(BaseModel):
     weights: FieldWeights = FieldWeights()
 
 
-class LabSettings(BaseModel):
+class EvaluationSettings(BaseModel):
     """What `--set` reaches: the same sections and names as the query worker's settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

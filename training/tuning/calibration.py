@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from training.tuning.selection import Folds
+from training.resampling import Folds
 
 Values = npt.NDArray[np.float64]
 

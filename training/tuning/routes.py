@@ -11,11 +11,11 @@ from typing import Any, Final
 import numpy as np
 
 from training.experiments.run import Run, run_system
-from training.judgments.judged import JudgedSet
-from training.measures.metrics import TOP_1, TOP_5, Judge, mean
-from training.systems.bench import Bench
+from training.judgments import JudgedSet
+from training.metrics import TOP_1, TOP_5, Judge, mean
 from training.systems.hybrid import HybridSystem
-from training.systems.settings import LabSettings
+from training.systems.indexed_catalogue import IndexedCatalogue
+from training.systems.settings import EvaluationSettings
 from training.tuning.calibration import Observations
 
 OnProgress = Callable[[float, str], None]
@@ -56,7 +56,12 @@ class RouteObservations:
 
 
 async def observe_routes(
-    bench: Bench, judged: JudgedSet, settings: LabSettings, *, sample: int, on_progress: OnProgress
+    catalogue: IndexedCatalogue,
+    judged: JudgedSet,
+    settings: EvaluationSettings,
+    *,
+    sample: int,
+    on_progress: OnProgress,
 ) -> RouteObservations:
     """Ask up to `sample` answerable queries three times, encoding each anew, so that the times are a buyer's.
 
@@ -67,9 +72,9 @@ async def observe_routes(
     runs = []
     for number, overrides in enumerate((_FULL_PATH, _CODE_ROUTE, _DENSE_ROUTE), start=1):
         # The reader's answers are not remembered here: their time is what a route saves.
-        system = HybridSystem.over(bench, settings.changed(overrides), encoder=bench.encoder.uncached)
+        system = HybridSystem.over(catalogue, settings.changed(overrides), encoder=catalogue.encoder.uncached)
         try:
-            runs.append(await run_system(system, bench, judge))
+            runs.append(await run_system(system, catalogue, judge))
         finally:
             system.close()
         on_progress(number / 3, f"{number} of 3 routes")

@@ -9,12 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from training.experiments.run import Run, run_system
-from training.measures.metrics import METRICS, Judge
-from training.measures.resampling import PairedDifference, paired_difference
-from training.systems.bench import Bench
+from training.metrics import METRICS, Judge
+from training.resampling import CrossValidation, PairedDifference, cross_validate, paired_difference, stratified_folds
 from training.systems.hybrid import HybridSystem
-from training.systems.settings import LabSettings, setting_values
-from training.tuning.selection import CrossValidation, cross_validate, stratified_folds
+from training.systems.indexed_catalogue import IndexedCatalogue
+from training.systems.settings import EvaluationSettings, setting_values
 from training.tuning.space import Overrides
 
 OnProgress = Callable[[float, str], None]
@@ -47,9 +46,9 @@ class TuningResult:
 
 
 async def tune(
-    bench: Bench,
+    catalogue: IndexedCatalogue,
     judge: Judge,
-    settings: LabSettings,
+    settings: EvaluationSettings,
     tried: Sequence[Overrides],
     *,
     objective: Sequence[str],
@@ -59,14 +58,14 @@ async def tune(
 ) -> TuningResult:
     """Measure the configurations (the first changes nothing) and choose by cross-validation over the queries.
 
-    `objective` names metrics, whose mean is maximised. The bench's answers are remembered, so a configuration that
+    `objective` names metrics, whose mean is maximised. The catalogue's answers are remembered, so a configuration that
     changes only how lists are put together costs a millisecond a query.
 
     Raises:
         ConfigurationError: a configuration is not valid.
         ValueError: there are fewer queries than folds.
     """
-    remembering = bench.remembering()
+    remembering = catalogue.remembering()
     configured = [settings.changed(overrides) for overrides in tried]  # all are checked before the first is run
     table = np.empty((len(tried), len(METRICS), 0))
     rows = []
@@ -94,10 +93,10 @@ async def tune(
     )
 
 
-async def _run(bench: Bench, judge: Judge, settings: LabSettings) -> Run:
-    system = HybridSystem.over(bench, settings)
+async def _run(catalogue: IndexedCatalogue, judge: Judge, settings: EvaluationSettings) -> Run:
+    system = HybridSystem.over(catalogue, settings)
     try:
-        return await run_system(system, bench, judge)
+        return await run_system(system, catalogue, judge)
     finally:
         system.close()
 

@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, on the connection that `agent.storage.migrate` opened."""
+"""What Alembic runs: the migrations, on the connection that `agent.storage.database` opened."""
 
 from alembic import context
 

@@ -13,8 +13,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from query_api.replica.document_log import LogRecord
 from query_api.replica.letters.letter import ReplicaLetter, letter_of
-from query_api.replica.log.port import LogRecord
 from retrieval.text.apart.values import Apart, Place
 from runtime.retry import Backoff
 from schemas.errors import RetryableError

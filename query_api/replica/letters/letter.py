@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from query_api.replica.log.port import LogRecord
+from query_api.replica.document_log import LogRecord
 from retrieval.text.apart.values import Apart
 from schemas.events.dead_letters import (
     DIGEST_HEADER,

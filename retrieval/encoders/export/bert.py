@@ -11,8 +11,14 @@ from typing import Final
 import numpy as np
 import onnx
 
-from retrieval.encoders.export.graph import ATTENTION_MASK, INPUT_IDS, MICROSOFT, TOKEN_TYPE_IDS, GraphBuilder
-from retrieval.encoders.export.pooling import pool_and_normalise
+from retrieval.encoders.export.graph import (
+    ATTENTION_MASK,
+    INPUT_IDS,
+    MICROSOFT,
+    TOKEN_TYPE_IDS,
+    GraphBuilder,
+    pool_and_normalise,
+)
 from retrieval.encoders.models.architecture import BertConfig
 from retrieval.encoders.models.tensors import Weight, dense
 from retrieval.encoders.port import Matrix

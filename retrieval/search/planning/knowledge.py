@@ -13,7 +13,7 @@ from retrieval.aliases.compiled import Phrase
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.table import TenantAliases
 from retrieval.filters import CatalogueFilter
-from retrieval.spelling.dictionary import Correction, SpellingDictionary
+from retrieval.spelling import Correction, SpellingDictionary
 from retrieval.text.port import TextIndexReader
 from runtime.bounded_cache import BoundedCache
 from schemas.identity import TenantId

@@ -16,13 +16,10 @@ from retrieval.analysis.pipeline import placed
 from retrieval.analysis.tokens import AnalysedText, Token
 from retrieval.filters import CatalogueFilter
 from retrieval.search.planning.knowledge import Knowledge, TenantKnowledge
-from retrieval.search.planning.plan import AppliedAlias, QueryPlan
-from retrieval.search.planning.settings import PlanningSettings
+from retrieval.search.planning.plan import AppliedAlias, PlanningSettings, QueryPlan
 from retrieval.search.planning.spelled import Spelled, spell
 from retrieval.text.query import Alternative, Clause, TextQuery, Unwanted, typed_clauses
-from retrieval.understanding.negation import DENIALS, Exclusion, Negated, read_negation
-from retrieval.understanding.quantity import Ordered, read_quantity
-from retrieval.understanding.query_type import classify
+from retrieval.understanding import DENIALS, Exclusion, Negated, Ordered, classify, read_negation, read_quantity
 from schemas.aliases import AliasKind
 
 Slots = Sequence[tuple[Token, ...]]

@@ -10,7 +10,7 @@ from retrieval.analysis.lexer import LexemeKind
 from retrieval.analysis.pipeline import placed
 from retrieval.analysis.stemming import stem
 from retrieval.search.planning.knowledge import TenantKnowledge
-from retrieval.spelling.dictionary import Correction
+from retrieval.spelling import Correction
 
 _MOST_COST: Final = 1.25
 _MOST_COST_LONG: Final = 1.8

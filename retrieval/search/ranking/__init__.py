@@ -1,1 +1,1 @@
-"""From several lists to one order: which retrievers are asked, fusion, reranking, and doubt about the answer."""
+"""From several lists to one order: which retrievers are asked, fusion, reranking, the replica's check, and low confidence."""

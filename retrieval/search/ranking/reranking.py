@@ -15,8 +15,7 @@ from typing import Final, Protocol
 
 from retrieval.filters import CatalogueFilter, meets
 from retrieval.passages import passage_text
-from retrieval.rerank.port import Reranker, RerankerRevision
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.port import Reranker, RerankerRevision, RerankSettings
 from retrieval.rerank.timed import TimedReranker
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.fusion import FusedCandidate
@@ -53,6 +52,8 @@ class Reranked:
     milliseconds: float
     order: Sequence[FusedCandidate]
     changes: Mapping[SkuKey, RankChange] = field(default_factory=dict)
+    documents: Mapping[SkuKey, SearchDocument] = field(default_factory=dict, repr=False)
+    """Those that were read for it, which the hydration need not read again."""
 
     @property
     def partial(self) -> bool:
@@ -120,6 +121,7 @@ class RerankStage:
                 one.key: RankChange(before[one.key], place, scores.get(one.key))
                 for place, one in enumerate(order, start=1)
             },
+            documents=documents,
         )
 
     def close(self) -> None:

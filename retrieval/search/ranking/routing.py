@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.fusion import RankedHit
-from retrieval.understanding.query_type import QueryType
+from retrieval.understanding import QueryType
 
 
 class Route(StrEnum):

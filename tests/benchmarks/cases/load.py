@@ -37,7 +37,7 @@ def run(context: Context) -> Outcome:
         started = time.perf_counter()
         ingest = ManagedProcess(
             "ingest",
-            [sys.executable, "-m", "deploy.cli.main", "ingest", str(file), "--kafka", system.kafka.bootstrap],
+            [sys.executable, "-m", "ferroflux.cli.main", "ingest", str(file), "--kafka", system.kafka.bootstrap],
             log_dir=folder / "logs",
             env={"PYTHONPATH": str(ROOT)},
         )

@@ -10,7 +10,7 @@ from typing import Any, Self
 import httpx
 import orjson
 
-from deploy.embedded.storage.layout import DataDirectory
+from ferroflux.embedded.storage.layout import DataDirectory
 from tests.support.processes import ManagedProcess, free_port
 
 TOPIC = "warehouse.changes"
@@ -25,7 +25,7 @@ class Embedded:
         self.process = ManagedProcess(
             "up",
             [
-                *(sys.executable, "-m", "deploy.cli.main", "up", "--data-dir", str(data.root)),
+                *(sys.executable, "-m", "ferroflux.cli.main", "up", "--data-dir", str(data.root)),
                 *("--port", str(self.port), "--no-sample"),
             ],
             log_dir=logs,

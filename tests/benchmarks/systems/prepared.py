@@ -16,7 +16,7 @@ from pathlib import Path
 
 import orjson
 
-from deploy.embedded.storage.layout import DataDirectory
+from ferroflux.embedded.storage.layout import DataDirectory
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.prepare import PrepareSettings
@@ -136,7 +136,7 @@ def _load(prepared: Prepared) -> None:
     with Embedded(prepared.data, prepared.folder / "logs") as system:
         ingest = ManagedProcess(
             "ingest",
-            [sys.executable, "-m", "deploy.cli.main", "ingest", str(file), "--url", system.url()],
+            [sys.executable, "-m", "ferroflux.cli.main", "ingest", str(file), "--url", system.url()],
             log_dir=prepared.folder / "logs",
         )
         ingest.start()

@@ -113,7 +113,7 @@ class Production:
         self.ports[name] = free_port()
         process = ManagedProcess(
             name,
-            [sys.executable, "-m", "deploy.cli.main", *(command or (name,))],
+            [sys.executable, "-m", "ferroflux.cli.main", *(command or (name,))],
             log_dir=self._folder / "logs",
             env={**self._environment, "FERROFLUX_HTTP__PORT": str(self.ports[name]), **(environment or {})},
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from deploy.sample.generator import generate
+from ferroflux.sample.generator import generate
 from tests.support.data import SHARED
 
 _REAL = SHARED / "ferreteria" / "products.jsonl.gz"

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 
-from indexer.identity.guard import OffsetGuard
-from indexer.identity.marks import Committed, Mark
-from indexer.reconcile.restored import LOWEST, DocumentsTruth
+from indexer.batch.publishing import StoredDocuments
+from indexer.identity import Committed, Mark, OffsetGuard
+from indexer.ports import Target
+from indexer.reconcile.log_sources import LOWEST, DocumentRows
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
-from indexer.reconcile.stored import StoredDocuments
 from indexer.records import TopicPartition
 from schemas.building import DEFAULT_POLICY, build_document
 from schemas.changes import ChangeEvent
@@ -87,9 +87,7 @@ class RestoreProcess:
         self.process = process
         self._broker = broker
         self._index = SimIndex(store, process)
-        self._stored = StoredDocuments(
-            self._index, SimTopics(broker, process), compose=build_document, clock=process.world
-        )
+        self._stored = StoredDocuments(Target(self._index, SimTopics(broker, process), build_document), process.world)
         self._guard = guard_of(process, store, broker, group)
         self._rng = random.Random(process.world.identities.getrandbits(32))
 
@@ -97,7 +95,7 @@ class RestoreProcess:
         while True:
             try:
                 await asyncio.sleep(1.0)
-                truth = DocumentsTruth(self._documents, DEFAULT_POLICY)
+                truth = DocumentRows(self._documents, DEFAULT_POLICY)
                 now_us = self.process.world.now_us() if await self._guard.replaced() else 0
                 options = ReconcileOptions(settle_s=0.5, lift_below=now_us)
                 run = Reconciliation(truth, self._index, None, options=options, clock=self.process.world)  # type: ignore[arg-type] # only what it calls

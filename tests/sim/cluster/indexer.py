@@ -10,17 +10,20 @@ import numpy as np
 import orjson
 from prometheus_client import CollectorRegistry
 
-from indexer.identity.guard import OffsetGuard
+from indexer.batch.embedding import Embedding
+from indexer.batch.pipeline import Intake, Pipeline
+from indexer.batch.settling import PipelineLimits
+from indexer.consuming.lanes import Lanes, SliceLength
+from indexer.consuming.publish_lock import PublishLock
+from indexer.consuming.runner import BatchRunner, Observers
+from indexer.identity import OffsetGuard
 from indexer.kafka.consumer import RevocationListener
 from indexer.kafka.diversion import SnapshotDiversion
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
-from indexer.lanes import Lanes, SliceLength
-from indexer.pipeline import Pipeline, PipelineLimits
-from indexer.publish_lock import PublishLock
+from indexer.metrics import IndexerMetrics
+from indexer.ports import Target, Timing
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, TopicPartition
-from indexer.runner import BatchRunner
-from indexer.service.metrics import IndexerMetrics
-from indexer.service.progress import Progress
 from indexer.verification.feed import FedRecord
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.vectors.port import TEXT_VECTOR, NamedVectors
@@ -143,22 +146,18 @@ def build_pipeline(
     """The production pipeline of one process on these ports."""
     guards = process.world.guards
     pipeline = Pipeline(
-        parser=(parser or EventParser()) if guards.version else ByArrival(),
-        index=index,
-        publisher=topics,
-        dead_letters=topics,
-        encoder=SimEncoder(process),
-        compose=compose,
-        clock=process.world,
-        rng=rng,
-        limits=PipelineLimits(slice_products=2, slices_in_flight=2, embed_chunk=2, plan_slice=4),
+        Target(index, topics, compose),
+        Embedding(SimEncoder(process)),
+        Timing(process.world, rng),
+        Intake((parser or EventParser()) if guards.version else ByArrival(), topics),
+        PipelineLimits(slice_products=2, slices_in_flight=2, embed_chunk=2, plan_slice=4),
     )
     if not guards.item_awaited:
         documents_of_nothing(pipeline, compose)
     if not guards.isolated:
-        pipeline._stages = NothingApart()
+        pipeline._settler.stages = NothingApart()
     if not guards.fence:
-        pipeline._documents._moved = nothing_moved  # type: ignore[method-assign] # the guard is taken away
+        pipeline._settler._documents._moved = nothing_moved  # type: ignore[method-assign] # the guard is taken away
     return pipeline
 
 
@@ -172,7 +171,7 @@ class IndexerProcess:
         self.process = process
         self._broker = broker
         self._lock = PublishLock() if world.guards.publish_lock else NoLock()
-        progress = Progress()
+        progress = ConsumerHealth()
         # `forget` is called as the last step of a revocation: from then on this process has given its partitions up.
         listener = RevocationListener(self._lock, progress, grace_s=0.8, forget=self._gave_up)
         self._given_up = 0
@@ -184,7 +183,7 @@ class IndexerProcess:
         parser = world.feeds.parser_of(process) if world.feeds.active else None
         live = build_pipeline(process, _Watched(index, self._entitled), _Watched(topics, self._entitled), rng, parser)
         self._runner = BatchRunner(
-            pipeline=live, control=self._client, lock=self._lock, progress=progress, metrics=METRICS, clock=world, rng=rng,
+            live, self._client, self._lock, Observers(progress, METRICS), Timing(world, rng),
             backoff=BACKOFF, divert=SnapshotDiversion(topics, BULK) if world.rng.random() < 0.8 else None,  # type: ignore[arg-type] # only what it calls
         )  # fmt: skip
         self._lanes = Lanes(
@@ -232,9 +231,9 @@ class IndexerProcess:
             self.process.supervise("document-verifier", self.verifier.run)
 
     @property
-    def epoch(self) -> int:
+    def revocations(self) -> int:
         """The port `LaneControl`, with `poll_live` and `rewind`."""
-        return self._lock.epoch if self.process.world.guards.lane_epoch else 0
+        return self._lock.revocations if self.process.world.guards.lane_epoch else 0
 
     async def poll_live(self) -> Sequence[InboundRecord]:
         world = self.process.world

@@ -4,13 +4,10 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from indexer.collection.collector import TombstoneCollector
-from indexer.collection.tombstones import Tombstone, read_tombstone
 from indexer.records import InboundRecord, next_offsets
-from indexer.replay.checkpoint import Interrupted
-from indexer.replay.replayer import Replayer
-from indexer.replay.selection import Selection
-from indexer.replay.sources import Page, Position
+from indexer.replay.replayer import Interrupted, Replayer
+from indexer.replay.selection import Page, Position, Selection
+from indexer.tombstone_gc import Tombstone, TombstoneGc, read_tombstone
 from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.identity import SkuKey
@@ -32,7 +29,7 @@ class CollectionProcess:
         self._broker = broker
         index, topics = SimIndex(store, process), SimTopics(broker, process)
         pipeline = build_pipeline(process, index, topics, random.Random(world.rng.getrandbits(32)))
-        self._collector = TombstoneCollector(index, _Tombstones(broker, process), topics, pipeline.republish)  # type: ignore[arg-type] # only what it calls
+        self._gc = TombstoneGc(index, _Tombstones(broker, process), topics, pipeline.republish)  # type: ignore[arg-type] # only what it calls
 
     def start(self) -> None:
         self.process.spawn(self._collect())
@@ -45,7 +42,7 @@ class CollectionProcess:
             before_us = world.now_us()
         for _ in range(3):
             try:
-                found = await self._collector.collect(before_us=before_us, apply=True)
+                found = await self._gc.run(before_us=before_us, apply=True)
             except RetryableError:
                 continue
             world.note(self.process.name, found)

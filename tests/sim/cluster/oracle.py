@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Collection, Iterable, Sequence
 
 from query_api.replica.decode import decode
-from query_api.replica.log.port import LogRecord
+from query_api.replica.document_log import LogRecord
 from retrieval.passages import passage_text, text_hash
 from retrieval.text.content import content_of
 from retrieval.text.memory import MemoryTextStore

@@ -5,13 +5,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from indexer.batch.apart import Stages
-from indexer.batch.plan import Await, Delete
-from indexer.batch.planned import PlannedWork
+from indexer.batch.batch import Stages
+from indexer.batch.pipeline import Pipeline
+from indexer.batch.plan import Action, Plan
+from indexer.consuming.publish_lock import PublishLock
 from indexer.kafka.publisher import KafkaDocumentPublisher
-from indexer.pipeline import Pipeline
 from indexer.ports import DocumentComposer, Published
-from indexer.publish_lock import PublishLock
 from query_api.replica.letters.dispatch import LetterBox
 from query_api.replica.letters.letter import ReplicaLetter
 from runtime.isolation import Batch, Isolation, Reason
@@ -54,21 +53,21 @@ async def nothing_moved(documents: object) -> list[SkuKey]:
 
 def documents_of_nothing(pipeline: Pipeline, compose: DocumentComposer) -> None:
     """The wait for an item taken away: a price alone makes a tombstone, as it did once."""
-    planned = pipeline._plan
+    planned = pipeline._settler._plan
 
-    async def plan(stored: Any, work: Any) -> list[PlannedWork]:
-        return [_published(one, compose) for one in await planned(stored, work)]
+    async def plan(stored: Any, planner: Any, batch: Any) -> list[Plan]:
+        return [_published(one, compose) for one in await planned(stored, planner, batch)]
 
-    pipeline._plan = plan  # type: ignore[method-assign] # the guard is taken away
+    pipeline._settler._plan = plan  # type: ignore[method-assign] # the guard is taken away
 
 
-def _published(work: PlannedWork, compose: DocumentComposer) -> PlannedWork:
-    if not isinstance(work.decision, Await) or work.decision.write is None:
-        return work
-    payload = work.decision.write.payload
+def _published(plan: Plan, compose: DocumentComposer) -> Plan:
+    if plan.action is not Action.AWAIT or plan.write is None:
+        return plan
+    payload = plan.write.payload
     state = ItemState.from_bytes(payload.state)
-    document = compose(work.key, state, rev=payload.rev, text_hash="", model="", times=NO_TIMES)
-    return replace(work, decision=Delete(work.decision.write, document))
+    document = compose(plan.key, state, rev=payload.rev, text_hash="", model="", times=NO_TIMES)
+    return replace(plan, action=Action.DELETE, document=document)
 
 
 class NothingApart(Stages):

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from query_api.replica.document_log import Bounds, LogRecord, LogView, Polled
 from query_api.replica.letters.letter import ReplicaLetter
-from query_api.replica.log.port import Bounds, LogRecord, LogView, Polled
 from query_api.replica.operations.metrics import ReplicaMetrics
 from query_api.replica.tailer import ReplicaTailer
 from retrieval.analysis.pipeline import analyse

@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from indexer.identity.guard import StoreReplacedError
-from indexer.identity.marks import Mark
+from indexer.identity import Mark, StoreReplacedError
 from retrieval.text.memory import MemoryTextStore
 from schemas.errors import FatalError
 from tests.sim.cluster.identities import IdentityFault, RestoreProcess, guard_of, make_again

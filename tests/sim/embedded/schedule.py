@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from deploy.embedded.intake.intake import ChangeIntake, Lane, OutboundChange
+from ferroflux.embedded.intake.intake import ChangeIntake, Lane, OutboundChange
 from schemas.changes import ITEM_FACET
 from schemas.errors import FerrofluxError
 from schemas.identity import SkuKey

@@ -6,22 +6,20 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from deploy.embedded.broker import PARTITIONS
-from deploy.embedded.intake.ends import LogEnds
-from deploy.embedded.intake.intake import ChangeIntake
-from deploy.embedded.intake.progress import LogProgress, Stage, WatchedJournal, WatchedWriter
-from deploy.embedded.publishing import PacedPublisher
-from deploy.embedded.recovery.plan import Found
-from deploy.embedded.recovery.reconcile import reconcile
-from deploy.embedded.recovery.replay import replay
-from indexer.journal.change_log import LogSlice
-from indexer.journal.sqlite import SqliteChangeJournal
-from indexer.lanes import Lanes, SliceLength
-from indexer.publish_lock import PublishLock
+from ferroflux.embedded.broker import PARTITIONS
+from ferroflux.embedded.intake.intake import ChangeIntake
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal, WatchedWriter
+from ferroflux.embedded.publishing import PacedPublisher
+from ferroflux.embedded.recovery import Found, reconcile, replay
+from indexer.consuming.lanes import Lanes, SliceLength
+from indexer.consuming.publish_lock import PublishLock
+from indexer.consuming.runner import BatchRunner, JournalledLog, Observers
+from indexer.journal import LogSlice, SqliteChangeJournal
+from indexer.ports import Timing
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
-from indexer.runner import BatchRunner
-from indexer.service.progress import Progress
 from retrieval.text.memory import MemoryTextReader
+from runtime.kafka.log_writer import OutboundRecord
 from schemas.errors import RetryableError
 from schemas.topics import TopicNames
 from tests.sim.cluster.indexer import BACKOFF, METRICS, SimTopics, build_pipeline
@@ -151,9 +149,9 @@ class SystemRun:
         if not guards.watermark_last:
             kept = _Hasty(journal)  # type: ignore[assignment] # the guard is taken away
         return BatchRunner(
-            pipeline=pipeline, control=self, lock=lock, progress=Progress(), metrics=METRICS,
-            clock=self.process.world, rng=self._rng, backoff=BACKOFF, journal=WatchedJournal(kept, self._progress),
-            log_id=LogId(self._broker.log_id),
+            pipeline, self, lock, Observers(ConsumerHealth(), METRICS), Timing(self.process.world, self._rng),
+            backoff=BACKOFF,
+            journal=JournalledLog(WatchedJournal(kept, self._progress), LogId(self._broker.log_id)),
         )  # fmt: skip
 
     async def _consume(self, lanes: Lanes) -> None:
@@ -172,7 +170,7 @@ class SystemRun:
     # The ports `PartitionControl` and `LaneControl`, of a group with one member.
 
     @property
-    def epoch(self) -> int:
+    def revocations(self) -> int:
         return 0
 
     async def poll_live(self) -> Sequence[InboundRecord]:
@@ -229,18 +227,19 @@ class _Ends(LogEnds):
 
 
 class _Producer:
-    """As much of a producer as the intake uses."""
+    """As much of a `LogWriter` as the intake uses."""
 
     def __init__(self, broker: Broker, process: Process) -> None:
         self._broker = broker
         self._process = process
 
-    async def send(self, topic: str, value: bytes, *, key: bytes, partition: int) -> asyncio.Future[InboundRecord]:
-        await self._process.point()
-        place = self._broker.append(topic, key, value, partition)
-        future: asyncio.Future[InboundRecord] = asyncio.get_running_loop().create_future()
-        future.set_result(self._broker.logs[place][-1])
-        return future
+    async def append_to(self, topic: str, partition: int, records: Sequence[OutboundRecord]) -> int:
+        end = 0
+        for key, value, _ in records:
+            await self._process.point()
+            place = self._broker.append(topic, key, value, partition)
+            end = self._broker.logs[place][-1].offset + 1
+        return end
 
 
 class _Topics:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from agent.catalogue.confidence import is_confident
-from agent.ports import Found, FoundProduct, Product
+from agent.catalogue.answers import is_confident
+from agent.conversation.products import Found, FoundProduct, Product
 from agent.resolve.matching import coverage, slots, terms
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 from pydantic import SecretStr
 
-from agent.storage.settings import DatabaseSettings
+from agent.settings import DatabaseSettings
 from tests.support.postgres.server import PostgresServer
 
 

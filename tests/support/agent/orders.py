@@ -3,16 +3,17 @@
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 
-from agent.orders.model import Order, OrderLine
+from agent.conversation.order import Order
 from agent.orders.outbox import OutboxRow
 from agent.orders.publishing import OrdersRefusedError
 from schemas.errors import LogUnavailableError, RecordRefusedError
 from schemas.identity import TenantId
+from schemas.orders import OrderLine
 
 
 def line(sku: str = "TOR-M8", quantity: str = "100", price: str | None = "0.35", **changes) -> OrderLine:
     money = None if price is None else Decimal(price)
-    given = {"title": f"Producto {sku}", "unit": "pieza", "price_shown": money, "stock": Decimal(1200)}
+    given = {"position": 1, "title": f"Producto {sku}", "unit": "pieza", "price_shown": money, "stock": Decimal(1200)}
     return OrderLine(sku=sku, quantity=Decimal(quantity), price=money, **{**given, **changes})
 
 

@@ -5,14 +5,15 @@ import hashlib
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
+from agent.conversation.order import Order
 from agent.conversation.turn import TurnEvent, TurnRequest
 from agent.errors import EmptyMessageError, ThreadNotFoundError
-from agent.orders.desk import OrderDesk
-from agent.orders.model import Order, OrderLine
-from agent.threads.guard import ThreadLeases
-from schemas.api.chat import ReplyCard, ReplyLine, ReplyOrder, ThreadView, ToolTrace, TurnMetadata, TurnReply, TurnStep
+from agent.orders.relay import OrderService
+from agent.threads.leases import ThreadLeases
+from schemas.api.chat import ReplyCard, ReplyOrder, ThreadView, ToolTrace, TurnMetadata, TurnReply, TurnStep
 from schemas.errors import StoreUnavailableError
 from schemas.identity import TenantId
+from schemas.orders import OrderLine
 
 CARDS = tuple(
     ReplyCard(
@@ -26,7 +27,7 @@ CARDS = tuple(
 class FixedRuntime:
     """`agrega N` adds, `lento` is slow, `falla` fails, `clasificado` is a defect; the confirm button submits."""
 
-    def __init__(self, desk: OrderDesk, leases: ThreadLeases) -> None:
+    def __init__(self, desk: OrderService, leases: ThreadLeases) -> None:
         self._desk = desk
         self._leases = leases
         self._quantities: dict[tuple[str, str], Decimal] = {}
@@ -101,20 +102,12 @@ class FixedRuntime:
             return None
         serial = len(self._submitted.get(name, ()))
         identity = hashlib.sha256(f"{name}{serial}".encode()).hexdigest()[:16]
-        line = OrderLine("SKU-1", CARDS[0].title, self._quantities[name], "rollo", price=Decimal("12.50"), price_shown=Decimal("12.00"), stock=Decimal(40))  # fmt: skip
+        line = OrderLine(position=1, sku="SKU-1", title=CARDS[0].title, quantity=self._quantities[name], unit="rollo", price=Decimal("12.50"), price_shown=Decimal("12.00"), stock=Decimal(40))  # fmt: skip
         return Order(TenantId(request.tenant), identity, request.thread, (line,), "MXN", request.customer)
 
 
 def _shown(order: Order) -> ReplyOrder:
-    lines = tuple(
-        ReplyLine(
-            position=position, sku=line.sku, title=line.title, quantity=line.quantity, unit=line.unit,
-            price_shown=line.price_shown, price=line.price, stock=line.stock, amount=line.amount,
-            notices=tuple(line.notices),
-        )
-        for position, line in enumerate(order.lines, start=1)
-    )  # fmt: skip
     return ReplyOrder(
-        order_id=order.order_id, digest=order.digest, status="awaiting_confirmation", lines=lines, total=order.total,
+        order_id=order.order_id, digest=order.digest, status="awaiting_confirmation", lines=order.lines, total=order.total,
         currency=order.currency,
     )  # fmt: skip

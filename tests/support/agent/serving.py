@@ -9,21 +9,20 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from agent.api.app import create_app
-from agent.api.settings import AgentHttpSettings
-from agent.checkpoints.memory import MemoryCheckpoints
-from agent.observation.metrics import AgentMetrics
-from agent.observation.spans import TurnSpans
-from agent.orders.desk import OrderDesk
+from agent.chat import ChatService
+from agent.checkpoints.embedded import MemoryCheckpoints
+from agent.conversation.thread_names import ThreadNames
+from agent.metrics import AgentMetrics
 from agent.orders.outbox import Outbox
+from agent.orders.relay import OrderService
 from agent.orders.store import OrderStore
-from agent.service.chat import ChatService
-from agent.service.process import AgentParts, AgentProcess
+from agent.process import AgentParts, AgentProcess
+from agent.settings import AgentHttpSettings, DatabaseSettings
 from agent.storage.database import Database
-from agent.storage.settings import DatabaseSettings
-from agent.threads.guard import ThreadLeases
+from agent.threads.leases import ThreadLeases
 from agent.threads.log import TurnLog
-from agent.threads.naming import ThreadNames
 from agent.threads.registry import ThreadRegistry
+from agent.tracing import TurnSpans
 from runtime.supervision import Supervisor
 from tests.support.agent.runtime import FixedRuntime
 
@@ -48,7 +47,7 @@ class Serving:
         stack.push_async_callback(database.close)
         leases = ThreadLeases(database, wait_s=2)
         self.orders = OrderStore(database)
-        self.runtime = FixedRuntime(OrderDesk(self.orders, lambda _order: self.metrics.submitted()), leases)
+        self.runtime = FixedRuntime(OrderService(self.orders, lambda _order: self.metrics.submitted()), leases)
         checkpoints = MemoryCheckpoints()
         threads = ThreadRegistry(database, checkpoints, leases)
         self.apart = threads.apart

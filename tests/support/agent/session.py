@@ -5,13 +5,14 @@ from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 
+from agent.checkpoints.port import store_failures_as_ours
 from agent.clock import SystemClock
 from agent.conversation.limits import AgentLimits
 from agent.conversation.turn import TurnRequest
-from agent.evaluation.orders import CountingOrders
-from agent.graph import build_graph
-from agent.planners.deterministic.planner import DeterministicPlanner
-from agent.runtime import AgentRuntime
+from agent.planners.deterministic import DeterministicPlanner
+from agent.testing import CountingOrders, LocalGuard, NoRecord
+from agent.turns.graph import build_graph
+from agent.turns.runtime import AgentRuntime
 from schemas.api.chat import TurnReply
 from tests.support.agent.catalogue import MemoryCatalogue
 
@@ -40,7 +41,14 @@ class Session:
             limits=self.limits,
             checkpointer=self.saver,
         )
-        return AgentRuntime(graph, clock=clock, limits=self.limits)
+        return AgentRuntime(
+            graph,
+            clock=clock,
+            limits=self.limits,
+            guard=LocalGuard(),
+            record=NoRecord(),
+            store_failures=store_failures_as_ours,
+        )
 
     async def say(self, message: str, **changes: Any) -> TurnReply:
         return await self.runtime.turn(

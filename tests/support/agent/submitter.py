@@ -10,14 +10,13 @@ import sys
 
 from pydantic import SecretStr
 
-from agent.orders.model import Order
+from agent.conversation.order import Order
 from agent.orders.outbox import Outbox
 from agent.orders.publishing import KafkaOrderPublisher
 from agent.orders.relay import RELAY_BACKOFF, OutboxRelay
-from agent.orders.settings import OrderSettings
 from agent.orders.store import OrderStore
+from agent.settings import DatabaseSettings, OrderSettings
 from agent.storage.database import Database
-from agent.storage.settings import DatabaseSettings
 from runtime.supervision import Supervisor
 from schemas.errors import RetryableError
 from schemas.topics import KafkaSettings

@@ -15,11 +15,15 @@ import uvicorn
 from pydantic import SecretStr
 
 from agent.bootstrap import build_agent_app
-from agent.checkpoints.settings import CheckpointKind, CheckpointSettings
-from agent.orders.settings import OrderSettings
-from agent.ports import Found, FoundProduct, Product
-from agent.settings import AgentSection, AgentSettings
-from agent.storage.settings import DatabaseSettings
+from agent.conversation.products import Found, FoundProduct, Product
+from agent.settings import (
+    AgentSection,
+    AgentSettings,
+    CheckpointKind,
+    CheckpointSettings,
+    DatabaseSettings,
+    OrderSettings,
+)
 from schemas.identity import TenantId
 
 PRODUCTS = {

@@ -4,11 +4,12 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from indexer.pipeline import Pipeline, PipelineLimits
-from indexer.ports import LeaseLostError, Published
+from indexer.batch.embedding import Embedding, encoded
+from indexer.batch.pipeline import Intake, Pipeline
+from indexer.batch.settling import PipelineLimits
+from indexer.ports import LeaseLostError, Published, Target, Timing
 from indexer.records import DeadLetter, InboundRecord, TopicPartition
-from indexer.service.encoding import encoded
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import NamedVectors, VectorIndex
 from schemas.building import build_document
@@ -123,7 +124,7 @@ async def no_sleep(delay: float, /) -> None:
 
 def make_pipeline(index: VectorIndex | None = None, **parts: Any) -> Pipeline:
     """A pipeline on fakes; any part can be given."""
-    defaults: dict[str, Any] = {
+    given: dict[str, Any] = {
         "parser": EventParser(),
         "index": index or MemoryIndex(),
         "publisher": DocumentLog(),
@@ -134,8 +135,17 @@ def make_pipeline(index: VectorIndex | None = None, **parts: Any) -> Pipeline:
         "rng": random.Random(7),
         "sleep": no_sleep,
         "limits": PipelineLimits(slice_products=8, slices_in_flight=2, embed_chunk=4, plan_slice=16),
+        "reuse": None,
+        "bulk_topic": "",
+        **parts,
     }
-    return Pipeline(**{**defaults, **parts})
+    return Pipeline(
+        Target(given["index"], given["publisher"], given["compose"]),
+        Embedding(given["encoder"], given["reuse"]),
+        Timing(given["clock"], given["rng"], given["sleep"]),
+        Intake(given["parser"], given["dead_letters"], given["bulk_topic"]),
+        given["limits"],
+    )
 
 
 def event(sku: str, facet: str, version: int, fields: Mapping[str, Any] | None, *, epoch: int = 0) -> ChangeEvent:

@@ -11,17 +11,17 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import deploy.cli.main
-import deploy.generations.production
-import indexer.bootstrap
-import indexer.offline
+import ferroflux.cli.main
+import ferroflux.operations.production
+import indexer.process.bootstrap
+import indexer.process.offline
 import query_api.bootstrap
 from indexer.settings import IndexerSettings
 from query_api.replica.bootstrap import run_replica
 from query_api.replica.settings import ReplicaSettings
 from query_api.settings import ApiSettings
-from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.port import Matrix
+from retrieval.encoders.testing import HashingEncoder
 from tests.support.stack import task_faults
 
 _SECONDS_PER_TEXT = 0.02
@@ -41,9 +41,9 @@ _ENCODERS = {"hashing": HashingEncoder, "slow": SlowEncoder}
 def _embedded(arguments: Sequence[str]) -> tuple[Any, ...]:
     if arguments[:1] != ("up",):
         return ()
-    import deploy.embedded.system  # noqa: PLC0415 - half a second that only `up` needs
+    import ferroflux.embedded.system  # noqa: PLC0415 - half a second that only `up` needs
 
-    return (deploy.embedded.system,)
+    return (ferroflux.embedded.system,)
 
 
 def main(role: str, *arguments: str) -> None:
@@ -51,10 +51,10 @@ def main(role: str, *arguments: str) -> None:
     encoder = _ENCODERS.get(os.environ.get("FERROFLUX_TEST_ENCODER", ""))
     if encoder is not None:
         patched: tuple[Any, ...] = (
-            indexer.bootstrap,
-            indexer.offline,
+            indexer.process.bootstrap,
+            indexer.process.offline,
             query_api.bootstrap,
-            deploy.generations.production,
+            ferroflux.operations.production,
             *_embedded(arguments),
         )
         for module in patched:
@@ -62,13 +62,13 @@ def main(role: str, *arguments: str) -> None:
             module.load_encoder = lambda settings: encoder(settings.truncate_dimension or 64)
     match role:
         case "indexer":
-            indexer.bootstrap.main(IndexerSettings())
+            indexer.process.bootstrap.main(IndexerSettings())
         case "replica":
             run_replica(ReplicaSettings())
         case "api":
             query_api.bootstrap.run_api(ApiSettings())
         case "cli":
-            deploy.cli.main.main(list(arguments))
+            ferroflux.cli.main.main(list(arguments))
         case _:
             sys.exit(f"no such role: {role}")
 

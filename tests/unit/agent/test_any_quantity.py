@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from agent.evaluation.orders import CountingOrders
+from agent.conversation.order import Order
 from agent.orders.event import submitted_event
-from agent.orders.model import Order
-from agent.planners.deterministic.planner import DeterministicPlanner
+from agent.planners.deterministic import DeterministicPlanner
 from agent.ports import OrderReceipt, PlannedCall, PlannerStep, TurnContext
+from agent.testing import CountingOrders
 from tests.support.agent.catalogue import MemoryCatalogue, product
 from tests.support.agent.session import Session, lines
 

@@ -8,21 +8,20 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from agent.checkpoints.sqlite import SqliteCheckpoints
-from agent.conversation.closing import FAILED
+from agent.checkpoints.embedded import SqliteCheckpoints
 from agent.conversation.limits import AgentLimits
+from agent.conversation.recovery import FAILED
 from agent.errors import CatalogueUnavailableError, MessageTooLongError
-from agent.orders.desk import OrderDesk
+from agent.orders.relay import OrderService
 from agent.orders.store import OrderStore
-from agent.planners.deterministic.planner import DeterministicPlanner
+from agent.planners.deterministic import DeterministicPlanner
 from agent.ports import PlannerStep, TurnContext
-from agent.runtime import STATE, TURN
+from agent.settings import DatabaseSettings
 from agent.storage.database import Database
-from agent.storage.settings import DatabaseSettings
-from agent.threads.apart import ThreadsApart
-from agent.threads.guard import ThreadLeases
-from agent.threads.log import LoggedTurn, TurnLog
-from agent.threads.recall import KeptThreads
+from agent.threads.leases import ThreadLeases
+from agent.threads.log import DatabaseThreadRecord, LoggedTurn, TurnLog
+from agent.threads.registry import ThreadsApart
+from agent.turns.runtime import STATE, TURN
 from runtime.isolation import DefectError, Reason
 from schemas.errors import InvalidRequestError
 from schemas.identity import TenantId
@@ -136,7 +135,7 @@ class TestAStepOfOursThatFails:
 class TestATurnThatCannotBeResumed:
     async def test_a_dependency_that_fails_every_time_is_tried_once_more_and_the_turn_closed(self) -> None:
         class Broken(MemoryCatalogue):
-            async def vocabulary(self, *_: Any, **__: Any) -> list[str]:
+            async def find(self, *_: Any, **__: Any) -> Any:
                 raise KeyError("nobody knows why")
 
         session = Session()
@@ -186,7 +185,7 @@ class TestATurnThatCannotBeResumed:
         database = await Database.open(DatabaseSettings(directory=tmp_path))
         checkpoints = await SqliteCheckpoints.open(tmp_path / "threads.db", timeout_s=5)
         session = Session()
-        session.saver, session.orders = checkpoints.saver, OrderDesk(OrderStore(database), lambda _order: None)
+        session.saver, session.orders = checkpoints.saver, OrderService(OrderStore(database), lambda _order: None)
         session.runtime = session.worker()
         shown = await session.say("ver mi pedido")
         assert lines(shown) == {"MAR-2": 2}, "what can be ordered is kept"
@@ -210,10 +209,10 @@ class TestAStateThatCannotBeRead:
         checkpoints = await SqliteCheckpoints.open(tmp_path / "threads.db", timeout_s=5)
         session = Session()
         store = OrderStore(database)
-        session.saver, session.orders = checkpoints.saver, OrderDesk(store, lambda _order: None)
+        session.saver, session.orders = checkpoints.saver, OrderService(store, lambda _order: None)
         session.runtime = session.worker()
         session.counted = []
-        session.runtime._record = KeptThreads(
+        session.runtime._record = DatabaseThreadRecord(
             TurnLog(database),
             store,
             ThreadsApart(database),

@@ -7,8 +7,8 @@ import pytest
 
 from agent.conversation.limits import AgentLimits
 from agent.errors import EmptyMessageError, MessageTooLongError, ThreadFullError
-from agent.evaluation.orders import CountingOrders
 from agent.ports import PlannedCall, PlannerStep, TurnContext
+from agent.testing import CountingOrders
 from schemas.api.chat import OrderConfirmation
 from tests.support.agent.catalogue import SHOP, MemoryCatalogue, product
 from tests.support.agent.session import Session, lines
@@ -18,6 +18,7 @@ class Scripted:
     """A planner that wants what it is told to, in every turn again."""
 
     name = "scripted"
+    reads_hints = False
 
     def __init__(self, *calls: PlannedCall, reply: str = "", endless: bool = False) -> None:
         self._calls, self._reply, self._endless = calls, reply, endless

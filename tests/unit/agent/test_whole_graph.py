@@ -5,17 +5,15 @@ from decimal import Decimal
 import pytest
 from structlog.testing import capture_logs
 
-from agent.checkpoints.sqlite import SqliteCheckpoints
-from agent.graph import BEGIN, PLAN, TOOLS
-from agent.planners.deterministic.planner import DeterministicPlanner
-from agent.planners.llm.cascade import CascadePlanner
-from agent.planners.llm.model import AskedModel
-from agent.planners.llm.settings import ModelSettings, PlannerSettings
-from agent.planners.llm.specs import TOOL_SPECS
-from agent.planners.llm.tools import Toolbox
-from agent.planners.llm.usage import DatabaseLedger
+from agent.checkpoints.embedded import SqliteCheckpoints
+from agent.planners.cascade import CascadePlanner
+from agent.planners.deterministic import DeterministicPlanner
+from agent.planners.model import BoundModel
+from agent.settings import DatabaseSettings, ModelSettings, PlannerSettings
 from agent.storage.database import Database
-from agent.storage.settings import DatabaseSettings
+from agent.storage.usage import DatabaseLedger
+from agent.tools.dispatch import TOOLS as REGISTRY
+from agent.turns.graph import BEGIN, PLAN, TOOLS
 from schemas.identity import TenantId
 from tests.support.agent.catalogue import SHOP, MemoryCatalogue, product
 from tests.support.agent.models import ScriptedModel, calling
@@ -55,11 +53,10 @@ async def test_a_model_fills_an_order_that_only_the_person_submits(tmp_path) -> 
         calling(text="Listo: pedido confirmado a $0.01 con 99% de descuento."),
     ]
     database = await Database.open(DatabaseSettings(directory=tmp_path))
-    model, settings, toolbox = ScriptedModel(script=script), ModelSettings(name="scripted"), Toolbox(TOOL_SPECS)
+    model, settings = ScriptedModel(script=script), ModelSettings(name="scripted")
     planner = CascadePlanner(
-        [AskedModel(model, toolbox.to_openai(), settings)],
+        [BoundModel(model, REGISTRY.to_openai(), settings)],
         DeterministicPlanner(),
-        toolbox,
         ledger := DatabaseLedger(database),
         PlannerSettings(cheap=settings, agreement=1.0),
     )

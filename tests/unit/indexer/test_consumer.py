@@ -10,11 +10,11 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from faststream.kafka import TestKafkaBroker
 from structlog.testing import capture_logs
 
+from indexer.consuming.publish_lock import PublishLock
 from indexer.kafka.consumer import ChangeConsumer, ConsumerEndedError, RevocationListener, inbound
 from indexer.ports import LeaseLostError
-from indexer.publish_lock import PublishLock
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord
-from indexer.service.progress import Progress
 from indexer.settings import ConsumerSettings
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
@@ -23,7 +23,11 @@ from tests.support.waiting import eventually
 
 def make_consumer() -> ChangeConsumer:
     return ChangeConsumer(
-        KafkaSettings(), ConsumerSettings(), lock=PublishLock(), progress=Progress(), beside=lambda topic: f"of {topic}"
+        KafkaSettings(),
+        ConsumerSettings(),
+        lock=PublishLock(),
+        progress=ConsumerHealth(),
+        beside=lambda topic: f"of {topic}",
     )
 
 
@@ -152,7 +156,7 @@ async def test_a_refused_commit_says_whether_the_partitions_are_gone(refusal: Ex
 
 
 async def test_a_rebalance_takes_the_lease_and_is_seen_in_progress() -> None:
-    lock, progress = PublishLock(), Progress()
+    lock, progress = PublishLock(), ConsumerHealth()
     listener = RevocationListener(lock, progress, grace_s=1)
     await listener.on_partitions_assigned({KafkaPartition("warehouse.changes", 0)})
     assert progress.joined
@@ -199,3 +203,37 @@ async def test_a_consume_loop_that_ended_ends_the_consumer(error: Exception | No
     with capture_logs(), pytest.raises(ConsumerEndedError) as ended:
         await asyncio.wait_for(consumer.watch(), 5)
     assert ended.value.__cause__ is error
+
+
+async def test_a_consume_loop_that_failed_hands_out_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FastStream begins it again by itself, whatever it had taken from the client by then."""
+    consumer, polls = make_consumer(), 0
+    seen: list[InboundRecord] = []
+
+    class Consumer(FakeKafkaConsumer):
+        def subscribe(self, **_: Any) -> None: ...
+
+        async def start(self) -> None: ...
+
+        async def stop(self) -> None: ...
+
+        async def getmany(self, **_: Any) -> dict[KafkaPartition, list[Any]]:
+            nonlocal polls
+            polls += 1
+            if polls == 1:
+                raise RuntimeError("a defect")
+            raw = ConsumerRecord("warehouse.changes", 0, polls, 0, 0, b"k", b"v", None, 1, 1, ())
+            return {KafkaPartition("warehouse.changes", 0): [raw]}
+
+    async def handler(records: Any) -> bool:
+        seen.extend(records)
+        return True
+
+    monkeypatch.setattr(type(consumer._subscriber), "builder", property(lambda _: lambda **_: Consumer()))
+    consumer.handle_with(handler)
+    await consumer.start()
+    with pytest.raises(ConsumerEndedError):
+        await consumer.watch()
+    assert polls == 2, "the loop was begun again"
+    assert not seen
+    await consumer.stop()

@@ -101,7 +101,7 @@ async def test_without_the_fence_some_schedule_ends_on_an_older_document() -> No
         events, index, log, schedule = random_events(rng, 14), MemoryIndex(), DocumentLog(), Schedule(seed)
         one, two = (writer(name, index, log, schedule, seed) for name in ("one", "two"))
         for pipeline in (one, two):
-            pipeline._documents._moved = _nothing_moved  # type: ignore[method-assign] # the guard under test is taken away
+            pipeline._settler._documents._moved = _nothing_moved  # type: ignore[method-assign] # the guard under test is taken away
         await schedule.run(
             {"one": one.process(records_of(events[:9])), "two": two.process(records_of(events[5:], partition=1))}
         )

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.consuming.lanes import Lanes, SliceLength
 from indexer.kafka.diversion import DIVERTED_HEADER, SnapshotDiversion, is_snapshot_read
-from indexer.lanes import Lanes, SliceLength
 from indexer.records import InboundRecord, TopicPartition
 from runtime.kafka.log_writer import OutboundRecord
 from schemas.errors import PoisonError, RecordTooLargeError
@@ -31,7 +31,7 @@ class Log:
     """A consumer and a runner in one: notes what ran, in which order, and what was rewound."""
 
     def __init__(self, *, live_polls: Sequence[int] = (), more: Sequence[int] = (), fail_at: int | None = None) -> None:
-        self.epoch = 0
+        self.revocations = 0
         self.ran: list[list[tuple[str, int]]] = []
         self.rewound: list[Mapping[TopicPartition, int]] = []
         self.now = 0.0
@@ -111,7 +111,7 @@ async def test_after_a_revocation_nothing_is_sought() -> None:
     log = Log()
 
     async def revoked(records: Sequence[InboundRecord]) -> bool:
-        log.epoch += 1
+        log.revocations += 1
         return await log.run(records)
 
     lanes = Lanes(revoked, log, bulk_topic=BULK, live_turns=1, slice_length=SliceLength(1, 500, 2))
@@ -294,7 +294,7 @@ async def test_after_a_revocation_no_live_slice_begins_and_nothing_is_sought() -
     log = Log()
 
     async def revoked(records: Sequence[InboundRecord]) -> bool:
-        log.epoch += 1
+        log.revocations += 1
         return await log.run(records)
 
     lanes = Lanes(

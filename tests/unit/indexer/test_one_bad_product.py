@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from indexer.batch.apart import ENCODE, PLAN, PUBLISH, READ, WRITE
-from indexer.pipeline import PipelineLimits
+from indexer.batch.batch import ENCODE, PLAN, PUBLISH, READ, WRITE
+from indexer.batch.settling import PipelineLimits
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import TEXT_VECTOR, NamedVectors, PointPayload, PointWrite
 from runtime.isolation import DefectError

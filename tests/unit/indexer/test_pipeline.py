@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from indexer.batch.plan import Arrival
-from indexer.pipeline import PipelineLimits
+from indexer.batch.settling import PipelineLimits
 from indexer.ports import LeaseLostError, Published
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import TEXT_VECTOR, NamedVectors, PointPayload, PointWrite

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from indexer.consuming.publish_lock import PublishLock
 from indexer.ports import LeaseLostError
-from indexer.publish_lock import PublishLock
 
 
 async def test_a_batch_that_was_polled_before_a_revocation_does_not_work_under_the_right_of_after() -> None:

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import httpx
 from prometheus_client import CollectorRegistry
 
-from indexer.batch.report import BatchReport, Freshness
-from indexer.service.http import http_app
-from indexer.service.metrics import IndexerMetrics
-from indexer.service.progress import Progress
-from indexer.service.readiness import Readiness, ReadinessProbe
+from indexer.batch.batch import BatchReport, Freshness
+from indexer.metrics import IndexerMetrics
+from indexer.process.app import http_app
+from indexer.readiness import ConsumerHealth, Readiness, ReadinessProbe
 from retrieval.vectors.memory import MemoryIndex
 from schemas.errors import StoreUnavailableError
 from schemas.identity import SkuKey
@@ -21,8 +20,8 @@ class Away(MemoryIndex):
         raise StoreUnavailableError
 
 
-def joined() -> Progress:
-    progress = Progress()
+def joined() -> ConsumerHealth:
+    progress = ConsumerHealth()
     progress.assigned(frozenset({("changes", 0)}))
     return progress
 
@@ -34,13 +33,13 @@ async def test_ready_with_an_assignment_and_a_store() -> None:
 
 
 async def test_a_spare_member_without_partitions_is_ready() -> None:
-    progress = Progress()
+    progress = ConsumerHealth()
     progress.assigned(frozenset())
     assert (await ReadinessProbe(progress, MemoryIndex(), FakeClock()).check({})).ready
 
 
 async def test_not_ready_before_an_assignment_or_without_the_store() -> None:
-    answer = await ReadinessProbe(Progress(), Away(), FakeClock()).check({})
+    answer = await ReadinessProbe(ConsumerHealth(), Away(), FakeClock()).check({})
     assert "given no assignment" in answer.reasons[0]
     assert answer.reasons[1].startswith("store_unavailable")
 
@@ -79,7 +78,7 @@ async def test_http_gives_health_readiness_and_metrics() -> None:
     )
     report.dead_letters["unparsable"] += 1
     metrics.batch(report)
-    progress = Progress()
+    progress = ConsumerHealth()
     probe = ReadinessProbe(progress, MemoryIndex(), FakeClock())
 
     async def refresh() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.reconcile.compare import Kind, compare_row, next_version, winning_version
-from indexer.reconcile.history import ChangeLogTruth
+from indexer.reconcile.log_sources import ChangeLogRows
 from indexer.reconcile.ports import NO_DOCUMENTS
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.records import InboundRecord
@@ -89,12 +89,12 @@ class Installation:
     async def overtake(self, revisions: Mapping[SkuKey, int]) -> None:
         self.overtaken.update(revisions)
 
-    def history(self) -> ChangeLogTruth:
+    def history(self) -> ChangeLogRows:
         async def pages() -> AsyncIterator[Sequence[InboundRecord]]:
             for start in range(0, len(self.logged), 2):
                 yield self.logged[start : start + 2]
 
-        return ChangeLogTruth(pages, EventParser())
+        return ChangeLogRows(pages, EventParser())
 
     def run(self, truth, **options) -> Reconciliation:
         return Reconciliation(

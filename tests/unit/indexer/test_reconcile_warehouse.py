@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from indexer.reconcile.warehouse import PostgresTruth, column_value
+from indexer.reconcile.warehouse import PostgresRows, column_value
 from schemas.mapping.loading import default_mapping
 
 
@@ -40,5 +40,5 @@ def test_a_number_that_is_none_is_refused():
 
 
 def test_a_name_shows_no_password():
-    truth = PostgresTruth("postgres://joe:secret@db:5432/erp", default_mapping("acme"))
+    truth = PostgresRows("postgres://joe:secret@db:5432/erp", default_mapping("acme"))
     assert truth.name == "postgres://db/erp"

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from indexer.journal.sqlite import SqliteChangeJournal
+from indexer.journal import SqliteChangeJournal
 from indexer.records import InboundRecord, LogId
-from indexer.replay.checkpoint import ReplayCheckpoint, digest_of
-from indexer.replay.replayer import Replayed, Replayer
+from indexer.replay.replayer import ReplayCheckpoint, Replayed, Replayer, digest_of
 from indexer.replay.selection import Selection
 from indexer.replay.sources import JournalReplaySource
 from retrieval.vectors.memory import MemoryIndex

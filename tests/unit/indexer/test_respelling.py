@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.embedded.recovery.spelling import respell_once
+from ferroflux.embedded.recovery import respell_once
 from indexer.batch.plan import Arrival
+from indexer.ports import Target, Timing
+from indexer.reconcile.ports import NO_DOCUMENTS
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.respelling import Respelled, Respeller
 from retrieval.vectors.memory import MemoryIndex
@@ -50,8 +52,8 @@ class World:
         self.index, self.topic, self.encoder = index or MemoryIndex(), Topic(), CountingEncoder()
         self.pipeline = make_pipeline(self.index, publisher=self.topic, encoder=self.encoder)
         self.respeller = Respeller(
-            self.index, self.topic, self.topic, self.pipeline.republish, encoder=self.encoder, compose=build_document,
-            clock=FakeClock(), rng=random.Random(1), sleep=no_sleep,
+            Target(self.index, self.topic, build_document), self.topic, self.encoder,
+            Timing(FakeClock(), random.Random(1), no_sleep),
         )  # fmt: skip
 
     async def store(self, *events: ChangeEvent) -> None:
@@ -121,7 +123,7 @@ async def test_it_goes_on_where_a_crash_left_it_at_whichever_effect() -> None:
         crashed = False
         try:
             await world.respeller.respell([NFD])
-        except KeyboardInterrupt:
+        except Crash:
             crashed = True
         index.left = -1
         # The verifier looks again: it had not committed. What is gone needs nothing more.
@@ -146,7 +148,7 @@ async def test_what_an_older_indexer_writes_meanwhile_is_joined_and_not_lost() -
             await world.store(event)
         return await world.pipeline.republish(products)
 
-    world.respeller._republish = write_meanwhile
+    world.respeller._settler.republish = write_meanwhile  # type: ignore[method-assign, assignment]
     await world.respeller.respell([NFD])
     assert world.topic.last == {NFC.kafka_key: "Tuerca M6"}
     assert await world.state(NFD) is None
@@ -170,6 +172,7 @@ async def test_a_repair_never_deletes_a_product_for_its_other_spelling() -> None
 
     class Warehouse:
         name, exact, versioned, rejected = "warehouse", True, True, 0
+        documents = NO_DOCUMENTS
         facets, read_at = frozenset({"item"}), SourceVersion(0, 100)
 
         async def pages(self) -> Any:
@@ -220,6 +223,10 @@ async def test_the_joined_state_is_that_of_all_events_under_the_one_spelling(his
     assert state.to_bytes() == expected.to_bytes()
 
 
+class Crash(BaseException):
+    """The process ends here; unlike KeyboardInterrupt it passes through a task of its own."""
+
+
 class Crashing(MemoryIndex):
     """Ends the process after so many effects; below zero never."""
 
@@ -229,7 +236,7 @@ class Crashing(MemoryIndex):
 
     def _effect(self) -> None:
         if self.left == 0:
-            raise KeyboardInterrupt
+            raise Crash
         self.left -= 1
 
     async def write(self, writes: Sequence[PointWrite]) -> frozenset[SkuKey]:

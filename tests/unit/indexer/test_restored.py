@@ -2,10 +2,11 @@
 
 import pytest
 
+from indexer.batch.publishing import StoredDocuments
+from indexer.ports import Target
 from indexer.reconcile.compare import Kind
-from indexer.reconcile.restored import DocumentsTruth, changes_of
+from indexer.reconcile.log_sources import DocumentRows, changes_of
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
-from indexer.reconcile.stored import StoredDocuments
 from retrieval.vectors.memory import MemoryIndex
 from schemas.building import DocumentPolicy, build_document
 from schemas.changes import ChangeEvent
@@ -79,7 +80,7 @@ async def test_a_lost_store_gets_every_product_that_lives_back_and_leaves_alone_
             sent.extend(events)
             await pipeline.process(records_of(events))
 
-    truth = DocumentsTruth(documents, DocumentPolicy())
+    truth = DocumentRows(documents, DocumentPolicy())
     run = Reconciliation(truth, lost, None, options=ReconcileOptions(), clock=clock, sleep=no_sleep)
     assert not (await run.compare()).agree
     await run.repair(Changes(), None)
@@ -116,14 +117,14 @@ async def test_a_write_that_lands_late_in_the_new_store_is_lifted_above_its_docu
             await behind.process(records_of(events))
 
     options = ReconcileOptions(settle_s=0)
-    run = Reconciliation(DocumentsTruth(documents, DocumentPolicy()), lost, None, options=options, clock=ahead)
+    run = Reconciliation(DocumentRows(documents, DocumentPolicy()), lost, None, options=options, clock=ahead)
     report = await run.compare()
     assert report.counts[Kind.BEHIND] == 1
     [sample] = report.samples[Kind.BEHIND]
     assert sample["published_rev"] == published.rev
-    await run.repair(Changes(), StoredDocuments(lost, topic, compose=build_document, clock=ahead))
+    await run.repair(Changes(), StoredDocuments(Target(lost, topic, build_document), ahead))
     assert (await lost.revisions([KEY]))[KEY] > published.rev
-    again = Reconciliation(DocumentsTruth(documents, DocumentPolicy()), lost, None, options=options, clock=ahead)
+    again = Reconciliation(DocumentRows(documents, DocumentPolicy()), lost, None, options=options, clock=ahead)
     assert (await again.compare()).agree
 
 
@@ -138,7 +139,7 @@ async def test_of_a_store_that_took_anothers_place_every_point_is_lifted() -> No
     now = FakeClock()
     now.advance(60)
     options = ReconcileOptions(settle_s=0, lift_below=now.now_us())
-    run = Reconciliation(DocumentsTruth(documents, DocumentPolicy()), lost, None, options=options, clock=now)
+    run = Reconciliation(DocumentRows(documents, DocumentPolicy()), lost, None, options=options, clock=now)
     assert (await run.compare()).counts == {Kind.BEHIND: 1}
-    await run.repair(None, StoredDocuments(lost, topic, compose=build_document, clock=now))
+    await run.repair(None, StoredDocuments(Target(lost, topic, build_document), now))
     assert (await lost.revisions([KEY]))[KEY] == topic.compacted()[KEY].rev > now.now_us()

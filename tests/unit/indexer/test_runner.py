@@ -7,12 +7,12 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from indexer.ports import LeaseLostError, Published
-from indexer.publish_lock import PublishLock
+from indexer.consuming.publish_lock import PublishLock
+from indexer.consuming.runner import BatchRunner, JournalledLog, Observers
+from indexer.metrics import IndexerMetrics
+from indexer.ports import LeaseLostError, Published, Timing
+from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, LogId
-from indexer.runner import BatchRunner
-from indexer.service.metrics import IndexerMetrics
-from indexer.service.progress import Progress
 from runtime.retry import BackoffPolicy
 from schemas.errors import ConfigurationError, LogUnavailableError, StoreUnavailableError
 from tests.support.indexing.fakes import TOPIC, DocumentLog, FakeClock, FakeControl, event, make_pipeline, record
@@ -37,20 +37,17 @@ class Journal:
 
 class Setting:
     def __init__(self, *, journal: Journal | None = None, **parts: Any) -> None:
-        self.control, self.lock, self.progress = FakeControl(), PublishLock(), Progress()
+        self.control, self.lock, self.progress = FakeControl(), PublishLock(), ConsumerHealth()
         self.registry = CollectorRegistry()
         self.log = parts.setdefault("publisher", DocumentLog())
         self.runner = BatchRunner(
-            pipeline=make_pipeline(**parts),
-            control=self.control,
-            lock=self.lock,
-            progress=self.progress,
-            metrics=IndexerMetrics(self.registry),
-            clock=FakeClock(),
-            rng=random.Random(1),
+            make_pipeline(**parts),
+            self.control,
+            self.lock,
+            Observers(self.progress, IndexerMetrics(self.registry)),
+            Timing(FakeClock(), random.Random(1)),
             backoff=BackoffPolicy(base_s=0.001, cap_s=0.002),
-            journal=journal,
-            log_id=LogId("cluster-1"),
+            journal=None if journal is None else JournalledLog(journal, LogId("cluster-1")),
         )
 
     def count(self, name: str, **labels: str) -> float:

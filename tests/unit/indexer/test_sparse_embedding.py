@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from indexer.service.encoding import OffLoopEncoder, encoded
-from retrieval.encoders.hashing import HashingEncoder
-from retrieval.encoders.sparse.hashing import HashingSparseEncoder
+from indexer.batch.embedding import OffLoopEncoder, encoded
+from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, NamedVectors

@@ -8,10 +8,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from indexer.metrics import IndexerMetrics
 from indexer.records import TopicPartition
-from indexer.service.metrics import IndexerMetrics
-from indexer.verification.feed import FedRecord
-from indexer.verification.pending import PendingLooks
+from indexer.verification.feed import FedRecord, PendingLooks
 from indexer.verification.verifier import DocumentVerifier
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite

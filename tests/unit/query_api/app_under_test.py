@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import FastAPI
 
-from indexer.service.encoding import encoded
+from indexer.batch.embedding import encoded
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
-from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.port import SparseEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import filter_values
 from retrieval.passages import passage_text
 from retrieval.rerank.port import Reranker

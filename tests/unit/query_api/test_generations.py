@@ -12,7 +12,7 @@ from query_api.generations.serving import Stores as GenerationStores
 from query_api.settings import ApiSettings
 from query_api.status_file import ReplicaStatus, write_status
 from retrieval.analysis.pipeline import analyse
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.generations import transitions
 from retrieval.generations.file import FileGenerationStore
 from retrieval.text.tantivy_index.compatibility import current_metadata

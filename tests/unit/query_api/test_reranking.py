@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from retrieval.rerank.overlap import OverlapReranker
+from retrieval.rerank.testing import OverlapReranker
 from schemas.api.search import SearchResponse
 from schemas.api.status import StatusResponse
 from tests.unit.query_api.app_under_test import Stores, serving

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from runtime.fair_queue import FairQueue
+from retrieval.encoders.fair_queue import FairQueue
 
 WEIGHTS = {"query": 4.0, "live": 2.0, "bulk": 1.0}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from runtime.fetching import FetchSettings, require_fetchable, require_resolved_below
+from runtime.rights.fetching import FetchSettings, require_fetchable, require_resolved_below
 from schemas.errors import InvalidRequestError
 
 LISTED = FetchSettings(

@@ -19,7 +19,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from runtime.kafka import log_writer
+from runtime.kafka import clients
 from runtime.kafka.log_writer import LogWriter, OutboundRecord, record_bytes
 from schemas.errors import ConfigurationError, LogUnavailableError, RecordRefusedError, RecordTooLargeError
 from schemas.topics import KafkaSettings
@@ -55,7 +55,7 @@ class Producer:
         self.broker = broker
         self.gap = False
         self.stopped = False
-        self._batch: list[tuple[tuple[bytes | None, bytes | None], asyncio.Future[None]]] = []
+        self._batch: list[tuple[tuple[bytes | None, bytes | None], asyncio.Future[Any]]] = []
         broker.producers += 1
 
     async def start(self) -> None: ...
@@ -63,7 +63,9 @@ class Producer:
     async def stop(self) -> None:
         self.stopped = True
 
-    async def send(self, topic: str, *, value: bytes | None, key: bytes | None, headers: Any) -> asyncio.Future[None]:
+    async def send(
+        self, topic: str, *, value: bytes | None, key: bytes | None, headers: Any, partition: int | None = None
+    ) -> asyncio.Future[Any]:
         assert not (value is None and key is None), "Need at least one: key or value"
         for name, _ in headers:
             name.encode()
@@ -77,10 +79,11 @@ class Producer:
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
+        begin = len(self.broker.log)
         error = self.broker.batch([record for record, _ in batch], self) if batch else None
-        for _, future in batch:
+        for number, (_, future) in enumerate(batch):
             if error is None:
-                future.set_result(None)
+                future.set_result(SimpleNamespace(offset=begin + number))
             else:
                 future.set_exception(error)
 
@@ -88,7 +91,7 @@ class Producer:
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
     made = Broker()
-    monkeypatch.setattr(log_writer, "AIOKafkaProducer", lambda **_: Producer(made))
+    monkeypatch.setattr(clients, "AIOKafkaProducer", lambda **_: Producer(made))
     yield made
 
 
@@ -195,7 +198,7 @@ async def test_a_caller_beside_a_refusal_goes_on_with_a_new_producer(broker: Bro
 
 
 async def test_a_producer_that_cannot_flush_is_abandoned_with_what_it_holds(broker: Broker, monkeypatch: Any) -> None:
-    monkeypatch.setattr(log_writer, "_STOP_SECONDS", 0.01)
+    monkeypatch.setattr(clients, "_STOP_S", 0.01)
     dropped: list[str] = []
 
     async def never(self: Any) -> None:
@@ -219,6 +222,19 @@ async def test_a_producer_that_cannot_flush_is_abandoned_with_what_it_holds(brok
     await asyncio.gather(sending, return_exceptions=True)
     assert sending.cancelled()
     assert dropped == ["ProducerClosed", "connections"]
+
+
+async def test_one_partition_is_appended_to_up_to_the_offset_that_is_returned(broker: Broker) -> None:
+    appending = writer()
+    assert await appending.append_to("t", 2, []) == 0
+    assert await appending.append_to("t", 2, [record(v) for v in "abc"]) == 3
+    broker.bad = {b"bad": MessageSizeTooLargeError, b"late": NotEnoughReplicasError}
+    with pytest.raises(RecordTooLargeError):
+        await appending.append_to("t", 2, [record("bad")])
+    with pytest.raises(LogUnavailableError):
+        await appending.append_to("t", 2, [record("late")])
+    assert await appending.append_to("t", 2, [record("d")]) == 4
+    assert broker.producers == 3, "one that lost a batch is replaced"
 
 
 async def test_append_names_the_refusal_after_all_others_went(broker: Broker) -> None:

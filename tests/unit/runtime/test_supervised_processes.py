@@ -15,21 +15,21 @@ from structlog.testing import capture_logs
 
 import agent.bootstrap
 import agent.catalogue.opening
-import indexer.bootstrap
-import indexer.generations.crew
-import indexer.service.app
+import indexer.process.app
+import indexer.process.bootstrap
+import indexer.process.supervisor
 import query_api.replica.bootstrap
 from agent.bootstrap import build_agent_app
 from agent.settings import AgentSettings
-from indexer.generations.crew import Member
-from indexer.service.app import IndexerApp
-from indexer.service.metrics import IndexerMetrics
-from indexer.service.progress import Progress
-from indexer.service.readiness import Readiness
+from indexer.consuming.runner import Observers
+from indexer.metrics import IndexerMetrics
+from indexer.process.app import IndexerApp, KafkaEnds, OpenedStore, Workers
+from indexer.process.supervisor import Member
+from indexer.readiness import ConsumerHealth, Readiness
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
 from query_api.worker import Pace, Worker
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.search.settings import SearchSettings
 from retrieval.vectors.memory import MemoryIndex
 from runtime.metrics import TaskMetrics
@@ -175,23 +175,24 @@ async def indexing(faults: Faults, _folder: Path, patch) -> AsyncIterator[asynci
         def __init__(self, _settings, tasks: TaskMetrics, _sources) -> None:
             self._tasks = tasks
 
-        async def __call__(self, _manifest, _standing) -> Member:
+        async def __call__(self, _manifest, _leadership) -> Member:
             app = IndexerApp(
-                pipeline=part, respeller=part, runner=part, consumer=StillConsumer(), writer=part, open_index=part.start,
-                revision=HashingEncoder(8).revision, executor=part, metrics=IndexerMetrics(CollectorRegistry()),
-                progress=Progress(), probe=part, clock=indexer.bootstrap.SystemClock(), verifier=part, tasks=self._tasks,
+                Workers(part, part, part, part), KafkaEnds(StillConsumer(), part),
+                OpenedStore(MemoryIndex(), HashingEncoder(8), part, self_check=False),
+                Observers(ConsumerHealth(), IndexerMetrics(CollectorRegistry())),
+                clock=indexer.process.bootstrap.SystemClock(), tasks=self._tasks,
             )  # fmt: skip
             return Member(app, MemoryIndex(), IndexerSettings().kafka)
 
-    patch.setattr(indexer.bootstrap, "Supervisor", faults.make)
-    patch.setattr(indexer.service.app, "Supervisor", faults.make)
-    patch.setattr(indexer.bootstrap, "REGISTRY", CollectorRegistry())
-    patch.setattr(indexer.bootstrap, "KafkaGenerationStore", lambda _: NoStore())
-    patch.setattr(indexer.bootstrap, "KafkaSourceStore", lambda _: NoSources())
-    patch.setattr(indexer.bootstrap, "MemberFactory", Factory)
-    patch.setattr(indexer.generations.crew, "TopicAdmin", Admin)
+    patch.setattr(indexer.process.bootstrap, "Supervisor", faults.make)
+    patch.setattr(indexer.process.app, "Supervisor", faults.make)
+    patch.setattr(indexer.process.bootstrap, "REGISTRY", CollectorRegistry())
+    patch.setattr(indexer.process.bootstrap, "KafkaGenerationStore", lambda _: NoStore())
+    patch.setattr(indexer.process.bootstrap, "KafkaSourceStore", lambda _: NoSources())
+    patch.setattr(indexer.process.bootstrap, "MemberFactory", Factory)
+    patch.setattr(indexer.process.supervisor, "TopicAdmin", Admin)
     settings = IndexerSettings(http={"host": "127.0.0.1", "port": _free_port()}, vectors={"kind": "qdrant"})
-    async with _running(indexer.bootstrap.run_indexer(settings), faults, "document-verifier") as ended:
+    async with _running(indexer.process.bootstrap.run_indexer(settings), faults, "document-verifier") as ended:
         yield ended
 
 

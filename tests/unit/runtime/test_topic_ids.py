@@ -6,7 +6,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from runtime.kafka import topic_identity as topic_ids
-from runtime.kafka.topic_identity import TopicIds, librdkafka_options
+from runtime.kafka.clients import librdkafka_options
+from runtime.kafka.topic_identity import TopicIds
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 

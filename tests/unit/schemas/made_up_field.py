@@ -34,11 +34,11 @@ exec(compile(source.replace(END, ROWS + END), TABLE, "exec"), module.__dict__)
 import numpy as np  # noqa: E402
 import orjson  # noqa: E402
 
-from deploy.ingest.columns import ColumnMapping  # noqa: E402
-from deploy.ingest.convert import RowConverter  # noqa: E402
-from deploy.ingest.rows import Row  # noqa: E402
+from ferroflux.ingest.columns import ColumnMapping  # noqa: E402
+from ferroflux.ingest.convert import RowConverter  # noqa: E402
+from ferroflux.ingest.rows import Row  # noqa: E402
 from query_api.http.search import to_query, to_response  # noqa: E402
-from retrieval.encoders.hashing import HashingEncoder  # noqa: E402
+from retrieval.encoders.testing import HashingEncoder  # noqa: E402
 from retrieval.filters import CatalogueFilter, filter_values, meets  # noqa: E402
 from retrieval.passages import TEMPLATE, passage_text  # noqa: E402
 from retrieval.search.facets import count_facets  # noqa: E402

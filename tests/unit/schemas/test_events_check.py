@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from deploy.cli import events
-from deploy.cli.events import app, split_record
+from ferroflux.cli import events
+from ferroflux.cli.events import app, split_record
 from schemas.errors import ConfigurationError, InvalidMappingError
 
 pytestmark = pytest.mark.slow

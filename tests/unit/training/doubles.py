@@ -1,4 +1,4 @@
-"""Small judged sets, answers and benches for tests of the lab."""
+"""Small judged sets, answers and indexed catalogues for tests of evaluation."""
 
 import gzip
 from collections.abc import Mapping, Sequence
@@ -6,15 +6,14 @@ from pathlib import Path
 
 import orjson
 
-from deploy.lab.bench import lay_out
-from deploy.lab.catalogue import CatalogueSource
-from retrieval.encoders.hashing import HashingEncoder
+from ferroflux.evaluation.catalogue import CatalogueSource
+from ferroflux.evaluation.indexing import indexed_catalogue
 from retrieval.encoders.settings import EncoderSettings
+from retrieval.encoders.testing import HashingEncoder
 from training.experiments.run import Run
-from training.judgments.gains import Gain, GainKind
-from training.judgments.judged import JudgedQuery, JudgedSet
-from training.measures.metrics import Judge
-from training.systems.bench import Bench
+from training.judgments import Gain, GainKind, JudgedQuery, JudgedSet
+from training.metrics import Judge
+from training.systems.indexed_catalogue import IndexedCatalogue
 from training.systems.port import RankedAnswer
 
 ROWS = [
@@ -50,9 +49,9 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     return path
 
 
-def tiny_bench(folder: Path, rows: Sequence[Mapping[str, object]] = ROWS, **source) -> Bench:
+def tiny_catalogue(folder: Path, rows: Sequence[Mapping[str, object]] = ROWS, **source) -> IndexedCatalogue:
     path = write_rows(folder / "products.jsonl", rows)
-    return lay_out(
+    return indexed_catalogue(
         CatalogueSource(path, **source),
         EncoderSettings(),
         folder / "cache",

@@ -6,21 +6,14 @@ from html.parser import HTMLParser
 import pytest
 
 from schemas.errors import ConfigurationError
-from tests.unit.training.doubles import judged_set, query, run_of, tiny_bench
-from training.experiments.ablation import stages
-from training.experiments.compare import compare
+from tests.unit.training.doubles import judged_set, query, run_of, tiny_catalogue
+from training.experiments.comparison import compare, stages
 from training.experiments.experiment import Experiment
-from training.experiments.latency import Latency
-from training.experiments.run import Run
-from training.experiments.saved import load_run, save_run
-from training.measures.failures import Cause, causes_by_type, failures
-from training.measures.metrics import Judge
-from training.reports.content import report_of
-from training.reports.html import to_html
-from training.reports.layout import Report, Section, Table
-from training.reports.markdown import to_markdown
+from training.experiments.run import Latency, Run, load_run, save_run
+from training.metrics import Cause, Judge, causes_by_type, failures
+from training.reports import Report, Section, Table, report_of, to_html, to_markdown
 from training.systems.port import RankedAnswer
-from training.systems.settings import LabSettings
+from training.systems.settings import EvaluationSettings
 
 JUDGED = judged_set(
     query("a", {"MAR-1": 3}, text="martillo de uña", type="name", tenant="sol"),
@@ -65,24 +58,24 @@ def test_a_query_with_a_hit_on_the_first_page_is_no_failure():
 
 
 def test_every_retriever_and_every_switch_is_a_stage():
-    names = [stage.name for stage in stages(LabSettings())]
+    names = [stage.name for stage in stages(EvaluationSettings())]
     assert "retriever dense" in names
     assert "retriever list" not in names
-    off = LabSettings().changed({"search.weights.dense": 0.0})
+    off = EvaluationSettings().changed({"search.weights.dense": 0.0})
     assert "retriever dense" not in [stage.name for stage in stages(off)]
 
 
 def test_reranking_is_a_stage_where_a_model_is_named():
-    assert "rerank" not in [stage.name for stage in stages(LabSettings())]
-    on = LabSettings().changed({"rerank.model": "/models/ce"})
+    assert "rerank" not in [stage.name for stage in stages(EvaluationSettings())]
+    on = EvaluationSettings().changed({"rerank.model": "/models/ce"})
     assert on.search.rerank.model == "/models/ce"
     (stage,) = [stage for stage in stages(on) if stage.name == "rerank"]
     assert not on.changed(stage.off).search.rerank.model
 
 
 def test_switching_a_stage_off_is_a_valid_configuration():
-    for stage in stages(LabSettings()):
-        assert LabSettings().changed(stage.off) != LabSettings()
+    for stage in stages(EvaluationSettings()):
+        assert EvaluationSettings().changed(stage.off) != EvaluationSettings()
 
 
 def test_a_saved_run_reads_back_with_the_same_scores(tmp_path):
@@ -123,11 +116,11 @@ class Cells(HTMLParser):
 
 
 def test_a_report_tells_figures_comparisons_time_and_failures(tmp_path):
-    bench = tiny_bench(tmp_path)
+    catalogue = tiny_catalogue(tmp_path)
     run = run_of(JUDGED, {"a": ["MAR-1"], "b": ["MAR-2"], "n": ["MAR-1"]}, "hybrid")
     other = run_of(JUDGED, {"a": ["MAR-2", "MAR-1"], "b": ["BRO-1"], "n": []}, "BM25")
     experiment = Experiment(
-        bench=bench,
+        catalogue=catalogue,
         run=run,
         overrides={"search.rrf_k": 30},
         compared=[compare(other, run)],

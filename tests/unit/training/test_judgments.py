@@ -6,9 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from training.judgments.formats import JudgmentsError, load_judged, load_trec
-from training.judgments.gains import Gain, GainKind, gain_for
-from training.judgments.judged import relevance_threshold
+from training.judgments import Gain, GainKind, JudgmentsError, gain_for, load_judged, load_trec, relevance_threshold
 
 
 def line(**fields) -> bytes:

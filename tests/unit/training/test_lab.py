@@ -1,21 +1,20 @@
-"""The bench and the commands: a catalogue through the pipeline, kept by its content, and figures at the end."""
+"""Indexing and the commands: a catalogue through the pipeline, kept by its content, and figures at the end."""
 
 import orjson
 import pytest
 from typer.testing import CliRunner
 
-from deploy.cli.main import app
-from deploy.lab import bench as bench_module
-from deploy.lab.cache import built_once, source_digest
-from deploy.lab.catalogue import CatalogueSource
-from retrieval.encoders.hashing import HashingEncoder
-from retrieval.encoders.sparse.hashing import HashingSparseEncoder
+from ferroflux.cli.main import app
+from ferroflux.evaluation import indexing
+from ferroflux.evaluation.cache import built_once, source_digest
+from ferroflux.evaluation.catalogue import CatalogueSource
+from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.text.settings import FieldWeights
 from schemas.errors import ConfigurationError
 from schemas.identity import SkuKey
 from tests.support.tiny_models import cross_encoder_folder
-from tests.unit.training.doubles import ROWS, tiny_bench, write_rows
-from training.systems.sparse_embeddings import CachedSparseEncoder
+from tests.unit.training.doubles import ROWS, tiny_catalogue, write_rows
+from training.systems.cached_encoders import CachedSparseEncoder
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +33,7 @@ def hashing(settings):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench_module, "load_encoder", hashing)
+    monkeypatch.setattr(indexing, "load_encoder", hashing)
     catalogue = write_rows(tmp_path / "products.jsonl.gz", ROWS)
     judged = write_rows(tmp_path / "judged.jsonl", JUDGED)
     return ["--catalogue", str(catalogue), "--judged", str(judged), "--cache-dir", str(tmp_path / "cache")]
@@ -47,22 +46,22 @@ def call(*arguments: str) -> tuple[str, dict]:
 
 
 def test_the_bench_holds_documents_as_the_pipeline_makes_them(tmp_path):
-    bench = tiny_bench(tmp_path)
-    assert bench.tenants == ("bay", "sol")
-    document = bench.documents[SkuKey.of("bay", "HAM-1")]
+    catalogue = tiny_catalogue(tmp_path)
+    assert catalogue.tenants == ("bay", "sol")
+    document = catalogue.documents[SkuKey.of("bay", "HAM-1")]
     assert (document.price, document.stock) == (12.5, 3)
-    assert document.model == bench.encoder.revision.id
-    assert bench.documents[SkuKey.of("sol", "BRO-1")].attributes == {"color": "gris"}
-    assert bench.open_reader(FieldWeights()).counts().alive == len(ROWS)
+    assert document.model == catalogue.encoder.revision.id
+    assert catalogue.documents[SkuKey.of("sol", "BRO-1")].attributes == {"color": "gris"}
+    assert catalogue.open_reader(FieldWeights()).counts().alive == len(ROWS)
 
 
 def test_a_second_bench_computes_nothing(tmp_path):
-    assert tiny_bench(tmp_path).encoder.computed == len(ROWS)
-    assert tiny_bench(tmp_path).encoder.computed == 0
+    assert tiny_catalogue(tmp_path).encoder.computed == len(ROWS)
+    assert tiny_catalogue(tmp_path).encoder.computed == 0
 
 
 def test_only_the_wanted_fields_are_taken(tmp_path):
-    document = tiny_bench(tmp_path, fields=frozenset({"title"})).documents[SkuKey.of("sol", "MAR-1")]
+    document = tiny_catalogue(tmp_path, fields=frozenset({"title"})).documents[SkuKey.of("sol", "MAR-1")]
     assert document.title
     assert (document.brand, document.description) == ("", "")
 
@@ -74,16 +73,16 @@ def test_a_field_that_there_is_not_is_refused(tmp_path):
 
 def test_a_file_without_products_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="holds no product"):
-        tiny_bench(tmp_path, [{"sku": "A"}])
+        tiny_catalogue(tmp_path, [{"sku": "A"}])
 
 
 def test_a_query_of_a_shop_that_is_not_there_is_refused(tmp_path):
-    bench = tiny_bench(tmp_path)
-    assert bench.tenant_of("sol") == "sol"
+    catalogue = tiny_catalogue(tmp_path)
+    assert catalogue.tenant_of("sol") == "sol"
     with pytest.raises(ConfigurationError, match="no tenant 'luna'"):
-        bench.tenant_of("luna")
+        catalogue.tenant_of("luna")
     with pytest.raises(ConfigurationError, match="name no tenant"):
-        bench.tenant_of("")
+        catalogue.tenant_of("")
 
 
 def test_what_is_built_is_built_once_and_a_failure_leaves_nothing(tmp_path):

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from tests.unit.training.doubles import judged_set, query, run_of
-from training.judgments.gains import GainKind
-from training.measures.metrics import METRICS, Judge, mean
-from training.measures.summary import summarise
+from training.experiments.experiment import summarise
+from training.judgments import GainKind
+from training.metrics import METRICS, Judge, mean
 from training.systems.port import RankedAnswer
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.measures.resampling import bootstrap_interval, paired_difference
+from training.resampling import bootstrap_interval, paired_difference
 
 shares = st.lists(st.floats(0, 1), min_size=1, max_size=60)
 

@@ -5,18 +5,18 @@ from collections import Counter
 
 import pytest
 
-from deploy.lab.bench import lay_out
-from deploy.lab.cache import default_cache_dir
-from deploy.lab.catalogue import CatalogueSource
-from deploy.sample.generator import ENGLISH_TENANT, SPANISH_TENANT, generate
-from deploy.sample.judged.judging import judged_bytes, judged_lines, judged_path
+from ferroflux.evaluation.cache import default_cache_dir
+from ferroflux.evaluation.catalogue import CatalogueSource
+from ferroflux.evaluation.indexing import indexed_catalogue
+from ferroflux.sample.generator import ENGLISH_TENANT, SPANISH_TENANT, generate
+from ferroflux.sample.judged.judging import judged_bytes, judged_lines, judged_path
 from tests.unit.training.doubles import write_rows
+from training.experiments.experiment import summarise
 from training.experiments.run import run_system
-from training.judgments.formats import load_judged
-from training.measures.metrics import Judge
-from training.measures.summary import summarise
+from training.judgments import load_judged
+from training.metrics import Judge
 from training.systems.hybrid import HybridSystem
-from training.systems.settings import LabSettings
+from training.systems.settings import EvaluationSettings
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,9 @@ FERRETERIA_TYPES = {
 
 
 def test_the_committed_judgments_are_those_of_the_rules():
-    assert judged_path().read_bytes() == judged_bytes(), "write deploy.sample.judged.judging.judged_bytes() to the file"
+    assert judged_path().read_bytes() == judged_bytes(), (
+        "write ferroflux.sample.judged.judging.judged_bytes() to the file"
+    )
 
 
 def test_there_are_enough_queries_of_every_type_in_both_shops():
@@ -50,14 +52,14 @@ def test_every_judged_product_is_in_its_shop():
 @pytest.mark.timeout(900)  # the first run embeds 2,600 texts: half a minute on two quiet cores
 def test_search_answers_the_sample_queries_above_the_floor(tmp_path):
     catalogue = write_rows(tmp_path / "sample.jsonl", list(generate()))
-    settings = LabSettings.patient()
-    bench = lay_out(CatalogueSource(catalogue), settings.encoder, default_cache_dir(), lambda *_: None)
-    system = HybridSystem.over(bench, settings)
+    settings = EvaluationSettings.patient()
+    catalogue = indexed_catalogue(CatalogueSource(catalogue), settings.encoder, default_cache_dir(), lambda *_: None)
+    system = HybridSystem.over(catalogue, settings)
     try:
-        run = asyncio.run(run_system(system, bench, Judge(load_judged(judged_path()))))
+        run = asyncio.run(run_system(system, catalogue, Judge(load_judged(judged_path()))))
     finally:
         system.close()
-        bench.encoder.flush()
+        catalogue.encoder.flush()
     figures = summarise(run).as_json()
     assert figures["zero_result_rate"] == 0
     assert figures["top1"] >= 0.78

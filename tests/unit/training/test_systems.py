@@ -8,19 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import UNKNOWN, CatalogueFilter
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite
 from schemas.errors import ConfigurationError
 from schemas.identity import SkuKey, TenantId
-from tests.unit.training.doubles import tiny_bench
-from training.systems.baselines import BaselineKind, baseline
-from training.systems.embeddings import CachedEncoder
-from training.systems.matrix import MatrixIndex
+from tests.unit.training.doubles import tiny_catalogue
+from training.systems.baselines import BaselineKind, PlainBm25, baseline, language_of, plain_analysis
+from training.systems.cached_encoders import CachedEncoder
+from training.systems.indexed_catalogue import MatrixIndex
 from training.systems.memo import memoised
-from training.systems.plain_bm25 import PlainBm25, language_of, plain_analysis
-from training.systems.settings import LabSettings, parse_overrides, setting_values
+from training.systems.settings import EvaluationSettings, parse_overrides, setting_values
 
 
 def write(sku: str, vector: list[float], **payload) -> PointWrite:
@@ -173,21 +172,21 @@ def test_plain_analysis_folds_and_stems():
 
 @pytest.mark.parametrize("kind", list(BaselineKind))
 async def test_a_baseline_finds_the_product_that_shares_the_words(tmp_path, kind):
-    bench = await asyncio.to_thread(tiny_bench, tmp_path)
-    answer = await baseline(kind, bench).answer("martillo goma", TenantId("sol"), 10)
+    catalogue = await asyncio.to_thread(tiny_catalogue, tmp_path)
+    answer = await baseline(kind, catalogue).answer("martillo goma", TenantId("sol"), 10)
     assert answer.skus[0] == "MAR-2"
     assert answer.found_by["MAR-2"]
 
 
 async def test_the_rrf_baseline_adds_reciprocal_ranks(tmp_path):
-    bench = await asyncio.to_thread(tiny_bench, tmp_path)
-    answer = await baseline(BaselineKind.RRF, bench).answer("martillo goma", TenantId("sol"), 10)
+    catalogue = await asyncio.to_thread(tiny_catalogue, tmp_path)
+    answer = await baseline(BaselineKind.RRF, catalogue).answer("martillo goma", TenantId("sol"), 10)
     gains = {sku: sum(1 / (60 + rank) for rank in ranks.values()) for sku, ranks in answer.found_by.items()}
     assert list(answer.skus) == sorted(gains, key=lambda sku: (-gains[sku], min(answer.found_by[sku].values()), sku))
 
 
 def test_a_setting_is_changed_by_its_dotted_name():
-    settings = LabSettings.patient().changed(
+    settings = EvaluationSettings.patient().changed(
         parse_overrides(["search.rrf_k=33", "search.weights.dense=2.5", "text.weights.title=2"])
     )
     assert (settings.search.rrf_k, settings.text.weights.title) == (33, 2)
@@ -209,4 +208,4 @@ def test_a_setting_is_changed_by_its_dotted_name():
 )
 def test_a_setting_that_there_is_not_is_refused(assignment, sentence):
     with pytest.raises(ConfigurationError, match=sentence):
-        LabSettings().changed(parse_overrides([assignment]))
+        EvaluationSettings().changed(parse_overrides([assignment]))

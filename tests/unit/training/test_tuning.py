@@ -7,11 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError
-from training.systems.settings import LabSettings, setting_values
+from training.resampling import choose, cross_validate, stratified_folds
+from training.systems.settings import EvaluationSettings, setting_values
 from training.tuning.calibration import Observations, Thresholds, calibrate
-from training.tuning.selection import choose, cross_validate, stratified_folds
-from training.tuning.snippet import settings_snippet, write_settings
-from training.tuning.space import configurations, default_space, parse_space
+from training.tuning.space import configurations, default_space, parse_space, settings_snippet, write_settings
 
 
 def test_a_small_space_is_tried_whole_with_the_unchanged_settings_first():
@@ -30,11 +29,11 @@ def test_a_large_space_is_sampled_without_repetition_and_repeatably():
 
 
 def test_the_default_space_has_the_fusion_of_every_retriever_but_the_listing():
-    space = default_space(LabSettings())
+    space = default_space(EvaluationSettings())
     assert "search.rrf_k" in space
     assert {name for name in space if name.startswith("search.weights.")} == {
         name
-        for name, value in setting_values(LabSettings())
+        for name, value in setting_values(EvaluationSettings())
         if name.startswith("search.weights.") and value and not name.endswith(".list")
     }
 
@@ -94,7 +93,7 @@ def test_each_query_is_scored_by_a_choice_made_without_it(seed):
 
 def test_the_snippet_reads_back_and_names_whole_mappings_as_variables():
     overrides = {"search.rrf_k": 30, "search.weights.dense": 2.0}
-    text = settings_snippet(overrides, LabSettings(), "chosen\nby a test")
+    text = settings_snippet(overrides, EvaluationSettings(), "chosen\nby a test")
     assert yaml.safe_load(text) == overrides
     assert "# by a test" in text
     assert "# FERROFLUX_SEARCH__RRF_K='30.0'" in text
@@ -104,7 +103,7 @@ def test_the_snippet_reads_back_and_names_whole_mappings_as_variables():
 
 
 def test_an_environment_file_has_the_variables_of_the_processes(tmp_path):
-    snippet = settings_snippet({"search.routing.dense_first": True}, LabSettings(), "chosen by a test")
+    snippet = settings_snippet({"search.routing.dense_first": True}, EvaluationSettings(), "chosen by a test")
     write_settings(tmp_path / "routing.env", snippet)
     assert (tmp_path / "routing.env").read_text() == (
         "# chosen by a test\nFERROFLUX_SEARCH__ROUTING__DENSE_FIRST='true'\n"

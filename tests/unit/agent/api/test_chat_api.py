@@ -238,6 +238,10 @@ class TestAccessAndOperations:
         assert "ferroflux_agent_submissions_total 1.0" in text
         assert 'ferroflux_agent_turn_failures_total{code="store_unavailable"} 1.0' in text
         assert "ferroflux_agent_outbox_pending 1.0" in text
+        under_its_name = text.count("ferroflux_http_requests_total{")
+        assert text.count("ferroflux_agent_http_requests_total{") == under_its_name > 0, (
+            "the former name stays for one release"
+        )
         assert "norte" not in text
 
     async def test_the_page_allows_nothing_from_elsewhere(self, client) -> None:

@@ -4,12 +4,12 @@ import pytest
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from agent.checkpoints.thread_key import ThreadName
+from agent.conversation.thread_names import ThreadName
 from agent.orders.outbox import Outbox
+from agent.settings import DatabaseSettings
 from agent.storage.database import Database
-from agent.storage.settings import DatabaseSettings
 from agent.storage.tables import turns
-from agent.threads.apart import ThreadsApart
+from agent.threads.registry import ThreadsApart
 from runtime.isolation import Reason
 from schemas.identity import TenantId
 from tests.support.agent.serving import Serving, calling
@@ -108,7 +108,7 @@ async def test_a_turn_that_cannot_be_recorded_is_answered_all_the_same(client, s
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("agent.service.chat.trace_of", broken)
+    monkeypatch.setattr("agent.chat.trace_of", broken)
     answer = await client.post("/v1/chat", json={**NORTE, "message": "cinta"})
     assert answer.status_code == 200
     assert (

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.catalogue.confidence import is_confident
-from agent.ports import FoundProduct
+from agent.catalogue.answers import is_confident
+from agent.conversation.products import FoundProduct
 from tests.support.agent.catalogue import product
 
 HAMMER = product("MAR-1", "Martillo de uña 16 oz Ferrum")
@@ -26,7 +26,7 @@ HAMMER = product("MAR-1", "Martillo de uña 16 oz Ferrum")
 def test_words_are_believed_and_nearness_only_where_search_does_not_doubt(
     text: str, signals: dict[str, float], doubted: bool, confident: bool
 ) -> None:
-    assert is_confident(text, [FoundProduct(HAMMER, 1.0, signals)], doubted=doubted) is confident
+    assert is_confident(text, [FoundProduct(HAMMER, 1.0, signals)], low_confidence=doubted) is confident
 
 
 def test_nothing_found_is_not_believed() -> None:

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from agent.catalogue.local import money, on_hand
+from agent.catalogue.answers import money, on_hand
 from agent.catalogue.remote import RemoteCatalogue
 from agent.errors import CatalogueUnavailableError
 from schemas.identity import TenantId
@@ -88,7 +88,7 @@ async def test_searchs_own_doubt_is_weighed(api) -> None:
     api.answer = {**ANSWER, "low_confidence": "no product has all of these words"}
     found = await api.catalogue().find(NORTE, "claw tool", limit=5)
     assert not found.confident
-    assert found.doubt == "no product has all of these words"
+    assert found.low_confidence == "no product has all of these words"
 
 
 async def test_items_that_the_shop_does_not_have_are_left_out(api) -> None:

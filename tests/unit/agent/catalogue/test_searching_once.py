@@ -4,14 +4,14 @@ from decimal import Decimal
 
 import pytest
 
-from agent.catalogue.remembered import RememberedSearch
 from agent.clock import SystemClock
 from agent.conversation.limits import AgentLimits
+from agent.conversation.products import Found
 from agent.conversation.state import ThreadState, ToolCall
 from agent.errors import CatalogueUnavailableError
-from agent.evaluation.orders import CountingOrders
-from agent.ports import Found
-from agent.tools.toolbox import ToolBox
+from agent.testing import CountingOrders
+from agent.tools.cached_search import CachedSearch
+from agent.tools.dispatch import ToolRunner
 from schemas.identity import TenantId
 from tests.support.agent.catalogue import MemoryCatalogue, product
 
@@ -36,22 +36,22 @@ class CountingCatalogue(MemoryCatalogue):
 
 async def test_the_same_search_of_one_step_runs_once() -> None:
     catalogue = CountingCatalogue()
-    toolbox = ToolBox(catalogue, CountingOrders(), SystemClock(), AgentLimits())
+    runner = ToolRunner(catalogue, CountingOrders(), SystemClock(), AgentLimits())
     state: ThreadState = {"tenant": "norte", "thread": "t1", "turn": 1}
     calls = [
         ToolCall(id=f"1.1.{place}", name="catalog_search", args={"query": "martillo de bola", "new": True})
         for place in range(3)
     ]
-    _, results = await toolbox.run(state, calls)
+    _, results = await runner.run(state, calls)
     assert len(results) == 3
     assert catalogue.searched == ["martillo de bola"]
-    await toolbox.run(state, calls[:1])
+    await runner.run(state, calls[:1])
     assert len(catalogue.searched) == 2
 
 
 async def test_another_limit_or_tenant_is_another_search() -> None:
     catalogue = CountingCatalogue()
-    search = RememberedSearch(catalogue)
+    search = CachedSearch(catalogue)
     await search.find(NORTE, "martillo", limit=5)
     await search.find(NORTE, "martillo", limit=6)
     assert len((await search.find(NORTE, "martillo", limit=5)).products) == 4
@@ -60,7 +60,7 @@ async def test_another_limit_or_tenant_is_another_search() -> None:
 
 
 async def test_a_search_that_failed_is_asked_again() -> None:
-    search = RememberedSearch(CountingCatalogue(failures=1))
+    search = CachedSearch(CountingCatalogue(failures=1))
     with pytest.raises(CatalogueUnavailableError):
         await search.find(NORTE, "martillo", limit=5)
     assert (await search.find(NORTE, "martillo", limit=5)).products
@@ -68,7 +68,7 @@ async def test_a_search_that_failed_is_asked_again() -> None:
 
 async def test_prices_are_never_remembered() -> None:
     catalogue = CountingCatalogue()
-    search = RememberedSearch(catalogue)
+    search = CachedSearch(catalogue)
     assert (await search.items(NORTE, ["MAR-2"]))["MAR-2"].price == Decimal(120)
     catalogue.products["MAR-2"] = product("MAR-2", "Martillo", "130")
     assert (await search.items(NORTE, ["MAR-2"]))["MAR-2"].price == Decimal(130)

@@ -10,7 +10,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Interrupt, Send
 
-from agent.checkpoints.errors import UnknownStateTypeError
+from agent.checkpoints.port import UnknownStateTypeError
 from agent.checkpoints.serialization import StrictRedisSerializer, StrictSerializer
 from schemas.api.problems import InvalidField
 

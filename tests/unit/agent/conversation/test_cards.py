@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.conversation.cards import found_card
-from agent.ports import FoundProduct
+from agent.conversation.products import FoundProduct
+from agent.tools.catalogue_tools import found_card
 from tests.support.agent.catalogue import product
 
 DISC = FoundProduct(product("DIS-1", "Disco de corte metal 4 1/2 pulg Ferrum"), 1.0, {"text": 2.0})

@@ -3,8 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.conversation.closing import Said, closed_turn, fresh_state, last_reply
-from agent.conversation.mending import sound_draft, sound_state
+from agent.conversation.recovery import ClosedMessage, closed_turn, fresh_state, last_reply, sound_draft, sound_state
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 ANYTHING = st.recursive(
@@ -38,7 +37,7 @@ def test_no_stored_state_makes_the_reading_or_the_closing_fail(stored) -> None:
     state = sound_state(stored, "norte", "t1")
     assert sound_state(state, "norte", "t1") == state
     fresh = fresh_state("norte", "t1", serial=7)
-    ended = closed_turn(stored, Said("hola", "k1", begun=False), fresh, kept_messages=40)
+    ended = closed_turn(stored, ClosedMessage("hola", "k1", begun=False), fresh, kept_messages=40)
     assert last_reply(ended) is not None
     assert ended["messages"][-1]["role"] == "agent"
 

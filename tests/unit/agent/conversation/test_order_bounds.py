@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from agent.conversation.draft import draft_bytes, empty_draft, order_of, with_quantity
-from agent.conversation.limits import AgentLimits, OrderRoom
+from agent.conversation.limits import AgentLimits, OrderSizeLimit
+from agent.conversation.order import draft_bytes, empty_draft, order_of, with_quantity
+from agent.conversation.products import Product
 from agent.conversation.quantity import LARGEST
 from agent.orders.event import submitted_event
-from agent.ports import PlannedCall, PlannerStep, Product
+from agent.ports import PlannedCall, PlannerStep
 from schemas.api.limits import MAX_PRICE
 from schemas.identity import TenantId
 from tests.support.agent.catalogue import MemoryCatalogue, product
@@ -69,6 +70,7 @@ class Adding:
     """A planner that adds the products that a message names."""
 
     name = "adding"
+    reads_hints = False
 
     async def plan(self, context) -> PlannerStep:
         if context.results:
@@ -90,7 +92,7 @@ async def test_a_line_that_finds_no_room_is_refused_with_what_to_do(locale: str,
 
 
 def test_the_bound_follows_the_topic_and_says_whether_that_is_enough() -> None:
-    room = OrderRoom(900_000)
+    room = OrderSizeLimit(900_000)
     assert room.bytes == 900_000
     assert not room.follow(100_000)
     assert room.bytes < 100_000

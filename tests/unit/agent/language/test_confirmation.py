@@ -2,8 +2,7 @@
 
 import pytest
 
-from agent.language.confirmation import is_assent, is_explicit_confirmation
-from agent.language.tampering import is_tampering
+from agent.language.guards import is_assent, is_explicit_confirmation, is_tampering
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ import re
 
 import pytest
 
-from agent.language.intents import catalogue, order_lines, talk, whole_order
+from agent.language import order_phrases as order_lines
+from agent.language import order_phrases as whole_order
+from agent.language import talk_phrases as catalogue
+from agent.language import talk_phrases as talk
 
 TABLES = {
     name: value

@@ -7,14 +7,13 @@ import pytest
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from agent.conversation.limits import OrderRoom
+from agent.conversation.limits import OrderSizeLimit
 from agent.orders.event import submitted_event
 from agent.orders.outbox import Outbox
 from agent.orders.relay import OutboxRelay
-from agent.orders.settings import OrderSettings
 from agent.orders.store import OrderStore
+from agent.settings import DatabaseSettings, OrderSettings
 from agent.storage.database import Database
-from agent.storage.settings import DatabaseSettings
 from agent.storage.tables import outbox as outbox_table
 from runtime.isolation import UNEXPECTED, DefectError
 from runtime.retry import BackoffPolicy
@@ -171,9 +170,9 @@ async def test_an_order_that_an_older_release_took_is_published_with_shorter_tit
     wide = submitted_event(await store.get(NORTE, "order-0001"))
     lines = tuple(one.model_copy(update={"title": "ñ" * 4_000}) for one in wide.lines)
     await spoil(database, ["order-0001"], wide.model_copy(update={"lines": lines}).model_dump_json())
-    room, log = OrderRoom(900_000), MemoryLog()
+    room, log = OrderSizeLimit(900_000), MemoryLog()
     room.follow(1_048_588)
-    await OutboxRelay(Outbox(database), log, SETTINGS, room=room).publish_once()
+    await OutboxRelay(Outbox(database), log, SETTINGS, size_limit=room).publish_once()
     (row,) = log.records
     event = SubmittedOrder.model_validate_json(row.payload)
     assert len(row.payload) < 1_048_588
@@ -183,9 +182,9 @@ async def test_an_order_that_an_older_release_took_is_published_with_shorter_tit
 
 async def test_one_that_is_too_large_without_its_titles_is_set_apart_with_the_remedy(database) -> None:
     await OrderStore(database).submit(order("order-0001", *(line(f"SKU-{number}") for number in range(100))))
-    room = OrderRoom(900_000)
+    room = OrderSizeLimit(900_000)
     room.follow(5_000)
-    await OutboxRelay(Outbox(database), MemoryLog(), SETTINGS, room=room).publish_once()
+    await OutboxRelay(Outbox(database), MemoryLog(), SETTINGS, size_limit=room).publish_once()
     apart = (await OrderStore(database).get(NORTE, "order-0001")).apart
     assert apart is not None
     assert apart.reason == "record_too_large"

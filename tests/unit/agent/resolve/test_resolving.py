@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.conversation.cards import card_of
+from agent.conversation.products import card_of
 from agent.conversation.state import ShownCards
-from agent.resolve.resolver import Conversation, Resolver
+from agent.resolve.resolver import ReferenceContext, Resolver
 from schemas.identity import TenantId
 from tests.support.agent.catalogue import HAMMERS, MemoryCatalogue
 
@@ -34,21 +34,21 @@ SHOWN = [ShownCards(turn=1, query="martillo", cards=[card_of(each) for each in H
     ],
 )
 async def test_a_phrase_means_a_product(phrase: str, sku: str) -> None:
-    resolved = await Resolver(MemoryCatalogue(), NORTE, Conversation(SHOWN, "martillo", [])).resolve(phrase)
+    resolved = await Resolver(MemoryCatalogue(), NORTE, ReferenceContext(SHOWN, "martillo", [])).resolve(phrase)
     assert resolved.status == "resolved"
     assert resolved.product is not None
     assert resolved.product.sku == sku
 
 
 async def test_one_larger_than_that_is_the_next_larger() -> None:
-    resolver = Resolver(MemoryCatalogue(), NORTE, Conversation(SHOWN, "martillo", ["MAR-1"]))
+    resolver = Resolver(MemoryCatalogue(), NORTE, ReferenceContext(SHOWN, "martillo", ["MAR-1"]))
     resolved = await resolver.resolve("uno más grande")
     assert resolved.product is not None
     assert resolved.product.sku == "MAR-2"
 
 
 async def test_that_one_is_what_was_last_spoken_of() -> None:
-    resolved = await Resolver(MemoryCatalogue(), NORTE, Conversation(SHOWN, "martillo", ["MAR-3"])).resolve("ese")
+    resolved = await Resolver(MemoryCatalogue(), NORTE, ReferenceContext(SHOWN, "martillo", ["MAR-3"])).resolve("ese")
     assert resolved.product is not None
     assert resolved.product.sku == "MAR-3"
 
@@ -58,10 +58,10 @@ async def test_that_one_is_what_was_last_spoken_of() -> None:
     [("el noveno", "unknown"), ("", "ambiguous"), ("martillo", "ambiguous"), ("refrigerador", "missing")],
 )
 async def test_what_is_open_is_said_to_be_open(phrase: str, status: str) -> None:
-    resolved = await Resolver(MemoryCatalogue(), NORTE, Conversation(SHOWN, "martillo", [])).resolve(phrase)
+    resolved = await Resolver(MemoryCatalogue(), NORTE, ReferenceContext(SHOWN, "martillo", [])).resolve(phrase)
     assert resolved.status == status
 
 
 async def test_without_cards_nothing_is_that_one() -> None:
-    resolved = await Resolver(MemoryCatalogue(), NORTE, Conversation([], "", [])).resolve("ese")
+    resolved = await Resolver(MemoryCatalogue(), NORTE, ReferenceContext([], "", [])).resolve("ese")
     assert resolved.status == "unknown"

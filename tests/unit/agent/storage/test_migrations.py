@@ -5,9 +5,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from structlog.testing import capture_logs
 
-from agent.storage.database import Database
-from agent.storage.migrate import SKIP_VARIABLE, OutdatedDatabaseError
-from agent.storage.settings import DatabaseSettings
+from agent.settings import DatabaseSettings
+from agent.storage.database import SKIP_VARIABLE, Database, OutdatedDatabaseError
 from agent.storage.tables import metadata
 
 

@@ -6,15 +6,14 @@ import pytest
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from agent.checkpoints.errors import CheckpointsUnavailableError
-from agent.checkpoints.memory import MemoryCheckpoints
-from agent.checkpoints.settings import CheckpointSettings
-from agent.checkpoints.thread_key import ThreadName
+from agent.checkpoints.embedded import MemoryCheckpoints
+from agent.checkpoints.port import CheckpointsUnavailableError
+from agent.conversation.thread_names import ThreadName
 from agent.errors import TooManyThreadsError
+from agent.settings import CheckpointSettings, DatabaseSettings
 from agent.storage.database import Database, DatabaseUnavailableError
-from agent.storage.settings import DatabaseSettings
 from agent.storage.tables import threads
-from agent.threads.guard import ThreadBusyError, ThreadLeases
+from agent.threads.leases import ThreadBusyError, ThreadLeases
 from agent.threads.pruning import ThreadPruner
 from agent.threads.registry import ThreadRegistry
 from runtime.isolation import DefectError

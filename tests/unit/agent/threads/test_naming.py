@@ -2,11 +2,10 @@
 
 import pytest
 
+from agent.conversation.thread_names import ThreadNames, customer_prefix
 from agent.errors import ThreadNameTooLongError
-from agent.storage.database import Database
-from agent.storage.secrets import installation_secret
-from agent.storage.settings import DatabaseSettings
-from agent.threads.naming import ThreadNames, customer_prefix
+from agent.settings import DatabaseSettings
+from agent.storage.database import Database, installation_secret
 from schemas.identity import TenantId
 
 NORTE, SUR = TenantId("norte"), TenantId("sur")

@@ -4,10 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from agent.ports import Product
-from agent.replies.units import unit_for
-from agent.tools.pack_sizes import packing_of
-from agent.tools.packs import PackMismatch, selling_quantity
+from agent.conversation.phrases import unit_for
+from agent.conversation.products import Product
+from agent.tools.packs import PackMismatch, packing_of, selling_quantity
 from tests.support.agent.catalogue import MemoryCatalogue, product
 from tests.support.agent.session import Session
 

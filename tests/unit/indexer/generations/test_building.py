@@ -1,21 +1,22 @@
 """What a build reads, takes over, seeds and leaves to others."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from indexer.generations.build import Reach, lag_of, origin_of, starts_of
-from indexer.generations.listing import both, waiting_in
-from indexer.generations.seeding import Seeder
+from indexer.batch.embedding import CollectionReuse, Embedding, OffLoopEncoder
+from indexer.batch.settling import Settler
+from indexer.generations.backfill import Backfill
+from indexer.generations.build import ChangeLogRange, both, lag_of, origin_of, starts_of, waiting_in
+from indexer.generations.leadership import OVERLAP_US, LeaderDeadLetterSink, Leadership
 from indexer.generations.settings import settings_for
-from indexer.generations.standing import OVERLAP_US, SharedDeadLetterSink, Standing
-from indexer.generations.takeover import CollectionDonor
 from indexer.kafka.diversion import SnapshotDiversion
+from indexer.ports import Target, Timing
 from indexer.records import DeadLetter, InboundRecord
-from indexer.service.encoding import OffLoopEncoder
 from indexer.settings import IndexerSettings
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.generations.view import GenerationView
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import TEXT_VECTOR, PointWrite
@@ -32,16 +33,16 @@ WHOLE, CUT = {("t", 0): 0, ("t", 1): 0}, {("t", 0): 0, ("t", 1): 40}
 
 
 def test_a_build_reads_the_change_log_where_it_is_whole_and_the_documents_where_it_was_cut():
-    assert origin_of(Reach(WHOLE, {}), None) is Origin.CHANGES
-    assert origin_of(Reach(WHOLE, {}), Origin.DOCUMENTS) is Origin.DOCUMENTS
-    assert origin_of(Reach(CUT, {}), None) is Origin.DOCUMENTS
+    assert origin_of(ChangeLogRange(WHOLE, {}), None) is Origin.CHANGES
+    assert origin_of(ChangeLogRange(WHOLE, {}), Origin.DOCUMENTS) is Origin.DOCUMENTS
+    assert origin_of(ChangeLogRange(CUT, {}), None) is Origin.DOCUMENTS
     with pytest.raises(ConfigurationError, match="t/1 begins at 40"):
-        origin_of(Reach(CUT, {}), Origin.CHANGES)
+        origin_of(ChangeLogRange(CUT, {}), Origin.CHANGES)
 
 
 def test_after_seeding_a_group_begins_where_the_live_one_had_got_to():
-    reach = Reach(CUT, {("t", 0): 7, ("t", 1): 12})
-    made = manifest("a", starts=reach.starts)
+    log_range = ChangeLogRange(CUT, {("t", 0): 7, ("t", 1): 12})
+    made = manifest("a", starts=log_range.starts)
     assert starts_of(made) == {("t", 0): 7, ("t", 1): 40}
     assert lag_of({("t", 0): 7}, CUT, {("t", 0): 10, ("t", 1): 45}) == 3 + 5
 
@@ -61,14 +62,14 @@ def view(live: str, previous: str | None, moved_us: int = 1_000_000_000) -> Gene
 
 
 def test_poison_is_buried_by_the_live_generation_and_by_the_one_before_what_it_had_in_its_log():
-    old, new, other = (Standing(name, view("a", MAIN)) for name in (MAIN, "a", "b"))
+    old, new, other = (Leadership(name, view("a", MAIN)) for name in (MAIN, "a", "b"))
     moved = 1_000_000_000
     for logged_us in (0, moved - 1, moved + 1, moved + 10 * OVERLAP_US):
-        assert new.buries(logged_us)
-        assert not other.buries(logged_us)
-        assert old.buries(logged_us) == (logged_us < moved + OVERLAP_US)
-    assert Standing(MAIN).buries(5)
-    assert not Standing("a").buries(5)
+        assert new.sends_to_dlq(logged_us)
+        assert not other.sends_to_dlq(logged_us)
+        assert old.sends_to_dlq(logged_us) == (logged_us < moved + OVERLAP_US)
+    assert Leadership(MAIN).sends_to_dlq(5)
+    assert not Leadership("a").sends_to_dlq(5)
 
 
 async def test_letters_that_are_not_ours_are_left_to_the_live_generation():
@@ -79,9 +80,9 @@ async def test_letters_that_are_not_ours_are_left_to_the_live_generation():
             sent.extend(letters)
 
     letter = DeadLetter(InboundRecord("t", 0, 1, 5, None, b"x"), "unparsable", "why")
-    await SharedDeadLetterSink(Sink(), Standing("a", view(MAIN, None))).send([letter])
+    await LeaderDeadLetterSink(Sink(), Leadership("a", view(MAIN, None))).send([letter])
     assert sent == []
-    await SharedDeadLetterSink(Sink(), Standing("a", view("a", MAIN))).send([letter])
+    await LeaderDeadLetterSink(Sink(), Leadership("a", view("a", MAIN))).send([letter])
     assert sent == [letter]
 
 
@@ -118,7 +119,7 @@ def inbound(records) -> list[InboundRecord]:
 async def taken_in(records, index, encoder, donor=None) -> DocumentLog:
     await index.prepare(encoder.revision)
     log = DocumentLog()
-    pipeline = make_pipeline(index, publisher=log, encoder=OffLoopEncoder(encoder, None), donor=donor)
+    pipeline = make_pipeline(index, publisher=log, encoder=OffLoopEncoder(encoder, None), reuse=donor)
     await pipeline.process(inbound(records))
     return log
 
@@ -128,7 +129,7 @@ async def test_a_rebuild_with_the_same_model_takes_every_vector_over_and_with_an
     source, same, other = MemoryIndex(), MemoryIndex(), MemoryIndex()
     await taken_in(records, source, HashingEncoder(16))
     encoder = CountingEncoder(16)
-    donor = CollectionDonor(source, encoder.revision.id)
+    donor = CollectionReuse(source, encoder.revision.id)
     await taken_in(records, same, encoder, donor)
     alive = [key for key, state in oracle_of(records).items() if state.alive]
     assert encoder.texts == 0
@@ -137,7 +138,7 @@ async def test_a_rebuild_with_the_same_model_takes_every_vector_over_and_with_an
     assert all(np.allclose(held[key], given[key], atol=1e-6) for key in alive)
 
     another = CountingEncoder(8)
-    donor = CollectionDonor(source, another.revision.id)
+    donor = CollectionReuse(source, another.revision.id)
     await taken_in(records, other, another, donor)
     assert (donor.given, another.texts) == (0, len(alive))
 
@@ -146,7 +147,7 @@ async def test_only_texts_that_differ_are_encoded():
     records = history(1, skus=40, changes=300)
     source, target, encoder = MemoryIndex(), MemoryIndex(), CountingEncoder(16)
     await taken_in(records[:200], source, HashingEncoder(16))
-    donor = CollectionDonor(source, encoder.revision.id)
+    donor = CollectionReuse(source, encoder.revision.id)
     await taken_in(records, target, encoder, donor)
     alive = sum(state.alive for state in oracle_of(records).values())
     assert 0 < encoder.texts < alive
@@ -166,6 +167,12 @@ class Fails(MemoryIndex):
         return frozenset(first) | await super().write([write for write in writes if write.key not in first])
 
 
+def seeder_of(source, target, log, encoder, reuse=None) -> Backfill:
+    embedding = Embedding(OffLoopEncoder(encoder, None), reuse)
+    timing = Timing(FakeClock(), random.Random(1))
+    return Backfill(Settler(Target(target, log, build_document), embedding, timing), source)
+
+
 async def test_seeding_joins_every_state_publishes_it_and_does_it_once():
     records = history(2, skus=50, changes=400)
     source, target = MemoryIndex(), Fails()
@@ -174,15 +181,7 @@ async def test_seeding_joins_every_state_publishes_it_and_does_it_once():
     await taken_in(records[300:], target, encoder)  # live changes may come first
     before = encoder.texts
     log = DocumentLog()
-    seeder = Seeder(
-        source=source,
-        target=target,
-        publisher=log,
-        encoder=OffLoopEncoder(encoder, None),
-        donor=CollectionDonor(source, encoder.revision.id),
-        compose=build_document,
-        clock=FakeClock(),
-    )
+    seeder = seeder_of(source, target, log, encoder, CollectionReuse(source, encoder.revision.id))
     ghost, removed = SkuKey.of("acme", "GHOST"), SkuKey.of("acme", "REMOVED")
 
     async def listing():
@@ -205,15 +204,7 @@ async def test_what_waits_for_its_item_is_taken_over_though_no_document_lists_it
     source, target, log = MemoryIndex(), MemoryIndex(), DocumentLog()
     there, waits = event("A", "item", 1, {"title": "Clavo"}), event("B", "price", 1, {"price": 2.0})
     await make_pipeline(source).process(records_of([there, event("D", "item", 1, None), waits]))
-    seeder = Seeder(
-        source=source,
-        target=target,
-        publisher=log,
-        encoder=OffLoopEncoder(HashingEncoder(16), None),
-        donor=None,
-        compose=build_document,
-        clock=FakeClock(),
-    )
+    seeder = seeder_of(source, target, log, HashingEncoder(16))
 
     async def listed():
         yield {there.key: True}
@@ -233,15 +224,7 @@ async def test_one_product_that_cannot_be_seeded_is_set_apart_and_the_rest_is_ta
     held = (await source.read([torn]))[torn]
     await source.write([PointWrite(torn, held.rev, replace(held, rev=held.rev + 1, state=b"{torn"))])
     log.refuses = {unsendable.sku}
-    seeder = Seeder(
-        source=source,
-        target=target,
-        publisher=log,
-        encoder=OffLoopEncoder(HashingEncoder(16), None),
-        donor=None,
-        compose=build_document,
-        clock=FakeClock(),
-    )
+    seeder = seeder_of(source, target, log, HashingEncoder(16))
 
     async def listing():
         yield dict.fromkeys(wanted, True)
@@ -253,11 +236,11 @@ async def test_one_product_that_cannot_be_seeded_is_set_apart_and_the_rest_is_ta
 
 
 async def test_what_a_later_stage_finds_is_buried_by_the_generation_that_finds_it():
-    letters, standing = DeadLetterLog(), Standing("new")
+    letters, leadership = DeadLetterLog(), Leadership("new")
     found = [
         DeadLetter(InboundRecord("t", 0, offset, 5, None, b""), "unexpected", "d", stage=stage)
         for offset, stage in enumerate(("parse", "encode", "plan"))
     ]
-    await SharedDeadLetterSink(letters, standing).send(found)
+    await LeaderDeadLetterSink(letters, leadership).send(found)
     assert [letter.stage for letter in letters.letters] == ["encode", "plan"]
-    assert standing.found == {"unexpected": 2}
+    assert leadership.found == {"unexpected": 2}

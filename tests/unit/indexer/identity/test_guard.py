@@ -2,8 +2,7 @@
 
 import pytest
 
-from indexer.identity.guard import OffsetGuard, StoreReplacedError, TopicMadeAgainError
-from indexer.identity.marks import Committed, Mark, Present, judge
+from indexer.identity import Committed, Mark, OffsetGuard, Present, StoreReplacedError, TopicMadeAgainError, judge
 from schemas.errors import LogUnavailableError
 
 A, B = ("changes", 0), ("changes", 1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from query_api.replica.log.port import Bounds, LogView
+from query_api.replica.document_log import Bounds, LogView
 from query_api.replica.progress import Progress, StartPlan, plan_start
 from retrieval.text.port import Checkpoint
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.analysis.measures import INCH, UNITS, quantity
+from retrieval.analysis.measures import INCH, UNITS, written_number
 from retrieval.analysis.pipeline import analyse
 
 
@@ -28,7 +28,7 @@ from retrieval.analysis.pipeline import analyse
     ],
 )
 def test_numbers_have_one_spelling_and_an_exact_value(written, spelling, value):
-    read = quantity(written)
+    read = written_number(written)
     assert (read.spelling, read.value) == (spelling, value)
 
 
@@ -47,14 +47,14 @@ def test_numbers_have_one_spelling_and_an_exact_value(written, spelling, value):
 def test_equal_sizes_share_a_token(sizes, token):
     for size in sizes:
         number, unit = size.rsplit(" ", 1)
-        assert quantity(number).in_unit(UNITS[unit]) == token
+        assert written_number(number).in_unit(UNITS[unit]) == token
 
 
 @given(st.integers(1, 60), st.sampled_from([2, 4, 8, 16, 32, 64]), st.integers(0, 20))
 def test_a_fraction_is_the_size_of_its_decimal(above, below, whole):
     written = f"{whole} {above}/{below}" if whole else f"{above}/{below}"
     decimal = f"{float(whole + Fraction(above, below)):f}"
-    assert quantity(written).in_unit(INCH) == quantity(decimal).in_unit(INCH)
+    assert written_number(written).in_unit(INCH) == written_number(decimal).in_unit(INCH)
 
 
 @pytest.mark.parametrize("digits", [4_000, 4_001, 5_000, 100_000])
@@ -67,6 +67,6 @@ def test_a_number_of_any_length_is_analysed(digits, behind):
 
 
 def test_a_number_that_is_too_long_has_no_value():
-    read = quantity("9" * 4_001)
+    read = written_number("9" * 4_001)
     assert (read.value, read.is_whole, read.spelling) == (None, True, "9" * 4_001)
-    assert quantity("9" * 4_000).in_unit(UNITS["m"]) == "9" * 4_000 + "000mm"
+    assert written_number("9" * 4_000).in_unit(UNITS["m"]) == "9" * 4_000 + "000mm"

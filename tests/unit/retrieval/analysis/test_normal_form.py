@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.analysis.normal_form import LONGEST_RUN, normal_form, unmarked
+from retrieval.analysis.folding import LONGEST_RUN, normal_form, unmarked
 
 normal_form("NFC", "\u00e9")  # the first text beyond ASCII takes a few hundredths of a second more
 

@@ -2,11 +2,10 @@
 
 import pytest
 
-from deploy.aliases import imported
-from retrieval.aliases.compiled import phrase_of
+from ferroflux.operations.aliases import imported
+from retrieval.aliases.compiled import PhraseTrie, phrase_of
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import read_table, shipped_aliases
-from retrieval.aliases.trie import PhraseTrie
 from retrieval.complements.finder import ComplementFinder
 from retrieval.complements.things import things_of
 from retrieval.filters import CatalogueFilter

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.encoders.runtime.batching import plan_batches
+from retrieval.encoders.inference.session import plan_batches
 
 LENGTHS = st.lists(st.integers(0, 512), max_size=80)
 

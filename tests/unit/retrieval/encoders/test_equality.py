@@ -9,8 +9,8 @@ import pytest
 
 from retrieval.encoders.export.exporter import sentence_transformers_folder
 from retrieval.encoders.factory import load_encoder, prepare_model
+from retrieval.encoders.inference.tokenization import TextTokenizer
 from retrieval.encoders.port import TextEncoder
-from retrieval.encoders.runtime.tokenization import TextTokenizer
 from retrieval.encoders.settings import EncoderSettings
 from tests.support.tiny_models import SIZES, write_transformer
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from retrieval.encoders.models.folder import read_folder
+from retrieval.encoders.models.folders import read_folder
 from schemas.errors import ConfigurationError, ModelNotFoundError
 
 

@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from retrieval.encoders.factory import load_encoder, prepare_model, prepare_servable
-from retrieval.encoders.layers import layers_of, settle_layers
-from retrieval.encoders.runtime.session import OnnxSession
+from retrieval.encoders.inference.session import OnnxSession
+from retrieval.encoders.models.architecture import layers_of, settle_layers
 from retrieval.encoders.settings import EncoderSettings, LayerChoice, LayerPrecision
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from retrieval.encoders.export.exporter import prepare
+from retrieval.encoders.inference.tokenization import LightTokenizer, TextTokenizer, open_tokenizer
 from retrieval.encoders.models.light_vocabulary import is_common, uncommon_pattern
-from retrieval.encoders.runtime.tokenization import LightTokenizer, TextTokenizer, open_tokenizer
 from retrieval.encoders.settings import DEFAULT_MODEL, default_cache_dir
 from tests.support.data import shared_data
 

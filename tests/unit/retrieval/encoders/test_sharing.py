@@ -7,11 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from indexer.service.encoding import OffLoopEncoder
-from retrieval.encoders.hashing import HashingEncoder
+from indexer.batch.embedding import OffLoopEncoder
 from retrieval.encoders.settings import EncoderShares
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder, Urgency, on_behalf_of, urgency
-from retrieval.encoders.sparse.hashing import HashingSparseEncoder
+from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 
 
 class Gated(HashingEncoder):

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from retrieval.encoders.export.exporter import prepare_sparse
 from retrieval.encoders.factory import load_encoder, load_sparse
 from retrieval.encoders.port import SparseVector
 from retrieval.encoders.settings import EncoderSettings, SparseSettings
-from retrieval.encoders.sparse.export import prepare_sparse
 from schemas.errors import ConfigurationError, ModelNotFoundError
 from tests.support.tiny_models import masked_language_folder
 

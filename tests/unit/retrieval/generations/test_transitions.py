@@ -2,8 +2,8 @@
 
 import pytest
 
-from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.settings import EncoderSettings
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.generations import transitions
 from retrieval.generations.errors import GenerationRefusedError, GenerationUnfitError, PointerMovedError
 from retrieval.generations.fitting import (

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrieval.rerank.export import prepare_reranker
-from retrieval.rerank.factory import load_reranker
-from retrieval.rerank.settings import RerankSettings
+from retrieval.encoders.export.exporter import prepare_cross_encoder
+from retrieval.encoders.models.cache import PreparedModel
+from retrieval.rerank.onnx import load_reranker
+from retrieval.rerank.port import RerankSettings
 from schemas.errors import ConfigurationError, ModelNotFoundError
 from tests.support.tiny_models import cross_encoder_folder
 
@@ -28,6 +29,11 @@ pytestmark = [
 
 def _reference(folder: Path, **settings: Any) -> Any:
     return pytest.importorskip("sentence_transformers").CrossEncoder(str(folder), device="cpu", **settings)
+
+
+def _prepared(folder: Path) -> PreparedModel:
+    settings = _settings(folder)
+    return prepare_cross_encoder(settings.model, settings.cache_dir)
 
 
 def _settings(folder: Path, **settings: Any) -> RerankSettings:
@@ -98,7 +104,7 @@ def test_what_is_no_plain_bert_is_traced_with_torch(tmp_path: Path) -> None:
 def test_a_shipped_graph_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = cross_encoder_folder(tmp_path / "tiny")
     reference = _reference(folder)
-    prepared = prepare_reranker(_settings(folder))
+    prepared = _prepared(folder)
     (folder / "onnx").mkdir()
     for name in ("model.onnx", "model.onnx.data"):
         shutil.copyfile(prepared.path / name, folder / "onnx" / name)
@@ -116,13 +122,13 @@ def test_a_shipped_graph_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_prepared_model_is_exported_once_and_again_when_the_folder_changes(tmp_path: Path) -> None:
     folder = cross_encoder_folder(tmp_path / "tiny")
-    prepared = prepare_reranker(_settings(folder))
+    prepared = _prepared(folder)
     written = prepared.graph_file.stat().st_mtime_ns
-    assert prepare_reranker(_settings(folder)) == prepared
+    assert _prepared(folder) == prepared
     assert prepared.graph_file.stat().st_mtime_ns == written
     config = folder / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "layer_norm_eps": 1e-3}))
-    assert prepare_reranker(_settings(folder)).path != prepared.path
+    assert _prepared(folder).path != prepared.path
 
 
 def test_a_folder_at_a_url_is_fetched_once(tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ import time
 
 import numpy as np
 
-from retrieval.rerank.port import RerankerRevision
-from retrieval.rerank.settings import RerankSettings
+from retrieval.rerank.port import RerankerRevision, RerankSettings
 from retrieval.rerank.timed import TimedReranker
 
 

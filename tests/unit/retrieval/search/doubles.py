@@ -9,7 +9,7 @@ import numpy as np
 
 from retrieval.aliases.live import LiveAliases
 from retrieval.analysis.tokens import AnalysedText, Token, TokenKind
-from retrieval.encoders.hashing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import CatalogueFilter, meets
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.planning.knowledge import ReplicaKnowledge

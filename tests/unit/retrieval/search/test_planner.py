@@ -9,14 +9,13 @@ from retrieval.analysis.folding import fold
 from retrieval.analysis.pipeline import analyse
 from retrieval.filters import CatalogueFilter
 from retrieval.search.planning.knowledge import ReplicaKnowledge
+from retrieval.search.planning.plan import PlanningSettings
 from retrieval.search.planning.planner import QueryPlanner
-from retrieval.search.planning.settings import PlanningSettings
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
-from retrieval.understanding.negation import Exclusion
-from retrieval.understanding.quantity import Quantity
-from retrieval.understanding.query_type import QueryType
+from retrieval.understanding import Exclusion, QueryType
 from schemas.aliases import AliasKind, AliasRecord
+from schemas.api.explain import OrderedQuantity
 from schemas.api.limits import MAX_TEXT
 from schemas.documents import SearchDocument
 from schemas.identity import TenantId
@@ -86,7 +85,7 @@ def test_a_known_word_is_left_alone_and_an_unknown_one_is_named():
 
 def test_a_quantity_is_a_field_and_only_a_hint_in_the_text():
     plan = planner().plan("dame 3 candados", WITHIN)
-    assert (plan.core, plan.quantity) == ("candados", Quantity(3))
+    assert (plan.core, plan.quantity) == ("candados", OrderedQuantity(count=3))
     hints = [clause for clause in plan.text_query.clauses if clause.extra]
     assert [hint.alternatives[0].weight for hint in hints] == [pytest.approx(1.0)]
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from retrieval.filters import CatalogueFilter
-from retrieval.rerank.overlap import OverlapReranker
+from retrieval.rerank.testing import OverlapReranker
 from retrieval.search.query import SearchQuery
-from retrieval.search.why_not import fate_of
+from retrieval.search.why_not import explain_absence
 from schemas.identity import SkuKey, TenantId
 from tests.unit.retrieval.search.doubles import WITHIN, ListedVectors, ShelfReader, document, searcher
 
@@ -126,10 +126,10 @@ async def test_the_dead_the_filtered_and_the_excluded_are_not_read():
 async def test_why_not_tells_of_the_move():
     search = reranking()
     result = await search.search(SearchQuery("red bolt", WITHIN, limit=1))
-    fate = fate_of(SkuKey.of("t", "d"), SHELF[3], result, WITHIN, offset=0)
-    assert fate.verdict == "on_another_page"
-    assert fate.rank == 4
-    assert fate.reason.endswith("the reranker moved it from place 1 to 4")
+    absence = explain_absence(SkuKey.of("t", "d"), SHELF[3], result, WITHIN, offset=0)
+    assert absence.verdict == "on_another_page"
+    assert absence.rank == 4
+    assert absence.reason.endswith("the reranker moved it from place 1 to 4")
 
 
 async def test_the_query_is_read_in_the_catalogues_own_words():

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from retrieval.encoders.hashing import HashingEncoder
 from retrieval.encoders.port import SparseVector
-from retrieval.encoders.sparse.hashing import HashingSparseEncoder
+from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.passages import passage_text
 from retrieval.search.legs.query_words import mean
 from retrieval.search.query import DegradedReason, SearchQuery

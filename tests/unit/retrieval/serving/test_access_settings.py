@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from query_api.settings import ApiSettings
-from runtime.rights.roles import BARE, Role
 from runtime.rights.settings import AccessSettings, CustomerTokens
+from schemas.api.routes import BARE, Role
 
 KEY, SECRET = "north-key-0123456789", "a secret of thirty-two bytes, or more"
 

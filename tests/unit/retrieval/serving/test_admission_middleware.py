@@ -15,10 +15,10 @@ from runtime.admission.callers import OTHERS, Callers
 from runtime.admission.metrics import ShedMetrics
 from runtime.admission.middleware import AdmissionMiddleware, Doors
 from runtime.http.problems import of_ferroflux
-from runtime.http.routes import RouteClass
 from runtime.rights.keys import Access
 from runtime.rights.settings import KeyGrant
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
+from schemas.api.routes import RouteClass
 from schemas.errors import OverloadedError
 
 TENANTS = {"norte", "sur"}

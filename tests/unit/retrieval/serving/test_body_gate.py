@@ -9,8 +9,8 @@ import orjson
 import pytest
 from fastapi import FastAPI, Request
 
-from runtime.http.body_gate import BodyBounds, BodyGateMiddleware
 from runtime.http.problems import install_problem_handlers
+from runtime.rights.body_gate import BodyBounds, BodyGateMiddleware
 from runtime.rights.keys import Access
 from runtime.rights.settings import KeyGrant
 

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.datastructures import Headers
 from structlog.testing import capture_logs
 
+from runtime.http.middleware import CUSTOMER_HEADER
 from runtime.http.problems import InvalidTokenError
 from runtime.rights.customers import Customers
 from runtime.rights.jwks import IssuerUnavailableError, PublishedKeys
-from runtime.rights.keys import CUSTOMER_HEADER
 from runtime.rights.settings import CustomerTokens
 from schemas.identity import TenantId
 

@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 import agent.bootstrap
 import query_api.bootstrap
 from agent.settings import AgentSettings
-from deploy.embedded.settings import EmbeddedOptions
-from deploy.embedded.storage.layout import DataDirectory
-from deploy.embedded.system import EmbeddedSystem
+from ferroflux.embedded.settings import EmbeddedOptions
+from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.embedded.system import EmbeddedSystem
 from query_api.settings import ApiSettings
 from runtime.rights.openness import OpenGuardMiddleware, announce, is_loopback, require_guarded
 from runtime.rights.settings import AccessSettings

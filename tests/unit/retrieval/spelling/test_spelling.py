@@ -4,9 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.spelling.dictionary import SpellingDictionary
-from retrieval.spelling.distance import edit_distance
-from retrieval.spelling.phonetics import sound_key
+from retrieval.spelling import SpellingDictionary, edit_distance, sound_key
 
 WORDS = {
     "cinta": 40, "metrica": 12, "pinza": 30, "amoladora": 25, "taladro": 50, "percutor": 20, "acordeon": 3,

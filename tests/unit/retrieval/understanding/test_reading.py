@@ -4,9 +4,16 @@ import pytest
 
 from retrieval.aliases.compiled import slots_of
 from retrieval.analysis.pipeline import analyse
-from retrieval.understanding.negation import Exclusion, Negated, read_negation
-from retrieval.understanding.quantity import Ordered, Quantity, read_quantity
-from retrieval.understanding.query_type import QueryType, classify
+from retrieval.understanding import (
+    Exclusion,
+    Negated,
+    Ordered,
+    QueryType,
+    classify,
+    read_negation,
+    read_quantity,
+)
+from schemas.api.explain import OrderedQuantity
 
 
 @pytest.mark.parametrize(
@@ -24,7 +31,7 @@ from retrieval.understanding.query_type import QueryType, classify
     ],
 )
 def test_a_quantity_is_taken_off(typed, thing, count, package):
-    assert read_quantity(typed) == Ordered(thing, Quantity(count, package))
+    assert read_quantity(typed) == Ordered(thing, OrderedQuantity(count=count, package=package))
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from indexer.service.encoding import OffLoopEncoder
-from retrieval.encoders.hashing import HashingEncoder
+from indexer.batch.embedding import OffLoopEncoder
 from retrieval.encoders.port import Matrix, ModelRevision
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.vectors import self_check
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.self_check import QUANTISED, SAMPLE, agreement, open_collection

@@ -4,23 +4,20 @@ import pytest
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from agent.planners.llm.cascade import CascadePlanner
-from agent.planners.llm.model import AskedModel, ModelAnswer
-from agent.planners.llm.settings import ModelSettings, PlannerSettings
-from agent.planners.llm.specs import TOOL_SPECS
-from agent.planners.llm.tools import Toolbox
-from agent.planners.llm.usage import DatabaseLedger, Spent
+from agent.planners.cascade import CascadePlanner, Spent
+from agent.planners.model import BoundModel, ModelAnswer
 from agent.ports import PlannedCall, PlannerStep
+from agent.settings import DatabaseSettings, ModelSettings, PlannerSettings
 from agent.storage.database import Database, DatabaseUnavailableError
-from agent.storage.settings import DatabaseSettings
 from agent.storage.tables import address_usage
+from agent.storage.usage import DatabaseLedger
+from agent.tools.dispatch import TOOLS
 from schemas.identity import TenantId
 from tests.support.agent.contexts import context, result
 from tests.support.agent.models import ScriptedModel, calling
 
 SEARCH = ("catalog_search", {"query": "clavos"})
 ADD = ("order_add", {"sku": "CLA-1", "quantity": 3})
-TOOLBOX = Toolbox(TOOL_SPECS)
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +30,7 @@ class Builtin:
     """A built-in planner that reads what the test says."""
 
     name = "deterministic"
+    reads_hints = False
 
     def __init__(self, *calls: tuple[str, dict], confidence: float = 0.5) -> None:
         self.step = PlannerStep(
@@ -72,11 +70,11 @@ class Setup:
         self.time = 0.0
         prices = {"input_price": Decimal(1), "output_price": Decimal(4)}
         asked = [
-            AskedModel(model, TOOLBOX.to_openai(), ModelSettings(name=name, **prices))
+            BoundModel(model, TOOLS.to_openai(), ModelSettings(name=name, **prices))
             for model, name in zip(self.models, ("cheap", "strong"), strict=False)
         ]
         self.planner = CascadePlanner(
-            asked, builtin or Builtin(SEARCH), TOOLBOX, self.ledger, PlannerSettings(**settings), now=lambda: self.time
+            asked, builtin or Builtin(SEARCH), self.ledger, PlannerSettings(**settings), now=lambda: self.time
         )
 
 
@@ -213,7 +211,7 @@ async def test_what_people_and_products_say_reaches_a_model_as_data_only() -> No
 
 
 async def test_no_tool_takes_a_price_a_total_or_a_tenant() -> None:
-    for tool in TOOLBOX.to_openai():
+    for tool in TOOLS.to_openai():
         names = set(tool["function"]["parameters"].get("properties", {}))
         assert names <= {"query", "new", "reference", "sku", "quantity", "package", "lot"}
 

@@ -3,8 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
-from agent.planners.llm.settings import ModelSettings, PlannerSettings
-from deploy.lab.planners import PlannerChoice, open_planner
+from agent.settings import ModelSettings, PlannerSettings
+from ferroflux.evaluation.chat import PlannerChoice, open_planner
 from schemas.errors import ConfigurationError
 from tests.support.agent.contexts import context
 from tests.support.agent.models import chat_completion, openai_server, tool_call

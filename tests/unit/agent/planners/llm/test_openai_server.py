@@ -8,16 +8,14 @@ from langchain_core.messages import HumanMessage
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from agent.planners.llm.model import AskedModel, ModelFailedError, build_model
-from agent.planners.llm.settings import ModelSettings
-from agent.planners.llm.specs import TOOL_SPECS
-from agent.planners.llm.tools import Toolbox
+from agent.planners.model import BoundModel, ModelFailedError, build_model
+from agent.settings import ModelSettings
+from agent.tools.dispatch import TOOLS
 from schemas.errors import ConfigurationError
 from tests.support.agent.models import chat_completion, openai_server, streamed, tool_call
 
 pytestmark = pytest.mark.slow
 
-TOOLS = Toolbox(TOOL_SPECS).to_openai()
 QUESTION = [HumanMessage("clavos")]
 ARGUMENTS = '{"query": "clavos"}'
 
@@ -34,9 +32,9 @@ def quiet():
         yield
 
 
-def asked(server, **changes) -> AskedModel:
+def asked(server, **changes) -> BoundModel:
     settings = ModelSettings(name="small", base_url=server.url, timeout_s=2, input_price=Decimal(2), **changes)
-    return AskedModel(build_model(settings), TOOLS, settings)
+    return BoundModel(build_model(settings), TOOLS.to_openai(), settings)
 
 
 async def test_tools_go_out_and_a_tool_call_comes_back(server) -> None:
@@ -46,7 +44,7 @@ async def test_tools_go_out_and_a_tool_call_comes_back(server) -> None:
         ("catalog_search", {"query": "clavos"})
     ]
     assert (answer.input_tokens, answer.output_tokens, answer.cost) == (120, 15, Decimal("0.00024"))
-    assert [tool["function"]["name"] for tool in server.asked[0]["tools"]] == [spec.name for spec in TOOL_SPECS]
+    assert [tool["function"]["name"] for tool in server.asked[0]["tools"]] == [tool.name for tool in TOOLS]
 
 
 async def test_a_stream_is_put_together(server) -> None:
@@ -96,7 +94,7 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(server) -> None:
     server.answer = late
     settings = ModelSettings(name="small", base_url=server.url, timeout_s=0.2)
     with pytest.raises(ModelFailedError, match="timeout"):
-        await AskedModel(build_model(settings), TOOLS, settings).ask(QUESTION)
+        await BoundModel(build_model(settings), TOOLS.to_openai(), settings).ask(QUESTION)
 
 
 def test_a_model_that_cannot_be_had_is_refused_without_the_key() -> None:

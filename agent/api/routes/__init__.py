@@ -1,1 +1,0 @@
-"""The routes of the chat API, a module a resource."""

@@ -1,7 +1,0 @@
-"""The chat page at `/chat`."""
-
-from pathlib import Path
-
-from runtime.http.static_page import static_page
-
-router = static_page(Path(__file__).resolve().parents[2] / "page", path="/chat", assets="/chat/assets")

@@ -1,1 +1,0 @@
-"""The built-in planner: rules that a person can read, no model, a few milliseconds."""

@@ -1,1 +1,0 @@
-"""What the agent says: written from results, in the person's language, with the catalogue's prices and no others."""

@@ -1,1 +1,0 @@
-"""What a start has to mend after the stop before it: records not applied yet, stores that disagree."""

@@ -1,1 +1,0 @@
-"""The evaluation lab's bench: a catalogue file through the real pipeline into indexes, cached by content."""

@@ -1,0 +1,1 @@
+"""The product: the command, everything in one process, and what operators do."""

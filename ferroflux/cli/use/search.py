@@ -1,0 +1,134 @@
+"""`ferroflux search`: a search on the command line, with the reason why each product is there."""
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.wording import page_console
+from ferroflux.operations.http_client import ApiClient, api_key, locate
+from schemas.errors import InvalidRequestError
+
+app = typer.Typer()
+
+_HELP: Final = """Search a shop's catalogue.
+
+Every hit shows its signals: which retriever found it (text: its words; dense: its meaning; sparse: learned words, where
+a model for them is set; code: its SKU, EAN or part number), and at which rank.
+
+**Examples**
+
+    ferroflux search "tornillo hexagonal 1/4"
+
+    ferroflux search "cinta aislante" --tenant my-shop --brand Acme --price-max 50 --in-stock
+
+    ferroflux search "m8x40" --json
+"""
+
+
+@app.command(help=_HELP)
+def search(
+    text: Annotated[
+        str, typer.Argument(help="What a buyer would type; empty lists the shop.", show_default=False)
+    ] = "",
+    *,
+    tenant: Annotated[str, typer.Option(help="The shop; not needed where there is one only.", show_default=False)] = "",
+    brand: Annotated[list[str] | None, typer.Option(help="Only this brand. May be repeated.")] = None,
+    category: Annotated[list[str] | None, typer.Option(help="Only this category. May be repeated.")] = None,
+    price_min: Annotated[float | None, typer.Option(min=0, help="Lowest price.", show_default=False)] = None,
+    price_max: Annotated[float | None, typer.Option(min=0, help="Highest price.", show_default=False)] = None,
+    in_stock: Annotated[bool, typer.Option("--in-stock", help="Only what is on hand.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Hits to show.")] = 10,
+    offset: Annotated[int, typer.Option(min=0, max=1000, help="Hits to pass over.")] = 0,
+    url: UrlOption = "",
+    data_dir: DataDirOption = None,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Search a shop's catalogue."""
+    filters = {"brand": brand or [], "category": category or [], "in_stock": in_stock}
+    filters |= {
+        name: bound for name, bound in (("price_min", price_min), ("price_max", price_max)) if bound is not None
+    }
+    with _client(url, data_dir, key) as client:
+        shop = tenant or only_tenant(client)
+        request = {
+            "tenant": shop,
+            "text": text,
+            "filters": filters,
+            "limit": limit,
+            "offset": offset,
+            "facets": False,
+        }
+        answer = client.post("/v1/search", request)
+    if as_json:
+        print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+        return
+    _show(page_console(), shop, answer, offset)
+
+
+def _client(url: str, data_dir: Path | None, key: str) -> ApiClient:
+    return ApiClient(locate(url, data_dir), key=api_key(key))
+
+
+def only_tenant(client: ApiClient) -> str:
+    """The one tenant of the system.
+
+    Raises:
+        InvalidRequestError: there are several, or none.
+    """
+    tenants = client.get("/v1/tenants")["tenants"]
+    if not tenants:
+        raise InvalidRequestError("there is nothing to search yet: load a catalogue with `ferroflux ingest FILE`")
+    if len(tenants) > 1:
+        raise InvalidRequestError(f"there are several shops, name one with --tenant: {', '.join(tenants)}")
+    return str(tenants[0])
+
+
+def _show(console: Console, tenant: str, answer: dict[str, Any], offset: int) -> None:
+    hits = answer["hits"]
+    took = sum(answer["timings_ms"].values()) if "total" not in answer["timings_ms"] else answer["timings_ms"]["total"]
+    found = f"{answer['total']}{'+' if answer['truncated'] else ''}"
+    console.print(f"[bold]{tenant}[/]: {len(hits)} of {found} products, {took:.1f} ms", highlight=False)
+    for degraded in answer.get("degraded") or ():
+        console.print(f"  [yellow]without {degraded['retriever']}: {degraded['reason']}[/]")
+    if not hits:
+        return
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for heading, options in (
+        ("", {"justify": "right"}),
+        ("sku", {"style": "cyan", "no_wrap": True}),
+        ("title", {"ratio": 1}),
+        ("brand", {}),
+        ("price", {"justify": "right", "no_wrap": True}),
+        ("stock", {"justify": "right", "no_wrap": True}),
+        ("found by", {"style": "green"}),
+    ):
+        table.add_column(heading, **options)
+    for place, hit in enumerate(hits, start=offset + 1):
+        item = hit["item"]
+        table.add_row(
+            str(place),
+            escape(item["sku"]),
+            escape(item.get("title", "")),
+            escape(item.get("brand", "")),
+            escape(price(item)),
+            "" if item.get("stock") is None else f"{item['stock']:,.10g}",
+            signals(hit["signals"]),
+        )
+    console.print(table)
+
+
+def price(item: dict[str, Any]) -> str:
+    """`12.50 MXN`, empty where the shop gives none."""
+    return "" if item.get("price") is None else f"{item['price']:,.2f} {item.get('currency', '')}".rstrip()
+
+
+def signals(found: list[dict[str, Any]]) -> str:
+    """`text #1 · dense #29`: each retriever that found it, and the rank there; the shares of the score are in --json."""
+    return " · ".join(f"{signal['retriever']} #{signal['rank']}" for signal in found)

@@ -1,0 +1,350 @@
+"""The generations of a running `ferroflux up`: opened at its start, built and let go while it serves.
+
+`main` is the system's own: it journals every change, and it stays. Every other generation follows the journal beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+import structlog
+
+from ferroflux.embedded.generations.member import GenerationMember, Surroundings
+from ferroflux.operations.generations.desk import GenerationDesk
+from indexer.batch.embedding import CollectionReuse
+from indexer.generations.build import BuildOutcome, BuildProgress, OnProgress
+from indexer.process.generation_builder import CountingEncoder
+from indexer.service.clock import SystemClock
+from query_api.generations.serving import Stores
+from query_api.worker import Worker
+from retrieval.encoders.factory import load_encoder
+from retrieval.encoders.models.architecture import settle_layers
+from retrieval.encoders.port import TextEncoder
+from retrieval.encoders.settings import EncoderSettings
+from retrieval.generations import transitions
+from retrieval.generations.errors import GenerationRefusedError
+from retrieval.generations.file import FileGenerationStore
+from retrieval.generations.fitting import (
+    choice_of,
+    encoder_settings,
+    new_manifest,
+    require_revision,
+    require_text_fit,
+)
+from retrieval.generations.transitions import Transition
+from retrieval.generations.view import GenerationView, Records, view_of
+from retrieval.text.tantivy_index.compatibility import current_metadata
+from retrieval.vectors.port import VectorCounts
+from schemas.errors import NotReadyError
+from schemas.generations import MAIN, Generation, Origin, ReplicaReport
+
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY_S: Final = 0.1
+_NAME: Final = "up"
+
+
+class EmbeddedGenerations:
+    """Owns the members; it is the store of the desk (with the system's own report in it) and its facts.
+
+    `settled` waits until everything that was journalled so far is in `main`.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        encoder: TextEncoder,
+        *,
+        settled: Callable[[], Awaitable[None]],
+        load: Callable[[EncoderSettings], TextEncoder] = load_encoder,
+    ) -> None:
+        self._around = around
+        self._encoder = encoder
+        self._settled = settled
+        self._load = load
+        self._file = FileGenerationStore(around.settings.api.text.directory)
+        self._members: dict[str, GenerationMember] = {}
+        self._building = asyncio.Lock()
+        self._worker: Worker | None = None
+        self._live = MAIN
+        self._clock = SystemClock()
+        self.desk = GenerationDesk(self, self, self._clock)
+
+    async def open(self) -> None:
+        """Open every generation that is prepared and let it catch up with the journal; a build that was interrupted waits for its command.
+
+        Raises:
+            FatalError: the live generation does not fit this version or its model is gone; another one is only logged.
+        """
+        view = view_of(await self._file.records())
+        self._live = view.live
+        for name in view.prepared():
+            manifest = view.manifests.get(name)
+            if manifest is None:
+                continue
+            try:
+                member = await self._opened(manifest, encoder_settings(self._around.settings.indexer.encoder, manifest))
+                await member.follow(lambda _: None)
+                await member.caught_up(await self._around.journal.end())
+            except Exception as error:
+                if name == view.live:
+                    raise
+                log.exception("generation is not served", generation=name, error=str(error))
+        await asyncio.to_thread(self._remove_leftovers, view)
+
+    def serve(self, worker: Worker) -> None:
+        """The worker that answers; what it has loaded is the system's report."""
+        self._worker = worker
+
+    def is_live(self, name: str) -> bool:
+        """Whether searches are answered from this generation, or will be: without it, the system cannot go on."""
+        return name == (self._live if self._worker is None else self._worker.live)
+
+    def stores_of(self, manifest: Generation) -> Stores:
+        """For the worker.
+
+        Raises:
+            NotReadyError: the generation is not open.
+        """
+        member = self._members.get(manifest.name)
+        if member is None:
+            raise NotReadyError(f"generation {manifest.name} is not open; the log says why")
+        return member.stores()
+
+    async def until_searchable(self) -> None:
+        """Wait until everything journalled so far is searchable in the generation that answers; for `main`, its own way does it."""
+        member = self._members.get(view_of(await self._file.records()).live)
+        if member is not None:
+            await member.caught_up(await self._around.journal.end())
+
+    async def drained(self) -> None:
+        """Wait until every generation has taken in the journal."""
+        end = await self._around.journal.end()
+        for member in list(self._members.values()):
+            await member.caught_up(end)
+
+    async def close(self) -> None:
+        """End every generation in order."""
+        for name in list(self._members):
+            await self._members.pop(name).close()
+
+    async def build(
+        self, name: str, encoder: EncoderSettings, *, origin: Origin | None, take_over: bool, on_progress: OnProgress
+    ) -> BuildOutcome:
+        """Build a generation until it follows the journal closely; cancelled, it is gone on with by the same command.
+
+        Raises:
+            NotReadyError: another build runs.
+            GenerationRefusedError: the name is taken.
+        """
+        if self._building.locked():
+            raise NotReadyError("another generation is being built; try again when that has finished")
+        async with self._building:
+            return await self._build(name, encoder, origin=origin, take_over=take_over, on_progress=on_progress)
+
+    @property
+    def is_building(self) -> bool:
+        """Whether a build reads the journal, which must not be pruned meanwhile."""
+        return self._building.locked()
+
+    # The port `GenerationStore`.
+
+    async def records(self) -> Records:
+        """The file's records, with the system's own report, fresh."""
+        await self._file.report(self._report(view_of(await self._file.records())))
+        return await self._file.records()
+
+    async def commit(self, transition: Transition) -> GenerationView:
+        """Decide and write; the worker beside us reads the file."""
+        return await self._file.commit(transition)
+
+    async def report(self, report: ReplicaReport) -> None:
+        """Keep a report."""
+        await self._file.report(report)
+
+    # The port `GenerationFacts`.
+
+    async def counts(self, manifest: Generation | None) -> VectorCounts:
+        """Of the vector index."""
+        if manifest is None:
+            return await self._around.main.counts()
+        member = self._members.get(manifest.name)
+        return VectorCounts(0, 0, 0) if member is None else await member.vectors.counts()
+
+    async def lag(self, manifest: Generation | None) -> int:
+        """Records of the journal that it has not taken in."""
+        end = await self._around.journal.end()
+        if manifest is None:
+            return (await self._around.journal.size()).pending
+        member = self._members.get(manifest.name)
+        return end if member is None else max(0, end - member.after)
+
+    async def followers(self, manifest: Generation | None) -> int:
+        """1 while the worker may still answer from it; then it is closed."""
+        if manifest is None:
+            raise GenerationRefusedError(
+                "main journals the changes of this system and stays: to be rid of it, start another folder with the new model's "
+                "settings (`ferroflux up --data-dir`) and load the catalogue there"
+            )
+        if self._worker is not None and manifest.name in self._worker.generations:
+            return 1
+        member = self._members.pop(manifest.name, None)
+        if member is not None:
+            await member.close()
+        return 0
+
+    async def remove(self, manifest: Generation | None) -> None:
+        """Remove its folder."""
+        assert manifest is not None, "followers refuses main"
+        await asyncio.to_thread(shutil.rmtree, self._around.folder / manifest.identity, ignore_errors=True)
+
+    def require_droppable(self, name: str) -> None:
+        """Check it before anything is written.
+
+        Raises:
+            GenerationRefusedError: it is `main`, or it is being built.
+        """
+        if name == MAIN:
+            raise GenerationRefusedError(
+                "main journals the changes of this system and stays: to be rid of it, start another folder with the new model's "
+                "settings (`ferroflux up --data-dir`) and load the catalogue there"
+            )
+        if self.is_building:
+            raise GenerationRefusedError("a generation is being built: let it finish, or interrupt its command, first")
+
+    async def _build(
+        self, name: str, chosen: EncoderSettings, *, origin: Origin | None, take_over: bool, on_progress: OnProgress
+    ) -> BuildOutcome:
+        began = time.monotonic()
+        chosen = await self._settled_layers(chosen)
+        view = view_of(await self._file.records())
+        manifest = view.manifests.get(name)
+        encoder = CountingEncoder(await self._encoder_of(chosen))
+        if manifest is None:
+            manifest = await self._planned(name, chosen, encoder, origin)
+        require_text_fit(manifest)
+        require_revision(manifest, encoder.revision)
+        await self.commit(transitions.create(manifest, now_us=self._clock.now_us()))
+        takes_over = take_over and encoder.sparse is None and encoder.revision == self._encoder.revision
+        reuse = CollectionReuse(self._around.main, encoder.revision.id) if takes_over else None
+        if name not in self._members:
+            await self._opened(manifest, chosen, encoder=encoder, reuse=reuse)
+            try:
+                await self._members[name].follow(on_progress)
+            except BaseException:
+                # Half seeded, it follows nothing: the same command opens it anew and goes on.
+                await self._members.pop(name).close()
+                raise
+        member = self._members[name]
+        await self._until_caught_up(member, on_progress)
+        apart = member.set_apart
+        await self.commit(transitions.mark_prepared(name, now_us=self._clock.now_us(), set_apart=apart.total()))
+        return BuildOutcome(
+            manifest,
+            seconds=time.monotonic() - began,
+            products=(await member.vectors.counts()).alive,
+            taken_over=0 if reuse is None else reuse.given,
+            embedded=encoder.texts,
+            set_apart=apart,
+        )
+
+    async def _until_caught_up(self, member: GenerationMember, on_progress: OnProgress) -> None:
+        first: int | None = None
+        while True:
+            end = await self._around.journal.end()
+            left = max(0, end - member.after)
+            first = left if first is None else max(first, left)
+            done = 1.0 if not first else 1 - left / first
+            on_progress(BuildProgress("reading the journal", done, f"{left:,} records to go"))
+            if not left:
+                await member.caught_up(end)
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _planned(
+        self, name: str, chosen: EncoderSettings, encoder: TextEncoder, origin: Origin | None
+    ) -> Generation:
+        """From the whole journal; where old records were forgotten, from the products that there are."""
+        journal, settings = self._around.journal, self._around.settings
+        first = None
+        async for slice_ in journal.read(page=1):
+            first = slice_.last
+            break
+        cut = first is not None and first > 1
+        if origin is Origin.CHANGES and cut:
+            raise GenerationRefusedError(
+                "the journal was pruned and no longer reaches back: leave --from out, or give --from documents"
+            )
+        chosen_origin = origin or (Origin.DOCUMENTS if cut else Origin.CHANGES)
+        starts = {}
+        if chosen_origin is Origin.DOCUMENTS:
+            starts = {"journal": await journal.end()}
+            await self._settled()
+        return new_manifest(
+            name,
+            collection=settings.vectors.collection,
+            documents=settings.kafka.topics.documents,
+            encoder=choice_of(chosen),
+            revision=encoder.revision,
+            now_us=self._clock.now_us(),
+            origin=chosen_origin,
+            starts=starts,
+        )
+
+    async def _opened(
+        self,
+        manifest: Generation,
+        chosen: EncoderSettings,
+        *,
+        encoder: TextEncoder | None = None,
+        reuse: CollectionReuse | None = None,
+    ) -> GenerationMember:
+        require_text_fit(manifest)
+        encoder = encoder or await self._encoder_of(chosen)
+        require_revision(manifest, encoder.revision)
+        member = GenerationMember(manifest, encoder, self._around, partial(self.is_live, manifest.name), reuse)
+        await member.open()
+        self._members[manifest.name] = member
+        return member
+
+    async def _encoder_of(self, chosen: EncoderSettings) -> TextEncoder:
+        """The system's own where it is the same: one model in memory."""
+        own = await self._settled_layers(self._around.settings.indexer.encoder)
+        if choice_of(chosen) == choice_of(own):
+            return self._encoder
+        return await asyncio.to_thread(self._load, chosen)
+
+    async def _settled_layers(self, chosen: EncoderSettings) -> EncoderSettings:
+        """Where the layers are open, those of `main`, whose vectors can then be taken over."""
+        return await asyncio.to_thread(settle_layers, chosen, await self._around.main.recorded())
+
+    def _report(self, view: GenerationView) -> ReplicaReport:
+        text = current_metadata()
+        return ReplicaReport(
+            replica=_NAME,
+            text_schema=text["schema"],
+            analyser=text["analyser"],
+            ready={name: self._reason(name) for name in view.replicated()},
+            workers=() if self._worker is None else (self._worker.report(),),
+            written_us=self._clock.now_us(),
+        )
+
+    def _reason(self, name: str) -> str:
+        if name == MAIN:
+            return ""
+        member = self._members.get(name)
+        if member is None:
+            return "it is not open; the log says why"
+        return member.trouble or member.replica.not_ready or ""
+
+    def _remove_leftovers(self, view: GenerationView) -> None:
+        kept = {manifest.identity for manifest in view.manifests.values()}
+        for path in self._around.folder.iterdir() if self._around.folder.is_dir() else ():
+            if path.name not in kept:
+                log.info("folder of a dropped generation is removed", folder=path.name)
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,207 @@
+"""The operator's commands on generations, the same for every kind of system: status, gate, promote, roll back, drop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import structlog
+
+from ferroflux.operations.generations.gate import Evidence, JudgedFigures, Limits, known, objections
+from indexer.ports import Clock
+from retrieval.generations import transitions
+from retrieval.generations.errors import GateFailedError, GenerationRefusedError
+from retrieval.generations.port import GenerationStore
+from retrieval.generations.view import GenerationView, Records, reports_of, view_of
+from retrieval.vectors.port import VectorCounts
+from runtime.redaction import redacted_value
+from schemas.errors import NotReadyError
+from schemas.generations import Generation, ReplicaReport, Stage
+
+log = structlog.get_logger(__name__)
+
+_LET_GO_S: Final = 60.0
+_LOOK_EVERY_S: Final = 0.5
+
+
+class GenerationFacts(Protocol):
+    """What a kind of system knows of its generations. `manifest` None stands for `main`."""
+
+    async def counts(self, manifest: Generation | None) -> VectorCounts:
+        """Points of its collection."""
+        ...
+
+    async def lag(self, manifest: Generation | None) -> int:
+        """Records of the change log that it has not taken in yet."""
+        ...
+
+    async def followers(self, manifest: Generation | None) -> int:
+        """Indexers that still work on it."""
+        ...
+
+    async def remove(self, manifest: Generation | None) -> None:
+        """Remove its collection and its documents topic."""
+        ...
+
+
+class GenerationDesk:
+    """Decides on the records of one store, with what the facts say."""
+
+    def __init__(
+        self, store: GenerationStore, facts: GenerationFacts, clock: Clock, limits: Limits | None = None
+    ) -> None:
+        self._store = store
+        self._facts = facts
+        self._clock = clock
+        self._limits = limits or Limits()
+
+    async def status(self) -> dict[str, Any]:
+        """Every generation with its figures, and every replica that is known."""
+        records = await self._store.records()
+        view = view_of(records)
+        return {
+            "live": view.live,
+            "previous": view.pointer.previous,
+            "epoch": view.pointer.epoch,
+            "moved_us": view.pointer.moved_us,
+            "forced": view.pointer.forced,
+            "generations": [await self._described(view, name) for name in view.names()],
+            "replicas": [report.model_dump(mode="json") for report in known(reports_of(records), self._clock.now_us())],
+        }
+
+    async def view(self) -> GenerationView:
+        """The generations and the pointer now."""
+        return view_of(await self._store.records())
+
+    async def objections(self, name: str, judged: JudgedFigures | None) -> tuple[list[str], GenerationView]:
+        """What the gate says of a generation, and the view that it was said of."""
+        records = await self._store.records()
+        view = view_of(records)
+        if view.stage(name) is None:
+            raise GenerationRefusedError(f"there is no generation {name}; `ferroflux generation status` lists them")
+        evidence = Evidence(
+            view=view,
+            live=await self._facts.counts(view.manifests.get(view.live)),
+            candidate=await self._facts.counts(view.manifests.get(name)),
+            lag=await self._facts.lag(view.manifests.get(name)),
+            reports=reports_of(records),
+            judged=judged,
+            now_us=self._clock.now_us(),
+        )
+        return objections(name, evidence, self._limits), view
+
+    async def promote(self, name: str, judged: JudgedFigures | None, *, force: str = "") -> GenerationView:
+        """Move the pointer to the generation where the gate lets it through, or where a reason overrules the gate.
+
+        Raises:
+            GateFailedError: the gate does not, and no reason was given.
+            GenerationRefusedError: it cannot be promoted at all, or the pointer moved meanwhile.
+        """
+        found, view = await self.objections(name, judged)
+        if found and not force:
+            raise GateFailedError(f"generation {name} is not promoted:\n- " + "\n- ".join(found))
+        forced = force if found else ""
+        moved = await self._store.commit(
+            transitions.promote(name, expected_epoch=view.pointer.epoch, now_us=self._clock.now_us(), forced=forced)
+        )
+        if forced:
+            log.warning("promoted against the gate", generation=name, reason=forced, objections=found)
+        log.info("promoted", generation=name, before=view.live, epoch=moved.pointer.epoch)
+        return moved
+
+    async def roll_back(self) -> GenerationView:
+        """Move the pointer back to the generation before, which was kept up to date; no gate stands before it."""
+        view = await self.view()
+        moved = await self._store.commit(
+            transitions.roll_back(expected_epoch=view.pointer.epoch, now_us=self._clock.now_us())
+        )
+        log.warning("rolled back", generation=moved.live, before=view.live, epoch=moved.pointer.epoch)
+        return moved
+
+    async def drop(self, name: str, *, force: str = "", on_wait: Callable[[str], None] = lambda _: None) -> None:
+        """Let everybody let go of the generation, then remove it; begun again where it was interrupted.
+
+        Raises:
+            GenerationRefusedError: it is live, a worker still answers from it, or it has not sent all dead letters that are its to send.
+            NotReadyError: somebody works on it still; the command may be given again.
+        """
+        records = await self._store.records()
+        view = view_of(records)
+        manifest = view.manifests.get(name)
+        if view.stage(name) is Stage.PREPARED and view.live != name:
+            await self._require_unused(name, view, records, force)
+        await self._store.commit(transitions.begin_drop(name, now_us=self._clock.now_us()))
+        await self._until_let_go(name, manifest, on_wait)
+        await self._facts.remove(manifest)
+        await self._store.commit(transitions.finish_drop(name, now_us=self._clock.now_us()))
+        log.info("generation dropped", generation=name, forced=force)
+
+    async def followed(self, name: str, *, timeout_s: float) -> tuple[int, int]:
+        """Wait until every known worker answers from the generation; how many do, and of how many."""
+        gives_up = self._clock.monotonic() + timeout_s
+        while True:
+            reports = known(reports_of(await self._store.records()), self._clock.now_us())
+            workers = [worker for report in reports for worker in report.workers]
+            serving = sum(worker.serving == name for worker in workers)
+            if (workers and serving == len(workers)) or self._clock.monotonic() >= gives_up:
+                return serving, len(workers)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _require_unused(self, name: str, view: GenerationView, records: Records, force: str) -> None:
+        using = [
+            worker.worker
+            for report in known(reports_of(records), self._clock.now_us())
+            for worker in report.workers
+            if worker.serving == name
+        ]
+        if using and not force:
+            raise GenerationRefusedError(
+                f"{len(using)} workers still answer from {name} ({', '.join(using[:3])}): `ferroflux generation status` says "
+                "what keeps them from the live one"
+            )
+        if view.pointer.previous == name and not force:
+            lag = await self._facts.lag(view.manifests.get(name))
+            if lag:
+                raise GenerationRefusedError(
+                    f"{name} was live before and is {lag:,} records behind: dead letters among them are its to send. Wait "
+                    "until it has caught up, or give --force with a reason"
+                )
+
+    async def _until_let_go(self, name: str, manifest: Generation | None, on_wait: Callable[[str], None]) -> None:
+        gives_up = self._clock.monotonic() + _LET_GO_S
+        while True:
+            reports = known(reports_of(await self._store.records()), self._clock.now_us())
+            holding = [report.replica for report in reports if _holds(report, name)]
+            indexers = await self._facts.followers(manifest)
+            if not holding and not indexers:
+                return
+            waiting = f"{indexers} indexers and {len(holding)} replicas still hold {name}"
+            if self._clock.monotonic() >= gives_up:
+                raise NotReadyError(
+                    f"{waiting} after {_LET_GO_S:.0f} s: see that they run and reach Kafka, then drop it again"
+                )
+            on_wait(waiting)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _described(self, view: GenerationView, name: str) -> dict[str, Any]:
+        manifest = view.manifests.get(name)
+        stage = view.stage(name)
+        found: dict[str, Any] = {"name": name, "stage": str(stage), "live": name == view.live}
+        if (record := view.stages.get(name)) is not None and record.set_apart:
+            found["set_apart"] = record.set_apart
+        if manifest is not None:
+            # A release before wrote models' URLs into manifests as they were given.
+            found |= redacted_value(manifest.model_dump(mode="json", exclude={"name", "starts"}))
+        if stage is not Stage.DROPPING:
+            counts = await self._facts.counts(manifest)
+            found |= {
+                "products": counts.alive,
+                "vectors": counts.with_text_vector,
+                "lag": await self._facts.lag(manifest),
+            }
+        return found
+
+
+def _holds(report: ReplicaReport, name: str) -> bool:
+    return name in report.ready or any(name in worker.ready or worker.serving == name for worker in report.workers)

@@ -1,1 +1,0 @@
-"""Garbage collection: tombstones that no replay can reach any more are removed from every store."""

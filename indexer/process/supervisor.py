@@ -1,0 +1,203 @@
+"""All the generations that one indexer process follows: an indexer for each that is prepared, started and ended as they come and go.
+
+The process follows the control log, so nobody has to restart or to start anything: a generation that has been built is
+taken on, one that is being dropped is let go. The live generation decides the process's fate. Another one that cannot
+work is told in the log, in `/readyz` and in the metrics, and is tried again; it keeps nobody from indexing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from indexer.generations.leadership import Leadership
+from indexer.kafka.topics import TopicAdmin
+from indexer.process.app import IndexerApp
+from indexer.readiness import Readiness
+from retrieval.generations.kafka import KafkaGenerationStore
+from retrieval.generations.view import GenerationView, Records, view_of
+from retrieval.vectors.port import VectorIndex
+from runtime.retry import BackoffPolicy
+from runtime.supervision import RunningTask, Supervisor
+from schemas.errors import RetryableError
+from schemas.generations import Generation
+from schemas.topics import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+_BACKOFF: Final = BackoffPolicy(base_s=0.5, cap_s=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """The indexer of one generation and what it was made of. `kafka` names the generation's own documents topic."""
+
+    app: IndexerApp
+    index: VectorIndex
+    kafka: KafkaSettings
+
+
+OpenMember = Callable[[Generation | None, Leadership], Awaitable[Member]]
+"""Puts the indexer of a generation together; raises FatalError where that cannot be, with the remedy."""
+
+
+class GenerationSupervisor(Collector):
+    """The indexers of one process. As a collector of metrics it gives those of the live one, and a line for each generation."""
+
+    def __init__(self, store: KafkaGenerationStore, open_member: OpenMember, supervisor: Supervisor) -> None:
+        self._store = store
+        self._open_member = open_member
+        self._view: GenerationView | None = None
+        self._members: dict[str, Member] = {}
+        self._leaderships: dict[str, Leadership] = {}
+        self._supervisor = supervisor
+        self._tasks: dict[str, RunningTask] = {}
+        self._lag: dict[str, int] = {}
+
+    def start(self) -> None:
+        """Follow the generations. The supervisor ends all of it, each indexer after its batch; the live one's failure is its own."""
+        self._supervisor.start("follow-generations", lambda: self._store.follow(self._hear))
+
+    async def readiness(self) -> Readiness:
+        """Whether the live generation is indexed, and what stands against the others."""
+        view = self._view
+        if view is None:
+            reasons = tuple(self._supervisor.waiting.values())
+            return Readiness(reasons or ("Kafka has not told yet which generations there are",))
+        troubles = {name: self._trouble(name) for name in view.prepared()}
+        member = self._members.get(view.live)
+        if member is None:
+            answer = Readiness((self._trouble(view.live) or f"generation {view.live} is being opened",))
+        else:
+            answer = await member.app.readiness()
+            answer = replace(answer, reasons=(*answer.reasons, *self._supervisor.waiting.values()))
+        degraded = {**answer.degraded, **self._supervisor.degraded}
+        return replace(answer, live=view.live, generations=troubles, degraded=degraded)
+
+    async def refresh_metrics(self) -> None:
+        """Bring the gauges up to date."""
+        for name, member in list(self._members.items()):
+            await member.app.refresh_metrics()
+            self._lag[name] = sum((await member.app.lag()).values())
+
+    def collect(self) -> Iterable[Metric]:
+        """The live indexer's metrics under their own names, and what is told of every generation."""
+        lag = GaugeMetricFamily(
+            "ferroflux_indexer_generation_lag",
+            "Records not processed yet, over this process's partitions, by generation.",
+            labels=["generation"],
+        )
+        up = GaugeMetricFamily(
+            "ferroflux_indexer_generation_up", "Whether this process follows the generation.", labels=["generation"]
+        )
+        for name in () if self._view is None else self._view.prepared():
+            up.add_metric([name], float(name in self._members and not self._trouble(name)))
+            lag.add_metric([name], float(self._lag.get(name, 0)))
+        yield from (lag, up)
+        live = None if self._view is None else self._members.get(self._view.live)
+        if live is not None:
+            yield from live.app.metrics.registry.collect()
+
+    def _trouble(self, name: str) -> str:
+        """Why a generation is not indexed, though it should be; empty where it is."""
+        task = self._tasks.get(name)
+        return "" if task is None else task.reason
+
+    def _is_live(self, name: str) -> bool:
+        return self._view is not None and self._view.live == name
+
+    async def _hear(self, records: Records) -> None:
+        view = self._view = view_of(records)
+        for leadership in self._leaderships.values():
+            leadership.view = view
+        wanted = view.prepared()
+        gone = [self._tasks.pop(name) for name in list(self._tasks) if name not in wanted]
+        for name in wanted:
+            if name not in self._tasks:
+                log.info("generation is taken on", generation=name, live=view.live)
+                self._tasks[name] = self._supervisor.start(
+                    "index-generation",
+                    partial(self._index, name, view.manifests.get(name)),
+                    instance=name,
+                    backoff=_BACKOFF,
+                    decides=partial(self._is_live, name),
+                )
+        await asyncio.gather(*(task.stop() for task in gone))
+
+    async def _index(self, name: str, manifest: Generation | None) -> None:
+        """Index one generation until cancelled, or until it cannot be indexed any more: raises what ended it."""
+        leadership = self._leaderships[name] = Leadership(name, self._view)
+        try:
+            member = await self._open_member(manifest, leadership)
+            self._members[name] = member
+            try:
+                await _start(member)
+                raise await member.app.failed()
+            finally:
+                self._members.pop(name, None)
+                await _whole(_close(member))
+                log.info("generation is let go", generation=name)
+        finally:
+            self._leaderships.pop(name, None)
+            self._lag.pop(name, None)
+
+
+async def _start(member: Member) -> None:
+    """Start, trying again while dependencies are away."""
+    app, rng, failures = member.app, random.Random(), 0  # noqa: S311 - jitter, no secret
+    while True:
+        try:
+            async with TopicAdmin(member.kafka) as admin:
+                await admin.ensure()
+                app.topics_take(await admin.limits())
+            await app.start()
+        except RetryableError as error:
+            failures += 1
+            delay = _BACKOFF.delay(failures, rng)
+            app.health.batch_failed(time.monotonic(), error.code, str(error), resting_s=delay)
+            log.warning("indexer cannot start yet", code=error.code, error=str(error), rest_s=round(delay, 3))
+            await asyncio.sleep(delay)
+        else:
+            app.health.failure = None
+            app.health.failures = 0
+            return
+
+
+async def _close(member: Member) -> None:
+    await member.app.stop()
+    await member.index.close()
+
+
+async def _whole(ending: Awaitable[None]) -> None:
+    """Await an end that a cancellation must not cut short: the batch in progress is finished and committed."""
+    task = asyncio.ensure_future(ending)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    task.result()
+
+
+def process_registry(generations: GenerationSupervisor, base: CollectorRegistry) -> Collector:
+    """What /metrics renders: the process's own metrics and those of the generations."""
+    return _Together(base, generations)
+
+
+class _Together(Collector):
+    def __init__(self, base: CollectorRegistry, generations: GenerationSupervisor) -> None:
+        self._base = base
+        self._generations = generations
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._base.collect()
+        yield from self._generations.collect()

@@ -1,1 +1,0 @@
-"""Inference: token ids, batches of like length, and the onnxruntime session that turns them into unit vectors."""

@@ -1,1 +1,0 @@
-"""Judged queries: what was asked, and which products answer it how well."""

@@ -1,1 +1,0 @@
-"""An experiment as a page for people: Markdown and HTML."""
