@@ -10,6 +10,7 @@ from typing import Protocol
 
 from indexer.records import DeadLetter, InboundRecord, LogId, TopicPartition
 from retrieval.vectors.port import NamedVectors, VectorIndex
+from runtime.clock import Clock, Sleep
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import PoisonError, RetryableError
 from schemas.identity import SkuKey
@@ -80,26 +81,6 @@ class ChangeJournal(Protocol):
 
     async def mark_applied(self, log_id: LogId, next_offsets: Mapping[TopicPartition, int]) -> None:
         """Note that everything below these offsets is in the indexes; a restart begins there."""
-        ...
-
-
-class Clock(Protocol):
-    """Time, in two kinds: what the calendar says, and what may be subtracted."""
-
-    def now_us(self) -> int:
-        """Microseconds since 1970, UTC."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds since some fixed point; never goes back, and goes on while the process is stopped."""
-        ...
-
-
-class Sleep(Protocol):
-    """A pause; the default is `asyncio.sleep`."""
-
-    async def __call__(self, delay: float, /) -> None:
-        """Come back after `delay` seconds."""
         ...
 
 

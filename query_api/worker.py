@@ -21,7 +21,7 @@ from query_api.aliases.watch import AliasWatch
 from query_api.catalogue_view import CatalogueView
 from query_api.freshness import FreshnessWindow, VisibleDocument
 from query_api.generations.reports import REPORT_EVERY_S, WorkerReports
-from query_api.generations.serving import Pace, Ready, Serving, Stores, now_us
+from query_api.generations.serving import Pace, Ready, Serving, Stores
 from query_api.status_file import ReplicaStatus
 from query_api.status_report import reranker_status
 from retrieval.aliases.file import AliasFile
@@ -35,12 +35,13 @@ from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
+from runtime.clock import SYSTEM_CLOCK
 from runtime.supervision import Supervisor
 from schemas.api.status import RerankerStatus
 from schemas.errors import NotReadyError, RetryableError
 from schemas.generations import Generation, WorkerReport
 
-__all__ = ["Answering", "Pace", "Stores", "Worker", "now_us"]
+__all__ = ["Answering", "Pace", "Stores", "Worker"]
 
 log = structlog.get_logger(__name__)
 
@@ -220,7 +221,7 @@ class Worker:
         """What this worker answers from, and what keeps it from the others."""
         name = "worker" if self._reports is None else self._reports.name
         serving = self._current.name if self._current is not None else ""
-        return WorkerReport(worker=name, serving=serving, ready=self.generations, written_us=now_us())
+        return WorkerReport(worker=name, serving=serving, ready=self.generations, written_us=SYSTEM_CLOCK.now_us())
 
     def _current_or_coming(self) -> Serving:
         if self._current is not None:

@@ -28,12 +28,12 @@ from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.records import TopicPartition
 from indexer.replay.replayer import ReplayCheckpoint, Replayed, Replayer
 from indexer.replay.sources import JournalReplaySource
-from indexer.service.clock import SystemClock
 from indexer.sources.desk import SourceDesk
 from indexer.tombstone_gc import Tombstone, TombstoneGc
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
+from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser

@@ -48,7 +48,6 @@ from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal import SqliteChangeJournal
 from indexer.process.app import IndexerApp, http_app
 from indexer.process.bootstrap import EmbeddedParts, IndexerParts, build_indexer
-from indexer.service.clock import SystemClock
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from indexer.sources.live import LiveSources
@@ -66,6 +65,7 @@ from retrieval.encoders.settings import EncoderSettings, available_cpus
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
+from runtime.clock import SystemClock
 from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
 from runtime.metrics import TaskMetrics
@@ -275,9 +275,7 @@ class EmbeddedSystem:
         mapping = load_mapping(settings.mapping, settings.default_tenant)
         self._policy = mapping.policy
         live = LiveSources(fresh_for_s=math.inf)  # one process adds entries and decides by them
-        self.sources = FileSourceStore(
-            self.options.directory.sources, lambda: SystemClock().now_us() // 1_000, live.hear
-        )
+        self.sources = FileSourceStore(self.options.directory.sources, SystemClock(), live.hear)
         live.hear(await self.sources.entries())
         self._declared_sources = lambda: live.history().declaring(mapping.declared)
         rules = AdmissionRules(settings.max_ahead_s, live.history)

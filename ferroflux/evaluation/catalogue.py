@@ -25,9 +25,9 @@ from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
 from indexer.ports import Published, Target, Timing
 from indexer.records import DeadLetter, InboundRecord
-from indexer.service.clock import SystemClock
 from retrieval.encoders.port import TextEncoder
 from retrieval.vectors.memory import MemoryIndex
+from runtime.clock import SystemClock
 from schemas.building import build_document
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError

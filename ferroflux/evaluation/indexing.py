@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from ferroflux.evaluation.cache import built_once, combined_digest, content_digest, source_digest
 from ferroflux.evaluation.catalogue import (
     DOCUMENTS_FILE,
@@ -33,8 +31,6 @@ from retrieval.vectors.port import PointPayload, PointWrite
 from schemas.documents import SearchDocument
 from training.systems.cached_encoders import CachedEncoder
 from training.systems.indexed_catalogue import IndexedCatalogue, MatrixIndex
-
-log = structlog.get_logger(__name__)
 
 _DOCUMENT_CODE: Final = (
     "schemas.building", "schemas.documents", "schemas.fields", "schemas.catalogue", "schemas.normalisers", "schemas.merge", "schemas.events", "retrieval.passages",

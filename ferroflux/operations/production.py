@@ -21,7 +21,6 @@ from indexer.process.generation_builder import BuildRequest, GenerationBuilder
 from indexer.process.offline import offline_indexer
 from indexer.replay.replayer import ReplayCheckpoint, Replayer, digest_of
 from indexer.replay.sources import KafkaReplaySource
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from indexer.sources.desk import SourceDesk
 from indexer.sources.kafka import KafkaSourceStore
@@ -31,6 +30,7 @@ from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.vectors.factory import drop_collection, open_vector_index
 from retrieval.vectors.port import VectorCounts
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.clock import SystemClock
 from schemas.errors import ConfigurationError
 from schemas.generations import Generation
 from schemas.identity import tenant_id

@@ -15,9 +15,10 @@ from dataclasses import replace
 from typing import Final
 
 from indexer.batch.batch import PLAN, PUBLISH, Batch, Freshness, Stages, until_settled
-from indexer.ports import Clock, Target
+from indexer.ports import Target
 from indexer.records import awaits_item
 from retrieval.vectors.port import PointPayload, PointWrite, VectorIndex
+from runtime.clock import Clock
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import ContentionError, StoreUnavailableError
 from schemas.identity import SkuKey

@@ -22,7 +22,6 @@ from indexer.batch.pipeline import Pipeline
 from indexer.consuming.runner import BatchRunner, Observers
 from indexer.identity import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
-from indexer.ports import Clock
 from indexer.readiness import Readiness, ReadinessProbe
 from indexer.records import TopicPartition
 from indexer.respelling import Respeller
@@ -30,6 +29,7 @@ from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.port import TextEncoder
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
+from runtime.clock import Clock
 from runtime.event_loop import freeze_heap
 from runtime.kafka.log_writer import LogWriter
 from runtime.metrics import TaskMetrics

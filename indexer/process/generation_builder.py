@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,10 +35,9 @@ from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
 from indexer.kafka.topics import TopicAdmin
-from indexer.ports import Clock, Target, Timing
+from indexer.ports import Target, Timing
 from indexer.process.app import IndexerApp
 from indexer.process.bootstrap import IndexerParts, build_indexer
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from indexer.sources.live import LiveSources
@@ -51,9 +50,10 @@ from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import view_of
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
+from runtime.clock import Clock, SystemClock
 from runtime.kafka.log_writer import LogWriter
+from runtime.retry import Backoff, BackoffPolicy, retry
 from schemas.building import build_document
-from schemas.errors import RetryableError
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
 from schemas.generations import Generation, Origin
@@ -61,8 +61,10 @@ from schemas.mapping.loading import load_mapping
 
 log = structlog.get_logger(__name__)
 
-_RETRIES: Final = 20
-_RETRY_S: Final = 1.0
+_ATTEMPTS: Final = 20
+_BACKOFF: Final = BackoffPolicy(base_s=1.0, cap_s=2.0)
+"""A second between two attempts on average."""
+_AWAY: Final = "build waits for a dependency"
 
 LoadEncoder = Callable[[EncoderSettings], TextEncoder]
 
@@ -193,10 +195,10 @@ class _Work:
         app.topics_take(limits)
         following = asyncio.create_task(KafkaSourceStore(self.settings.kafka).follow(self.sources))
         try:
-            await _retried(app.prepare)
+            await retry(app.prepare, _AWAY, backoff=Backoff(_BACKOFF), attempts=_ATTEMPTS)
             if self.outcome.manifest.origin is Origin.DOCUMENTS:
                 await self._backfill_once(limits)
-            await _retried(app.start)
+            await retry(app.start, _AWAY, backoff=Backoff(_BACKOFF), attempts=_ATTEMPTS)
             await self._until_caught_up(app)
         finally:
             await app.stop()
@@ -287,17 +289,3 @@ async def _opened(settings: IndexerSettings) -> AsyncIterator[VectorIndex]:
         yield index
     finally:
         await index.close()
-
-
-async def _retried(start: Callable[[], Awaitable[None]]) -> None:
-    """Start something, trying again for a while where a dependency is away."""
-    for attempt in range(1, _RETRIES + 1):
-        try:
-            await start()
-        except RetryableError as error:
-            if attempt == _RETRIES:
-                raise
-            log.warning("build waits for a dependency", code=error.code, error=str(error), attempt=attempt)
-            await asyncio.sleep(_RETRY_S)
-        else:
-            return

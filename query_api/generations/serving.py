@@ -29,6 +29,7 @@ from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
+from runtime.clock import SYSTEM_CLOCK
 from runtime.event_loop import freeze_heap
 from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import FatalError, FerrofluxError, NotReadyError, RetryableError
@@ -140,7 +141,7 @@ class Serving:
 
     def start(self) -> None:
         """Begin to open the parts; returns at once."""
-        self.freshness.begin_at(now_us())
+        self.freshness.begin_at(SYSTEM_CLOCK.now_us())
         start, decides = self._supervisor.start, self._decides
         self._tasks = [
             start("open-generation", self._become_ready, instance=self.name, ends=True, decides=decides),
@@ -225,7 +226,10 @@ class Serving:
     @property
     def replica_is_stale(self) -> bool:
         """Whether the tailer's heartbeat is too old."""
-        return self._status is not None and now_us() - self._status.written_us > self._pace.heartbeat_s * 1_000_000
+        return (
+            self._status is not None
+            and SYSTEM_CLOCK.now_us() - self._status.written_us > self._pace.heartbeat_s * 1_000_000
+        )
 
     async def _become_ready(self) -> None:
         if self._ready is not None:
@@ -356,9 +360,9 @@ class Serving:
             await asyncio.sleep(self._pace.refresh_s)
             try:
                 if self._reader is not None:
-                    began = now_us()
+                    began = SYSTEM_CLOCK.now_us()
                     await self._off_loop(self._reader.refresh)
-                    self.freshness.loaded(Load(began, now_us()))
+                    self.freshness.loaded(Load(began, SYSTEM_CLOCK.now_us()))
                 await self._read_status()
             except (
                 OSError,
@@ -393,8 +397,3 @@ class Serving:
 def _not_ready(waiting: dict[str, str]) -> str:
     reasons = "; ".join(f"{part}: {reason}" for part, reason in waiting.items()) or "the worker is starting"
     return f"the worker is not ready ({reasons}); try again in a moment"
-
-
-def now_us() -> int:
-    """The present, microseconds since 1970."""
-    return time.time_ns() // 1000

@@ -34,6 +34,7 @@ from retrieval.generations.fitting import text_folder
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.text.tantivy_index.compatibility import current_metadata
+from runtime.clock import SYSTEM_CLOCK
 from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import FerrofluxError
 from schemas.generations import MAIN, Generation, ReplicaReport, Stage
@@ -195,7 +196,7 @@ class GenerationTails(Collector):
 
     def _current(self, view: GenerationView) -> ReplicaReport:
         text = current_metadata()
-        now_us = time.time_ns() // 1000
+        now_us = SYSTEM_CLOCK.now_us()
         ready = {}
         for name in view.replicated():
             tail = self._tails.get(name)

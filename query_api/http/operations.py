@@ -10,7 +10,8 @@ from starlette.responses import Response
 from query_api.http.context import ApiContext, Context
 from query_api.http.openapi import PROBLEMS, TENANT_PROBLEMS
 from query_api.status_report import degraded, encoder_status, freshness_gauges, replica_health
-from query_api.worker import Worker, now_us
+from query_api.worker import Worker
+from runtime.clock import SYSTEM_CLOCK
 from runtime.rights.keys import CallerRights, Rights
 from schemas.api.status import CatalogueStatus, FreshnessStatus, GenerationStatus, Readiness, StatusResponse
 from schemas.errors import NotReadyError
@@ -83,4 +84,4 @@ async def _catalogue(context: ApiContext, rights: Rights) -> CatalogueStatus | N
 
 
 def _freshness(worker: Worker) -> FreshnessStatus:
-    return worker.freshness.summary(now_us())
+    return worker.freshness.summary(SYSTEM_CLOCK.now_us())

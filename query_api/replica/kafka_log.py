@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from query_api.replica.document_log import Bounds, LogRecord, LogView, Polled
 from query_api.replica.settings import TailSettings
+from runtime.clock import SYSTEM_CLOCK
 from runtime.kafka.clients import administering, answering, fetched, open_consumer, stopped
 from runtime.kafka.topic_identity import TopicIds, log_identity
 from schemas.errors import LogUnavailableError
@@ -63,7 +64,7 @@ class KafkaDocumentLog:
         self._consumer.assign(list(self._followed))
         for partition in self._followed:
             self._consumer.seek(partition, positions[partition.partition])
-        self._followed_since = time.time()
+        self._followed_since = SYSTEM_CLOCK.now_us() / 1e6
 
     async def poll(self) -> Polled:
         """Records of all partitions, those of one partition in order."""
@@ -102,7 +103,7 @@ class KafkaDocumentLog:
         """Tell a broker that is away by the age of its newest answer: aiokafka itself retries in silence, for ever."""
         answers = [self._consumer.last_poll_timestamp(tp) for tp in self._followed]
         heard = max([answer / 1000 for answer in answers if answer is not None], default=0.0)
-        silent = time.time() - max(heard, self._followed_since)
+        silent = SYSTEM_CLOCK.now_us() / 1e6 - max(heard, self._followed_since)
         if self._followed and silent > self._tail.silence_s:
             raise LogUnavailableError(f"Kafka at {self._kafka.bootstrap} has answered no fetch for {silent:.0f} s")
 

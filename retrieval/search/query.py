@@ -33,11 +33,6 @@ class SearchQuery:
     offset: int = 0
     facets: bool = True
 
-    @property
-    def is_listing(self) -> bool:
-        """Whether there is nothing to match, only filters."""
-        return not self.text.strip()
-
 
 class DegradedReason(StrEnum):
     """Why a retriever is missing from an answer."""

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Unpack
 
-import structlog
-
 from ferroflux.embedded.broker import EmbeddedBroker
 from ferroflux.embedded.generations.follower import FOLLOWER_BACKOFF, JournalFollower, LeftToMain, PlaceFile
 from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage
@@ -32,7 +30,6 @@ from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.ports import DocumentComposer, DocumentRemover, Target, Timing
 from indexer.respelling import Respeller
-from indexer.service.clock import SystemClock
 from query_api.generations.serving import Stores
 from query_api.replica.kafka_log import KafkaDocumentLog
 from query_api.replica.letters.dispatch import LetterBox
@@ -42,14 +39,13 @@ from retrieval.encoders.sharing import Urgency, on_behalf_of
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
+from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter
 from runtime.supervision import Options, RunningTask, Supervisor, Work
 from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser
 from schemas.generations import Generation, Origin
 from schemas.identity import SkuKey
-
-log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN_S: Final = 0.02
 
@@ -96,7 +92,6 @@ class GenerationMember:
     _documents: LogEnds = field(init=False)
     _follower: JournalFollower | None = None
     _tasks: list[RunningTask] = field(default_factory=list)
-    _seeded: bool = False
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     @property

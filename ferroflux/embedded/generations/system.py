@@ -19,7 +19,6 @@ from ferroflux.operations.generations.desk import GenerationDesk
 from indexer.batch.embedding import CollectionReuse
 from indexer.generations.build import BuildOutcome, BuildProgress, OnProgress
 from indexer.process.generation_builder import CountingEncoder
-from indexer.service.clock import SystemClock
 from query_api.generations.serving import Stores
 from query_api.worker import Worker
 from retrieval.encoders.factory import load_encoder
@@ -40,6 +39,7 @@ from retrieval.generations.transitions import Transition
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from retrieval.vectors.port import VectorCounts
+from runtime.clock import SystemClock
 from schemas.errors import NotReadyError
 from schemas.generations import MAIN, Generation, Origin, ReplicaReport
 

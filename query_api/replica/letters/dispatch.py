@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -16,6 +16,7 @@ import structlog
 from query_api.replica.document_log import LogRecord
 from query_api.replica.letters.letter import ReplicaLetter, letter_of
 from retrieval.text.apart.values import Apart, Place
+from runtime.clock import Clock
 from runtime.retry import Backoff
 from schemas.errors import RetryableError
 
@@ -46,13 +47,13 @@ class LetterDispatch:
         box: LetterBox | None,
         *,
         topic: str,
-        now_us: Callable[[], int],
+        clock: Clock,
         backoff: Backoff,
     ) -> None:
         """Without a box nothing is sent, and what is set apart stays untold."""
         self._box = box
         self._topic = topic
-        self._now_us = now_us
+        self._clock = clock
         self._backoff = backoff
         self._records: dict[Place, LogRecord] = {}
         self._held_bytes = 0
@@ -83,7 +84,7 @@ class LetterDispatch:
                     self._held_bytes -= place.size
         waiting = [apart for apart in untold if apart.place not in told][:_AT_ONCE]
         if self._box is not None and waiting and asyncio.get_running_loop().time() >= self._not_before:
-            now_us = self._now_us()
+            now_us = self._clock.now_us()
             letters = [
                 letter_of(one, self._records.get(one.place), topic=self._topic, now_us=now_us) for one in waiting
             ]

@@ -10,10 +10,8 @@ process that dies in between leaves nothing that the next one would misread.
 
 from __future__ import annotations
 
-import os
 import shutil
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -25,6 +23,7 @@ from retrieval.vectors.identity import IDENTITY_KEY, new_identity
 from retrieval.vectors.model_record import RECORD_KEY, require_same_model, revision_record
 from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR
 from retrieval.vectors.settings import Quantisation, VectorSettings
+from runtime.files import atomic_write
 
 BYTES_PER_NUMBER = 4
 """Vectors are float32."""
@@ -102,7 +101,7 @@ class ShardFiles:
         return held
 
     def _write(self, held: dict[str, Any]) -> None:
-        _write_durably(self._model, orjson.dumps(held, option=orjson.OPT_INDENT_2))
+        atomic_write(self._model, orjson.dumps(held, option=orjson.OPT_INDENT_2))
 
     def _config(self, dimension: int, *, sparse: bool) -> edge.EdgeConfig:
         hnsw = self._settings.hnsw
@@ -127,12 +126,3 @@ def _payload_indexes() -> dict[str, edge.PayloadSchemaParams]:
         **{field: edge.IntegerIndexParams(lookup=True, range=False) for field in record.INTEGER_FIELDS},
         **{field: edge.FloatIndexParams() for field in record.FLOAT_FIELDS},
     }
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -188,7 +188,7 @@ class IndexerProcess:
         )  # fmt: skip
         self._lanes = Lanes(
             self._run, self, bulk_topic=BULK, live_turns=2, slice_length=SliceLength(0.05, 3, products=1, smallest=1),
-            monotonic=world.monotonic,
+            clock=world,
         )  # fmt: skip
         self.feed = SimFeed(GroupClient(documents, process), broker, process)
         self.verifier = DocumentVerifier(
