@@ -65,7 +65,9 @@ class Field:
     `facets` are the names of its counts in an answer: of a `FLAG` two, the products that have it and those that do not. `sort`
     keeps a number beside the text index's columns, to order by. `headings` are what the header of a file calls it, `columns`
     what a warehouse's table does, in English, Spanish and Portuguese, the surest first; case, accents and, in a heading,
-    signs do not count. `alias` is another name that events and `ferroflux ingest --map` take for it.
+    signs do not count. `alias` is another name that events and `ferroflux ingest --map` take for it. `labels` are what the page
+    calls it in Spanish and English, of a `FLAG` what its switch says; a field without them is shown nowhere by itself. `bounds`
+    are those of a number, of which a `RANGE` takes no others.
     """
 
     name: str
@@ -80,6 +82,8 @@ class Field:
     headings: str = ""
     columns: str = ""
     alias: str = ""
+    labels: tuple[str, str] | None = None
+    bounds: tuple[float, float] = (-n.MAX_AMOUNT, n.MAX_AMOUNT)
     description: str = ""
 
     @property
@@ -116,12 +120,12 @@ FIELDS: Final[tuple[Field, ...]] = (
         columns="bullets features caracteristicas destaques",
     ),
     Field(
-        "brand", Kind.TEXT, n.text_rule(n.MAX_NAME), Role.LABEL, Filter.ANY_OF, ("brands",),
+        "brand", Kind.TEXT, n.text_rule(n.MAX_NAME), Role.LABEL, Filter.ANY_OF, ("brands",), labels=("Marca", "Brand"),
         headings="brand marca fabricante manufacturer vendor",
         columns="brand marca brand_name manufacturer fabricante",
     ),
     Field(
-        "category", Kind.TEXT, n.category, Role.LABEL, Filter.ANY_OF, ("categories",),
+        "category", Kind.TEXT, n.category, Role.LABEL, Filter.ANY_OF, ("categories",), labels=("Categoría", "Category"),
         headings="category categoria categories categorias familia linea rubro departamento department product_type",
         columns="category categoria category_name departamento familia",
     ),
@@ -131,17 +135,17 @@ FIELDS: Final[tuple[Field, ...]] = (
         columns="attributes atributos specs",
     ),
     Field(
-        "part_number", Kind.TEXT, n.text_rule(n.MAX_NAME), Role.CODE,
+        "part_number", Kind.TEXT, n.text_rule(n.MAX_NAME), Role.CODE, labels=("N.º de pieza", "Part number"),
         headings="part_number numero_de_parte no_parte num_parte mpn part_no modelo model codigo_fabricante numero_da_peca",
         columns="part_number mpn numero_parte modelo model",
     ),
     Field(
-        "ean", Kind.TEXTS, n.texts_rule(n.MAX_EANS, n.MAX_EAN), Role.CODE,
+        "ean", Kind.TEXTS, n.texts_rule(n.MAX_EANS, n.MAX_EAN), Role.CODE, labels=("EAN", "EAN"),
         headings="ean eans gtin upc barcode codigo_de_barras codigo_barras ean13",
         columns="ean barcode codigo_barras gtin upc ean13",
     ),
     Field(
-        "unit", Kind.TEXT, n.text_rule(n.MAX_UNIT),
+        "unit", Kind.TEXT, n.text_rule(n.MAX_UNIT), labels=("Unidad", "Unit"),
         headings="unit unidad unidad_de_medida unidad_medida uom um unidade unidade_de_medida unidade_medida",
         columns="unit unidad uom unidad_medida unidade unidade_medida",
     ),
@@ -152,7 +156,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     ),
     Field(
         "price", Kind.NUMBER, n.number_rule(0, n.MAX_AMOUNT), None, Filter.RANGE, ("prices",), sort=True,
-        rows=frozenset({"item", "price"}),
+        labels=("Precio", "Price"), bounds=(0, n.MAX_AMOUNT), rows=frozenset({"item", "price"}),
         headings="price precio precio_lista list_price pvp precio_venta unit_price precio_unitario preco preco_venda "
         "preco_unitario",
         columns="price precio unit_price precio_unitario preco preco_unitario",
@@ -163,7 +167,8 @@ FIELDS: Final[tuple[Field, ...]] = (
     ),
     Field(
         "stock", Kind.NUMBER, n.number_rule(-n.MAX_AMOUNT, n.MAX_AMOUNT), None, Filter.FLAG, ("in_stock", "out_of_stock"),
-        flag="in_stock", rows=frozenset({"item", "stock"}),
+        flag="in_stock", labels=("Solo con existencias", "In stock only"), rows=frozenset({"item", "stock"}),
+        description="Only products on hand, or of shops that do not say.",
         headings="stock existencia existencias inventario inventory quantity qty cantidad on_hand disponible estoque "
         "quantidade",
         columns="stock existencia existencias quantity qty on_hand cantidad estoque quantidade",
