@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, create_model
+from pydantic import Field as ModelField
 
 from schemas import normalisers as n
 from schemas.normalisers import Normaliser
@@ -187,6 +188,23 @@ FILTERED: Final[Mapping[Filter, tuple[Field, ...]]] = {
 SEARCHED: Final[Mapping[Role, tuple[Field, ...]]] = {
     role: tuple(field for field in FIELDS if field.role is role) for role in Role
 }
+
+
+def counts_of(value: Any, interval: Any) -> dict[str, tuple[Any, Any]]:
+    """An answer's counts by name, as `completed` takes them: values of a text, intervals of a number, or how many a flag has."""
+    counts: dict[str, tuple[Any, Any]] = {}
+    for one in FILTERABLE:
+        words = f"Most frequent first; products without {one.name} are not counted."
+        held = {
+            Filter.ANY_OF: (tuple[value, ...], ModelField((), description=words)),
+            Filter.RANGE: (
+                tuple[interval, ...],
+                ModelField((), description=f"Rising; products without {one.name} are in none."),
+            ),
+            Filter.FLAG: (int, 0),
+        }
+        counts |= {name: held[one.filter] for name in one.facets if one.filter}
+    return counts
 
 
 def completed(declared: Mapping[str, tuple[Any, Any]]) -> Callable[[type[M]], type[M]]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from retrieval.filters import CatalogueFilter
 from retrieval.search.ranking.fusion import Contribution
 from schemas.api.retrievers import RetrieverName
-from schemas.catalogue import FILTERABLE, Filter, completed
+from schemas.catalogue import completed, counts_of
 from schemas.documents import SearchDocument
 
 if TYPE_CHECKING:  # the trace holds the outcomes of legs, which name the reasons defined here
@@ -61,33 +61,11 @@ class PriceRange:
     count: int
 
 
-_COUNTS: Final[dict[str, tuple[Any, Any]]] = {
-    name: {
-        Filter.ANY_OF: (tuple[tuple[str, int], ...], ()),
-        Filter.RANGE: (tuple[PriceRange, ...], ()),
-        Filter.FLAG: (int, 0),
-    }[one.filter]
-    for one in FILTERABLE
-    if one.filter
-    for name in one.facets
-}
-
-
-@completed(_COUNTS)
+@completed(counts_of(tuple[str, int], PriceRange))
 class Facets(BaseModel):
-    """Counts over exactly the candidates of one answer, after all filters.
-
-    Of a text (value as most products write it, count), most frequent first; of a number its ranges; of a flag the products
-    that have it and those that do not.
-    """
+    """Counts over exactly the candidates of one answer, after all filters; of a text as (value as most products write it, count)."""
 
     model_config = ConfigDict(frozen=True)
-
-    brands: tuple[tuple[str, int], ...] = ()
-    categories: tuple[tuple[str, int], ...] = ()
-    prices: tuple[PriceRange, ...] = ()
-    in_stock: int = 0
-    out_of_stock: int = 0
 
 
 @dataclass(frozen=True, slots=True)

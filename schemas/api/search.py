@@ -11,12 +11,12 @@ from schemas.api.limits import (
     MAX_FILTER_VALUES,
     MAX_LIMIT,
     MAX_OFFSET,
-    MAX_PRICE,
     MAX_TEXT,
     TENANT_PATTERN,
 )
 from schemas.api.retrievers import RetrieverName
-from schemas.catalogue import FILTERABLE, Filter, completed
+from schemas.catalogue import FILTERABLE, Filter, completed, counts_of
+from schemas.catalogue import Field as CatalogueField
 from schemas.generations import MAIN
 from schemas.identity import MAX_SKU_LENGTH
 
@@ -24,8 +24,6 @@ Tenant = Annotated[str, Field(pattern=TENANT_PATTERN, description="The shop whos
 QueryText = Annotated[str, Field(max_length=MAX_TEXT, description="What the buyer typed; empty lists by filters.")]
 FilterValue = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_FILTER_VALUE)]
 FilterValues = Annotated[tuple[FilterValue, ...], Field(max_length=MAX_FILTER_VALUES)]
-FilterBound = Annotated[float, Field(allow_inf_nan=False)]
-PriceBound = Annotated[float, Field(ge=0, le=MAX_PRICE, allow_inf_nan=False)]
 AskedGeneration = Annotated[
     str,
     Field(
@@ -36,17 +34,23 @@ Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Hits of this page.
 Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET, description="Hits to pass over.")]
 
 
-_CONDITIONS: Final[dict[str, tuple[Any, Any]]] = {
-    name: {
-        Filter.ANY_OF: (FilterValues, Field((), description=one.description)),
-        Filter.RANGE: (FilterBound | None, Field(None, description=one.description)),
-        Filter.FLAG: (bool, Field(False, description=one.description)),
-    }[one.filter]
-    for one in FILTERABLE
-    if one.filter
-    for name in one.parameters
-}
-"""What a request may ask of each field: its type and default."""
+def _asked_of(field: CatalogueField) -> dict[str, tuple[Any, Any]]:
+    """What a request may ask of a field: parameter to type and default."""
+    match field.filter:
+        case Filter.RANGE:
+            low, high = field.bounds
+            bound = Annotated[float, Field(ge=low, le=high, allow_inf_nan=False)] | None
+            words = "{} " + field.name + f", inclusive; products without {field.name} fall out."
+            named = zip(field.parameters, ("Lowest", "Highest"), strict=True)
+            return {name: (bound, Field(None, description=words.format(which))) for name, which in named}
+        case Filter.FLAG:
+            return {field.key: (bool, Field(False, description=field.description))}
+        case _:
+            words = f"Any of these as {field.name}: the whole of it, compared without regard to case."
+            return {field.key: (FilterValues, Field((), description=words))}
+
+
+_CONDITIONS: Final = {name: asked for one in FILTERABLE for name, asked in _asked_of(one).items()}
 
 
 class _Conditions(BaseModel):
@@ -65,12 +69,6 @@ class SearchFilters(_Conditions):
     """Conditions that every hit meets. Several brands (or categories) mean any of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    brand: FilterValues = Field((), description="Whole brand names, compared without regard to case.")
-    category: FilterValues = Field((), description="Whole categories, compared without regard to case.")
-    price_min: PriceBound | None = Field(None, description="Lowest price, inclusive; products without price fall out.")
-    price_max: PriceBound | None = Field(None, description="Highest price, inclusive; products without price fall out.")
-    in_stock: bool = Field(False, description="Only products on hand, or of shops that do not say.")
 
 
 class SearchRequest(BaseModel):
@@ -106,11 +104,6 @@ class SearchParameters(_Conditions):
 
     tenant: Tenant
     q: QueryText = ""
-    brand: FilterValues = ()
-    category: FilterValues = ()
-    price_min: PriceBound | None = None
-    price_max: PriceBound | None = None
-    in_stock: bool = False
     limit: Limit = 20
     offset: Offset = 0
     facets: bool = True
@@ -188,32 +181,11 @@ class PriceBucket(BaseModel):
     count: int = Field(ge=1)
 
 
-_COUNTS: Final[dict[str, tuple[Any, Any]]] = {
-    name: {
-        Filter.ANY_OF: (tuple[ValueCount, ...], Field((), description=one.description)),
-        Filter.RANGE: (tuple[PriceBucket, ...], Field((), description=one.description)),
-        Filter.FLAG: (int, Field(0, description=one.description)),
-    }[one.filter]
-    for one in FILTERABLE
-    if one.filter
-    for name in one.facets
-}
-"""What an answer counts of each field."""
-
-
-@completed(_COUNTS)
+@completed(counts_of(ValueCount, PriceBucket))
 class SearchFacets(BaseModel):
     """Counts over exactly the `total` candidates of the answer, all filters applied; not over the whole catalogue."""
 
     model_config = ConfigDict(frozen=True)
-
-    brands: tuple[ValueCount, ...] = Field(
-        (), description="Most frequent first; products without brand are not counted."
-    )
-    categories: tuple[ValueCount, ...] = Field((), description="Most frequent first.")
-    prices: tuple[PriceBucket, ...] = Field((), description="Rising; products without price are in none.")
-    in_stock: int = Field(0, description="Candidates on hand or of unknown stock.")
-    out_of_stock: int = 0
 
 
 class DegradedRetriever(BaseModel):

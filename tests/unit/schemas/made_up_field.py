@@ -5,6 +5,7 @@ object, place to whether both fields are found there.
 """
 
 import asyncio
+import inspect
 import json
 import sys
 import tempfile
@@ -19,10 +20,12 @@ ROWS = """
     Field(
         "colour", Kind.TEXT, n.text_rule(50), Role.LABEL, Filter.ANY_OF, ("colours",),
         headings="colour cor", columns="colour cor",
+        labels=("Color", "Colour"),
     ),
     Field(
         "weight", Kind.NUMBER, n.number_rule(0, 1e6), None, Filter.RANGE, ("weights",), sort=True,
         headings="weight peso", columns="weight peso",
+        labels=("Peso", "Weight"), bounds=(0, 1e6),
     ),
 """
 module = ModuleType("schemas.catalogue")
@@ -31,27 +34,26 @@ source = TABLE.read_text(encoding="utf-8")
 assert source.count(END) == 1
 exec(compile(source.replace(END, ROWS + END), TABLE, "exec"), module.__dict__)
 
-import numpy as np  # noqa: E402
 import orjson  # noqa: E402
 
+from ferroflux.cli.use.search import search as search_command  # noqa: E402
 from ferroflux.ingest.columns import ColumnMapping  # noqa: E402
 from ferroflux.ingest.convert import RowConverter  # noqa: E402
 from ferroflux.ingest.rows import Row  # noqa: E402
-from query_api.http.search import to_query, to_response  # noqa: E402
-from retrieval.encoders.testing import HashingEncoder  # noqa: E402
-from retrieval.filters import CatalogueFilter, filter_values, meets  # noqa: E402
+from query_api.http.search import to_query  # noqa: E402
+from retrieval.filters import filter_values, meets  # noqa: E402
 from retrieval.passages import TEMPLATE, passage_text  # noqa: E402
 from retrieval.search.facets import count_facets  # noqa: E402
-from retrieval.search.query import SearchResult  # noqa: E402
 from retrieval.text.factory import open_reader, open_writer  # noqa: E402
 from retrieval.text.port import Checkpoint  # noqa: E402
 from retrieval.text.settings import TextIndexSettings  # noqa: E402
 from retrieval.text.tantivy_index.schema import SCHEMA_VERSION  # noqa: E402
 from retrieval.vectors import record  # noqa: E402
 from retrieval.vectors.edge import filters as edge_filters  # noqa: E402
-from retrieval.vectors.memory import MemoryIndex  # noqa: E402
-from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite  # noqa: E402
+from retrieval.vectors.edge.index import EdgeIndex  # noqa: E402
+from retrieval.vectors.port import TEXT_VECTOR, PointPayload  # noqa: E402
 from retrieval.vectors.qdrant import filters as qdrant_filters  # noqa: E402
+from retrieval.vectors.settings import VectorSettings  # noqa: E402
 from schemas.api.items import Item  # noqa: E402
 from schemas.api.search import SearchFacets, SearchFilters, SearchParameters, SearchRequest  # noqa: E402
 from schemas.building import build_document  # noqa: E402
@@ -61,6 +63,7 @@ from schemas.events.wire import ChangeEventIn  # noqa: E402
 from schemas.identity import TenantId  # noqa: E402
 from schemas.mapping.loading import default_text  # noqa: E402
 from schemas.merge import merge_all  # noqa: E402
+from tests.unit.query_api.app_under_test import Stores, serving  # noqa: E402
 
 TENANT = TenantId("norte")
 FOUND: dict[str, bool] = {}
@@ -71,28 +74,24 @@ def of_row(cells: dict) -> list:
     return [change.event for change in converted.changes]
 
 
-def text_index(documents: list[SearchDocument], wanted: CatalogueFilter) -> list[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        settings = TextIndexSettings(directory=Path(folder))
-        writer = open_writer(settings)
-        writer.apply(documents, Checkpoint("log", {0: 1}))
-        writer.close()
-        return [key.sku for key in open_reader(settings).listed(wanted, limit=9)]
-
-
-async def vector_index(documents: list[SearchDocument], wanted: CatalogueFilter) -> list[str]:
-    index, encoder = MemoryIndex(), HashingEncoder()
-    await index.prepare(encoder.revision)
-    vector = np.ones(encoder.revision.dimension, np.float32)
-    await index.write(
-        [
-            PointWrite(
-                one.key, None, PointPayload(1, True, b"{}", filterable=filter_values(one)), {TEXT_VECTOR: vector}
-            )
-            for one in documents
-        ]
-    )
-    return [hit.key.sku for hit in await index.search(vector, using=TEXT_VECTOR, catalogue_filter=wanted, limit=9)]
+async def answers(documents: list[SearchDocument], folder: Path, asked: dict) -> tuple[dict, str, list[str]]:
+    """A search over HTTP on the embedded stores (Tantivy, Qdrant Edge), the page's fields, and what the vectors alone find."""
+    text = TextIndexSettings(directory=folder / "text")
+    writer = open_writer(text)
+    writer.apply(documents, Checkpoint("log", {0: 1}))
+    writer.close()
+    stores = Stores(documents)
+    stores.reader = open_reader(text)
+    stores.vectors = await EdgeIndex.open(VectorSettings(directory=folder / "vectors"))
+    await stores.embed()
+    near = stores.encoder.encode_queries(["taladro"])[0]
+    wanted = to_query(SearchRequest.model_validate(asked)).catalogue_filter
+    found = await stores.vectors.search(near, using=TEXT_VECTOR, catalogue_filter=wanted, limit=9)
+    async with serving(stores.app()) as client:
+        answer = (await client.post("/v1/search", json=asked)).json()
+        page = (await client.get("/assets/fields.js")).text
+    await stores.vectors.close()
+    return answer, page, [hit.key.sku for hit in found]
 
 
 red = of_row({"sku": "A", "nombre": "Taladro", "cor": "Rojo  Vivo", "peso": "2,5"})
@@ -111,12 +110,22 @@ documents = [build_document(each[0].key, merge_all(each), 1) for each in (red, b
 stored = [SearchDocument.model_validate(orjson.loads(one.to_bytes())) for one in documents]
 FOUND["document"] = stored == documents and (stored[0].colour, stored[0].weight) == ("Rojo  Vivo", 2.5)
 FOUND["passage"] = TEMPLATE == "title|brand|category|colour|description:300" and "Rojo Vivo" in passage_text(stored[0])
-asked = SearchRequest(tenant=TENANT, filters={"colour": ["ROJO VIVO"], "weight_max": 3})
-query = to_query(asked)
-wanted = query.catalogue_filter
+asked = {"tenant": TENANT, "text": "taladro", "filters": {"colour": ["ROJO VIVO"], "weight_max": 3}}
+wanted = to_query(SearchRequest.model_validate(asked)).catalogue_filter
 FOUND["filter"] = [meets(one, wanted) for one in documents] == [True, False]
-FOUND["text index"] = text_index(documents, wanted) == ["A"] and SCHEMA_VERSION != "2"
-FOUND["vector index"] = asyncio.run(vector_index(documents, wanted)) == ["A"]
+FOUND["text schema"] = SCHEMA_VERSION != "2"
+with tempfile.TemporaryDirectory() as folder:
+    answer, page, found = asyncio.run(answers(documents, Path(folder), asked))
+FOUND["vector index"] = found == ["A"]
+FOUND["search"] = [(hit["item"]["sku"], hit["item"]["colour"]) for hit in answer["hits"]] == [("A", "Rojo  Vivo")]
+FOUND["search, by words"] = any(one["retriever"] == "text" for one in answer["hits"][0]["signals"])
+FOUND["search, facets"] = (answer["facets"]["colours"], answer["facets"]["weights"][0]["count"]) == (
+    [{"value": "Rojo Vivo", "count": 1}],
+    1,
+)
+FOUND["page"] = all(word in page for word in ("Colour", "Peso", "weight_max", "colours"))
+options = inspect.signature(search_command).parameters
+FOUND["command"] = {"colour", "weight_min", "weight_max"} <= set(options)
 point = record.to_record(documents[0].key, PointPayload(1, True, b"{}", filterable=filter_values(documents[0])), "w")
 FOUND["payload"] = (point["colour"], point["weight"]) == ("rojo vivo", 2.5)
 FOUND["payload, read"] = record.from_record(point).filterable == filter_values(documents[0])
@@ -125,15 +134,11 @@ FOUND["Qdrant"] = [one.key for one in qdrant_filters.visible(wanted).must][-2:] 
 FOUND["Qdrant Edge"] = all(name in repr(edge_filters.visible(wanted)) for name in ("colour", "weight"))
 counted = count_facets(documents, values=5, price_buckets=2)
 FOUND["facets"] = counted.colours == (("azul", 1), ("Rojo Vivo", 1)) and counted.weights[0].count == 2
-answer = to_response(SearchResult(hits=(), total=0, truncated=False, facets=counted), "id").model_dump()["facets"]
-FOUND["facets of the API"] = (
-    answer["colours"][1] == {"value": "Rojo Vivo", "count": 1} and answer["weights"][0]["count"] == 2
-)
 FOUND["facets in OpenAPI"] = {"colours", "weights"} <= set(SearchFacets.model_json_schema()["properties"])
 FOUND["filters of the API"] = {"colour", "weight_min", "weight_max"} <= set(
     SearchFilters.model_json_schema()["properties"]
 )
-parameters = SearchParameters(tenant=TENANT, colour=["rojo vivo"], weight_max=3)
+parameters = SearchParameters(tenant=TENANT, q="taladro", colour=["rojo vivo"], weight_max=3)
 FOUND["query string"] = to_query(parameters.to_request()).catalogue_filter == wanted
 FOUND["item of the API"] = Item.of(documents[0]).weight == 2.5
 print(json.dumps(FOUND))
