@@ -14,8 +14,7 @@ from ferroflux.embedded.broker import PARTITION_CAP_BYTES
 from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage
 from indexer.deadletters.file import DeadLetterFile
 from indexer.ports import DocumentPublisher, Published
-from query_api.replica.letters.dispatch import LetterBox
-from query_api.replica.letters.letter import ReplicaLetter
+from query_api.replica.tailing.letters import LetterBox, ReplicaLetter
 from schemas.documents import SearchDocument
 from schemas.errors import PoisonError
 from schemas.identity import SkuKey

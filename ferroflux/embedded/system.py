@@ -51,11 +51,10 @@ from indexer.process.bootstrap import EmbeddedParts, IndexerParts, build_indexer
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from indexer.sources.live import LiveSources
-from query_api.aliases.tailer import AliasTailer
 from query_api.bootstrap import VARIABLES, build_app
 from query_api.http.context import ApiContext
-from query_api.replica.kafka_log import KafkaDocumentLog
-from query_api.replica.letters.kafka import KafkaLetterBox
+from query_api.replica.tailing.aliases import AliasTailer
+from query_api.replica.tailing.kafka import KafkaDocumentLog, KafkaLetterBox
 from query_api.settings import ApiSettings
 from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder
@@ -63,9 +62,11 @@ from retrieval.encoders.models.architecture import layers_of, settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, available_cpus
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder
+from retrieval.serving.parts import HeldParts
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
-from runtime.clock import SystemClock
+from retrieval.vectors.spaces import spaces_of
+from runtime.clock import SYSTEM_CLOCK, SystemClock
 from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
 from runtime.metrics import TaskMetrics
@@ -77,7 +78,7 @@ from schemas.building import DocumentPolicy, build_document
 from schemas.errors import FerrofluxError
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
-from schemas.generations import MAIN
+from schemas.generations import MAIN, Generation
 from schemas.identity import TenantId, tenant_id
 from schemas.mapping.loading import load_mapping
 from schemas.sources import SourceHistory
@@ -224,7 +225,7 @@ class EmbeddedSystem:
                 # Before there is a vector index: a start that is killed from here on leaves all of the journal pending.
                 await self.journal.forget_applied()
                 self.ownership.made_up_for()
-            await self.vectors.prepare(self.encoder.revision)
+            await self.vectors.prepare(spaces_of(self.encoder.revision))
             await self.journal.speaks_of(await self.vectors.identify())
             counts = await self.vectors.counts()
             step.note(f"{counts.alive:,} products")
@@ -376,22 +377,20 @@ class EmbeddedSystem:
             self.intake = ChangeIntake(writer, self.settings.kafka.topics, self.progress, self._until_searchable)
             app = build_app(
                 self.settings.api,
-                vectors=self.vectors,
-                encoder=self.encoder,
-                reader=self.reader,
+                held_of=self._held_parts,
                 registry=self._registry,
-                open_generation=self.generations.stores_of,
+                reports=False,
                 larger_bodies={CHANGES_PATH: MAX_CHANGES_BYTES},
                 supervisor=self.supervisor.child(),
             )
-            self.generations.serve(app.state.context.worker)
+            context: ApiContext = app.state.context
+            self.generations.serve(context.searchers)
             app.include_router(changes_router(self.intake, self.default_tenant))
-            held = StoreHeldVersions(self.vectors, now_us=SystemClock().now_us, sources=self._declared_sources)
+            held = StoreHeldVersions(self.vectors, clock=SYSTEM_CLOCK, sources=self._declared_sources)
             app.include_router(held_router(held))
             models = CallersModels(self.settings.indexer.encoder, self.settings.api.fetch)
             app.include_router(operations_router(self._operations(writer), models))
             app.mount("/indexer", self._indexer_face())
-            context: ApiContext = app.state.context
             chat = chat_beside(
                 context.worker,
                 context.doors,
@@ -411,6 +410,12 @@ class EmbeddedSystem:
             await asyncio.gather(self._thread.call(self.indexer.start), self.server.serving.wait())
             self._start("indexer", self._run_indexer)
         Endpoint(pid=os.getpid(), url=self.server.url, kafka=self.broker.address).publish(self.options.directory)
+
+    def _held_parts(self, manifest: Generation | None) -> HeldParts:
+        """What the searchers of this process answer from: stores that are open here already."""
+        if manifest is None:
+            return HeldParts(self.vectors, self.encoder, self.reader)
+        return self.generations.parts_of(manifest)
 
     def _indexer_face(self) -> Starlette:
         """The indexer's `/readyz` and `/metrics`, which a process of its own would serve on its port."""
@@ -438,7 +443,7 @@ class EmbeddedSystem:
             self.dead_letters,
             SourceDesk(self.sources, self._parser.mapping.declared),
             self.generations,
-            self.settings.indexer.encoder,
+            self.settings.indexer,
         )
 
     async def _until_searchable(self) -> None:

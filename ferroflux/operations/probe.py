@@ -18,7 +18,7 @@ import httpx
 from ferroflux.ingest.convert import EncodedEvent
 from ferroflux.ingest.targets import ChangeTarget
 from ferroflux.operations.http_client import problem_sentence
-from query_api.freshness import percentiles
+from retrieval.serving.freshness import percentiles
 from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.api.status import Percentiles
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, FieldValue

@@ -18,6 +18,7 @@ from indexer.batch.batch import PLAN, PUBLISH, Batch, Freshness, Stages, until_s
 from indexer.ports import Target
 from indexer.records import awaits_item
 from retrieval.vectors.port import PointPayload, PointWrite, VectorIndex
+from retrieval.vectors.spaces import TEXT_VECTOR
 from runtime.clock import Clock
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import ContentionError, StoreUnavailableError
@@ -122,8 +123,8 @@ class FencedPublisher:
             key,
             state,
             rev=payload.rev,
-            text_hash=payload.text_hash,
-            model=payload.text_model,
+            text_hash=payload.provenance_of(TEXT_VECTOR).hash,
+            model=payload.provenance_of(TEXT_VECTOR).revision,
             times=DocumentTimes(changed_us=state.changed_at_us, logged_us=0, indexed_us=0),
         )
 

@@ -173,8 +173,8 @@ class BuildOutcome:
     """Living products in the new collection."""
     taken_over: int = 0
     """Vectors that came from the source collection."""
-    embedded: int = 0
-    """Texts that were encoded."""
+    computed: Mapping[str, int] = field(default_factory=dict)
+    """Vectors that were computed, by space."""
     without_state: int = 0
     set_apart: Counter[str] = field(default_factory=Counter)
     """Products that could not be taken over, and records of those that could not be taken in, by reason; the rest was."""
@@ -187,7 +187,8 @@ class BuildOutcome:
             "seconds": round(self.seconds, 2),
             "products": self.products,
             "taken_over": self.taken_over,
-            "embedded": self.embedded,
+            "embedded": max(self.computed.values(), default=0),
+            "computed": dict(self.computed),
             "without_state": self.without_state,
             "set_apart": dict(self.set_apart),
         }

@@ -150,7 +150,7 @@ def build_indexer(
         else None,
     )
     consumer.handle_with(runner.run)
-    respeller = Respeller(target, documents, encoder, timing, dense_only=parts.encoder.sparse is None)
+    respeller = Respeller(target, documents, encoder, timing)
     verifier = None
     if embedded is None:
         group = f"{settings.consumer.group_id}-{_VERIFIERS}"

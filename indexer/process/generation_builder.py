@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -42,7 +42,7 @@ from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from indexer.sources.live import LiveSources
 from retrieval.encoders.models.architecture import settle_layers
-from retrieval.encoders.port import Matrix, TextEncoder
+from retrieval.encoders.port import Matrix, SparseEncoder, SparseVector, TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations import transitions
 from retrieval.generations.fitting import choice_of, new_manifest, require_revision, require_text_fit
@@ -50,13 +50,14 @@ from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import view_of
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, spaces_of
 from runtime.clock import Clock, SystemClock
 from runtime.kafka.log_writer import LogWriter
 from runtime.retry import Backoff, BackoffPolicy, retry
 from schemas.building import build_document
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
-from schemas.generations import Generation, Origin
+from schemas.generations import Generation, Origin, StoreChoice
 from schemas.mapping.loading import load_mapping
 
 log = structlog.get_logger(__name__)
@@ -71,23 +72,24 @@ LoadEncoder = Callable[[EncoderSettings], TextEncoder]
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What to build. `settings` are those of the live indexers, `encoder` those of the new generation."""
+    """What to build. `settings` are those of the live indexers, `encoder` and `store` those of the new generation."""
 
     name: str
     settings: IndexerSettings
     encoder: EncoderSettings
+    store: StoreChoice
     origin: Origin | None = None
     take_over: bool = True
 
 
 class CountingEncoder:
-    """A `TextEncoder` that counts the texts it encodes."""
+    """A `TextEncoder` that counts the texts it encodes, by space."""
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
         self.revision = encoder.revision
-        self.sparse = encoder.sparse
-        self.texts = 0
+        self.computed: Counter[str] = Counter()
+        self.sparse = None if encoder.sparse is None else CountingSparseEncoder(encoder.sparse, self.computed)
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """As the encoder does."""
@@ -95,12 +97,27 @@ class CountingEncoder:
 
     def encode_passages(self, texts: Sequence[str]) -> Matrix:
         """Count and encode; one thread calls it."""
-        self.texts += len(texts)
+        self.computed[TEXT_VECTOR] += len(texts)
         return self._encoder.encode_passages(texts)
 
     def passage_lengths(self, texts: Sequence[str]) -> list[int]:
         """As the encoder does."""
         return self._encoder.passage_lengths(texts)
+
+
+class CountingSparseEncoder:
+    """The `SparseEncoder` of a `CountingEncoder`."""
+
+    def __init__(self, encoder: SparseEncoder, computed: Counter[str]) -> None:
+        self._encoder = encoder
+        self._computed = computed
+        self.revision = encoder.revision
+        self.encode_queries = encoder.encode_queries
+
+    def encode_passages(self, texts: Sequence[str]) -> list[SparseVector]:
+        """Count and encode; one thread calls it."""
+        self._computed[SPARSE_VECTOR] += len(texts)
+        return self._encoder.encode_passages(texts)
 
 
 class GenerationBuilder:
@@ -119,7 +136,7 @@ class GenerationBuilder:
             GenerationRefusedError: the name is taken by another generation, or this one was dropped meanwhile.
             FatalError, RetryableError: as the indexer's own start; the same command goes on where this one stopped.
         """
-        began = time.monotonic()
+        began = self._clock.monotonic()
         view = view_of(await self._store.records())
         source = view.manifests.get(view.live)
         chosen = await self._chosen(source)
@@ -132,15 +149,13 @@ class GenerationBuilder:
         settings = settings_for(self._request.settings, manifest)
         source_settings = settings_for(self._request.settings, source)
         async with _opened(settings) as target, _opened(source_settings) as origin:
-            # A stored sparse vector cannot be read back through the port, so with a sparse encoder every text is encoded.
-            takes_over = self._request.take_over and encoder.sparse is None
-            reuse = CollectionReuse(origin, encoder.revision.id) if takes_over else None
+            reuse = CollectionReuse(origin, spaces_of(encoder.revision)) if self._request.take_over else None
             work = _Work(settings, source_settings, target, origin, encoder, reuse, outcome, on_progress, self._clock)
             await work.carry_out()
         await self._store.commit(
             transitions.mark_prepared(manifest.name, now_us=self._clock.now_us(), set_apart=outcome.set_apart.total())
         )
-        outcome.seconds = time.monotonic() - began
+        outcome.seconds = self._clock.monotonic() - began
         log.info("generation prepared", live=view.live, **outcome.to_json())
         return outcome
 
@@ -162,6 +177,7 @@ class GenerationBuilder:
             collection=request.settings.vectors.collection,
             documents=request.settings.kafka.topics.documents,
             encoder=choice_of(chosen),
+            store=request.store,
             revision=encoder.revision,
             now_us=self._clock.now_us(),
             origin=origin,
@@ -207,7 +223,7 @@ class _Work:
         self.outcome.set_apart.update(self.leadership.found)
         self.outcome.products = (await self.target.counts()).alive
         self.outcome.taken_over = 0 if self.reuse is None else self.reuse.given
-        self.outcome.embedded = self.encoder.texts
+        self.outcome.computed = self.encoder.computed
 
     def _indexer(self) -> IndexerApp:
         mapping = load_mapping(self.settings.mapping, self.settings.default_tenant)

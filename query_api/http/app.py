@@ -1,6 +1,8 @@
-"""The search API: its routes over a worker."""
+"""The search API: its routes over a worker, and the search page at `/`."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
@@ -8,11 +10,12 @@ from fastapi import FastAPI
 from query_api.http import items, language, operations, search
 from query_api.http.context import ApiContext
 from query_api.http.metrics import ApiMetrics
-from query_api.http.page import router as page
 from query_api.settings import HttpSettings
 from query_api.worker import Worker
 from runtime.admission.middleware import Doors
 from runtime.application import Bounds, Face, create_application
+from runtime.http.routes import static_page
+from schemas.catalogue import FIELDS
 
 _FACE: Final = Face(
     "ferroflux search",
@@ -24,6 +27,19 @@ _FACE: Final = Face(
         {"name": "operations", "description": "State, health and metrics of the worker."},
     ],
 )
+_FIELDS: Final = [
+    {"name": one.name, "key": one.key, "filter": one.filter, "facets": one.facets, "parameters": one.parameters,
+     "plain": one.plain, "lowest": one.bounds[0], "labels": dict(zip(("es", "en"), one.labels, strict=True))}
+    for one in FIELDS
+    if one.labels
+]  # fmt: skip
+_PAGE: Final = static_page(
+    Path(__file__).resolve().parents[1] / "page",
+    path="/",
+    assets="/assets",
+    made={"fields.js": f"export const FIELDS = {json.dumps(_FIELDS)};\n"},
+)
+"""Its panel of filters and its table of a product's properties follow the table of catalogue fields."""
 
 
 def create_app(
@@ -42,7 +58,7 @@ def create_app(
     app = create_application(
         _FACE,
         worker,
-        [search.router, language.router, items.router, operations.router, *([page] if http.page else [])],
+        [search.router, language.router, items.router, operations.router, *([_PAGE] if http.page else [])],
         settings=http,
         bounds=Bounds(doors, http.max_body_bytes, larger_bodies or {}),
         metrics=metrics,

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from retrieval.aliases.live import LiveAliases
 from runtime.files import atomic_write
 from runtime.isolation import Reason, concerns_one
 from schemas.aliases import AliasRecord
@@ -65,3 +66,25 @@ class AliasFile:
         self.folder.mkdir(parents=True, exist_ok=True)
         lines = (record.key.encode() + b"\t" + record.to_bytes() + b"\n" for record in records)
         atomic_write(self.path, b"".join(lines), durable=False)
+
+
+class AliasWatch:
+    """Keeps live aliases equal to the shipped ones and the file, which is looked at often and read when it changed."""
+
+    def __init__(self, file: AliasFile | None, live: LiveAliases) -> None:
+        self._file = file
+        self._live = live
+        self._stamp: Stamp | None = None
+
+    def look(self) -> bool:
+        """Take in the file if it changed; whether it did. Blocking, and cheap where nothing changed."""
+        if self._file is None:
+            return False
+        stamp = self._file.stamp()
+        if stamp == self._stamp:
+            return False
+        records = self._file.read()
+        self._live.replace(records)
+        self._stamp = stamp
+        log.info("aliases loaded", entries=len(records))
+        return True

@@ -30,12 +30,12 @@ from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.ports import DocumentComposer, DocumentRemover, Target, Timing
 from indexer.respelling import Respeller
-from query_api.generations.serving import Stores
-from query_api.replica.kafka_log import KafkaDocumentLog
-from query_api.replica.letters.dispatch import LetterBox
-from retrieval.analysis.pipeline import analyse
+from query_api.replica.tailing.kafka import KafkaDocumentLog
+from query_api.replica.tailing.letters import LetterBox
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.sharing import Urgency, on_behalf_of
+from retrieval.generations.fitting import vector_settings
+from retrieval.serving.parts import HeldParts
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
@@ -185,30 +185,20 @@ class GenerationMember:
         """End everything in order; a second call does nothing."""
         await self._stack.aclose()
 
-    def stores(self) -> Stores:
-        """For the search worker; what it opens stays ours."""
-
-        async def opened() -> VectorIndex:
-            return self.vectors
-
-        return Stores(
-            open_encoder=lambda _recorded: self.encoder,
-            open_reranker=lambda: None,
-            open_vectors=opened,
-            open_reader=lambda: self.replica.reader,
-            analyse=analyse,
-            replica_folder=self.folder / "text",
-            owned=False,
-        )
+    def parts(self) -> HeldParts:
+        """For the searchers; they stay ours."""
+        return HeldParts(self.vectors, self.encoder, self.replica.reader, self.folder / "text")
 
     async def _open_vectors(self) -> None:
-        settings = self.around.settings.vectors.model_copy(update={"directory": self.folder / "vectors"})
+        settings = vector_settings(self.around.settings.vectors, self.manifest)
+        settings = settings.model_copy(update={"directory": self.folder / "vectors"})
         self.vectors = await EdgeIndex.open(settings)
         self._stack.push_async_callback(self.vectors.close)
         if self.vectors.is_absent or self.around.machine_went_down:
             # The place may speak of writes that are not there; all of it is applied again.
             await asyncio.to_thread(self._place.forget)
         await open_collection(self.vectors, self.encoder)
+        await self.vectors.apply_settings()
 
     async def _open_replica(self) -> None:
         around, topic = self.around, self.manifest.documents
@@ -267,13 +257,7 @@ class GenerationMember:
         await self._documents.reached(self.around.progress, Stage.READABLE)
 
     def _respeller(self) -> Respeller:
-        return Respeller(
-            self._target,
-            self._remover,
-            self._embedding.encoder,
-            self._timing,
-            dense_only=self.encoder.sparse is None,
-        )
+        return Respeller(self._target, self._remover, self._embedding.encoder, self._timing)
 
     async def _seed(self, on_progress: OnProgress) -> None:
         counts = await self.around.main.counts()

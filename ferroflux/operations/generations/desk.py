@@ -198,6 +198,7 @@ class GenerationDesk:
             found |= {
                 "products": counts.alive,
                 "vectors": counts.with_text_vector,
+                "spaces": dict(counts.vectors),
                 "lag": await self._facts.lag(manifest),
             }
         return found

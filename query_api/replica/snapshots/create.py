@@ -8,8 +8,12 @@ from typing import Final
 
 import structlog
 
-from query_api.replica.snapshots.errors import CorruptSnapshotError, IncompatibleSnapshotError
-from query_api.replica.snapshots.manifest import Manifest, new_snapshot_id
+from query_api.replica.snapshots.manifest import (
+    CorruptSnapshotError,
+    IncompatibleSnapshotError,
+    Manifest,
+    new_snapshot_id,
+)
 from query_api.replica.snapshots.store import SnapshotStore
 from retrieval.text.factory import open_reader
 from retrieval.text.settings import TextIndexSettings

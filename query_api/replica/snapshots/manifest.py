@@ -11,12 +11,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from query_api.replica.snapshots.errors import CorruptSnapshotError, IncompatibleSnapshotError
 from retrieval.text.port import Checkpoint
 from retrieval.text.tantivy_index.commit_files import COMMIT_FILE, META_FILE
 from retrieval.text.tantivy_index.compatibility import METADATA_FILE, current_metadata
 from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.kafka.topic_identity import is_same_log
+from schemas.errors import FerrofluxError, RetryableError
 
 _DAY_S: Final = 86_400
 MANIFEST_FILE: Final = "manifest.json"
@@ -136,3 +136,21 @@ def require_fitting(
             "(snapshots.oldest_s): a product that was deleted and collected since might come back. Let the replica be built "
             "from the log, and take snapshots more often (snapshots.interval_s)"
         )
+
+
+class SnapshotStoreError(RetryableError):
+    """The snapshot store did not answer, or refused. Nothing depends on it but the next restore; check its URL, credentials and permissions."""
+
+    code = "snapshot_store"
+
+
+class CorruptSnapshotError(FerrofluxError):
+    """The snapshot is not what was written: a file is missing or has another digest. Restore an older one, or let the replica rebuild from the log."""
+
+    code = "corrupt_snapshot"
+
+
+class IncompatibleSnapshotError(FerrofluxError):
+    """The snapshot was written by another version, or belongs to another log. The replica rebuilds from the log; take a new snapshot then."""
+
+    code = "incompatible_snapshot"

@@ -13,8 +13,12 @@ from typing import Final
 
 import structlog
 
-from query_api.replica.snapshots.errors import CorruptSnapshotError, IncompatibleSnapshotError
-from query_api.replica.snapshots.manifest import Manifest, require_fitting
+from query_api.replica.snapshots.manifest import (
+    CorruptSnapshotError,
+    IncompatibleSnapshotError,
+    Manifest,
+    require_fitting,
+)
 from query_api.replica.snapshots.store import SnapshotStore
 from retrieval.text.factory import open_reader
 from retrieval.text.settings import TextIndexSettings

@@ -16,8 +16,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from query_api.replica.settings import SnapshotSettings
 from query_api.replica.snapshots.create import create_snapshot, newest_of_kind, prune_snapshots
-from query_api.replica.snapshots.settings import SnapshotSettings
 from query_api.replica.snapshots.store import SnapshotStore
 from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import FerrofluxError

@@ -15,8 +15,14 @@ from urllib.parse import urlsplit
 
 import fsspec.core
 
-from query_api.replica.snapshots.errors import CorruptSnapshotError, SnapshotStoreError
-from query_api.replica.snapshots.manifest import MANIFEST_FILE, SNAPSHOT_ID, Manifest, SnapshotFile
+from query_api.replica.snapshots.manifest import (
+    MANIFEST_FILE,
+    SNAPSHOT_ID,
+    CorruptSnapshotError,
+    Manifest,
+    SnapshotFile,
+    SnapshotStoreError,
+)
 from runtime.files import atomic_writer
 from runtime.redaction import redacted, without_credentials
 from schemas.errors import ConfigurationError, FerrofluxError

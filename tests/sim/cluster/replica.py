@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from query_api.replica.document_log import Bounds, LogRecord, LogView, Polled
-from query_api.replica.letters.letter import ReplicaLetter
-from query_api.replica.operations.metrics import ReplicaMetrics
-from query_api.replica.tailer import ReplicaTailer
+from query_api.replica.tailing.letters import ReplicaLetter
+from query_api.replica.tailing.log import Bounds, LogRecord, LogView, Polled
+from query_api.replica.tailing.metrics import ReplicaMetrics
+from query_api.replica.tailing.tailer import ReplicaTailer
 from retrieval.analysis.pipeline import analyse
 from retrieval.analysis.tokens import AnalysedText
 from retrieval.text.apart.ledger import Ledger, SetApart

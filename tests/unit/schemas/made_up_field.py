@@ -54,6 +54,7 @@ from retrieval.vectors.edge.index import EdgeIndex  # noqa: E402
 from retrieval.vectors.port import TEXT_VECTOR, PointPayload  # noqa: E402
 from retrieval.vectors.qdrant import filters as qdrant_filters  # noqa: E402
 from retrieval.vectors.settings import VectorSettings  # noqa: E402
+from retrieval.vectors.spaces import Spaces  # noqa: E402
 from schemas.api.items import Item  # noqa: E402
 from schemas.api.search import SearchFacets, SearchFilters, SearchParameters, SearchRequest  # noqa: E402
 from schemas.building import build_document  # noqa: E402
@@ -87,7 +88,7 @@ async def answers(documents: list[SearchDocument], folder: Path, asked: dict) ->
     near = stores.encoder.encode_queries(["taladro"])[0]
     wanted = to_query(SearchRequest.model_validate(asked)).catalogue_filter
     found = await stores.vectors.search(near, using=TEXT_VECTOR, catalogue_filter=wanted, limit=9)
-    async with serving(stores.app()) as client:
+    async with serving(stores.app(search={"deadline_s": 60})) as client:
         answer = (await client.post("/v1/search", json=asked)).json()
         page = (await client.get("/assets/fields.js")).text
     await stores.vectors.close()
@@ -128,7 +129,7 @@ options = inspect.signature(search_command).parameters
 FOUND["command"] = {"colour", "weight_min", "weight_max"} <= set(options)
 point = record.to_record(documents[0].key, PointPayload(1, True, b"{}", filterable=filter_values(documents[0])), "w")
 FOUND["payload"] = (point["colour"], point["weight"]) == ("rojo vivo", 2.5)
-FOUND["payload, read"] = record.from_record(point).filterable == filter_values(documents[0])
+FOUND["payload, read"] = record.from_record(point, Spaces()).filterable == filter_values(documents[0])
 FOUND["payload indexes"] = "colour" in record.KEYWORD_FIELDS and "weight" in record.FLOAT_FIELDS
 FOUND["Qdrant"] = [one.key for one in qdrant_filters.visible(wanted).must][-2:] == ["colour", "weight"]
 FOUND["Qdrant Edge"] = all(name in repr(edge_filters.visible(wanted)) for name in ("colour", "weight"))

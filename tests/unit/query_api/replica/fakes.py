@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from query_api.replica.document_log import Bounds, LogRecord, LogView, Polled
-from query_api.replica.letters.letter import ReplicaLetter
+from query_api.replica.tailing.letters import ReplicaLetter
+from query_api.replica.tailing.log import Bounds, LogRecord, LogView, Polled
 from retrieval.text.apart.values import NO_NOTES, LogNotes
 from retrieval.text.content import Analyse
 from retrieval.text.memory import MemoryTextStore, MemoryTextWriter

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from query_api.replica.document_log import Bounds, LogView
-from query_api.replica.progress import Progress, StartPlan, plan_start
+from query_api.replica.tailing.log import Bounds, LogView
+from query_api.replica.tailing.progress import Progress, StartPlan, plan_start
 from retrieval.text.port import Checkpoint
 
 VIEW = LogView("log-1", {0: Bounds(0, 10), 1: Bounds(5, 20)})

@@ -10,12 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from query_api.replica.settings import SnapshotSettings
 from query_api.replica.snapshots.create import create_snapshot, newest_of_kind, prune_snapshots
-from query_api.replica.snapshots.errors import CorruptSnapshotError, IncompatibleSnapshotError, SnapshotStoreError
-from query_api.replica.snapshots.manifest import Manifest, SnapshotFile, require_fitting
+from query_api.replica.snapshots.manifest import (
+    CorruptSnapshotError,
+    IncompatibleSnapshotError,
+    Manifest,
+    SnapshotFile,
+    SnapshotStoreError,
+    require_fitting,
+)
 from query_api.replica.snapshots.restore import restore_newest, restore_snapshot, verify_snapshot
 from query_api.replica.snapshots.schedule import SnapshotSchedule
-from query_api.replica.snapshots.settings import SnapshotSettings
 from query_api.replica.snapshots.store import SnapshotStore, shown_url
 from retrieval.text.apart.values import Apart, Flaw, LogNotes
 from retrieval.text.apart.values import Place as Place_

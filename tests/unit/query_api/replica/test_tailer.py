@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from query_api.replica.tailer import ReplicaTailer
-from query_api.status_file import read_status
+from query_api.replica.tailing.tailer import ReplicaTailer
+from retrieval.serving.replica_status import read_status
 from retrieval.text.port import Checkpoint
 from runtime.retry import Backoff, BackoffPolicy
 from schemas.documents import DocumentTimes

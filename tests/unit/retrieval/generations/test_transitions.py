@@ -12,10 +12,14 @@ from retrieval.generations.fitting import (
     new_manifest,
     require_revision,
     require_text_fit,
+    store_choice,
     text_folder,
+    vector_settings,
 )
 from retrieval.generations.view import GenerationView, view_of
-from schemas.generations import MAIN, EncoderChoice, Origin, Pointer, Stage
+from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
+from schemas.errors import ConfigurationError
+from schemas.generations import MAIN, EncoderChoice, Origin, Pointer, Stage, StoreChoice
 from tests.contracts.generation_store_suite import manifest
 
 
@@ -133,3 +137,18 @@ def test_a_process_refuses_what_it_cannot_serve(tmp_path):
 def test_a_view_without_records_is_the_system_of_the_settings():
     view = GenerationView()
     assert (view.names(), view.live, view.stage(MAIN), view.stage("x")) == ((MAIN,), MAIN, Stage.PREPARED, None)
+
+
+def test_a_collections_settings_belong_to_its_generation():
+    own = VectorSettings(quantisation="scalar", hnsw=HnswSettings(m=24, ef_search=9), directory="here")
+    chosen = store_choice(own, {"quantisation": "none", "ef_construct": "64"})
+    assert chosen == StoreChoice(quantisation="none", m=24, ef_construct=64)
+    found = vector_settings(own, manifest("a", store=chosen))
+    assert (found.collection, found.quantisation, found.directory) == ("catalogue.a", Quantisation.NONE, own.directory)
+    assert found.hnsw == HnswSettings(m=24, ef_construct=64, ef_search=9)
+    of_a_release_before = vector_settings(own, manifest("a"))
+    assert of_a_release_before == own.model_copy(update={"collection": "catalogue.a"})
+    assert vector_settings(own, None) is own
+    for wrong in ({"quantisation": "half"}, {"m": "-1"}, {"shards": "2"}):
+        with pytest.raises(ConfigurationError, match="--set vectors"):
+            store_choice(own, wrong)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from retrieval.search.legs.encoding_queue import EncodingQueue
+from retrieval.search.retrievers.encoding_queue import EncodingQueue
 from schemas.errors import OverloadedError
 from tests.support.clock import ClockOf
 
