@@ -5,24 +5,27 @@ from __future__ import annotations
 from typing import Final
 
 from retrieval.analysis.folding import normal_form
+from schemas.catalogue import SEARCHED, Role
 from schemas.documents import SearchDocument
-from schemas.fields import MAX_NAME, MAX_TITLE
+from schemas.normalisers import MAX_NAME, MAX_TITLE
 from schemas.version import canonical_digest
 
-TEMPLATE: Final = "title|brand|category|description:300"
+_LABELS: Final = tuple(field.name for field in SEARCHED[Role.LABEL])
+
+TEMPLATE: Final = "|".join(("title", *_LABELS, "description:300"))
 """Name of the template; a part of the digest, so that another template means another vector."""
 
 _DESCRIPTION_CHARACTERS: Final = 300
 
 
 def passage_text(document: SearchDocument) -> str:
-    """The text to embed: title, then brand and category where the title lacks them, then the description's beginning.
+    """The text to embed: title, then brand and category (the labels of the table) where the title lacks them, then the description's beginning.
 
     NFKC-normalised with blanks collapsed, so that a change of mere spelling of blanks costs no inference.
     """
     title = _normalise(document.title, MAX_TITLE) or str(document.sku)
     seen = title.casefold()
-    labels = (_normalise(document.brand, MAX_NAME), _normalise(document.category, MAX_NAME))
+    labels = [_normalise(getattr(document, name), MAX_NAME) for name in _LABELS]
     parts = [title, *(label for label in labels if label and label.casefold() not in seen)]
     description = _normalise(document.description, _DESCRIPTION_CHARACTERS)
     if description and description.casefold() not in seen:

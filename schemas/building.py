@@ -7,11 +7,12 @@ counts as absent. The states of today are normalised at the edge, so nothing is 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
+from schemas.catalogue import PLAIN, Kind
 from schemas.changes import ITEM_FACET, facet_instance, facet_name
 from schemas.documents import NO_TIMES, AttributeValue, DocumentTimes, SearchDocument
 from schemas.fields import ATTRIBUTE_PREFIX
@@ -84,16 +85,8 @@ def build_document(
         sku=key.sku,
         rev=rev,
         state=state_digest(state),
-        title=_text(item.get("title")),
-        description=_text(item.get("description")),
-        bullets=_texts(item.get("bullets")),
-        brand=_text(item.get("brand")),
-        category=_text(item.get("category")),
+        **{name: read(item.get(name)) for name, read in _PLAIN},
         attributes=_attributes(item),
-        part_number=_text(item.get("part_number")),
-        ean=_texts(item.get("ean")),
-        unit=_text(item.get("unit")),
-        images=_texts(item.get("images")),
         price=price,
         currency=currency,
         prices={name: prices[name] for name in sorted(prices) if name},
@@ -170,6 +163,12 @@ def _attributes(item: Mapping[str, Any]) -> dict[str, AttributeValue]:
     return {
         name: attributes[name] for name in sorted(attributes)
     }  # a state read back has another order, the same bytes
+
+
+_READ: Final[Mapping[Kind, Callable[[Any], Any]]] = {
+    Kind.TEXT: _text, Kind.TEXTS: _texts, Kind.SENTENCES: _texts, Kind.NUMBER: _number
+}  # fmt: skip
+_PLAIN: Final = tuple((one.name, _READ[one.kind]) for one in PLAIN if one.kind is not Kind.ATTRIBUTES)
 
 
 def _add_attribute(attributes: dict[str, AttributeValue], name: str, value: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.catalogue import FIELDS, Kind, completed
 from schemas.identity import SkuId, SkuKey, TenantId
 
 AttributeValue = str | float | bool
@@ -32,6 +33,20 @@ class DocumentTimes(BaseModel):
     )
 
 
+DECLARED: Final[dict[str, tuple[Any, Any]]] = {
+    one.name: {
+        Kind.TEXT: (str, Field("", description=one.description)),
+        Kind.TEXTS: (tuple[str, ...], Field((), description=one.description)),
+        Kind.SENTENCES: (tuple[str, ...], Field((), description=one.description)),
+        Kind.NUMBER: (float | None, Field(None, description=one.description)),
+        Kind.ATTRIBUTES: (dict[str, AttributeValue], Field(default_factory=dict, description=one.description)),
+    }[one.kind]
+    for one in FIELDS
+}
+"""How a document, and a product of the API, holds each field: its type and default."""
+
+
+@completed(DECLARED)
 class SearchDocument(BaseModel):
     """One product at one revision: identity, revision, item fields, and the merged price and stock."""
 

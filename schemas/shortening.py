@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from schemas.catalogue import FIELDS, Kind
 from schemas.documents import SearchDocument
+from schemas.fields import LIST_FIELDS
 
 _FIRST_CHARACTERS: Final = 10_000
 """Of a description: more than any search uses of it."""
 _NAME_CHARACTERS: Final = 200
+
+_NAMES: Final = (
+    *(one.name for one in FIELDS if one.kind is Kind.TEXT and one.name != "description"), "text_hash", "model"
+)  # fmt: skip
 
 _Cut = Callable[[SearchDocument], dict[str, Any]]
 
@@ -26,12 +32,10 @@ _CUTS: Final[tuple[tuple[str, _Cut], ...]] = (
     ("attributes", lambda _: {"attributes": {}}),
     ("description", lambda _: {"description": ""}),
     ("ean", lambda _: {"ean": ()}),
+    *((name, lambda _, name=name: {name: ()}) for name in LIST_FIELDS - {"images", "bullets", "ean"}),
     (
         "names",
-        lambda document: {
-            name: getattr(document, name)[:_NAME_CHARACTERS]
-            for name in ("title", "brand", "category", "part_number", "unit", "currency", "text_hash", "model")
-        },
+        lambda document: {name: getattr(document, name)[:_NAME_CHARACTERS] for name in _NAMES},
     ),
 )
 """Parts in the order in which they are given up; what is left after the last has less than 16 KiB."""

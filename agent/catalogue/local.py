@@ -12,7 +12,7 @@ from agent.catalogue.answers import STAGE, Counted, Readings, is_confident, mone
 from agent.conversation.products import Found, FoundProduct, Product
 from agent.errors import CatalogueUnavailableError
 from retrieval.analysis.pipeline import surface_words
-from retrieval.filters import CatalogueFilter, fold_keyword
+from retrieval.filters import CatalogueFilter
 from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.serving.searcher import Searcher
 from retrieval.text.port import TextIndexReader
@@ -46,14 +46,14 @@ class LocalCatalogue:
         in_stock: bool = False,
     ) -> Found:
         """Search in process; the page carries no facets, which cost more than the search."""
-        within = CatalogueFilter(
+        catalogue_filter = CatalogueFilter.of(
             tenant,
-            brands=frozenset(map(fold_keyword, brands)),
+            brand=brands,
             price_max=None if price_max is None else float(price_max),
             in_stock=in_stock,
         )
         try:
-            result = await self._found(SearchQuery(text, within, limit=limit, facets=False))
+            result = await self._found(SearchQuery(text, catalogue_filter, limit=limit, facets=False))
         except (NotReadyError, RetryableError) as error:
             raise CatalogueUnavailableError(str(error)) from error
         hits = Readings(self._isolation, result.hits, name=lambda hit: hit.document.sku, counted=self._counted)

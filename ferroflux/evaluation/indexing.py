@@ -22,7 +22,7 @@ from indexer.batch.embedding import OffLoopEncoder
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings
-from retrieval.filters import fold_keyword
+from retrieval.filters import filter_values
 from retrieval.passages import TEMPLATE, passage_text
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import Checkpoint, TextIndexReader
@@ -34,7 +34,7 @@ from training.systems.cached_encoders import CachedEncoder
 from training.systems.indexed_catalogue import IndexedCatalogue, MatrixIndex
 
 _DOCUMENT_CODE: Final = (
-    "schemas.building", "schemas.documents", "schemas.fields", "schemas.merge", "schemas.events", "retrieval.passages",
+    "schemas.building", "schemas.documents", "schemas.fields", "schemas.catalogue", "schemas.normalisers", "schemas.merge", "schemas.events", "retrieval.passages",
     "indexer.batch", "ferroflux.ingest", "ferroflux.evaluation.catalogue",
 )  # fmt: skip
 """What decides a document."""
@@ -131,10 +131,7 @@ def _payload(document: SearchDocument) -> PointPayload:
         alive=not document.deleted,
         state=b"{}",
         provenance={TEXT_VECTOR: Provenance(document.text_hash, document.model)},
-        brand=fold_keyword(document.brand),
-        category=fold_keyword(document.category),
-        price=document.price,
-        in_stock=document.in_stock,
+        filterable=filter_values(document),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which column of a file holds which field: the names that files use, in Spanish and English, and the user's own word.
+"""Which column of a file holds which field: the names that files use, in English, Spanish and Portuguese, and the user's own word.
 
 Names are compared folded (case, accents, blanks and signs do not count). A column that is no field becomes an attribute
 of the product under its own name, so nothing of a row is dropped in silence.
@@ -15,31 +15,20 @@ from typing import Final
 import yaml
 
 from retrieval.analysis.folding import unmarked
+from schemas import catalogue
 from schemas.errors import InvalidMappingError
 
+_OF_ROW: Final[Mapping[str, str]] = {
+    "sku": "sku codigo clave codigo_producto codigo_articulo item_code product_id id_producto cod code referencia ref articulo id "
+    "codigo_produto id_produto",
+    "tenant": "tenant tienda shop store sucursal_empresa",
+    **{field.alias or field.name: field.headings for field in catalogue.FIELDS},
+    "sequence": "version_sequence source_sequence lsn",
+}
+
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "sku": ("sku", "codigo", "clave", "codigo producto", "codigo articulo", "item code", "product id", "id producto",
-            "cod", "code", "referencia", "ref", "articulo", "id"),
-    "tenant": ("tenant", "tienda", "shop", "store", "sucursal empresa"),
-    "title": ("title", "titulo", "nombre", "name", "product name", "product title", "nombre producto", "producto",
-              "descripcion corta", "short description"),
-    "description": ("description", "descripcion", "descripcion larga", "long description", "detalle", "detalles"),
-    "bullets": ("bullets", "bullet points", "bullet point", "caracteristicas", "features", "puntos"),
-    "brand": ("brand", "marca", "fabricante", "manufacturer", "vendor"),
-    "category": ("category", "categoria", "categories", "categorias", "familia", "linea", "rubro", "departamento",
-                 "department", "product type"),
-    "attributes": ("attributes", "atributos", "especificaciones", "specifications", "specs"),
-    "part_number": ("part number", "numero de parte", "no parte", "num parte", "mpn", "part no", "modelo", "model",
-                    "codigo fabricante"),
-    "ean": ("ean", "eans", "gtin", "upc", "barcode", "codigo de barras", "codigo barras", "ean13"),
-    "price": ("price", "precio", "precio lista", "list price", "pvp", "precio venta", "unit price", "precio unitario"),
-    "currency": ("currency", "moneda", "divisa"),
-    "stock": ("stock", "existencia", "existencias", "inventario", "inventory", "quantity", "qty", "cantidad",
-              "on hand", "disponible"),
-    "unit": ("unit", "unidad", "unidad de medida", "unidad medida", "uom", "um"),
-    "image": ("image", "images", "imagen", "imagenes", "image url", "url imagen", "foto", "fotos", "photo", "picture"),
-    "sequence": ("version sequence", "source sequence", "lsn"),
-}  # fmt: skip
+    name: tuple(heading.replace("_", " ") for heading in headings.split()) for name, headings in _OF_ROW.items()
+}
 """Every field that a row can give, with the names it is recognised by, the surest first."""
 
 _SIGNS: Final = re.compile(r"[^a-z0-9]+")

@@ -18,6 +18,7 @@ from ferroflux.ingest.columns import ColumnMapping, ResolvedColumns
 from ferroflux.ingest.rows import Row, UnreadableRow
 from runtime.clock import SYSTEM_CLOCK
 from runtime.isolation import Batch, Isolation
+from schemas.catalogue import PLAIN, Kind
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.errors import FerrofluxError
 from schemas.events.canonical import encode_event
@@ -36,18 +37,16 @@ _ISOLATED_ROWS: Final = 1_000
 _MOST_DIGITS: Final = 40
 """Of a version's number, which has at most 20 and may begin with zeros."""
 
+_READERS: Final[Mapping[Kind, Callable[[Any], Any]]] = {
+    Kind.TEXT: values.text,
+    Kind.TEXTS: values.texts,
+    Kind.SENTENCES: values.sentences,
+}
 _ITEM_CELLS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
-    "title": ("title", values.text),
-    "description": ("description", values.text),
-    "bullets": ("bullets", values.sentences),
-    "brand": ("brand", values.text),
-    "category": ("category", values.text),
-    "part_number": ("part_number", values.text),
-    "ean": ("ean", values.texts),
-    "unit": ("unit", values.text),
-    "image": ("images", values.texts),
+    field.alias or field.name: (field.name, _READERS[field.kind]) for field in PLAIN if field.kind in _READERS
 }
 """Field of a row to field of the item facet, and how its cell is read."""
+_NUMBERS: Final = tuple(field.name for field in PLAIN if field.kind is Kind.NUMBER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +176,10 @@ class RowConverter:
             for name, (target, reader) in _ITEM_CELLS.items()
             if name in given and (read := _cell(name, lambda: reader(given[name])))  # noqa: B023 - called at once
         }
+        for name in _NUMBERS:
+            read = _cell(name, lambda: values.number(given.get(name), decimal_comma=self.decimal_comma))  # noqa: B023 - called at once
+            if read is not None:
+                fields[name] = read
         attributes = {
             column: values.attribute(cells[column]) for column in resolved.extra if not values.is_nothing(cells[column])
         }

@@ -16,7 +16,7 @@ _NOT_NUMBER: Final = re.compile(r"[^0-9.,+\-eE]")
 _GROUPED: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 _CURRENCY: Final = re.compile(r"\b(mxn|mx|usd|us|eur|ars|cop|clp|pen)\b|[$€£]", re.IGNORECASE)
 _LONGEST_NUMBER: Final = 400
-"""Characters of a number, as in `schemas.fields`: no finite one has more before its point, none needs more behind it."""
+"""Characters of a number, as in `schemas.normalisers`: no finite one has more before its point, none needs more behind it."""
 _NOTHING: Final = frozenset({"", "-", "n/a", "na", "null", "none", "nan", "s/d"})
 
 

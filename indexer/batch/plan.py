@@ -17,7 +17,7 @@ from typing import Final
 
 from indexer.ports import DocumentComposer
 from indexer.records import InboundRecord
-from retrieval.filters import fold_keyword
+from retrieval.filters import filter_values
 from retrieval.passages import text_hash
 from retrieval.vectors.port import NamedVectors, PointPayload, PointWrite
 from retrieval.vectors.spaces import TEXT_VECTOR, Provenance, Spaces
@@ -183,9 +183,6 @@ def _write(
         alive=state.alive,
         state=state.to_bytes(),
         provenance=provenance,
-        brand=fold_keyword(document.brand),
-        category=fold_keyword(document.category),
-        price=document.price,
-        in_stock=document.in_stock,
+        filterable=filter_values(document),
     )
     return PointWrite(key, expected_rev, payload)

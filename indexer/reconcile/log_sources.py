@@ -17,6 +17,7 @@ from indexer.reconcile.ports import NO_DOCUMENTS
 from indexer.records import InboundRecord, taken_ms
 from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.building import DocumentPolicy
+from schemas.catalogue import PLAIN
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key
 from schemas.documents import SearchDocument
 from schemas.errors import PoisonError
@@ -27,9 +28,7 @@ from schemas.version import SourceVersion
 log = structlog.get_logger(__name__)
 
 LOWEST: Final = SourceVersion(0, 0)
-_ITEM_FIELDS: Final = (
-    "title", "description", "bullets", "brand", "category", "attributes", "part_number", "ean", "unit", "images",
-)  # fmt: skip
+_PLAIN_NAMES: Final = tuple(field.name for field in PLAIN)
 _STOCK_DECIMALS: Final = 9
 
 
@@ -41,7 +40,7 @@ def changes_of(document: SearchDocument, policy: DocumentPolicy) -> list[ChangeE
     """
     if document.deleted:
         return [_event(document, ITEM_FACET, None)]
-    item: dict[str, Any] = {name: value for name in _ITEM_FIELDS if (value := _plain(getattr(document, name)))}
+    item: dict[str, Any] = {name: value for name in _PLAIN_NAMES if (value := _plain(getattr(document, name)))}
     if document.currency:
         item["currency"] = document.currency
     rows: list[tuple[str, dict[str, Any]]] = [

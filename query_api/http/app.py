@@ -1,5 +1,6 @@
 """The search API: its routes over a worker, and the search page at `/`."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from query_api.worker import Worker
 from runtime.admission.middleware import Doors
 from runtime.application import Bounds, Face, create_application
 from runtime.http.routes import static_page
+from schemas.catalogue import FIELDS
 
 _FACE: Final = Face(
     "ferroflux search",
@@ -25,7 +27,19 @@ _FACE: Final = Face(
         {"name": "operations", "description": "State, health and metrics of the worker."},
     ],
 )
-_PAGE: Final = static_page(Path(__file__).resolve().parents[1] / "page", path="/", assets="/assets")
+_FIELDS: Final = [
+    {"name": one.name, "key": one.key, "filter": one.filter, "facets": one.facets, "parameters": one.parameters,
+     "plain": one.plain, "lowest": one.bounds[0], "labels": dict(zip(("es", "en"), one.labels, strict=True))}
+    for one in FIELDS
+    if one.labels
+]  # fmt: skip
+_PAGE: Final = static_page(
+    Path(__file__).resolve().parents[1] / "page",
+    path="/",
+    assets="/assets",
+    made={"fields.js": f"export const FIELDS = {json.dumps(_FIELDS)};\n"},
+)
+"""Its panel of filters and its table of a product's properties follow the table of catalogue fields."""
 
 
 def create_app(

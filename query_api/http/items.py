@@ -52,8 +52,8 @@ async def get_similar(
     with context.searchers.lease() as searcher:
         reader = searcher.reader
         held = await _living(context, reader, _key(tenant, sku))
-        within = CatalogueFilter(TenantId(tenant))
-        found = await neighbours(searcher.vectors, held.key, within, limit=limit)
+        catalogue_filter = CatalogueFilter(TenantId(tenant))
+        found = await neighbours(searcher.vectors, held.key, catalogue_filter, limit=limit)
         documents = await context.searchers.off_loop(lambda: reader.fetch([hit.key for hit in found]))
     living = [
         (documents[hit.key], hit.score) for hit in found if hit.key in documents and not documents[hit.key].deleted
@@ -79,8 +79,8 @@ async def get_complements(
     rights.check(TenantId(tenant))
     reader, finder = context.searchers.current.reader, context.worker.complements
     held = await _living(context, reader, _key(tenant, sku))
-    within = CatalogueFilter(TenantId(tenant))
-    found = await context.searchers.off_loop(lambda: finder.find(reader, held, within, limit=limit))
+    catalogue_filter = CatalogueFilter(TenantId(tenant))
+    found = await context.searchers.off_loop(lambda: finder.find(reader, held, catalogue_filter, limit=limit))
     return ComplementItems(
         items=tuple(
             ComplementItem(

@@ -1,14 +1,14 @@
 """`/v1/search`: the request as a query, the answer as hits with signals, one canonical log line."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Query
 
 from query_api.http.context import TENANT_PROBLEMS, ApiContext, Context
 from query_api.http.explanation import explanation
-from retrieval.filters import CatalogueFilter, fold_keyword
-from retrieval.search.query import Facets, Hit, SearchQuery, SearchResult
+from retrieval.filters import CatalogueFilter
+from retrieval.search.query import Facets, Hit, PriceRange, SearchQuery, SearchResult
 from retrieval.search.ranking.reranking import Reranked
 from retrieval.search.why_not import explain_absence
 from retrieval.text.port import TextIndexReader
@@ -82,23 +82,15 @@ async def _why_not(asked: SearchRequest, result: SearchResult, context: ApiConte
     except InvalidEventError as error:
         raise InvalidRequestError(str(error)) from error
     document = (await context.searchers.off_loop(lambda: reader.fetch([key]))).get(key)
-    absence = explain_absence(key, document, result, to_query(asked).within, offset=asked.offset)
+    absence = explain_absence(key, document, result, to_query(asked).catalogue_filter, offset=asked.offset)
     return WhyNot(sku=key.sku, verdict=absence.verdict, reason=absence.reason, rank=absence.rank, ranks=absence.ranks)
 
 
 def to_query(asked: SearchRequest) -> SearchQuery:
     """The request as the search library takes it: keywords folded, the tenant inside the filter."""
-    filters = asked.filters
     return SearchQuery(
         text=asked.text,
-        within=CatalogueFilter(
-            tenant=TenantId(asked.tenant),
-            brands=frozenset(fold_keyword(brand) for brand in filters.brand),
-            categories=frozenset(fold_keyword(category) for category in filters.category),
-            price_min=filters.price_min,
-            price_max=filters.price_max,
-            in_stock=filters.in_stock,
-        ),
+        catalogue_filter=CatalogueFilter.of(TenantId(asked.tenant), **dict(asked.filters)),
         limit=asked.limit,
         offset=asked.offset,
         facets=asked.facets,
@@ -154,12 +146,18 @@ def _reranked(reranked: Reranked) -> RerankReport:
 
 
 def _facets(facets: Facets) -> SearchFacets:
-    return SearchFacets(
-        brands=tuple(ValueCount(value=value, count=count) for value, count in facets.brands),
-        categories=tuple(ValueCount(value=value, count=count) for value, count in facets.categories),
-        prices=tuple(PriceBucket(low=price.low, high=price.high, count=price.count) for price in facets.prices),
-        in_stock=facets.in_stock,
-        out_of_stock=facets.out_of_stock,
+    return SearchFacets(**{name: _counts(held) for name, held in facets})
+
+
+def _counts(held: Any) -> Any:
+    """A facet's counts on the wire: values and ranges with how many have them, or how many there are."""
+    if isinstance(held, int):
+        return held
+    return tuple(
+        PriceBucket(low=one.low, high=one.high, count=one.count)
+        if isinstance(one, PriceRange)
+        else ValueCount(value=one[0], count=one[1])
+        for one in held
     )
 
 

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { byId, element } from "./dom.js";
 import { showExplanation, understood } from "./explain.js";
-import { activeCount, filtersFrom, noFilters, showChips, showFacets, writeFilters } from "./filters.js";
+import { activeCount, filtersFrom, noFilters, showChips, showFacets, showPanel, writeFilters } from "./filters.js";
 import { hitElement, showDetail } from "./hits.js";
 import { showDown, showLive } from "./live.js";
 import { currentLanguage, number, say, switchLanguage } from "./messages.js";
@@ -28,8 +28,7 @@ function showWords() {
   document.documentElement.lang = currentLanguage();
   for (const place of document.querySelectorAll("[data-message]")) place.textContent = say(place.dataset.message);
   byId("text").placeholder = say("placeholder");
-  byId("price-min").placeholder = say("from");
-  byId("price-max").placeholder = say("to");
+  showPanel(change);
   byId("more").textContent = say("more");
   byId("language").textContent = currentLanguage() === "es" ? "EN" : "ES";
   byId("language").setAttribute("aria-label", say("language"));
@@ -211,11 +210,6 @@ function connect() {
     search();
   });
   byId("tenant").addEventListener("change", () => { state.tenant = byId("tenant").value; state.filters = noFilters(); state.limit = PAGE; answer = null; if (lastStatus) showLive(lastStatus, state.tenant); search(); });
-  byId("in-stock").addEventListener("change", () => change({ in_stock: byId("in-stock").checked }));
-  for (const name of ["price_min", "price_max"]) {
-    const input = byId(name.replace("_", "-"));
-    input.addEventListener("change", () => change({ [name]: input.value === "" || Number(input.value) < 0 ? null : Number(input.value) }));
-  }
   byId("more").addEventListener("click", () => { state.limit = Math.min(MOST, state.limit + PAGE); search(); });
   byId("filters-toggle").addEventListener("click", () => {
     const open = byId("filters-toggle").getAttribute("aria-expanded") === "true";

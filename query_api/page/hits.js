@@ -1,7 +1,8 @@
 // One hit of the list, and the dialog with all that is known of a product.
 
 import { byId, element } from "./dom.js";
-import { duration, moment, money, number, percent, say } from "./messages.js";
+import { FIELDS } from "./fields.js";
+import { duration, label, moment, money, number, percent, say } from "./messages.js";
 
 const FRESH_MS = 90_000;
 const LOW_STOCK = 5;
@@ -68,11 +69,13 @@ export function stock(item) {
   return element("span", { className: "stock" }, say("units", number(item.stock, 2)));
 }
 
+const written = (value) => (Array.isArray(value) ? value.join(", ") : typeof value === "number" ? number(value, 3) : value);
+
 export function showDetail(item) {
   const dialog = byId("detail");
   const rows = [
-    [say("sku"), item.sku], [say("brand"), item.brand], [say("category"), item.category],
-    [say("partNumber"), item.part_number], [say("ean"), item.ean.join(", ")], [say("unit"), item.unit],
+    [say("sku"), item.sku],
+    ...FIELDS.filter(({ plain }) => plain).map((field) => [label(field), written(item[field.name])]),
     ...Object.entries(item.attributes).map(([name, value]) => [name, String(value)]),
     ...Object.entries(item.prices).map(([name, value]) => [`${say("prices")}: ${name}`, money(value, item.currency)]),
     ...Object.entries(item.stocks).map(([name, value]) => [`${say("stocks")}: ${name}`, number(value, 2)]),

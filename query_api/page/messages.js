@@ -8,9 +8,9 @@ const MESSAGES = {
     redirect: "destacado", reranker: "reordenado", rerankedOf: (read, all) => `${read} de ${all} leídos`, moved: (before, after) => `reordenado: ${before} → ${after}`, whyNot: "¿Por qué no aparece este SKU?", ask: "Averiguar",
     skip: "Ir a los resultados", searchLabel: "Buscar productos", placeholder: "Producto, medida, marca o código…",
     tenantLabel: "Catálogo", keys: "Barra para buscar, flechas para recorrer los resultados, Escape para borrar",
-    filters: "Filtros", filtersWith: (n) => (n ? `Filtros (${n})` : "Filtros"), onlyInStock: "Solo con existencias",
-    price: "Precio", priceMin: "Precio mínimo", priceMax: "Precio máximo", from: "desde", to: "hasta",
-    brand: "Marca", category: "Categoría", facetNote: "Los recuentos cubren los candidatos de esta búsqueda.",
+    filters: "Filtros", filtersWith: (n) => (n ? `Filtros (${n})` : "Filtros"),
+    from: "desde", to: "hasta",
+    facetNote: "Los recuentos cubren los candidatos de esta búsqueda.",
     more: "Mostrar más", allValues: (n) => `Ver las ${n}`, language: "Cambiar idioma a inglés", theme: "Cambiar entre claro y oscuro",
     results: (n, more) => `${n}${more ? "+" : ""} ${n === 1 ? "resultado" : "resultados"}`, catalogue: "Catálogo", took: (ms) => `en ${ms} ms`,
     inStock: "En existencia", lowStock: (n) => `Quedan ${n}`, outOfStock: "Sin existencias", stockUnknown: "Consultar existencias", units: (n) => `${n} en existencia`,
@@ -23,7 +23,7 @@ const MESSAGES = {
     live: "En vivo", behind: "Poniéndose al día", down: "Sin servicio", starting: "Arrancando",
     freshness: "del almacén a la búsqueda", freshnessFrom: { changed: "del almacén a la búsqueda", logged: "del registro a la búsqueda", indexed: "del índice a la búsqueda", committed: "de la réplica a la búsqueda" },
     stages: { log: "hasta el registro", index: "hasta el índice", commit: "hasta la réplica", visible: "hasta la búsqueda" },
-    p99: "p99", products: "productos", embedded: "con vector", lag: "por aplicar", close: "Cerrar", sku: "SKU", partNumber: "N.º de pieza", ean: "EAN", revision: "Revisión", changedAt: "Último cambio", indexedAt: "Indexado", unit: "Unidad",
+    p99: "p99", products: "productos", embedded: "con vector", lag: "por aplicar", close: "Cerrar", sku: "SKU", revision: "Revisión", changedAt: "Último cambio", indexedAt: "Indexado",
     keyTitle: "Hace falta una clave", keyHelp: "Esta instalación pide la clave del catálogo. Se guarda solo mientras esta pestaña siga abierta.", keyLabel: "Clave", keySubmit: "Entrar", noTenants: "Sin catálogos",
     complements: "Va con este producto", similar: "Parecidos", sameSize: "misma medida",
     stocks: "Existencias por lugar", prices: "Precios por lista",
@@ -35,9 +35,9 @@ const MESSAGES = {
     redirect: "featured", reranker: "reranked", rerankedOf: (read, all) => `${read} of ${all} read`, moved: (before, after) => `reranked: ${before} → ${after}`, whyNot: "Why is this SKU not here?", ask: "Find out",
     skip: "Go to the results", searchLabel: "Search products", placeholder: "Product, size, brand or code…",
     tenantLabel: "Catalogue", keys: "Slash to search, arrows to walk the results, Escape to clear",
-    filters: "Filters", filtersWith: (n) => (n ? `Filters (${n})` : "Filters"), onlyInStock: "In stock only",
-    price: "Price", priceMin: "Lowest price", priceMax: "Highest price", from: "from", to: "to",
-    brand: "Brand", category: "Category", facetNote: "Counts cover the candidates of this search.",
+    filters: "Filters", filtersWith: (n) => (n ? `Filters (${n})` : "Filters"),
+    from: "from", to: "to",
+    facetNote: "Counts cover the candidates of this search.",
     more: "Show more", allValues: (n) => `Show all ${n}`, language: "Switch language to Spanish", theme: "Switch between light and dark",
     results: (n, more) => `${n}${more ? "+" : ""} ${n === 1 ? "result" : "results"}`, catalogue: "Catalogue", took: (ms) => `in ${ms} ms`,
     inStock: "In stock", lowStock: (n) => `${n} left`, outOfStock: "Out of stock", stockUnknown: "Ask for stock", units: (n) => `${n} in stock`,
@@ -50,7 +50,7 @@ const MESSAGES = {
     live: "Live", behind: "Catching up", down: "Not in service", starting: "Starting",
     freshness: "from warehouse to search", freshnessFrom: { changed: "from warehouse to search", logged: "from log to search", indexed: "from index to search", committed: "from replica to search" },
     stages: { log: "to the log", index: "to the index", commit: "to the replica", visible: "to the search" },
-    p99: "p99", products: "products", embedded: "with a vector", lag: "to be applied", close: "Close", sku: "SKU", partNumber: "Part number", ean: "EAN", revision: "Revision", changedAt: "Last change", indexedAt: "Indexed", unit: "Unit",
+    p99: "p99", products: "products", embedded: "with a vector", lag: "to be applied", close: "Close", sku: "SKU", revision: "Revision", changedAt: "Last change", indexedAt: "Indexed",
     keyTitle: "A key is needed", keyHelp: "This installation asks for the catalogue's key. It is kept only while this tab is open.", keyLabel: "Key", keySubmit: "Enter", noTenants: "No catalogues",
     complements: "Goes with this product", similar: "Similar", sameSize: "same size",
     stocks: "Stock by place", prices: "Prices by list",
@@ -71,6 +71,8 @@ export function say(name, ...values) {
   const message = MESSAGES[language][name];
   return typeof message === "function" ? message(...values) : message;
 }
+
+export const label = ({ labels }) => labels[language];
 
 // The country's own way to write numbers, where the browser says which country of that language; else Latin America's.
 const locale = () => navigator.languages.find((one) => one.toLowerCase().startsWith(`${language}-`)) ?? { es: "es-419" }[language] ?? language;

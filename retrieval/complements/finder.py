@@ -52,13 +52,13 @@ class ComplementFinder:
         """By owner of the aliases: as many as tenants with entries of their own, and the shared ones."""
 
     def find(
-        self, reader: TextIndexReader, document: SearchDocument, within: CatalogueFilter, *, limit: int
+        self, reader: TextIndexReader, document: SearchDocument, catalogue_filter: CatalogueFilter, *, limit: int
     ) -> list[Complement]:
         """Up to `limit` products that go with this one, the first of each companion before the second of any."""
-        rules = self._rules(within.tenant)
+        rules = self._rules(catalogue_filter.tenant)
         traits = tuple(_traits(document.title))
         by_companion = [
-            _products(reader, document.key, companion, traits, rules, within)
+            _products(reader, document.key, companion, traits, rules, catalogue_filter)
             for companion in rules.companions(document)
         ]
         found: dict[SkuKey, Complement] = {}
@@ -83,10 +83,10 @@ def _products(
     companion: Companion,
     traits: Sequence[Token],
     rules: ComplementRules,
-    within: CatalogueFilter,
+    catalogue_filter: CatalogueFilter,
 ) -> list[Complement]:
     """The catalogue's products that are this companion, the best first."""
-    hits = reader.search(_query(companion, traits), within=within, limit=_LOOKED_AT)
+    hits = reader.search(_query(companion, traits), catalogue_filter=catalogue_filter, limit=_LOOKED_AT)
     documents = reader.fetch([hit.key for hit in hits])
     found = []
     for hit in hits:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from retrieval.filters import fold_keyword
 from retrieval.search.query import Facets, PriceRange
+from schemas.catalogue import FILTERABLE, Filter
 from schemas.documents import SearchDocument
 
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
@@ -19,19 +20,23 @@ _SMALLEST_CUT: Final = 0.01
 
 
 def count_facets(documents: Sequence[SearchDocument], *, values: int, price_buckets: int) -> Facets:
-    """Count brands, categories, price ranges and stock over these documents, each once.
+    """Count what the table has a facet of (values, ranges, yes and no) over these documents, each once.
 
-    Brands and categories that differ only in case or blanks are one value, shown as most products write it; the `values`
-    most frequent are given, ties in alphabetical order. A product without brand, category or price is in no such count.
+    Values that differ only in case or blanks are one value, shown as most products write it; the `values`
+    most frequent are given, ties in alphabetical order. A product without a value or a number is in no such count.
     """
-    in_stock = sum(document.in_stock for document in documents)
-    return Facets(
-        brands=_most_frequent([document.brand for document in documents], values),
-        categories=_most_frequent([document.category for document in documents], values),
-        prices=price_ranges([document.price for document in documents if document.price is not None], price_buckets),
-        in_stock=in_stock,
-        out_of_stock=len(documents) - in_stock,
-    )
+    counts: dict[str, Any] = {}
+    for field in FILTERABLE:
+        held = [getattr(document, field.key) for document in documents] if field.facets else []
+        match field.facets, field.filter:
+            case (name,), Filter.ANY_OF:
+                counts[name] = _most_frequent(held, values)
+            case (name,), Filter.RANGE:
+                counts[name] = price_ranges([number for number in held if number is not None], price_buckets)
+            case (having, lacking), Filter.FLAG:
+                counts[having] = sum(held)
+                counts[lacking] = len(held) - counts[having]
+    return Facets(**counts)
 
 
 def price_ranges(prices: Sequence[float], buckets: int) -> tuple[PriceRange, ...]:

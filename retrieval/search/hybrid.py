@@ -132,7 +132,7 @@ class HybridSearcher:
             OverloadedError: more is being asked than the encoder can do in time.
         """
         watch = Stopwatch()
-        plan = await self._read(lambda: self._planner.plan(normalise_query(query.text), query.within))
+        plan = await self._read(lambda: self._planner.plan(normalise_query(query.text), query.catalogue_filter))
         watch.lap("analyse")
         outcomes, decision = await self._retrieve(plan)
         watch.skip()
@@ -184,15 +184,15 @@ class HybridSearcher:
         settings = self._settings
         return f"rrf, k = {settings.rrf_k:g}" if settings.fusion is FusionMethod.RRF else str(settings.fusion)
 
-    async def plan(self, text: str, within: CatalogueFilter) -> QueryPlan:
+    async def plan(self, text: str, catalogue_filter: CatalogueFilter) -> QueryPlan:
         """How a query would be searched, without searching it."""
-        return await self._read(lambda: self._planner.plan(normalise_query(text), within))
+        return await self._read(lambda: self._planner.plan(normalise_query(text), catalogue_filter))
 
     async def warm(self, tenants: Iterable[TenantId]) -> None:
         """Learn these tenants' vocabularies, so that no query waits for it; one after the other, off the loop."""
         for tenant in tenants:
-            within = CatalogueFilter(tenant)
-            await asyncio.get_running_loop().run_in_executor(self._reading, self._planner.plan, "", within)
+            catalogue_filter = CatalogueFilter(tenant)
+            await asyncio.get_running_loop().run_in_executor(self._reading, self._planner.plan, "", catalogue_filter)
 
     async def _retrieve(self, plan: QueryPlan) -> tuple[list[RetrieverOutcome], Decision]:
         """Run the retrievers that the query needs, as the routing settings allow."""
@@ -227,7 +227,7 @@ class HybridSearcher:
         """The candidates in the reranker's order; None where there is no reranker, or nothing for it to do."""
         if self._rerank is None or decision.route is Route.CODE:
             return None
-        return await self._rerank.rerank(plan, candidates, query.within, self._read, without=excluded)
+        return await self._rerank.rerank(plan, candidates, query.catalogue_filter, self._read, without=excluded)
 
     def _fuse(
         self, lists: dict[RetrieverName, Sequence[RankedHit]], weights: dict[RetrieverName, float]
@@ -248,7 +248,7 @@ class HybridSearcher:
         hydrated = hydrate(
             self._reader,
             candidates,
-            within=query.within,
+            catalogue_filter=query.catalogue_filter,
             offset=query.offset,
             limit=query.limit,
             everything=query.facets,
@@ -256,7 +256,7 @@ class HybridSearcher:
         )
         why_low = low_confidence(
             plan,
-            meets_all=lambda: self._reader.meets_all(plan.text_query, within=query.within),
+            meets_all=lambda: self._reader.meets_all(plan.text_query, catalogue_filter=query.catalogue_filter),
             dense=lists.get(RetrieverName.DENSE, ()),
             found=hydrated.total > 0,
             named=any(lists.get(name) for name in EXACT),

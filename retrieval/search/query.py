@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pydantic import BaseModel, ConfigDict
+
 from retrieval.filters import CatalogueFilter
 from retrieval.search.ranking.fusion import Contribution
 from retrieval.search.ranking.reranking import RankChange
 from retrieval.search.retrievers.fanout import DegradedReason
 from retrieval.search.trace import SearchTrace
 from schemas.api.retrievers import RetrieverName
+from schemas.catalogue import completed, counts_of
 from schemas.documents import SearchDocument
 
 
@@ -22,7 +25,7 @@ class SearchQuery:
     """
 
     text: str
-    within: CatalogueFilter
+    catalogue_filter: CatalogueFilter
     limit: int = 20
     offset: int = 0
     facets: bool = True
@@ -47,18 +50,11 @@ class PriceRange:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Facets:
-    """Counts over exactly the candidates of one answer, after all filters.
+@completed(counts_of(tuple[str, int], PriceRange))
+class Facets(BaseModel):
+    """Counts over exactly the candidates of one answer, after all filters; of a text as (value as most products write it, count)."""
 
-    `brands` and `categories` are (value as most products write it, count), most frequent first.
-    """
-
-    brands: tuple[tuple[str, int], ...] = ()
-    categories: tuple[tuple[str, int], ...] = ()
-    prices: tuple[PriceRange, ...] = ()
-    in_stock: int = 0
-    out_of_stock: int = 0
+    model_config = ConfigDict(frozen=True)
 
 
 @dataclass(frozen=True, slots=True)

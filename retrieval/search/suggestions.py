@@ -37,12 +37,12 @@ def suggest(reader: TextIndexReader, tenant: TenantId, typed: str, *, limit: int
     found = reader.vocabulary(tenant, start, limit=_LOOKED_AT)
     if not before:
         return [Completion(word, count) for word, count in found[:limit]]
-    within = CatalogueFilter(tenant)
+    catalogue_filter = CatalogueFilter(tenant)
     together = []
     for word, _ in found:
         text = f"{before} {word}"
         words = {token.position: token for token in reversed(analyse(text).tokens)}
-        count = reader.count_with(list(words.values()), within=within)
+        count = reader.count_with(list(words.values()), catalogue_filter=catalogue_filter)
         if count:
             together.append(Completion(text, count))
     return sorted(together, key=lambda one: (-one.products, one.text))[:limit]
@@ -52,7 +52,9 @@ _SPARE: Final = 10
 """Neighbours beyond what is asked for: the product itself, and some that the replica no longer knows."""
 
 
-async def neighbours(vectors: VectorIndex, key: SkuKey, within: CatalogueFilter, *, limit: int) -> list[VectorHit]:
+async def neighbours(
+    vectors: VectorIndex, key: SkuKey, catalogue_filter: CatalogueFilter, *, limit: int
+) -> list[VectorHit]:
     """Up to `limit` and a few spare products nearest to this one, without it; none where it has no vector.
 
     Raises:
@@ -61,5 +63,5 @@ async def neighbours(vectors: VectorIndex, key: SkuKey, within: CatalogueFilter,
     vector = (await vectors.vectors([key], using=TEXT_VECTOR)).get(key)
     if vector is None:
         return []
-    found = await vectors.search(vector, using=TEXT_VECTOR, within=within, limit=limit + _SPARE)
+    found = await vectors.search(vector, using=TEXT_VECTOR, catalogue_filter=catalogue_filter, limit=limit + _SPARE)
     return [hit for hit in found if hit.key != key]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from retrieval.filters import CatalogueFilter, fold_keyword
+from retrieval.filters import AnyOf, Between, CatalogueFilter, Condition, filter_value, meets
 from retrieval.search.query import SearchResult
-from retrieval.search.ranking.hydration import meets
 from schemas.api.explain import WhyNotVerdict
 from schemas.api.retrievers import RetrieverName
 from schemas.documents import SearchDocument
@@ -24,7 +23,12 @@ class Absence:
 
 
 def explain_absence(
-    key: SkuKey, document: SearchDocument | None, result: SearchResult, within: CatalogueFilter, *, offset: int
+    key: SkuKey,
+    document: SearchDocument | None,
+    result: SearchResult,
+    catalogue_filter: CatalogueFilter,
+    *,
+    offset: int,
 ) -> Absence:
     """Follow one product through a search; `document` is what the replica holds of it."""
     trace = result.trace
@@ -38,7 +42,7 @@ def explain_absence(
     kept = [candidate.key for candidate in ordered if candidate.key not in trace.excluded]
     rank = kept.index(key) + 1 if key in kept else None
     shown = next((n for n, hit in enumerate(result.hits, start=offset + 1) if hit.document.key == key), None)
-    verdict, reason = _verdict(key, document, result, within, rank=rank, shown=shown)
+    verdict, reason = _verdict(key, document, result, catalogue_filter, rank=rank, shown=shown)
     return Absence(verdict, reason, shown or rank, ranks)
 
 
@@ -46,7 +50,7 @@ def _verdict(
     key: SkuKey,
     document: SearchDocument | None,
     result: SearchResult,
-    within: CatalogueFilter,
+    catalogue_filter: CatalogueFilter,
     *,
     rank: int | None,
     shown: int | None,
@@ -58,16 +62,16 @@ def _verdict(
             "this replica holds no such SKU of this tenant: it was never sent, belongs to another tenant, or is still on "
             "its way (/v1/status shows the lag)"
         )
-    if document.deleted or not meets(document, within):
-        return _ineligible(document, within)
+    if document.deleted or not meets(document, catalogue_filter):
+        return _ineligible(document, catalogue_filter)
     return _beaten(key, result, rank)
 
 
-def _ineligible(document: SearchDocument, within: CatalogueFilter) -> tuple[WhyNotVerdict, str]:
+def _ineligible(document: SearchDocument, catalogue_filter: CatalogueFilter) -> tuple[WhyNotVerdict, str]:
     """Why no search with this filter may show it."""
     if document.deleted:
         return "deleted", f"it was deleted (revision {document.rev}); a newer item event brings it back"
-    return "filtered", f"it does not meet the filter: {', '.join(_unmet(document, within))}"
+    return "filtered", f"it does not meet the filter: {', '.join(_unmet(document, catalogue_filter))}"
 
 
 def _beaten(key: SkuKey, result: SearchResult, rank: int | None) -> tuple[WhyNotVerdict, str]:
@@ -93,18 +97,17 @@ def _moved(key: SkuKey, result: SearchResult) -> str:
     return f"; the reranker moved it from place {change.before} to {change.after}"
 
 
-def _unmet(document: SearchDocument, within: CatalogueFilter) -> list[str]:
-    unmet = []
-    if within.brands and fold_keyword(document.brand) not in within.brands:
-        unmet.append(f"brand is {document.brand or 'empty'}")
-    if within.categories and fold_keyword(document.category) not in within.categories:
-        unmet.append(f"category is {document.category or 'empty'}")
-    if within.in_stock and not document.in_stock:
-        unmet.append("it is out of stock")
-    low, high = within.price_min, within.price_max
-    if low is not None or high is not None:
-        if document.price is None:
-            unmet.append("it has no price")
-        elif (low is not None and document.price < low) or (high is not None and document.price > high):
-            unmet.append(f"its price is {document.price:g}")
-    return unmet
+def _unmet(document: SearchDocument, catalogue_filter: CatalogueFilter) -> list[str]:
+    unmet = (one for one in catalogue_filter.conditions if not one.met_by(filter_value(document, one.field)))
+    return [_fault(document, one) for one in sorted(unmet, key=lambda one: isinstance(one, Between))]
+
+
+def _fault(document: SearchDocument, unmet: Condition) -> str:
+    name, value = unmet.field.name, getattr(document, unmet.field.key)
+    match unmet:
+        case AnyOf():
+            return f"{name} is {value or 'empty'}"
+        case Between():
+            return f"it has no {name}" if value is None else f"its {name} is {value:g}"
+        case _:
+            return f"it is {unmet.field.facets[-1].replace('_', ' ')}"

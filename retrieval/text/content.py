@@ -1,6 +1,6 @@
 """What a document contributes to each analysed field, and the codes by which it is looked up. Shared by all adapters."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -8,8 +8,10 @@ from typing import Final, NamedTuple
 from retrieval.analysis.folding import fold_code
 from retrieval.analysis.pipeline import analyse, surface_words
 from retrieval.analysis.tokens import AnalysedText, Token, TokenKind
-from retrieval.filters import fold_keyword
+from retrieval.filters import filter_values
 from runtime.isolation import concerns_one
+from schemas.catalogue import SEARCHED as BY_ROLE
+from schemas.catalogue import Role
 from schemas.documents import SearchDocument
 
 
@@ -44,16 +46,19 @@ class DocumentWords(NamedTuple):
     """All of a document that is analysed: two documents that agree in it have the same content, whatever they cost."""
 
     title: str
-    brand: str
-    category: str
+    labels: tuple[str, ...]
     names: tuple[str, ...]
     body: str
 
 
 def words_of(document: SearchDocument) -> DocumentWords:
     """What of a document is analysed."""
-    names = (document.sku, document.part_number, *document.ean)
-    return DocumentWords(document.title, document.brand, document.category, names, _body(document))
+    return DocumentWords(
+        document.title,
+        tuple(_texts(document, Role.LABEL)),
+        (document.sku, *_texts(document, Role.CODE)),
+        " \n ".join(_texts(document, Role.BODY)),
+    )
 
 
 class Part(StrEnum):
@@ -102,7 +107,7 @@ def failing_parts(document: SearchDocument, analyser: Analyse | None = None) -> 
     for part in Part:
         try:
             if part is Part.FILTERS:
-                fold_keyword(document.brand), fold_keyword(document.category)
+                filter_values(document)
             else:
                 _ADDING[part](_Draft(words, analyser or analyse))
         except Exception as error:
@@ -127,7 +132,7 @@ class _Draft:
             self.tokens[_TITLE_FIELDS[token.kind]].append(token)
 
     def add_labels(self) -> None:
-        self.tokens[TextField.LABELS] += self.analyse(f"{self.text.brand} , {self.text.category}").tokens
+        self.tokens[TextField.LABELS] += self.analyse(" , ".join(self.text.labels)).tokens
 
     def add_codes(self) -> None:
         named = self.analyse(" , ".join(self.text.names)).tokens
@@ -143,7 +148,7 @@ class _Draft:
         self.tokens[TextField.BODY] += self.analyse(self.text.body).tokens
 
     def add_words(self) -> None:
-        self.words = set(surface_words(f"{self.text.title} {self.text.brand} {self.text.category}"))
+        self.words = set(surface_words(" ".join((self.text.title, *self.text.labels))))
 
 
 _ADDING: Final[Mapping[Part, Callable[[_Draft], None]]] = {
@@ -156,8 +161,13 @@ _ADDING: Final[Mapping[Part, Callable[[_Draft], None]]] = {
 }
 
 
-def _body(document: SearchDocument) -> str:
-    attributes: Iterable[str] = (
-        f"{name} {value}" for name, value in document.attributes.items() if not isinstance(value, bool)
-    )
-    return " \n ".join([document.description, *document.bullets, *attributes])
+def _texts(document: SearchDocument, role: Role) -> Iterator[str]:
+    """What the document says in the fields of a role, in their order; yes and no among attributes say nothing by themselves."""
+    for field in BY_ROLE[role]:
+        value = getattr(document, field.name)
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from (f"{name} {one}" for name, one in value.items() if not isinstance(one, bool))
+        else:
+            yield from value

@@ -15,7 +15,7 @@ from typing import Final
 
 from retrieval.analysis.folding import fold_code
 from retrieval.analysis.tokens import Token
-from retrieval.filters import CatalogueFilter, fold_keyword
+from retrieval.filters import CatalogueFilter, meets
 from retrieval.text.apart.ledger import Ledger, SetApart, newly_apart
 from retrieval.text.apart.reduced import Mark, build_each
 from retrieval.text.apart.values import NO_NOTES, Flaw, LogNotes
@@ -145,34 +145,36 @@ class MemoryTextReader:
         """The checkpoint of the loaded commit."""
         return self._commit.checkpoint
 
-    def search(self, query: TextQuery, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
+    def search(self, query: TextQuery, *, catalogue_filter: CatalogueFilter, limit: int) -> list[TextHit]:
         """The `limit` best living products by BM25, best first; equal scores by key."""
         living = self._commit.living()
         plan, unwanted = scoring_plan(query, self._weights), exclusions(query, self._weights)
         statistics = _Statistics.of(living, set(_terms_of(plan)) | _excluded_terms(unwanted))
         hits: list[TextHit] = []
         for key, entry in living:
-            if not _meets(entry.document, within) or any(statistics.rules_out(entry, one) for one in unwanted):
+            if not meets(entry.document, catalogue_filter) or any(statistics.rules_out(entry, one) for one in unwanted):
                 continue
             found = (self._clause(statistics, entry, alternatives) for alternatives in plan)
             if matched := [score for score in found if score is not None]:
                 hits.append(TextHit(key, sum(matched)))
         return sorted(hits, key=lambda hit: (-hit.score, hit.key))[: max(limit, 0)]
 
-    def listed(self, within: CatalogueFilter, *, limit: int) -> list[SkuKey]:
+    def listed(self, catalogue_filter: CatalogueFilter, *, limit: int) -> list[SkuKey]:
         """Living products that meet the filter, by key."""
-        living = sorted(key for key, entry in self._commit.living() if _meets(entry.document, within))
+        living = sorted(key for key, entry in self._commit.living() if meets(entry.document, catalogue_filter))
         return living[: max(limit, 0)]
 
-    def lookup_code(self, code: str, *, within: CatalogueFilter, limit: int) -> list[SkuKey]:
+    def lookup_code(self, code: str, *, catalogue_filter: CatalogueFilter, limit: int) -> list[SkuKey]:
         """Living products whose SKU, EAN or part number is exactly this, in folded form without separators."""
         folded = fold_code(code)
-        named = (key for key, e in self._commit.living() if folded in e.content.codes and _meets(e.document, within))
+        named = (
+            key for key, e in self._commit.living() if folded in e.content.codes and meets(e.document, catalogue_filter)
+        )
         return sorted(named)[: max(limit, 0)]
 
-    def matching(self, keys: Collection[SkuKey], within: CatalogueFilter) -> frozenset[SkuKey]:
+    def matching(self, keys: Collection[SkuKey], catalogue_filter: CatalogueFilter) -> frozenset[SkuKey]:
         """Which of these products are alive here and meet the filter."""
-        return frozenset(key for key, document in self.fetch(keys).items() if _meets(document, within))
+        return frozenset(key for key, document in self.fetch(keys).items() if meets(document, catalogue_filter))
 
     def excluded(self, keys: Collection[SkuKey], query: TextQuery) -> frozenset[SkuKey]:
         """Which of these products hold something that the query excludes."""
@@ -181,7 +183,7 @@ class MemoryTextReader:
         statistics = _Statistics.of(entries, _excluded_terms(unwanted))
         return frozenset(key for key, entry in entries if any(statistics.rules_out(entry, one) for one in unwanted))
 
-    def meets_all(self, query: TextQuery, *, within: CatalogueFilter) -> bool:
+    def meets_all(self, query: TextQuery, *, catalogue_filter: CatalogueFilter) -> bool:
         """Whether some living product within the filter meets every clause of the query that is not extra."""
         plan = scoring_plan(TextQuery(tuple(one for one in query.clauses if not one.extra)), self._weights)
         living = self._commit.living()
@@ -189,16 +191,16 @@ class MemoryTextReader:
         return bool(plan) and any(
             all(any(statistics.holds(entry, one) for one in alternatives) for alternatives in plan)
             for _, entry in living
-            if _meets(entry.document, within)
+            if meets(entry.document, catalogue_filter)
         )
 
-    def count_with(self, tokens: Sequence[Token], *, within: CatalogueFilter) -> int:
+    def count_with(self, tokens: Sequence[Token], *, catalogue_filter: CatalogueFilter) -> int:
         """How many products have all of these tokens where products are named."""
         named = (TextField.TITLE, TextField.LABELS, TextField.SIZES, TextField.CODES)
         return bool(tokens) * sum(
             all(any(token.text in entry.frequencies[field] for field in named) for token in tokens)
             for _, entry in self._commit.living()
-            if _meets(entry.document, within)
+            if meets(entry.document, catalogue_filter)
         )
 
     def vocabulary(self, tenant: TenantId, prefix: str = "", *, limit: int | None = None) -> list[tuple[str, int]]:
@@ -303,16 +305,3 @@ def _terms_of(plan: Iterable[Iterable[ScoredAlternative]]) -> Iterator[WeightedT
 
 def _excluded_terms(unwanted: Iterable[ScoredExclusion]) -> set[WeightedTerm]:
     return {term for one in unwanted for terms in (*one.positions, one.unless) for term in terms}
-
-
-def _meets(document: SearchDocument, within: CatalogueFilter) -> bool:
-    if document.deleted or document.tenant != within.tenant:
-        return False
-    for value, wanted in ((document.brand, within.brands), (document.category, within.categories)):
-        if wanted and fold_keyword(value) not in {fold_keyword(one) for one in wanted}:
-            return False
-    if within.price_min is not None and (document.price is None or document.price < within.price_min):
-        return False
-    if within.price_max is not None and (document.price is None or document.price > within.price_max):
-        return False
-    return document.in_stock or not within.in_stock

@@ -108,19 +108,19 @@ class TextIndexReader(Protocol):
         """The checkpoint of the loaded commit."""
         ...
 
-    def search(self, query: TextQuery, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
+    def search(self, query: TextQuery, *, catalogue_filter: CatalogueFilter, limit: int) -> list[TextHit]:
         """The `limit` best living products by BM25 over the analysed fields, best first; none for a query without terms."""
         ...
 
-    def listed(self, within: CatalogueFilter, *, limit: int) -> list[SkuKey]:
+    def listed(self, catalogue_filter: CatalogueFilter, *, limit: int) -> list[SkuKey]:
         """Up to `limit` living products that meet the filter, in an order that stays while the loaded commit does."""
         ...
 
-    def lookup_code(self, code: str, *, within: CatalogueFilter, limit: int) -> list[SkuKey]:
+    def lookup_code(self, code: str, *, catalogue_filter: CatalogueFilter, limit: int) -> list[SkuKey]:
         """Living products whose SKU, EAN or part number is exactly this, in folded form without separators."""
         ...
 
-    def matching(self, keys: Collection[SkuKey], within: CatalogueFilter) -> frozenset[SkuKey]:
+    def matching(self, keys: Collection[SkuKey], catalogue_filter: CatalogueFilter) -> frozenset[SkuKey]:
         """Which of these products are alive here and meet the filter."""
         ...
 
@@ -128,11 +128,11 @@ class TextIndexReader(Protocol):
         """Which of these products hold something that the query excludes."""
         ...
 
-    def meets_all(self, query: TextQuery, *, within: CatalogueFilter) -> bool:
+    def meets_all(self, query: TextQuery, *, catalogue_filter: CatalogueFilter) -> bool:
         """Whether some living product within the filter meets every clause of the query that is not extra."""
         ...
 
-    def count_with(self, tokens: Sequence[Token], *, within: CatalogueFilter) -> int:
+    def count_with(self, tokens: Sequence[Token], *, catalogue_filter: CatalogueFilter) -> int:
         """How many living products have all of these tokens where products are named: title, brand, category, codes."""
         ...
 

@@ -5,7 +5,7 @@ Search compares with every vector; a few thousand points are its measure.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from retrieval.encoders.port import SparseVector
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import CatalogueFilter, FilterValue
 from retrieval.vectors.identity import new_identity
 from retrieval.vectors.port import AnyVector, NamedVectors, PointPayload, PointWrite, Vector, VectorCounts, VectorHit
 from retrieval.vectors.record import require_distinct, without_empty
 from retrieval.vectors.spaces import Spaces, require_same_spaces
+from schemas.catalogue import Field
 from schemas.errors import NotReadyError
 from schemas.identity import SkuKey, TenantId
 
@@ -82,13 +83,16 @@ class MemoryIndex:
         """Stored revision of each point that exists."""
         return {key: self._points[key].payload.rev for key in keys if key in self._points}
 
-    async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+    async def search(
+        self, vector: AnyVector, *, using: str, catalogue_filter: CatalogueFilter, limit: int
+    ) -> list[VectorHit]:
         """The `limit` nearest living products by exact comparison, best first."""
         query = _stored(vector)
         hits = [
             VectorHit(key, _product(point.vectors[using], query))
             for key, point in self._points.items()
-            if using in point.vectors and _visible(key, point.payload, within)
+            if using in point.vectors
+            and catalogue_filter.met_by(key.tenant, alive=point.payload.alive, value=_values(point.payload))
         ]
         if isinstance(vector, SparseVector):
             hits = [hit for hit in hits if hit.score > 0]
@@ -155,14 +159,5 @@ def _unit(vector: Vector) -> Vector:
     return np.asarray(vector if norm == 0 else vector / norm, dtype=np.float32)
 
 
-def _visible(key: SkuKey, payload: PointPayload, within: CatalogueFilter) -> bool:
-    """This adapter's one filter: the tenant's living products that meet every condition."""
-    return (
-        key.tenant == within.tenant
-        and payload.alive
-        and (not within.brands or payload.brand in within.brands)
-        and (not within.categories or payload.category in within.categories)
-        and (within.price_min is None or (payload.price is not None and payload.price >= within.price_min))
-        and (within.price_max is None or (payload.price is not None and payload.price <= within.price_max))
-        and (payload.in_stock or not within.in_stock)
-    )
+def _values(payload: PointPayload) -> Callable[[Field], FilterValue]:
+    return lambda field: payload.filterable[field.key]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.encoders.port import SparseVector
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import UNKNOWN, CatalogueFilter, FilterValue
 from retrieval.vectors.spaces import TEXT_VECTOR, Provenance, Spaces
 from schemas.identity import SkuKey, TenantId
 
@@ -27,20 +27,17 @@ NamedVectors = Mapping[str, AnyVector]
 
 @dataclass(frozen=True, slots=True)
 class PointPayload:
-    """What a point holds beside its vectors: revision, merged state, vector provenance and the filterable fields.
+    """What a point holds beside its vectors: revision, merged state, vector provenance and what is filtered by, by its key.
 
     `state` is `ItemState.to_bytes()`; `provenance` says by space which input and encoder the vector came from.
-    `brand` and `category` are folded (`fold_keyword`).
+    Texts of `filterable` are folded (`fold_keyword`).
     """
 
     rev: int
     alive: bool
     state: bytes
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
-    brand: str = ""
-    category: str = ""
-    price: float | None = None
-    in_stock: bool = True
+    filterable: Mapping[str, FilterValue] = field(default_factory=lambda: UNKNOWN)
 
     def provenance_of(self, space: str) -> Provenance:
         """Of its vector in this space; the empty provenance where it has none."""
@@ -156,7 +153,9 @@ class VectorIndex(Protocol):
         """Stored revision of each point that exists; cheaper than `read`."""
         ...
 
-    async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+    async def search(
+        self, vector: AnyVector, *, using: str, catalogue_filter: CatalogueFilter, limit: int
+    ) -> list[VectorHit]:
         """The `limit` nearest living products, best first; in a sparse space, those alone that share a weight."""
         ...
 

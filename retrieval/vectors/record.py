@@ -10,33 +10,31 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from retrieval.encoders.port import SparseVector
+from retrieval.filters import FilterValue
 from retrieval.vectors.port import AnyVector, NamedVectors, PointPayload
 from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, Provenance, Spaces
+from schemas.catalogue import FILTERABLE, FILTERED, Field, Filter
 from schemas.identity import SkuId, SkuKey, TenantId
 
 TENANT: Final = "tenant"
 SKU: Final = "sku"
 REV: Final = "rev"
 ALIVE: Final = "alive"
-BRAND: Final = "brand"
-CATEGORY: Final = "category"
-PRICE: Final = "price"
-IN_STOCK: Final = "in_stock"
 STATE: Final = "state"
 WRITER: Final = "writer"
 
-KEYWORD_FIELDS: Final = (BRAND, CATEGORY)
+KEYWORD_FIELDS: Final = tuple(field.key for field in FILTERED[Filter.ANY_OF])
 """Indexed as keywords, beside the tenant."""
-INTEGER_FIELDS: Final = (REV, ALIVE, IN_STOCK)
+INTEGER_FIELDS: Final = (REV, ALIVE, *(field.key for field in FILTERED[Filter.FLAG]))
 """Indexed for exact matches."""
-FLOAT_FIELDS: Final = (PRICE,)
+FLOAT_FIELDS: Final = tuple(field.key for field in FILTERED[Filter.RANGE])
 """Indexed for ranges."""
 
 Record = dict[str, str | int | float]
 
 
 def to_record(key: SkuKey, payload: PointPayload, writer: str) -> Record:
-    """Lay out a payload for storage; empty text and an unknown price are left out.
+    """Lay out a payload for storage; empty text and an unknown number are left out.
 
     Raises:
         UnicodeDecodeError: `payload.state` is not UTF-8; a state is canonical JSON and always is.
@@ -46,17 +44,19 @@ def to_record(key: SkuKey, payload: PointPayload, writer: str) -> Record:
         SKU: key.sku,
         REV: payload.rev,
         ALIVE: int(payload.alive),
-        IN_STOCK: int(payload.in_stock),
         STATE: payload.state.decode(),
         WRITER: writer,
     }
     for space, provenance in payload.provenance.items():
         record[f"{space}_hash"], record[f"{space}_model"] = provenance
-    for name, text in ((BRAND, payload.brand), (CATEGORY, payload.category)):
-        if text:
-            record[name] = text
-    if payload.price is not None:
-        record[PRICE] = float(payload.price)
+    for name, value in payload.filterable.items():
+        if isinstance(value, bool):
+            record[name] = int(value)
+        elif isinstance(value, str):
+            if value:
+                record[name] = value
+        elif value is not None:
+            record[name] = float(value)
     return record
 
 
@@ -65,16 +65,12 @@ def from_record(record: Mapping[str, Any], spaces: Spaces) -> PointPayload:
 
     `spaces` are the collection's. What is absent or of another type reads as empty; a state that is no state shows when it is merged or built from.
     """
-    price = record.get(PRICE)
     return PointPayload(
         rev=rev_of(record),
         alive=bool(record.get(ALIVE)),
         state=_text(record, STATE).encode("utf-8", "replace"),
         provenance=_provenance(record, spaces),
-        brand=_text(record, BRAND),
-        category=_text(record, CATEGORY),
-        price=float(price) if isinstance(price, int | float) else None,
-        in_stock=bool(record.get(IN_STOCK)),
+        filterable={field.key: _held(record.get(field.key), field) for field in FILTERABLE},
     )
 
 
@@ -109,6 +105,16 @@ def _provenance(record: Mapping[str, Any], spaces: Spaces) -> dict[str, Provenan
 def _text(record: Mapping[str, Any], name: str) -> str:
     value = record.get(name, "")
     return value if isinstance(value, str) else ""
+
+
+def _held(value: Any, field: Field) -> FilterValue:
+    match field.filter:
+        case Filter.ANY_OF:
+            return value if isinstance(value, str) else ""
+        case Filter.RANGE:
+            return float(value) if isinstance(value, int | float) else None
+        case _:
+            return bool(value)
 
 
 def without_empty(vectors: NamedVectors) -> dict[str, AnyVector]:

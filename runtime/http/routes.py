@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from fastapi import APIRouter
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, Response
 from starlette.routing import compile_path
 from starlette.types import Scope
 
@@ -43,8 +45,8 @@ _HEADERS: Final = {
 """Pictures may come from any https address, since a catalogue's pictures lie where the shop keeps them."""
 
 
-def static_page(folder: Path, *, path: str, assets: str) -> APIRouter:
-    """Routes that serve the folder's `index.html` at `path` and its other files below `assets`."""
+def static_page(folder: Path, *, path: str, assets: str, made: Mapping[str, str] = MappingProxyType({})) -> APIRouter:
+    """Routes that serve the folder's `index.html` at `path` and its other files below `assets`, with those that are `made`, by name."""
     # Names that are not in the folder are not looked for on the disk.
     known = {each.name: each for each in folder.iterdir() if each.suffix in _MEDIA_TYPES}
     router = APIRouter(include_in_schema=False)
@@ -54,7 +56,9 @@ def static_page(folder: Path, *, path: str, assets: str) -> APIRouter:
         return FileResponse(folder / "index.html", media_type="text/html", headers=_HEADERS)
 
     @router.get(assets + "/{name}")
-    async def asset(name: str) -> FileResponse:
+    async def asset(name: str) -> Response:
+        if name in made:
+            return Response(made[name], media_type=_MEDIA_TYPES[Path(name).suffix], headers=_HEADERS)
         if name not in known:
             raise NotFoundError("there is no such file")
         return FileResponse(known[name], media_type=_MEDIA_TYPES[known[name].suffix], headers=_HEADERS)

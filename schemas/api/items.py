@@ -5,9 +5,11 @@ from typing import Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.api.times import instant
-from schemas.documents import AttributeValue, SearchDocument
+from schemas.catalogue import completed
+from schemas.documents import DECLARED, AttributeValue, SearchDocument
 
 
+@completed(DECLARED)
 class Item(BaseModel):
     """One product of the tenant's catalogue, as it is now."""
 
@@ -65,20 +67,8 @@ class Item(BaseModel):
         """The public face of a living document."""
         return cls(
             sku=document.sku,
-            title=document.title,
-            description=document.description,
-            bullets=document.bullets,
-            brand=document.brand,
-            category=document.category,
-            attributes=document.attributes,
-            part_number=document.part_number,
-            ean=document.ean,
-            unit=document.unit,
-            images=document.images,
-            price=document.price,
-            currency=document.currency,
+            **{name: getattr(document, name) for name in DECLARED},
             prices=document.prices,
-            stock=document.stock,
             stocks=document.stocks,
             in_stock=document.in_stock,
             revision=document.rev,

@@ -1,6 +1,6 @@
 """What a search asks and what it answers."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -11,11 +11,12 @@ from schemas.api.limits import (
     MAX_FILTER_VALUES,
     MAX_LIMIT,
     MAX_OFFSET,
-    MAX_PRICE,
     MAX_TEXT,
     TENANT_PATTERN,
 )
 from schemas.api.retrievers import RetrieverName
+from schemas.catalogue import FILTERABLE, Filter, completed, counts_of
+from schemas.catalogue import Field as CatalogueField
 from schemas.generations import MAIN
 from schemas.identity import MAX_SKU_LENGTH
 
@@ -23,7 +24,6 @@ Tenant = Annotated[str, Field(pattern=TENANT_PATTERN, description="The shop whos
 QueryText = Annotated[str, Field(max_length=MAX_TEXT, description="What the buyer typed; empty lists by filters.")]
 FilterValue = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_FILTER_VALUE)]
 FilterValues = Annotated[tuple[FilterValue, ...], Field(max_length=MAX_FILTER_VALUES)]
-PriceBound = Annotated[float, Field(ge=0, le=MAX_PRICE, allow_inf_nan=False)]
 AskedGeneration = Annotated[
     str,
     Field(
@@ -34,26 +34,41 @@ Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Hits of this page.
 Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET, description="Hits to pass over.")]
 
 
-def _price_bounds_in_order(low: float | None, high: float | None) -> None:
-    if low is not None and high is not None and low > high:
-        raise ValueError("price_min is above price_max")
+def _asked_of(field: CatalogueField) -> dict[str, tuple[Any, Any]]:
+    """What a request may ask of a field: parameter to type and default."""
+    match field.filter:
+        case Filter.RANGE:
+            low, high = field.bounds
+            bound = Annotated[float, Field(ge=low, le=high, allow_inf_nan=False)] | None
+            words = "{} " + field.name + f", inclusive; products without {field.name} fall out."
+            named = zip(field.parameters, ("Lowest", "Highest"), strict=True)
+            return {name: (bound, Field(None, description=words.format(which))) for name, which in named}
+        case Filter.FLAG:
+            return {field.key: (bool, Field(False, description=field.description))}
+        case _:
+            words = f"Any of these as {field.name}: the whole of it, compared without regard to case."
+            return {field.key: (FilterValues, Field((), description=words))}
 
 
-class SearchFilters(BaseModel):
+_CONDITIONS: Final = {name: asked for one in FILTERABLE for name, asked in _asked_of(one).items()}
+
+
+class _Conditions(BaseModel):
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        for field in FILTERABLE:
+            if field.filter is Filter.RANGE:
+                low, high = (getattr(self, name) for name in field.parameters)
+                if low is not None and high is not None and low > high:
+                    raise ValueError(f"{' is above '.join(field.parameters)}")
+        return self
+
+
+@completed(_CONDITIONS)
+class SearchFilters(_Conditions):
     """Conditions that every hit meets. Several brands (or categories) mean any of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    brand: FilterValues = Field((), description="Whole brand names, compared without regard to case.")
-    category: FilterValues = Field((), description="Whole categories, compared without regard to case.")
-    price_min: PriceBound | None = Field(None, description="Lowest price, inclusive; products without price fall out.")
-    price_max: PriceBound | None = Field(None, description="Highest price, inclusive; products without price fall out.")
-    in_stock: bool = Field(False, description="Only products on hand, or of shops that do not say.")
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Self:
-        _price_bounds_in_order(self.price_min, self.price_max)
-        return self
 
 
 class SearchRequest(BaseModel):
@@ -81,18 +96,14 @@ class SearchRequest(BaseModel):
     generation: AskedGeneration = ""
 
 
-class SearchParameters(BaseModel):
+@completed(_CONDITIONS)
+class SearchParameters(_Conditions):
     """The query string of `GET /v1/search`; `brand` and `category` may be repeated."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tenant: Tenant
     q: QueryText = ""
-    brand: FilterValues = ()
-    category: FilterValues = ()
-    price_min: PriceBound | None = None
-    price_max: PriceBound | None = None
-    in_stock: bool = False
     limit: Limit = 20
     offset: Offset = 0
     facets: bool = True
@@ -100,23 +111,12 @@ class SearchParameters(BaseModel):
     why_not: str = Field("", max_length=MAX_SKU_LENGTH)
     generation: AskedGeneration = ""
 
-    @model_validator(mode="after")
-    def _bounds(self) -> Self:
-        _price_bounds_in_order(self.price_min, self.price_max)
-        return self
-
     def to_request(self) -> SearchRequest:
         """The same search as a body."""
         return SearchRequest(
             tenant=self.tenant,
             text=self.q,
-            filters=SearchFilters(
-                brand=self.brand,
-                category=self.category,
-                price_min=self.price_min,
-                price_max=self.price_max,
-                in_stock=self.in_stock,
-            ),
+            filters=SearchFilters(**{name: getattr(self, name) for name in _CONDITIONS}),
             limit=self.limit,
             offset=self.offset,
             facets=self.facets,
@@ -181,18 +181,11 @@ class PriceBucket(BaseModel):
     count: int = Field(ge=1)
 
 
+@completed(counts_of(ValueCount, PriceBucket))
 class SearchFacets(BaseModel):
     """Counts over exactly the `total` candidates of the answer, all filters applied; not over the whole catalogue."""
 
     model_config = ConfigDict(frozen=True)
-
-    brands: tuple[ValueCount, ...] = Field(
-        (), description="Most frequent first; products without brand are not counted."
-    )
-    categories: tuple[ValueCount, ...] = Field((), description="Most frequent first.")
-    prices: tuple[PriceBucket, ...] = Field((), description="Rising; products without price are in none.")
-    in_stock: int = Field(0, description="Candidates on hand or of unknown stock.")
-    out_of_stock: int = 0
 
 
 class DegradedRetriever(BaseModel):

@@ -16,8 +16,9 @@ import orjson
 
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, facet_key, facet_name
 from schemas.errors import InvalidEventError, MissingKeyError
-from schemas.fields import canonical_field_name, field_rule, normalise_fields, shown
+from schemas.fields import canonical_field_name, field_rule, normalise_fields
 from schemas.identity import SkuKey, TenantId, sku_id, tenant_id
+from schemas.normalisers import shown
 from schemas.sources import DEFAULT_SOURCE, MAX_OPERATOR_EPOCH, OPERATOR_SOURCE, source_name
 from schemas.version import MAX_EPOCH, POSITION_PATTERN, SourceVersion
 

@@ -19,10 +19,10 @@ from schemas.events.connect_types import Decoder, row_decoders, struct_decoders
 from schemas.events.outcome import Changes, Ignored, ParsedRecord
 from schemas.events.positions import commit_time_us, is_snapshot_read, source_version
 from schemas.events.wide_positions import is_of_a_log
-from schemas.fields import shown
 from schemas.mapping.compiled import CompiledMapping, CompiledTable, RowIdentity
 from schemas.mapping.matching import TableName
 from schemas.mapping.spelling import respelt
+from schemas.normalisers import shown
 from schemas.version import SourceVersion
 
 _UNNAMED: Final = "debezium"

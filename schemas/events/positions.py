@@ -19,7 +19,7 @@ import orjson
 
 from schemas.errors import InvalidEventError
 from schemas.events.wide_positions import wide_position
-from schemas.fields import shown
+from schemas.normalisers import shown
 from schemas.version import MAX_SEQUENCE, SourceVersion
 
 VersionMode = Literal["auto", "position", "clock"]

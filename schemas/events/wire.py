@@ -1,15 +1,17 @@
 """The canonical change event as models: the contract's JSON Schema and its documentation.
 
 The parser (`schemas.events.canonical`) does not use them, for speed; a test gives both the same events and expects the
-same verdicts. The limits are those of `schemas.fields`.
+same verdicts. The limits are those of `schemas.normalisers`.
 """
 
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StrictBool, StrictInt, StrictStr, model_validator
 
-from schemas import fields as rules
+from schemas import normalisers as rules
+from schemas.catalogue import FIELDS, Kind, completed
 from schemas.events.canonical import MAX_UNAVAILABLE
+from schemas.fields import ATTRIBUTE_PREFIX
 from schemas.identity import MAX_SKU_LENGTH
 from schemas.sources import SOURCE_PATTERN
 from schemas.version import MAX_EPOCH, MAX_SEQUENCE, POSITION_PATTERN
@@ -63,6 +65,13 @@ def _attribute_members(schema: dict[str, Any]) -> None:
     schema["maxProperties"] = rules.MAX_ATTRIBUTES
 
 
+_BY_KIND: Final[dict[Kind, Any]] = {
+    Kind.TEXT: Name, Kind.TEXTS: Bullets, Kind.SENTENCES: Bullets, Kind.NUMBER: Stock, Kind.ATTRIBUTES: dict[str, Attribute]
+}  # fmt: skip
+"""The form of a field that is written in the table alone; one with other limits writes a line of its own below."""
+
+
+@completed({one.name: (_BY_KIND[one.kind] | None, Field(None, description=one.description)) for one in FIELDS})
 class ItemFields(BaseModel):
     """A whole row of the item facet. Null, blank text and an empty list say the same as an absent member."""
 
@@ -91,7 +100,7 @@ class ItemFields(BaseModel):
     @model_validator(mode="after")
     def _only_attributes_beyond(self) -> "ItemFields":
         for name in self.__pydantic_extra__:
-            if not name.startswith(rules.ATTRIBUTE_PREFIX):
+            if not name.startswith(ATTRIBUTE_PREFIX):
                 msg = f"{name!r} is no field of an item; other values belong under 'attributes'"
                 raise ValueError(msg)
         return self

@@ -15,8 +15,8 @@ from schemas.events.connect_types import (
     timestamp_of,
     variable_scale_decimal,
 )
-from schemas.fields import decimal_text
 from schemas.mapping.model import FieldSource
+from schemas.normalisers import decimal_text
 
 Convert = Callable[[Any], Any]
 """Converts a value that is neither null nor the unavailable placeholder; raises ValueError with a sentence's end."""

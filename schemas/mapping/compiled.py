@@ -12,18 +12,14 @@ from schemas.errors import InvalidEventError, InvalidMappingError, MissingKeyErr
 from schemas.events.connect_types import Decoder
 from schemas.events.positions import SourceRule
 from schemas.events.unavailable import UnavailableValue
-from schemas.fields import (
-    ATTRIBUTE_PREFIX,
-    MAX_ATTRIBUTE_NAME,
-    MAX_ATTRIBUTES,
-    attribute_value,
-)
+from schemas.fields import ATTRIBUTE_PREFIX
 from schemas.identity import SkuKey, TenantId, sku_id, tenant_id
 from schemas.mapping import model
 from schemas.mapping.columns import comparable
 from schemas.mapping.matching import TableName, matcher
 from schemas.mapping.readers import FieldReader, KeyPart, Row, compile_field, compile_key_part
 from schemas.mapping.spelling import ColumnSpelling
+from schemas.normalisers import MAX_ATTRIBUTE_NAME, MAX_ATTRIBUTES, attribute_value
 from schemas.sources import Declared
 
 _MAX_KNOWN_TABLES: Final = 10_000

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from string import Template
 from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
 
+from schemas.catalogue import FIELDS, Kind
 from schemas.errors import InvalidMappingError
 from schemas.mapping.compiled import CompiledMapping, compile_mapping
 from schemas.mapping.model import Mapping
@@ -24,14 +26,15 @@ def load_mapping(path: Path | None = None, default_tenant: str = "default") -> C
     Raises:
         InvalidMappingError: the file cannot be read, is not YAML, or an entry is not valid.
     """
-    source = _DEFAULT if path is None else path
+    if path is None:
+        return compile_mapping(parse_mapping(default_text()), default_tenant)
     try:
-        if source.stat().st_size > MAX_MAPPING_BYTES:
-            msg = f"{source.name} is larger than {MAX_MAPPING_BYTES} bytes"
+        if path.stat().st_size > MAX_MAPPING_BYTES:
+            msg = f"{path.name} is larger than {MAX_MAPPING_BYTES} bytes"
             raise InvalidMappingError(msg)
-        text = source.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"{source.name} cannot be read: {error}"
+        msg = f"{path.name} cannot be read: {error}"
         raise InvalidMappingError(msg) from error
     return compile_mapping(parse_mapping(text), default_tenant)
 
@@ -57,6 +60,18 @@ def parse_mapping(text: str) -> Mapping:
 def default_mapping(default_tenant: str = "default") -> CompiledMapping:
     """The default mapping, compiled once a tenant."""
     return load_mapping(None, default_tenant)
+
+
+def default_text() -> str:
+    """The default mapping as YAML: a working example to start one's own from. Its columns are those of the table of fields."""
+    columns = {field.name: ", ".join(field.columns.split()) for field in FIELDS if field.columns}
+    item = "".join(
+        f"\n      {field.name}: "
+        + (f"{{first_of: [{names}], type: json}}" if field.kind is Kind.ATTRIBUTES else f"[{names}]")
+        for field in FIELDS
+        if (names := columns.get(field.name))
+    )
+    return Template(_DEFAULT.read_text(encoding="utf-8")).substitute(columns, item=item)
 
 
 def _described(error: ValidationError, raw: Any) -> str:

@@ -10,9 +10,10 @@ from schemas.changes import FieldValue
 from schemas.errors import InvalidEventError, InvalidMappingError, MissingKeyError
 from schemas.events.connect_types import Decoder
 from schemas.events.unavailable import UnavailableValue
-from schemas.fields import LIST_FIELDS, Normaliser, canonical_field_name, field_rule
+from schemas.fields import LIST_FIELDS, canonical_field_name, field_rule
 from schemas.mapping import model
 from schemas.mapping.columns import Convert, converter, identity_text
+from schemas.normalisers import Normaliser
 
 Row = Mapping[str, Any]
 

@@ -31,9 +31,12 @@ def write(sku: str, sparse: SparseVector | None = None, *, rev=1, expected=None,
     return PointWrite(key(sku, tenant), expected, payload(rev, **fields), vectors)
 
 
-async def sparse_hits(index, vector, *, limit=10, **within):
+async def sparse_hits(index, vector, *, limit=10, **catalogue_filter):
     hits = await index.search(
-        vector, using=SPARSE_VECTOR, within=CatalogueFilter(**{"tenant": TENANT, **within}), limit=limit
+        vector,
+        using=SPARSE_VECTOR,
+        catalogue_filter=CatalogueFilter.of(**{"tenant": TENANT, **catalogue_filter}),
+        limit=limit,
     )
     return [(str(hit.key.sku), pytest.approx(hit.score, abs=1e-5)) for hit in hits]
 
@@ -65,7 +68,7 @@ class SparseVectorsContract:
                 write("b", same, brand="bolt"),
             ]
         )
-        assert await sparse_hits(index, same, brands=frozenset({"bolt"})) == [("b", 1.0)]
+        assert await sparse_hits(index, same, brand=frozenset({"bolt"})) == [("b", 1.0)]
         assert sorted(sku for sku, _ in await sparse_hits(index, same)) == ["a", "b"]
 
     async def test_both_spaces_are_searched_side_by_side(self, index):

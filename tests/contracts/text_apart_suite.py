@@ -55,7 +55,7 @@ class TextApartContract(TextIndexContract):
         assert (applied.written, applied.outdated) == (3, 0)
         assert self.found(reader, "martillo") == ["1"]
         assert self.found(reader, "sierra") == ["2"]
-        assert reader.lookup_code("1", within=HERE, limit=1) == [key("1")]
+        assert reader.lookup_code("1", catalogue_filter=HERE, limit=1) == [key("1")]
         assert reader.fetch([key("1")])[key("1")] == bad
         (apart,) = applied.apart
         assert (apart.flaw, apart.place, apart.key, apart.rev) == (Flaw.PARTLY_INDEXED, place(1), "acme/1", 1)
@@ -70,7 +70,7 @@ class TextApartContract(TextIndexContract):
         (apart,) = self.apply(writer, reader, bad).apart
         assert apart.lacks == ("title",)
         assert self.found(reader, "bola") == ["1"]
-        assert reader.lookup_code("1", within=HERE, limit=1) == [key("1")]
+        assert reader.lookup_code("1", catalogue_filter=HERE, limit=1) == [key("1")]
 
     def test_where_all_fails_the_present_state_is_shown_and_no_older_one(self, writer, reader, monkeypatch):
         self.apply(writer, reader, document("1", "Martillo", price=5.0))
@@ -88,7 +88,7 @@ class TextApartContract(TextIndexContract):
         assert self.found(reader, "martillo") == []
         assert self.found(reader, "tenaza") == []
         assert reader.fetch([key("1")])[key("1")].price == 7.0
-        assert reader.matching([key("1")], CatalogueFilter(TENANT, price_min=6.0)) == {key("1")}
+        assert reader.matching([key("1")], CatalogueFilter.of(TENANT, price_min=6.0)) == {key("1")}
 
     def test_a_dependency_that_fails_is_no_documents_fault(self, writer, reader, monkeypatch):
         def away(text):

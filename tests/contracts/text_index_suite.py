@@ -47,8 +47,11 @@ class TextIndexContract(ABC):
         return applied
 
     def found(self, reader, text: str, limit: int = 10, **conditions) -> list[str]:
-        within = CatalogueFilter(**{"tenant": TENANT, **conditions})
-        return [hit.key.sku for hit in reader.search(TextQuery.of(analyse(text)), within=within, limit=limit)]
+        catalogue_filter = CatalogueFilter.of(**{"tenant": TENANT, **conditions})
+        return [
+            hit.key.sku
+            for hit in reader.search(TextQuery.of(analyse(text)), catalogue_filter=catalogue_filter, limit=limit)
+        ]
 
     def test_a_new_index_has_no_checkpoint_and_no_documents(self, writer, reader):
         self.load(writer, reader)
@@ -105,10 +108,10 @@ class TextIndexContract(ABC):
     def test_a_tombstone_hides_the_product_but_is_held(self, writer, reader):
         self.load(writer, reader, document("1", price=5.0), document("2"))
         self.load(writer, reader, tombstone("1", 2))
-        within = CatalogueFilter(TENANT)
+        catalogue_filter = CatalogueFilter(TENANT)
         assert self.found(reader, "martillo") == ["2"]
-        assert reader.lookup_code("1", within=within, limit=5) == []
-        assert reader.matching([key("1"), key("2")], within) == {key("2")}
+        assert reader.lookup_code("1", catalogue_filter=catalogue_filter, limit=5) == []
+        assert reader.matching([key("1"), key("2")], catalogue_filter) == {key("2")}
         assert reader.fetch([key("1")])[key("1")].deleted
         assert reader.counts(TENANT) == TextCounts(alive=1, dead=1, with_text_vector=0, with_image=0)
         assert dict(reader.revisions()) == {key("1"): 2, key("2"): 1}
@@ -148,7 +151,9 @@ class TextIndexContract(ABC):
         self.load(
             writer, reader, *[document(str(i), "Disco corte") for i in range(5)], document("r", "Disco diamantado")
         )
-        hits = reader.search(TextQuery.of(analyse("disco diamantado")), within=CatalogueFilter(TENANT), limit=10)
+        hits = reader.search(
+            TextQuery.of(analyse("disco diamantado")), catalogue_filter=CatalogueFilter(TENANT), limit=10
+        )
         assert hits[0].key.sku == "r"
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
         assert hits[0].score > hits[1].score > 0
@@ -197,7 +202,7 @@ class TextIndexContract(ABC):
     def test_a_listing_has_what_meets_the_filter_and_is_alive(self, writer, reader):
         self.load(writer, reader, document("1", price=1.0), document("2", price=2.0), document("3"), tombstone("4", 1))
         assert set(reader.listed(CatalogueFilter(TENANT), limit=10)) == {key("1"), key("2"), key("3")}
-        assert set(reader.listed(CatalogueFilter(TENANT, price_min=1.0), limit=10)) == {key("1"), key("2")}
+        assert set(reader.listed(CatalogueFilter.of(TENANT, price_min=1.0), limit=10)) == {key("1"), key("2")}
         assert reader.listed(CatalogueFilter(OTHER_TENANT), limit=10) == []
 
     def test_longer_lists_begin_with_the_shorter_ones(self, writer, reader):
@@ -223,26 +228,26 @@ class TextIndexContract(ABC):
     def test_a_code_is_found_in_any_spelling(self, writer, reader, code):
         wanted = document("BLT-992900", part_number="80-534", ean=("7791234567890",))
         self.load(writer, reader, wanted, document("BLT-992901"), document("BLT-992900", tenant=OTHER_TENANT))
-        assert reader.lookup_code(code, within=CatalogueFilter(TENANT), limit=5) == [wanted.key]
+        assert reader.lookup_code(code, catalogue_filter=CatalogueFilter(TENANT), limit=5) == [wanted.key]
         assert self.found(reader, code)[0] == "BLT-992900"
 
     @pytest.mark.parametrize("code", ["", "--", "BLT-99290", "992900"])
     def test_a_code_is_looked_up_whole(self, writer, reader, code):
         self.load(writer, reader, document("BLT-992900"))
-        assert reader.lookup_code(code, within=CatalogueFilter(TENANT), limit=5) == []
+        assert reader.lookup_code(code, catalogue_filter=CatalogueFilter(TENANT), limit=5) == []
 
     @pytest.mark.parametrize(
         ("conditions", "expected"),
         [
             ({}, {"cheap", "dear", "gone", "unpriced"}),
-            ({"brands": frozenset({"TRUPER"})}, {"cheap"}),
-            ({"brands": frozenset({"Truper", "stanley  tools"})}, {"cheap", "dear"}),
-            ({"categories": frozenset({"manuales"})}, {"cheap", "gone"}),
+            ({"brand": frozenset({"TRUPER"})}, {"cheap"}),
+            ({"brand": frozenset({"Truper", "stanley  tools"})}, {"cheap", "dear"}),
+            ({"category": frozenset({"manuales"})}, {"cheap", "gone"}),
             ({"price_min": 10.0}, {"dear", "gone"}),
             ({"price_max": 10.0}, {"cheap", "gone"}),
             ({"price_min": 10.0, "price_max": 10.0}, {"gone"}),
             ({"in_stock": True}, {"cheap", "dear", "unpriced"}),
-            ({"brands": frozenset({"truper"}), "price_min": 10.0}, set()),
+            ({"brand": frozenset({"truper"}), "price_min": 10.0}, set()),
         ],
     )
     def test_filters_agree_in_search_matching_and_lookup(self, writer, reader, conditions, expected):
@@ -254,11 +259,13 @@ class TextIndexContract(ABC):
             document("gone", category="manuales", price=10.0, stock=0),
             document("unpriced"),
         )
-        within = CatalogueFilter(tenant=TENANT, **conditions)
+        catalogue_filter = CatalogueFilter.of(TENANT, **conditions)
         keys = [key(sku) for sku in ("cheap", "dear", "gone", "unpriced", "unknown")]
         assert set(self.found(reader, "martillo", **conditions)) == expected
-        assert {k.sku for k in reader.matching(keys, within)} == expected
-        assert {k.sku for one in keys for k in reader.lookup_code(one.sku, within=within, limit=5)} == expected
+        assert {k.sku for k in reader.matching(keys, catalogue_filter)} == expected
+        assert {
+            k.sku for one in keys for k in reader.lookup_code(one.sku, catalogue_filter=catalogue_filter, limit=5)
+        } == expected
 
     def test_documents_come_back_as_they_were(self, writer, reader):
         whole = document(
@@ -276,7 +283,7 @@ class TextIndexContract(ABC):
         everything = reader.listed(CatalogueFilter(TENANT), limit=100)
         assert sorted(everything) == [key(str(n)) for n in range(9)]
         assert reader.listed(CatalogueFilter(TENANT), limit=4) == everything[:4]
-        odd = reader.listed(CatalogueFilter(TENANT, brands=frozenset({"acme"})), limit=100)
+        odd = reader.listed(CatalogueFilter.of(TENANT, brand=["acme"]), limit=100)
         assert sorted(odd) == [key(str(n)) for n in (1, 3, 5, 7)]
         assert reader.listed(CatalogueFilter(TENANT), limit=0) == []
 
@@ -297,14 +304,16 @@ class TextIndexContract(ABC):
         self.load(writer, reader, *(document(sku, title) for sku, title in titles.items()))
         rewritten = Alternative(analyse("alicate presion").tokens, weight=0.9, whole=True)
         query = TextQuery((Clause((Alternative(analyse("perra").tokens), rewritten)),))
-        hits = reader.search(query, within=CatalogueFilter(TENANT), limit=10)
+        hits = reader.search(query, catalogue_filter=CatalogueFilter(TENANT), limit=10)
         assert [hit.key.sku for hit in hits] == ["3", "1"]
 
     def test_what_a_query_excludes_is_neither_found_nor_kept(self, writer, reader):
         self.load(writer, reader, document("1", "Taladro inalambrico"), document("2", "Taladro", brand="Acme"))
         for word, left in (("inalambrico", "2"), ("acme", "1")):
             query = TextQuery(TextQuery.of(analyse("taladro")).clauses, (Unwanted(analyse(word).tokens),))
-            assert [h.key.sku for h in reader.search(query, within=CatalogueFilter(TENANT), limit=9)] == [left]
+            assert [h.key.sku for h in reader.search(query, catalogue_filter=CatalogueFilter(TENANT), limit=9)] == [
+                left
+            ]
             assert reader.excluded([key("1"), key("2")], query) == {key("1"), key("2")} - {key(left)}
         assert reader.excluded([key("1")], TextQuery.of(analyse("taladro"))) == frozenset()
 
@@ -312,24 +321,24 @@ class TextIndexContract(ABC):
         self.load(writer, reader, document("1", "Comba con mango"), document("2", "Comba sin mango"))
         unwanted = Unwanted(analyse("mango").tokens, unless=("sin",))
         query = TextQuery(TextQuery.of(analyse("comba")).clauses, (unwanted,))
-        assert [h.key.sku for h in reader.search(query, within=CatalogueFilter(TENANT), limit=9)] == ["2"]
+        assert [h.key.sku for h in reader.search(query, catalogue_filter=CatalogueFilter(TENANT), limit=9)] == ["2"]
         assert reader.excluded([key("1"), key("2")], query) == {key("1")}
 
     def test_whether_a_product_meets_the_whole_query(self, writer, reader):
         self.load(writer, reader, document("1", "Tubo de cobre"), document("2", "Codo de bronce"))
-        within = CatalogueFilter(TENANT)
-        assert reader.meets_all(TextQuery.of(analyse("tubo cobre")), within=within)
-        assert not reader.meets_all(TextQuery.of(analyse("tubo bronce")), within=within)
+        catalogue_filter = CatalogueFilter(TENANT)
+        assert reader.meets_all(TextQuery.of(analyse("tubo cobre")), catalogue_filter=catalogue_filter)
+        assert not reader.meets_all(TextQuery.of(analyse("tubo bronce")), catalogue_filter=catalogue_filter)
         extra = (*TextQuery.of(analyse("tubo")).clauses, *typed_clauses(analyse("20").tokens, extra=True))
-        assert reader.meets_all(TextQuery(extra), within=within)
-        assert not reader.meets_all(TextQuery(()), within=within)
+        assert reader.meets_all(TextQuery(extra), catalogue_filter=catalogue_filter)
+        assert not reader.meets_all(TextQuery(()), catalogue_filter=catalogue_filter)
 
     def test_how_many_products_have_all_words_of_an_expression(self, writer, reader):
         self.load(writer, reader, document("1", "Llave de tubo"), document("2", "Tubo"), tombstone("3", 1))
-        within = CatalogueFilter(TENANT)
-        assert reader.count_with(analyse("tubo").tokens, within=within) == 2
-        assert reader.count_with(analyse("llave tubo").tokens, within=within) == 1
-        assert reader.count_with((), within=within) == 0
+        catalogue_filter = CatalogueFilter(TENANT)
+        assert reader.count_with(analyse("tubo").tokens, catalogue_filter=catalogue_filter) == 2
+        assert reader.count_with(analyse("llave tubo").tokens, catalogue_filter=catalogue_filter) == 1
+        assert reader.count_with((), catalogue_filter=catalogue_filter) == 0
 
     def test_a_tenants_vocabulary_by_prefix_with_the_most_frequent_first(self, writer, reader):
         self.load(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from retrieval.encoders.port import ModelRevision
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import UNKNOWN, CatalogueFilter
 from retrieval.vectors.port import PointPayload, PointWrite, Vector, VectorCounts, VectorIndex
 from retrieval.vectors.spaces import TEXT_VECTOR, Provenance, spaces_of
 from schemas.errors import ModelMismatchError
@@ -43,7 +43,9 @@ def axis(number: int, *, lean: float = 0.0) -> Vector:
 
 
 def payload(rev: int, **fields) -> PointPayload:
-    return PointPayload(**{"rev": rev, "alive": True, "state": f'{{"rev":{rev},"ñ":"½"}}'.encode(), **fields})
+    filterable = UNKNOWN | {name: fields.pop(name) for name in UNKNOWN if name in fields}
+    state = f'{{"rev":{rev},"ñ":"½"}}'.encode()
+    return PointPayload(**{"rev": rev, "alive": True, "state": state, "filterable": filterable, **fields})
 
 
 def create(sku: str, vector: Vector | None = None, *, tenant: str = TENANT, rev: int = 1, **fields) -> PointWrite:
@@ -57,8 +59,11 @@ def update(sku: str, expected_rev: int, vector: Vector | None = None, **fields) 
 
 
 async def found(index: VectorIndex, vector: Vector, limit: int = 10, **conditions) -> list[str]:
-    within = CatalogueFilter(**{"tenant": TENANT, **conditions})
-    return [hit.key.sku for hit in await index.search(vector, using=TEXT_VECTOR, within=within, limit=limit)]
+    catalogue_filter = CatalogueFilter.of(**{"tenant": TENANT, **conditions})
+    return [
+        hit.key.sku
+        for hit in await index.search(vector, using=TEXT_VECTOR, catalogue_filter=catalogue_filter, limit=limit)
+    ]
 
 
 async def scanned(index: VectorIndex, tenant: TenantId | None = None, page: int = 1000) -> dict[SkuKey, PointPayload]:
@@ -70,16 +75,16 @@ async def scanned(index: VectorIndex, tenant: TenantId | None = None, page: int 
 
 NARROWED = [
     ({}, {"cheap", "dear", "unpriced", "sold"}),
-    ({"brands": frozenset({"truper"})}, {"cheap", "sold"}),
-    ({"brands": frozenset({"truper", "stanley"})}, {"cheap", "sold", "dear"}),
-    ({"categories": frozenset({"llaves"})}, {"cheap", "dear"}),
-    ({"brands": frozenset({"truper"}), "categories": frozenset({"llaves"})}, {"cheap"}),
+    ({"brand": frozenset({"truper"})}, {"cheap", "sold"}),
+    ({"brand": frozenset({"truper", "stanley"})}, {"cheap", "sold", "dear"}),
+    ({"category": frozenset({"llaves"})}, {"cheap", "dear"}),
+    ({"brand": frozenset({"truper"}), "category": frozenset({"llaves"})}, {"cheap"}),
     ({"price_min": 10.0}, {"cheap", "dear"}),
     ({"price_max": 10.0}, {"cheap", "sold"}),
     ({"price_min": 5.5, "price_max": 99.99}, {"cheap", "dear"}),
     ({"price_min": 100.0}, set()),
     ({"in_stock": True}, {"cheap", "dear", "unpriced"}),
-    ({"brands": frozenset({"nobody"})}, set()),
+    ({"brand": frozenset({"nobody"})}, set()),
 ]
 """Conditions of a search, and who of the four products of its test meets them."""
 
@@ -138,7 +143,7 @@ class VectorIndexContract:
     async def test_a_create_of_a_point_that_exists_is_refused(self, index):
         await index.write([create("a", axis(0), price=1.0)])
         assert await index.write([create("a", axis(1), price=2.0)]) == {key("a")}
-        assert (await index.read([key("a")]))[key("a")].price == 1.0
+        assert (await index.read([key("a")]))[key("a")].filterable["price"] == 1.0
         assert np.allclose((await index.vectors([key("a")], using=TEXT_VECTOR))[key("a")], axis(0), atol=1e-6)
 
     async def test_an_update_of_a_point_that_is_not_there_is_refused(self, index):
@@ -168,7 +173,7 @@ class VectorIndexContract:
         assert await index.write([create(f"s{n}", axis(n % DIMENSION)) for n in range(count)]) == frozenset()
         assert await index.write([update(f"s{n}", 1, price=float(n)) for n in range(count)]) == frozenset()
         held = await index.read([key(f"s{n}") for n in range(count)])
-        assert [held[key(f"s{n}")].price for n in range(count)] == [float(n) for n in range(count)]
+        assert [held[key(f"s{n}")].filterable["price"] for n in range(count)] == [float(n) for n in range(count)]
         assert len(await index.vectors(list(held), using=TEXT_VECTOR)) == count
 
     async def test_a_key_twice_in_one_batch_is_the_callers_mistake(self, index):
@@ -201,7 +206,7 @@ class VectorIndexContract:
         first, second = update("a", 1, price=1.0), update("a", 1, price=2.0)
         assert await index.write([first]) == frozenset()
         assert await other.write([second]) == {key("a")}, "its own revision number is stored, but by the other writer"
-        assert (await index.read([key("a")]))[key("a")].price == 1.0
+        assert (await index.read([key("a")]))[key("a")].filterable["price"] == 1.0
 
     async def test_two_writers_at_once_never_both_win(self, index, other):
         keys = [key(f"s{n}") for n in range(40)]
@@ -218,7 +223,7 @@ class VectorIndexContract:
 
     async def test_search_orders_by_cosine_and_keeps_the_limit(self, index):
         await index.write([create(f"s{n}", axis(0, lean=n / 4)) for n in range(6)])
-        hits = await index.search(axis(0), using=TEXT_VECTOR, within=CatalogueFilter(TENANT), limit=4)
+        hits = await index.search(axis(0), using=TEXT_VECTOR, catalogue_filter=CatalogueFilter(TENANT), limit=4)
         assert [hit.key.sku for hit in hits] == ["s0", "s1", "s2", "s3"]
         cosines = [float(axis(0) @ axis(0, lean=n / 4)) for n in range(4)]
         assert [hit.score for hit in hits] == pytest.approx(cosines, abs=1e-5)

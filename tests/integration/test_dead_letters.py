@@ -131,16 +131,17 @@ async def test_a_thousand_malformed_records_stop_nothing(kafka, stack_of):
     assert documents["READ"].omitted == ()
     assert {letter.topic for letter in await read_all(kafka.bootstrap, stack.topics.bulk)} == set()
     reader = stack.text_index()
-    within = CatalogueFilter(tenant_id("acme"))
+    catalogue_filter = CatalogueFilter(tenant_id("acme"))
     lost = [
         n
         for n in range(2000)
-        if SkuKey.of("acme", f"GOOD-{n}") not in reader.lookup_code(f"GOOD-{n}", within=within, limit=3)
+        if SkuKey.of("acme", f"GOOD-{n}")
+        not in reader.lookup_code(f"GOOD-{n}", catalogue_filter=catalogue_filter, limit=3)
     ]
     assert lost == []
 
     last = event_record(ChangeEvent(SkuKey.of("acme", "LAST"), ITEM_FACET, SourceVersion(0, 1), {"title": "después"}))
     await append(kafka.bootstrap, stack.topics.changes[0], [last])
     await stack.settled()
-    assert stack.text_index().matching([SkuKey.of("acme", "LAST")], within)
+    assert stack.text_index().matching([SkuKey.of("acme", "LAST")], catalogue_filter)
     await assert_the_huge_one_is_redriven_whole(stack)

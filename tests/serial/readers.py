@@ -65,10 +65,11 @@ from schemas.changes import facet_key
 from schemas.documents import SearchDocument
 from schemas.errors import FerrofluxError, InvalidEventError
 from schemas.events.parser import EventParser
-from schemas.fields import attribute_value, normalise_fields
+from schemas.fields import normalise_fields
 from schemas.identity import SkuKey, TenantId, sku_id
 from schemas.mapping.columns import comparable, identity_text
 from schemas.mapping.spelling import ColumnSpelling
+from schemas.normalisers import attribute_value
 from tests.support.clock import ClockOf
 
 TENANT: Final = TenantId("acme")

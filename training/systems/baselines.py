@@ -99,7 +99,7 @@ class DenseSystem:
         started = time.perf_counter()
         vector = self._catalogue.encoder.encode_queries([text])[0]
         hits = await self._catalogue.vectors.search(
-            vector, using=TEXT_VECTOR, within=CatalogueFilter(tenant), limit=limit
+            vector, using=TEXT_VECTOR, catalogue_filter=CatalogueFilter(tenant), limit=limit
         )
         return _answer([str(hit.key.sku) for hit in hits], "dense", started)
 

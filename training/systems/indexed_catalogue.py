@@ -127,13 +127,15 @@ class MatrixIndex(MemoryIndex):
         self._words.clear()
         return await super().write(writes)
 
-    async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+    async def search(
+        self, vector: AnyVector, *, using: str, catalogue_filter: CatalogueFilter, limit: int
+    ) -> list[VectorHit]:
         """The `limit` nearest living products, best first."""
-        if within != CatalogueFilter(within.tenant):
-            return await super().search(vector, using=using, within=within, limit=limit)
+        if catalogue_filter != CatalogueFilter(catalogue_filter.tenant):
+            return await super().search(vector, using=using, catalogue_filter=catalogue_filter, limit=limit)
         if isinstance(vector, SparseVector):
-            return self._sparse(within.tenant, vector, using, limit)
-        shelf = self._shelf(within.tenant, using)
+            return self._sparse(catalogue_filter.tenant, vector, using, limit)
+        shelf = self._shelf(catalogue_filter.tenant, using)
         if not shelf.keys:
             return []
         scores = shelf.vectors @ np.asarray(vector, np.float32)

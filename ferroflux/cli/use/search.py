@@ -1,5 +1,7 @@
 """`ferroflux search`: a search on the command line, with the reason why each product is there."""
 
+import inspect
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,6 +14,7 @@ from rich.table import Table
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from ferroflux.cli.wording import page_console
 from ferroflux.operations.http_client import ApiClient, api_key, locate
+from schemas.catalogue import FILTERABLE, Filter
 from schemas.errors import InvalidRequestError
 
 app = typer.Typer()
@@ -31,36 +34,60 @@ a model for them is set; code: its SKU, EAN or part number), and at which rank.
 """
 
 
+def _filter_options() -> Iterator[tuple[str, Any]]:
+    """An option for every condition that the table of catalogue fields knows: its name and its type."""
+    for field in FILTERABLE:
+        words = field.key.replace("_", " ")
+        if field.filter is Filter.RANGE:
+            for name, which in zip(field.parameters, ("Lowest", "Highest"), strict=True):
+                yield name, Annotated[float | None, typer.Option(min=field.bounds[0], help=f"{which} {words}.")]
+        elif field.filter is Filter.FLAG:
+            yield (
+                field.key,
+                Annotated[bool | None, typer.Option(f"--{field.key.replace('_', '-')}", help=field.description)],
+            )
+        else:
+            yield field.key, Annotated[list[str] | None, typer.Option(help=f"Only this {words}. May be repeated.")]
+
+
+def _with_filters(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with those options, which it takes as keywords; typer reads them from its signature."""
+    own = {one.name: one for one in inspect.signature(command).parameters.values() if one.kind is not one.VAR_KEYWORD}
+    options = dict(_filter_options())
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in options.items()
+    ]
+    first = list(own).index("limit")
+    parameters = [*own.values()][:first] + added + [*own.values()][first:]
+    command.__annotations__.update(options)
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return command
+
+
 @app.command(help=_HELP)
+@_with_filters
 def search(
     text: Annotated[
         str, typer.Argument(help="What a buyer would type; empty lists the shop.", show_default=False)
     ] = "",
     *,
     tenant: Annotated[str, typer.Option(help="The shop; not needed where there is one only.", show_default=False)] = "",
-    brand: Annotated[list[str] | None, typer.Option(help="Only this brand. May be repeated.")] = None,
-    category: Annotated[list[str] | None, typer.Option(help="Only this category. May be repeated.")] = None,
-    price_min: Annotated[float | None, typer.Option(min=0, help="Lowest price.", show_default=False)] = None,
-    price_max: Annotated[float | None, typer.Option(min=0, help="Highest price.", show_default=False)] = None,
-    in_stock: Annotated[bool, typer.Option("--in-stock", help="Only what is on hand.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100, help="Hits to show.")] = 10,
     offset: Annotated[int, typer.Option(min=0, max=1000, help="Hits to pass over.")] = 0,
     url: UrlOption = "",
     data_dir: DataDirOption = None,
     key: KeyOption = "",
     as_json: JsonOption = False,
+    **filters: Any,
 ) -> None:
     """Search a shop's catalogue."""
-    filters = {"brand": brand or [], "category": category or [], "in_stock": in_stock}
-    filters |= {
-        name: bound for name, bound in (("price_min", price_min), ("price_max", price_max)) if bound is not None
-    }
     with _client(url, data_dir, key) as client:
         shop = tenant or only_tenant(client)
         request = {
             "tenant": shop,
             "text": text,
-            "filters": filters,
+            "filters": {name: value for name, value in filters.items() if value is not None},
             "limit": limit,
             "offset": offset,
             "facets": False,

@@ -144,7 +144,7 @@ class _TenantView:
         counts: BoundedCache[tuple[TenantId, float, tuple[str, ...]], int],
     ) -> None:
         self.aliases = aliases
-        self._within = CatalogueFilter(tenant)
+        self._filter = CatalogueFilter(tenant)
         self._reader = reader
         self._learned = learned
         self._counts = counts
@@ -161,5 +161,5 @@ class _TenantView:
     def products_with(self, phrase: Phrase) -> int:
         if not len(self._learned.dictionary):
             return 0  # a tenant without words has no products, and its name is kept nowhere
-        asked = (self._within.tenant, self._learned.learned_at, phrase.words)
-        return self._counts.of(asked, lambda: self._reader.count_with(phrase.tokens, within=self._within))
+        asked = (self._filter.tenant, self._learned.learned_at, phrase.words)
+        return self._counts.of(asked, lambda: self._reader.count_with(phrase.tokens, catalogue_filter=self._filter))

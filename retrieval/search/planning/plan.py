@@ -35,7 +35,7 @@ class QueryPlan:
     text: str
     core: str
     analysed: AnalysedText
-    within: CatalogueFilter
+    catalogue_filter: CatalogueFilter
     type: QueryType
     text_query: TextQuery
     dense_texts: tuple[str, ...] = ()

@@ -38,10 +38,10 @@ class QueryPlanner:
         self._analyse = analyse
         self._settings = settings or PlanningSettings()
 
-    def plan(self, text: str, within: CatalogueFilter) -> QueryPlan:
+    def plan(self, text: str, catalogue_filter: CatalogueFilter) -> QueryPlan:
         """The plan for a normalised text; an empty one plans a listing, of one that folds to too much the beginning counts."""
         text = bounded_query(text)
-        known = self._knowledge.of(within.tenant)
+        known = self._knowledge.of(catalogue_filter.tenant)
         settings = self._settings
         typed = known.aliases.spelled_units(text)
         negated = self._negated(typed, known) if settings.negation else Negated(typed)
@@ -56,7 +56,7 @@ class QueryPlanner:
             text=text,
             core=spelled.text,
             analysed=analysed,
-            within=within,
+            catalogue_filter=catalogue_filter,
             type=classify(slots, is_need=is_need),
             text_query=TextQuery(tuple(clauses), tuple(_excluded(negated.exclusions, known))),
             dense_texts=_dense_texts(spelled.text, slots, matches, known, settings) if spelled.text else (),

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from retrieval.filters import CatalogueFilter, fold_keyword
+from retrieval.filters import CatalogueFilter, meets
 from retrieval.search.ranking.fusion import FusedCandidate
 from retrieval.text.port import TextIndexReader
 from schemas.documents import SearchDocument
@@ -34,7 +34,7 @@ def hydrate(
     reader: TextIndexReader,
     candidates: Sequence[FusedCandidate],
     *,
-    within: CatalogueFilter,
+    catalogue_filter: CatalogueFilter,
     offset: int,
     limit: int,
     everything: bool,
@@ -51,14 +51,14 @@ def hydrate(
 
     if everything:
         found = read(candidates)
-        kept = [candidate for candidate in candidates if _shown(found.get(candidate.key), within)]
+        kept = [candidate for candidate in candidates if _shown(found.get(candidate.key), catalogue_filter)]
         page = kept[offset : offset + limit]
     else:
-        valid = reader.matching([candidate.key for candidate in candidates], within)
+        valid = reader.matching([candidate.key for candidate in candidates], catalogue_filter)
         kept = [candidate for candidate in candidates if candidate.key in valid]
         page = kept[offset : offset + limit]
         found = read(page)
-        page = [candidate for candidate in page if _shown(found.get(candidate.key), within)]
+        page = [candidate for candidate in page if _shown(found.get(candidate.key), catalogue_filter)]
     return Hydrated(
         page=tuple((candidate, found[candidate.key]) for candidate in page),
         counted=tuple(found[candidate.key] for candidate in kept) if everything else (),
@@ -66,24 +66,5 @@ def hydrate(
     )
 
 
-def meets(document: SearchDocument, within: CatalogueFilter) -> bool:
-    """Whether a stored document is alive and meets the filter: the definition in `CatalogueFilter`, on one document."""
-    if document.deleted or document.tenant != within.tenant:
-        return False
-    if within.brands and fold_keyword(document.brand) not in within.brands:
-        return False
-    if within.categories and fold_keyword(document.category) not in within.categories:
-        return False
-    if within.in_stock and not document.in_stock:
-        return False
-    if within.price_min is None and within.price_max is None:
-        return True
-    return (
-        document.price is not None
-        and (within.price_min is None or document.price >= within.price_min)
-        and (within.price_max is None or document.price <= within.price_max)
-    )
-
-
-def _shown(document: SearchDocument | None, within: CatalogueFilter) -> bool:
-    return document is not None and meets(document, within)
+def _shown(document: SearchDocument | None, catalogue_filter: CatalogueFilter) -> bool:
+    return document is not None and meets(document, catalogue_filter)

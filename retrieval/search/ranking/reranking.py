@@ -13,13 +13,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import CatalogueFilter, meets
 from retrieval.passages import passage_text
 from retrieval.rerank.port import Reranker, RerankerRevision, RerankSettings
 from retrieval.rerank.timed import TimedReranker
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.fusion import FusedCandidate
-from retrieval.search.ranking.hydration import meets
 from retrieval.text.port import TextIndexReader
 from schemas.api.retrievers import RetrieverName
 from schemas.documents import SearchDocument
@@ -85,7 +84,7 @@ class RerankStage:
         self,
         plan: QueryPlan,
         candidates: Sequence[FusedCandidate],
-        within: CatalogueFilter,
+        catalogue_filter: CatalogueFilter,
         read: ReadOffLoop,
         *,
         without: frozenset[SkuKey] = frozenset(),
@@ -98,7 +97,9 @@ class RerankStage:
             return None
         block = [one for one in candidates if one.key not in without][: self._depth]
         documents = await read(lambda: self._reader.fetch([candidate.key for candidate in block]))
-        living = [one for one in block if (found := documents.get(one.key)) is not None and meets(found, within)]
+        living = [
+            one for one in block if (found := documents.get(one.key)) is not None and meets(found, catalogue_filter)
+        ]
         movable = [one for one in living if not is_exact(one)]
         if len(movable) < 2:
             return None

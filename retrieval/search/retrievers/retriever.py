@@ -70,7 +70,9 @@ class DenseRetriever:
     async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
         """Encode off the loop, then search the vector store with the mean of the plan's texts."""
         vector = await self._queries.mean_vector(query.dense_texts)
-        neighbours = await self._vectors.search(vector, using=TEXT_VECTOR, within=query.within, limit=self.depth)
+        neighbours = await self._vectors.search(
+            vector, using=TEXT_VECTOR, catalogue_filter=query.catalogue_filter, limit=self.depth
+        )
         return [RankedHit(hit.key, hit.score) for hit in neighbours]
 
 
@@ -90,7 +92,9 @@ class SparseRetriever:
     async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
         """Encode off the loop, then search the sparse space with the mean of the plan's texts."""
         vector = await self._queries.mean_vector(query.dense_texts)
-        found = await self._vectors.search(vector, using=SPARSE_VECTOR, within=query.within, limit=self.depth)
+        found = await self._vectors.search(
+            vector, using=SPARSE_VECTOR, catalogue_filter=query.catalogue_filter, limit=self.depth
+        )
         return [RankedHit(hit.key, hit.score) for hit in found]
 
 
@@ -112,7 +116,7 @@ class TextRetriever:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
 
     def _find(self, query: QueryPlan) -> list[RankedHit]:
-        hits = self._reader.search(query.text_query, within=query.within, limit=self.depth)
+        hits = self._reader.search(query.text_query, catalogue_filter=query.catalogue_filter, limit=self.depth)
         return [RankedHit(hit.key, hit.score) for hit in hits]
 
 
@@ -136,7 +140,7 @@ class CodeRetriever:
     def _find(self, query: QueryPlan) -> list[RankedHit]:
         found: dict[SkuKey, RankedHit] = {}
         for code in code_candidates(query):
-            for key in self._reader.lookup_code(code, within=query.within, limit=self.depth):
+            for key in self._reader.lookup_code(code, catalogue_filter=query.catalogue_filter, limit=self.depth):
                 found.setdefault(key, RankedHit(key, 1.0))
         return list(found.values())[: self.depth]
 
@@ -156,9 +160,9 @@ class RedirectRetriever:
 
     async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
         """The targets that live and meet the filter, in the entry's order."""
-        keys = list(_named(query.within.tenant, query.redirects[: self.depth]))
+        keys = list(_named(query.catalogue_filter.tenant, query.redirects[: self.depth]))
         living = await asyncio.get_running_loop().run_in_executor(
-            self._executor, self._reader.matching, keys, query.within
+            self._executor, self._reader.matching, keys, query.catalogue_filter
         )
         return [RankedHit(key, 1.0) for key in keys if key in living]
 
@@ -188,7 +192,7 @@ class ListRetriever:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
 
     def _find(self, query: QueryPlan) -> list[RankedHit]:
-        return [RankedHit(key, 0.0) for key in self._reader.listed(query.within, limit=self.depth)]
+        return [RankedHit(key, 0.0) for key in self._reader.listed(query.catalogue_filter, limit=self.depth)]
 
 
 def code_candidates(query: QueryPlan) -> list[str]:

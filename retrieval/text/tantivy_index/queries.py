@@ -8,7 +8,7 @@ from typing import Final
 from tantivy import FieldType, Occur, Query
 
 from retrieval.analysis.tokens import Token
-from retrieval.filters import CatalogueFilter, fold_keyword
+from retrieval.filters import AnyOf, Between, CatalogueFilter, Condition, Holds
 from retrieval.text.query import TextQuery
 from retrieval.text.scoring import (
     ScoredAlternative,
@@ -56,17 +56,20 @@ def every(*queries: Query) -> Query:
     return queries[0] if len(queries) == 1 else Query.boolean_query([(Occur.Must, query) for query in queries])
 
 
-def filtered(within: CatalogueFilter) -> Query:
+def filtered(catalogue_filter: CatalogueFilter) -> Query:
     """Living documents that meet the filter; what every search is narrowed by."""
-    conditions = [living(within.tenant)]
-    for field, values in ((Field.BRAND, within.brands), (Field.CATEGORY, within.categories)):
-        if values:
-            conditions.append(Query.term_set_query(_SCHEMA, field, sorted(map(fold_keyword, values))))
-    if within.price_min is not None or within.price_max is not None:
-        conditions.append(Query.range_query(_SCHEMA, Field.PRICE, FieldType.Float, within.price_min, within.price_max))
-    if within.in_stock:
-        conditions.append(flagged(Flag.IN_STOCK))
-    return every(*conditions)
+    return every(living(catalogue_filter.tenant), *map(_condition, catalogue_filter.conditions))
+
+
+def _condition(condition: Condition) -> Query:
+    key = condition.field.key
+    match condition:
+        case AnyOf():
+            return Query.term_set_query(_SCHEMA, key, sorted(condition.values))
+        case Between():
+            return Query.range_query(_SCHEMA, key, FieldType.Float, condition.low, condition.high)
+        case Holds():
+            return term(Field.FLAGS, key)
 
 
 def unscored(query: Query) -> Query:
@@ -74,14 +77,14 @@ def unscored(query: Query) -> Query:
     return Query.const_score_query(query, 0.0)
 
 
-def ranked(query: TextQuery, weights: FieldWeights, within: CatalogueFilter) -> Query | None:
+def ranked(query: TextQuery, weights: FieldWeights, catalogue_filter: CatalogueFilter) -> Query | None:
     """The scored query over the filter; None where the text has no searchable term."""
     clauses = [_clause(alternatives, weights) for alternatives in scoring_plan(query, weights)]
     if not clauses:
         return None
     wanted = Query.boolean_query([(Occur.Should, clause) for clause in clauses])
     unwanted = [(Occur.MustNot, _unwanted(exclusion)) for exclusion in exclusions(query, weights)]
-    return Query.boolean_query([(Occur.Must, wanted), (Occur.Must, unscored(filtered(within))), *unwanted])
+    return Query.boolean_query([(Occur.Must, wanted), (Occur.Must, unscored(filtered(catalogue_filter))), *unwanted])
 
 
 def excluded(query: TextQuery, weights: FieldWeights) -> Query | None:

@@ -82,51 +82,51 @@ class TantivyReader:
         """The checkpoint of the loaded commit."""
         return self._snapshot().checkpoint()
 
-    def search(self, query: TextQuery, *, within: CatalogueFilter, limit: int) -> list[TextHit]:
+    def search(self, query: TextQuery, *, catalogue_filter: CatalogueFilter, limit: int) -> list[TextHit]:
         """The `limit` best living products by BM25 over the analysed fields, best first.
 
         Equal scores keep Tantivy's order, which is the same for every limit while the commit is: pages do not overlap.
         A query without terms finds nothing; `listed` lists.
         """
-        ranked = queries.ranked(query, self._weights, within)
+        ranked = queries.ranked(query, self._weights, catalogue_filter)
         if ranked is None or limit < 1:
             return []
         snapshot = self._snapshot()
         found = snapshot.searcher.search(ranked, limit, count=False).hits
         return [TextHit(snapshot.key(address), score) for score, address in found]
 
-    def listed(self, within: CatalogueFilter, *, limit: int) -> list[SkuKey]:
+    def listed(self, catalogue_filter: CatalogueFilter, *, limit: int) -> list[SkuKey]:
         """Living products that meet the filter, in an order that stays the same while the loaded commit does."""
         snapshot = self._snapshot()
-        return [snapshot.key(address) for address in snapshot.addresses(queries.filtered(within), limit)]
+        return [snapshot.key(address) for address in snapshot.addresses(queries.filtered(catalogue_filter), limit)]
 
-    def lookup_code(self, code: str, *, within: CatalogueFilter, limit: int) -> list[SkuKey]:
+    def lookup_code(self, code: str, *, catalogue_filter: CatalogueFilter, limit: int) -> list[SkuKey]:
         """Living products whose SKU, EAN or part number is exactly this, in folded form without separators."""
         folded = fold_code(code)
         if not folded:
             return []
         snapshot = self._snapshot()
-        named = queries.every(queries.term(Field.LOOKUP, folded), queries.filtered(within))
+        named = queries.every(queries.term(Field.LOOKUP, folded), queries.filtered(catalogue_filter))
         return sorted(snapshot.key(address) for address in snapshot.addresses(named, limit))
 
-    def matching(self, keys: Collection[SkuKey], within: CatalogueFilter) -> frozenset[SkuKey]:
+    def matching(self, keys: Collection[SkuKey], catalogue_filter: CatalogueFilter) -> frozenset[SkuKey]:
         """Which of these products are alive here and meet the filter."""
-        return frozenset(self._snapshot().matched(keys, queries.filtered(within)))
+        return frozenset(self._snapshot().matched(keys, queries.filtered(catalogue_filter)))
 
     def excluded(self, keys: Collection[SkuKey], query: TextQuery) -> frozenset[SkuKey]:
         """Which of these products hold something that the query excludes."""
         unwanted = queries.excluded(query, self._weights)
         return frozenset() if unwanted is None else frozenset(self._snapshot().matched(keys, unwanted))
 
-    def meets_all(self, query: TextQuery, *, within: CatalogueFilter) -> bool:
+    def meets_all(self, query: TextQuery, *, catalogue_filter: CatalogueFilter) -> bool:
         """Whether some living product within the filter meets every clause of the query that is not extra."""
         wanted = queries.meeting_all(query, self._weights)
-        return wanted is not None and self._snapshot().count(wanted, queries.filtered(within)) > 0
+        return wanted is not None and self._snapshot().count(wanted, queries.filtered(catalogue_filter)) > 0
 
-    def count_with(self, tokens: Sequence[Token], *, within: CatalogueFilter) -> int:
+    def count_with(self, tokens: Sequence[Token], *, catalogue_filter: CatalogueFilter) -> int:
         """How many products have all of these tokens in title, brand or category (or, a size or code, among theirs)."""
         wanted = queries.holding_all(tokens, self._weights)
-        return self._snapshot().count(wanted, queries.filtered(within)) if wanted is not None else 0
+        return self._snapshot().count(wanted, queries.filtered(catalogue_filter)) if wanted is not None else 0
 
     def vocabulary(self, tenant: TenantId, prefix: str = "", *, limit: int | None = None) -> list[tuple[str, int]]:
         """Words of the tenant's titles, brands and categories that begin so, with how many documents have them."""

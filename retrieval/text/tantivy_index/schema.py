@@ -20,10 +20,23 @@ from retrieval.text.apart.values import Flaw
 from retrieval.text.content import DocumentWords, Part, TextField, content_of_words, words_of
 from retrieval.text.port import Checkpoint
 from runtime.bounded_cache import remembered, weight_of
+from schemas.catalogue import FIELDS, FILTERED, Filter
 from schemas.documents import SearchDocument
+from schemas.version import canonical_digest
 
-SCHEMA_VERSION: Final = "2"
-"""Raise it with every change of the fields or of what they hold."""
+_LAYOUT: Final = "2"
+"""Raise it with every change of this module's fields, or of what they hold."""
+_TABLE: Final = "0b48064ae66c005c"
+"""Digest of the table of catalogue fields that this layout began with; another table is another schema by itself."""
+
+
+def _schema_version() -> str:
+    indexed = [one for one in FIELDS if one.role or one.filter]
+    digest = canonical_digest([[one.key, one.kind, one.role, one.filter, one.sort] for one in indexed])
+    return _LAYOUT if digest == _TABLE else f"{_LAYOUT}+{digest}"
+
+
+SCHEMA_VERSION: Final = _schema_version()
 
 _REMEMBERED_BYTES: Final = 48 * 1024 * 1024
 """Of analyses: some 8,000 titles with their descriptions' beginnings, or 150 texts of 20,000 characters."""
@@ -36,7 +49,7 @@ VOCABULARY_SEPARATOR: Final = "\x1f"
 
 
 class Field(StrEnum):
-    """The fields beside the analysed ones (`TextField`)."""
+    """The fields beside the analysed ones (`TextField`) and those that the table filters by, under their keys."""
 
     KEY = "key"
     """`tenant/sku`, exact: what a document is replaced by; stored beside the document, to be read without parsing it."""
@@ -48,9 +61,6 @@ class Field(StrEnum):
     BURIED = "buried"
     """The tenant, of tombstones."""
     FLAGS = "flags"
-    BRAND = "brand"
-    CATEGORY = "category"
-    PRICE = "price"
     LOOKUP = "lookup"
     """SKU, part number and EANs as folded codes."""
     VOCABULARY = "vocabulary"
@@ -60,13 +70,12 @@ class Field(StrEnum):
 
 
 class Flag(StrEnum):
-    """Terms of `Field.FLAGS`."""
+    """Terms of `Field.FLAGS`, beside the keys of the table's flags."""
 
     ALIVE = "alive"
     DEAD = "dead"
     TEXT_VECTOR = "text_vector"
     IMAGE = "image"
-    IN_STOCK = "in_stock"
     CHECKPOINT = "checkpoint"
     LEDGER = "ledger"
     PARTLY_INDEXED = Flaw.PARTLY_INDEXED.value
@@ -79,7 +88,14 @@ def build_schema() -> tantivy.Schema:
     """The schema of a new index. Analysed fields arrive tokenised, so that no tokenizer has to be registered."""
     builder = tantivy.SchemaBuilder()
     builder.add_text_field(Field.KEY, stored=True, tokenizer_name="raw", index_option="basic")
-    exact = (Field.LIVING, Field.BURIED, Field.FLAGS, Field.BRAND, Field.CATEGORY, Field.LOOKUP, Field.VOCABULARY)
+    exact = (
+        Field.LIVING,
+        Field.BURIED,
+        Field.FLAGS,
+        *(keyword.key for keyword in FILTERED[Filter.ANY_OF]),
+        Field.LOOKUP,
+        Field.VOCABULARY,
+    )
     for field in exact:
         builder.add_text_field(field, tokenizer_name="raw", index_option="basic")
     for text_field in TextField:
@@ -87,7 +103,8 @@ def build_schema() -> tantivy.Schema:
         builder.add_text_field(text_field, tokenizer_name="raw", index_option=option)
     builder.add_unsigned_field(Field.KEY_HASH, fast=True)
     builder.add_unsigned_field(Field.REV, fast=True)
-    builder.add_float_field(Field.PRICE, indexed=True, fast=True)
+    for number in FILTERED[Filter.RANGE]:
+        builder.add_float_field(number.key, indexed=True, fast=number.sort)
     builder.add_bytes_field(Field.DOCUMENT, stored=True)
     return builder.build()
 
@@ -105,14 +122,14 @@ def to_tantivy(
     stored = document.to_bytes()
     # All that can fail comes before the entry: it is in no frame of a traceback.
     analysed = None if document.deleted else _analyse(words_of(document), without)
-    filters = {} if document.deleted or Part.FILTERS in without else _filters(document)
+    keywords = {} if document.deleted or Part.FILTERS in without else _keywords(document)
     entry = tantivy.Document()
     entry.add_text(Field.KEY, key)
     entry.add_unsigned(Field.KEY_HASH, key_hash(key))
     entry.add_unsigned(Field.REV, document.rev)
     entry.add_bytes(Field.DOCUMENT, stored)
-    for flag in () if mark is None else _marks(mark):
-        entry.add_text(Field.FLAGS, flag)
+    for flaw in () if mark is None else _marks(mark):
+        entry.add_text(Field.FLAGS, flaw)
     if analysed is None:
         entry.add_text(Field.BURIED, document.tenant)
         entry.add_text(Field.FLAGS, Flag.DEAD)
@@ -120,10 +137,12 @@ def to_tantivy(
     entry.add_text(Field.LIVING, document.tenant)
     for flag in _flags(document):
         entry.add_text(Field.FLAGS, flag)
-    for name, value in filters.items():
+    for name, value in keywords.items():
         entry.add_text(name, value)
-    if document.price is not None:
-        entry.add_float(Field.PRICE, document.price)
+    for number in FILTERED[Filter.RANGE]:
+        held = getattr(document, number.key)
+        if held is not None:
+            entry.add_float(number.key, held)
     for code in analysed.codes:
         entry.add_text(Field.LOOKUP, code)
     for word in analysed.words:
@@ -133,8 +152,8 @@ def to_tantivy(
     return entry
 
 
-def _filters(document: SearchDocument) -> dict[Field, str]:
-    return {Field.BRAND: fold_keyword(document.brand), Field.CATEGORY: fold_keyword(document.category)}
+def _keywords(document: SearchDocument) -> dict[str, str]:
+    return {keyword.key: fold_keyword(getattr(document, keyword.key)) for keyword in FILTERED[Filter.ANY_OF]}
 
 
 class _Analysed(NamedTuple):
@@ -180,12 +199,12 @@ def _marks(mark: Mark) -> tuple[Flag, ...]:
     return (flaw, Flag.TRY_AGAIN) if mark.stored else (flaw,)
 
 
-def _flags(document: SearchDocument) -> list[Flag]:
-    held = {
+def _flags(document: SearchDocument) -> list[str]:
+    held: dict[str, bool] = {
         Flag.ALIVE: True,
         Flag.TEXT_VECTOR: bool(document.text_hash),
         Flag.IMAGE: bool(document.images),
-        Flag.IN_STOCK: document.in_stock,
+        **{flag.key: getattr(document, flag.key) for flag in FILTERED[Filter.FLAG]},
     }
     return [flag for flag, holds in held.items() if holds]
 

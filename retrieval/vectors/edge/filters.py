@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import qdrant_edge as edge
 
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import AnyOf, Between, CatalogueFilter, Condition, Holds
 from retrieval.vectors import record
 from schemas.identity import TenantId
 
 
-def visible(within: CatalogueFilter) -> edge.Filter:
+def visible(catalogue_filter: CatalogueFilter) -> edge.Filter:
     """The tenant's living products that meet every condition."""
-    must: list[edge.ConditionType] = [_equals(record.TENANT, within.tenant), _equals(record.ALIVE, 1)]
-    if within.brands:
-        must.append(_any_of(record.BRAND, within.brands))
-    if within.categories:
-        must.append(_any_of(record.CATEGORY, within.categories))
-    if within.price_min is not None or within.price_max is not None:
-        bounds = edge.RangeFloat(gte=within.price_min, lte=within.price_max)
-        must.append(edge.FieldCondition(record.PRICE, range=bounds))
-    if within.in_stock:
-        must.append(_equals(record.IN_STOCK, 1))
+    must: list[edge.ConditionType] = [_equals(record.TENANT, catalogue_filter.tenant), _equals(record.ALIVE, 1)]
+    must += map(_condition, catalogue_filter.conditions)
     return edge.Filter(must=must)
 
 
@@ -40,5 +32,12 @@ def _equals(key: str, value: str | int) -> edge.FieldCondition:
     return edge.FieldCondition(key, match=edge.MatchValue(value))
 
 
-def _any_of(key: str, values: frozenset[str]) -> edge.FieldCondition:
-    return edge.FieldCondition(key, match=edge.MatchAny(sorted(values)))
+def _condition(condition: Condition) -> edge.ConditionType:
+    key = condition.field.key
+    match condition:
+        case AnyOf():
+            return edge.FieldCondition(key, match=edge.MatchAny(sorted(condition.values)))
+        case Between():
+            return edge.FieldCondition(key, range=edge.RangeFloat(gte=condition.low, lte=condition.high))
+        case Holds():
+            return _equals(key, 1)

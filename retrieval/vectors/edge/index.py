@@ -133,7 +133,9 @@ class EdgeIndex:
         held = await self._retrieve(keys, payload=[record.REV])
         return {key: rev_of(point.payload or {}) for key, point in held.items()}
 
-    async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+    async def search(
+        self, vector: AnyVector, *, using: str, catalogue_filter: CatalogueFilter, limit: int
+    ) -> list[VectorHit]:
         """The `limit` nearest living products, best first."""
         if isinstance(vector, SparseVector) and not len(vector):
             return []
@@ -141,13 +143,16 @@ class EdgeIndex:
         request = edge.QueryRequest(
             limit=limit,
             query=edge.Query.Nearest(_edge_vector(vector), using=using),
-            filter=filters.visible(within),
+            filter=filters.visible(catalogue_filter),
             with_payload=[record.SKU],
             with_vector=False,
             params=None if ef is None else edge.SearchParams(hnsw_ef=ef),
         )
         found = await self._run(lambda: self._shard.query(request))
-        return [VectorHit(SkuKey(within.tenant, SkuId((hit.payload or {})[record.SKU])), hit.score) for hit in found]
+        return [
+            VectorHit(SkuKey(catalogue_filter.tenant, SkuId((hit.payload or {})[record.SKU])), hit.score)
+            for hit in found
+        ]
 
     async def counts(self, tenant: TenantId | None = None) -> VectorCounts:
         """Exact counts over one tenant, or over all."""

@@ -37,7 +37,7 @@ class ClientWire:
             self._collection,
             query=_vector(sought.vector),
             using=sought.using,
-            query_filter=filters.visible(sought.within),
+            query_filter=filters.visible(sought.catalogue_filter),
             limit=sought.limit,
             with_payload=[record.SKU],
             search_params=None if sought.ef is None else models.SearchParams(hnsw_ef=sought.ef),

@@ -6,7 +6,7 @@ from typing import Final
 
 from qdrant_client import models
 
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import AnyOf, Between, CatalogueFilter, Condition, Holds
 from retrieval.vectors import record
 from schemas.identity import TenantId
 
@@ -14,18 +14,10 @@ TENANT_CONDITION: Final = 0
 """Where among the conditions of `visible` the tenant's stands."""
 
 
-def visible(within: CatalogueFilter) -> models.Filter:
+def visible(catalogue_filter: CatalogueFilter) -> models.Filter:
     """The tenant's living products that meet every condition."""
-    must: list[models.Condition] = [_equals(record.TENANT, within.tenant), _equals(record.ALIVE, 1)]
-    if within.brands:
-        must.append(_any_of(record.BRAND, within.brands))
-    if within.categories:
-        must.append(_any_of(record.CATEGORY, within.categories))
-    if within.price_min is not None or within.price_max is not None:
-        bounds = models.Range(gte=within.price_min, lte=within.price_max)
-        must.append(models.FieldCondition(key=record.PRICE, range=bounds))
-    if within.in_stock:
-        must.append(_equals(record.IN_STOCK, 1))
+    must: list[models.Condition] = [_equals(record.TENANT, catalogue_filter.tenant), _equals(record.ALIVE, 1)]
+    must += map(_condition, catalogue_filter.conditions)
     return models.Filter(must=must)
 
 
@@ -74,5 +66,12 @@ def _equals(key: str, value: str | int) -> models.FieldCondition:
     return models.FieldCondition(key=key, match=models.MatchValue(value=value))
 
 
-def _any_of(key: str, values: frozenset[str]) -> models.FieldCondition:
-    return models.FieldCondition(key=key, match=models.MatchAny(any=sorted(values)))
+def _condition(condition: Condition) -> models.Condition:
+    key = condition.field.key
+    match condition:
+        case AnyOf():
+            return models.FieldCondition(key=key, match=models.MatchAny(any=sorted(condition.values)))
+        case Between():
+            return models.FieldCondition(key=key, range=models.Range(gte=condition.low, lte=condition.high))
+        case Holds():
+            return _equals(key, 1)

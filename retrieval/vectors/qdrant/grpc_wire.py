@@ -62,11 +62,11 @@ class GrpcWire:
         request = messages.QueryPoints(
             collection_name=self._collection,
             using=sought.using,
-            filter=_visible(replace(sought.within, tenant=_ANY)),
+            filter=_visible(replace(sought.catalogue_filter, tenant=_ANY)),
             limit=sought.limit,
             with_payload=_SKU_ALONE,
         )
-        request.filter.must[filters.TENANT_CONDITION].field.match.keyword = sought.within.tenant
+        request.filter.must[filters.TENANT_CONDITION].field.match.keyword = sought.catalogue_filter.tenant
         _fill(request.query.nearest, sought.vector)
         if sought.ef is not None:
             request.params.hnsw_ef = sought.ef
@@ -119,8 +119,8 @@ _FILTER_BYTES: Final = 4 * 1024 * 1024
 # Searches ask for few different filters; the message is only ever copied from. The tenant is filled in afterwards, so that names
 # that somebody made up leave nothing behind.
 @remembered("filters", max_bytes=_FILTER_BYTES, weigh=lambda asked, message: weight_of(asked) + 4 * message.ByteSize())
-def _visible(within: CatalogueFilter) -> messages.Filter:
-    return RestToGrpc.convert_filter(filters.visible(within))
+def _visible(catalogue_filter: CatalogueFilter) -> messages.Filter:
+    return RestToGrpc.convert_filter(filters.visible(catalogue_filter))
 
 
 def add_at_revisions(guard: messages.Filter, expected: Mapping[str, int]) -> None:

@@ -118,13 +118,15 @@ class QdrantIndex:
         held = await self._retrieve(keys, payload=[record.REV])
         return {key: rev_of(point.payload) for key, point in held.items()}
 
-    async def search(self, vector: AnyVector, *, using: str, within: CatalogueFilter, limit: int) -> list[VectorHit]:
+    async def search(
+        self, vector: AnyVector, *, using: str, catalogue_filter: CatalogueFilter, limit: int
+    ) -> list[VectorHit]:
         """The `limit` nearest living products, best first."""
         if isinstance(vector, SparseVector) and not len(vector):
             return []
-        sought = Neighbours(vector, using, within, limit, self._settings.hnsw.ef_search)
+        sought = Neighbours(vector, using, catalogue_filter, limit, self._settings.hnsw.ef_search)
         found = await self._calls("search", lambda: self._wire.nearest(sought))
-        return [VectorHit(SkuKey(within.tenant, SkuId(sku)), score) for sku, score in found]
+        return [VectorHit(SkuKey(catalogue_filter.tenant, SkuId(sku)), score) for sku, score in found]
 
     async def counts(self, tenant: TenantId | None = None) -> VectorCounts:
         """Exact counts over one tenant, or over all."""

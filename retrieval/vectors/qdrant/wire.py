@@ -54,7 +54,7 @@ class Neighbours:
 
     vector: AnyVector
     using: str
-    within: CatalogueFilter
+    catalogue_filter: CatalogueFilter
     limit: int
     ef: int | None
 

@@ -129,13 +129,13 @@ class Parts:
         self._spent: dict[str, list[float]] = {"encode": [], "vector": [], "BM25": []}
 
     async def measure(self, query: Query) -> None:
-        within = CatalogueFilter(tenant=TenantId(query.tenant))
+        catalogue_filter = CatalogueFilter(tenant=TenantId(query.tenant))
         times = [time.perf_counter()]
         vector = self._coder.encode_queries([query.text])[0]
         times.append(time.perf_counter())
-        await self._vectors.search(vector, using=TEXT_VECTOR, within=within, limit=self._depth)
+        await self._vectors.search(vector, using=TEXT_VECTOR, catalogue_filter=catalogue_filter, limit=self._depth)
         times.append(time.perf_counter())
-        self._reader.search(TextQuery.of(analyse(query.text)), within=within, limit=self._depth)
+        self._reader.search(TextQuery.of(analyse(query.text)), catalogue_filter=catalogue_filter, limit=self._depth)
         times.append(time.perf_counter())
         for spent, (began, ended) in zip(self._spent.values(), itertools.pairwise(times), strict=True):
             spent.append(1e3 * (ended - began))

@@ -39,7 +39,9 @@ class BothEncoder(CountingEncoder):
 
 async def sparse_skus(index: MemoryIndex, text: str) -> list[str]:
     (query,) = SPARSE.encode_queries([text])
-    return [str(hit.key.sku) for hit in await index.search(query, using=SPARSE_VECTOR, within=WITHIN, limit=9)]
+    return [
+        str(hit.key.sku) for hit in await index.search(query, using=SPARSE_VECTOR, catalogue_filter=WITHIN, limit=9)
+    ]
 
 
 async def test_both_vectors_are_written_and_a_price_computes_neither() -> None:

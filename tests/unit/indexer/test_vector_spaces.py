@@ -71,7 +71,7 @@ async def indexes(request, tmp_path) -> AsyncIterator[tuple[VectorIndex, VectorI
 
 async def brands(index: VectorIndex, brand: str) -> list[str]:
     (query,) = BRAND_ENCODER.encode_queries([brand])
-    found = await index.search(query, using="brand", within=CatalogueFilter(TenantId("acme")), limit=9)
+    found = await index.search(query, using="brand", catalogue_filter=CatalogueFilter(TenantId("acme")), limit=9)
     return [str(hit.key.sku) for hit in found if hit.score > 0.99]
 
 

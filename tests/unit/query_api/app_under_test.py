@@ -10,7 +10,7 @@ from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
 from retrieval.encoders.port import SparseEncoder
 from retrieval.encoders.testing import HashingEncoder
-from retrieval.filters import fold_keyword
+from retrieval.filters import filter_values
 from retrieval.passages import passage_text
 from retrieval.rerank.port import Reranker
 from retrieval.serving.parts import HeldParts
@@ -86,10 +86,7 @@ def _payload(one: SearchDocument) -> PointPayload:
         alive=not one.deleted,
         state=b"",
         provenance={TEXT_VECTOR: Provenance("h", "m")},
-        brand=fold_keyword(one.brand),
-        category=fold_keyword(one.category),
-        price=one.price,
-        in_stock=one.in_stock,
+        filterable=filter_values(one),
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.encoders.testing import HashingEncoder
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import UNKNOWN, CatalogueFilter
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
 from retrieval.vectors.spaces import TEXT_VECTOR
@@ -24,16 +24,17 @@ from training.systems.settings import EvaluationSettings, parse_overrides, setti
 
 
 def write(sku: str, vector: list[float], **payload) -> PointWrite:
-    fields = {"rev": 1, "alive": True, "state": b"{}", **payload}
+    filterable = UNKNOWN | {name: payload.pop(name) for name in UNKNOWN if name in payload}
+    fields = {"rev": 1, "alive": True, "state": b"{}", "filterable": filterable, **payload}
     return PointWrite(SkuKey.of("t", sku), None, PointPayload(**fields), {TEXT_VECTOR: np.array(vector, np.float32)})
 
 
-def found(index, vector, limit, **within) -> list[tuple[str, float]]:
+def found(index, vector, limit, **catalogue_filter) -> list[tuple[str, float]]:
     hits = asyncio.run(
         index.search(
             np.array(vector, np.float32),
             using=TEXT_VECTOR,
-            within=CatalogueFilter(TenantId("t"), **within),
+            catalogue_filter=CatalogueFilter.of(TenantId("t"), **catalogue_filter),
             limit=limit,
         )
     )

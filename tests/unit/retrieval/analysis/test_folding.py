@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.analysis.folding import LONGEST_QUERY, LONGEST_TEXT, bounded_query, fold, fold_code
-from schemas import fields
+from schemas import normalisers as fields
 
 
 @pytest.mark.parametrize(

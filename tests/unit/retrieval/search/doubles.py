@@ -10,13 +10,12 @@ import numpy as np
 from retrieval.aliases.live import LiveAliases
 from retrieval.analysis.tokens import AnalysedText, Token, TokenKind
 from retrieval.encoders.testing import HashingEncoder
-from retrieval.filters import CatalogueFilter
+from retrieval.filters import CatalogueFilter, meets
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.planning.knowledge import ReplicaKnowledge
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.ranking.fusion import RankedHit
-from retrieval.search.ranking.hydration import meets
 from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextHit
 from retrieval.vectors.port import VectorHit
@@ -47,40 +46,44 @@ class ShelfReader:
         self.documents = {one.key: one for one in documents}
         self.looked_up: list[str] = []
 
-    def search(self, query, *, within, limit):
+    def search(self, query, *, catalogue_filter, limit):
         words = {token.text for clause in query.clauses for one in clause.alternatives for token in one.tokens}
         scored = [
             TextHit(key, float(len(words & set(one.title.casefold().split()))))
             for key, one in sorted(self.documents.items())
-            if meets(one, within)
+            if meets(one, catalogue_filter)
         ]
         return sorted((hit for hit in scored if hit.score), key=lambda hit: (-hit.score, hit.key))[:limit]
 
-    def listed(self, within, *, limit):
-        return sorted(key for key, one in self.documents.items() if meets(one, within))[:limit]
+    def listed(self, catalogue_filter, *, limit):
+        return sorted(key for key, one in self.documents.items() if meets(one, catalogue_filter))[:limit]
 
-    def lookup_code(self, code, *, within, limit):
+    def lookup_code(self, code, *, catalogue_filter, limit):
         self.looked_up.append(code)
-        return [key for key, one in self.documents.items() if meets(one, within) and key.sku == code][:limit]
+        return [key for key, one in self.documents.items() if meets(one, catalogue_filter) and key.sku == code][:limit]
 
     def excluded(self, keys, query):
         words = {token.text for one in query.excluded for token in one.tokens}
         titles = {key: one.title.casefold().split() for key, one in self.documents.items()}
         return frozenset(key for key in keys if words & set(titles.get(key, ())))
 
-    def meets_all(self, query, *, within):
-        return bool(self.search(query, within=within, limit=1))
+    def meets_all(self, query, *, catalogue_filter):
+        return bool(self.search(query, catalogue_filter=catalogue_filter, limit=1))
 
-    def count_with(self, tokens, *, within):
+    def count_with(self, tokens, *, catalogue_filter):
         words = {token.text for token in tokens}
-        return sum(words <= set(one.title.casefold().split()) for one in self.documents.values() if meets(one, within))
+        return sum(
+            words <= set(one.title.casefold().split())
+            for one in self.documents.values()
+            if meets(one, catalogue_filter)
+        )
 
     def vocabulary(self, tenant, prefix="", *, limit=None):
         words = {w for one in self.documents.values() if one.tenant == tenant for w in one.title.casefold().split()}
         return [(word, 1) for word in sorted(words) if word.startswith(prefix)][:limit]
 
-    def matching(self, keys, within):
-        return frozenset(key for key in keys if key in self.documents and meets(self.documents[key], within))
+    def matching(self, keys, catalogue_filter):
+        return frozenset(key for key in keys if key in self.documents and meets(self.documents[key], catalogue_filter))
 
     def fetch(self, keys):
         return {key: self.documents[key] for key in keys if key in self.documents}
@@ -94,13 +97,13 @@ class ListedVectors:
         self.delay_s = delay_s
         self.error = error
 
-    async def search(self, vector, *, using, within, limit):
+    async def search(self, vector, *, using, catalogue_filter, limit):
         await asyncio.sleep(self.delay_s)
         if self.error:
             raise self.error
-        return [VectorHit(SkuKey.of(within.tenant, sku), 0.9 - place / 100) for place, sku in enumerate(self.skus)][
-            :limit
-        ]
+        return [
+            VectorHit(SkuKey.of(catalogue_filter.tenant, sku), 0.9 - place / 100) for place, sku in enumerate(self.skus)
+        ][:limit]
 
 
 class CountingEncoder(HashingEncoder):

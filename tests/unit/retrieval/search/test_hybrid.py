@@ -56,7 +56,7 @@ async def test_code_tokens_inside_a_query_are_looked_up_after_the_whole_text():
 async def test_empty_text_lists_what_meets_the_filter_without_encoding_anything():
     encoder = CountingEncoder()
     search = searcher(ShelfReader(*SHELF), encoder=encoder)
-    result = await search.search(SearchQuery("  ", CatalogueFilter(TenantId("t"), in_stock=True)))
+    result = await search.search(SearchQuery("  ", CatalogueFilter.of(TenantId("t"), in_stock=True)))
     assert skus(result) == ["a"]
     assert [signal.retriever for signal in result.hits[0].signals] == [RetrieverName.LIST]
     assert not encoder.encoded
@@ -117,7 +117,7 @@ async def test_retrievers_run_side_by_side():
 async def test_a_neighbour_that_the_replica_no_longer_has_is_not_shown():
     shelf = [SHELF[0], document("dead", deleted=True), document("dear", price=99.0)]
     search = searcher(ShelfReader(*shelf), vectors=ListedVectors("gone", "dead", "dear", "a"))
-    cheap = CatalogueFilter(TenantId("t"), price_max=10.0)
+    cheap = CatalogueFilter.of(TenantId("t"), price_max=10.0)
     for facets in (True, False):
         result = await search.search(SearchQuery("bolt", cheap, facets=facets))
         assert (skus(result), result.total) == (["a"], 1)

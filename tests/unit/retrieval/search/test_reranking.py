@@ -113,7 +113,7 @@ async def test_the_dead_the_filtered_and_the_excluded_are_not_read():
     reranker = Recording()
     shelf = [*SHELF, document("dead", title="red bolt dead", deleted=True)]
     search = reranking(reranker, vectors=("dead", "gone", "a", "b", "c"), shelf=shelf)
-    cheap = CatalogueFilter(TenantId("t"), price_max=6.0)
+    cheap = CatalogueFilter.of(TenantId("t"), price_max=6.0)
     result = await search.search(SearchQuery("red bolt", cheap))
     assert [set(passages) for _, passages in reranker.asked] == [{"red hose", "blue bolt"}]
     assert result.total == 2

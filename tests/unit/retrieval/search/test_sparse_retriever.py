@@ -87,10 +87,10 @@ async def test_a_query_is_encoded_once():
 )
 async def test_where_it_fails_the_others_answer(error, reason):
     class Failing(MemoryIndex):
-        async def search(self, vector, *, using, within, limit):
+        async def search(self, vector, *, using, catalogue_filter, limit):
             if using == SPARSE_VECTOR:
                 raise error
-            return await super().search(vector, using=using, within=within, limit=limit)
+            return await super().search(vector, using=using, catalogue_filter=catalogue_filter, limit=limit)
 
     encoder = HashingEncoder(8, sparse=Counting())
     result = await patient(ShelfReader(*SHELF), vectors=Failing(), encoder=encoder).search(

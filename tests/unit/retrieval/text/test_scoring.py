@@ -73,11 +73,15 @@ def test_tantivy_ranks_as_the_reference_does(tmp_path):
     writer.close()
     reference, reader = MemoryTextReader(store), open_reader(settings)
     for query in ("llave 8mm", "acero marca 1", "sierra acero 5 mm", "b7"):
-        within = CatalogueFilter(TenantId("acme"))
+        catalogue_filter = CatalogueFilter(TenantId("acme"))
         expected = {
-            hit.key: hit.score for hit in reference.search(TextQuery.of(analyse(query)), within=within, limit=100)
+            hit.key: hit.score
+            for hit in reference.search(TextQuery.of(analyse(query)), catalogue_filter=catalogue_filter, limit=100)
         }
-        scored = {hit.key: hit.score for hit in reader.search(TextQuery.of(analyse(query)), within=within, limit=100)}
+        scored = {
+            hit.key: hit.score
+            for hit in reader.search(TextQuery.of(analyse(query)), catalogue_filter=catalogue_filter, limit=100)
+        }
         assert scored.keys() == expected.keys()
         # Tantivy counts the checkpoint as a document without text: a little more in every idf and mean length.
         assert all(abs(scored[key] / score - 1) < 0.05 for key, score in expected.items())

@@ -91,7 +91,7 @@ def test_a_reader_waits_for_an_index_that_is_not_there_yet(settings):
     with pytest.raises(NotReadyError, match="no text index"):
         reader.counts()
     with pytest.raises(NotReadyError):
-        reader.search(TextQuery.of(analyse("martillo")), within=HERE, limit=1)
+        reader.search(TextQuery.of(analyse("martillo")), catalogue_filter=HERE, limit=1)
     write(settings, document("1"))
     assert reader.refresh()
     assert reader.counts().alive == 1
@@ -211,7 +211,7 @@ def test_readers_answer_while_the_writer_merges_and_cleans_up(settings):
     def ask() -> None:
         while not stop.is_set():
             reader.refresh()
-            hits = reader.search(TextQuery.of(analyse("martillo")), within=HERE, limit=100)
+            hits = reader.search(TextQuery.of(analyse("martillo")), catalogue_filter=HERE, limit=100)
             answers.append(len(reader.fetch([hit.key for hit in hits])))
 
     thread = threading.Thread(target=ask)

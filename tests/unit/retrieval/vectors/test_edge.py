@@ -152,7 +152,7 @@ async def test_flushing_while_writing_loses_nothing(tmp_path):
 
 
 async def _search(index: EdgeIndex):
-    return await index.search(axis(0), using="text", within=CatalogueFilter(TENANT), limit=1)
+    return await index.search(axis(0), using="text", catalogue_filter=CatalogueFilter(TENANT), limit=1)
 
 
 def _acknowledged_before_a_kill(directory: Path, flush_every: int) -> list[str]:

@@ -99,7 +99,7 @@ async def test_a_store_that_stays_slow_is_unavailable_within_the_tries(server, h
     server.faults.inject("Query", Fault.SLOW_BEFORE, times=3, delay_s=1.0)
     started = asyncio.get_running_loop().time()
     with pytest.raises(StoreUnavailableError, match=r"no answer within 0\.3 s"):
-        await hasty.search(axis(0), using="text", within=CatalogueFilter(TENANT), limit=3)
+        await hasty.search(axis(0), using="text", catalogue_filter=CatalogueFilter(TENANT), limit=3)
     assert asyncio.get_running_loop().time() - started < 3.0
 
 
@@ -123,7 +123,7 @@ async def test_a_writer_held_before_its_effect_loses_to_one_that_went_past(serve
     assert await other.write([update("a", 1, price=2.0)]) == frozenset()
     gate.opened.set()
     assert await held == {key("a")}
-    assert (await index.read([key("a")]))[key("a")].price == 2.0
+    assert (await index.read([key("a")]))[key("a")].filterable["price"] == 2.0
     await other.close()
 
 
@@ -135,7 +135,7 @@ async def test_a_writer_held_before_its_read_back_knows_the_others_write_of_the_
     assert await other.write([create("a", axis(1), price=2.0)]) == {key("a")}
     gate.opened.set()
     assert await held == frozenset()
-    assert (await index.read([key("a")]))[key("a")].price == 1.0
+    assert (await index.read([key("a")]))[key("a")].filterable["price"] == 1.0
     await other.close()
 
 

@@ -3,6 +3,7 @@
 import grpc
 import pytest
 
+from retrieval.filters import UNKNOWN
 from retrieval.vectors import record
 from retrieval.vectors.factory import local_index
 from retrieval.vectors.port import PointPayload
@@ -93,6 +94,8 @@ def test_writes_go_in_requests_of_so_many_and_so_many_bytes():
 
 @pytest.mark.parametrize("damaged", [{}, {"rev": "x", "state": 7}, {"tenant": "a", "sku": "b", "price": "dear"}])
 def test_a_damaged_record_reads_as_an_empty_one(damaged):
-    assert record.from_record(damaged, Spaces()) == PointPayload(0, alive=False, state=b"", in_stock=False)
+    assert record.from_record(damaged, Spaces()) == PointPayload(
+        0, alive=False, state=b"", filterable=UNKNOWN | {"in_stock": False}
+    )
     found = record.page_of([damaged, {"tenant": "a", "sku": "c", "rev": 1}], Spaces())
     assert len(found) == 1 + ("sku" in damaged)
