@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from ferroflux.data_directory import DataDirectory
 from ferroflux.embedded.generations.system import EmbeddedGenerations
 from ferroflux.embedded.intake.progress import LogProgress, Stage
 from ferroflux.embedded.loop_thread import LoopThread
-from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.operations.direct import DirectOperations, gc_json
-from ferroflux.operations.generations.desk import GenerationDesk
 from ferroflux.operations.generations.encoder import chosen_encoder
+from ferroflux.operations.generations.service import GenerationDesk
 from ferroflux.operations.port import BuildBody, Json, JudgedBody, OnProgress, Replay, TombstoneGcRequest
 from ferroflux.operations.production import progress_of
 from indexer.batch.pipeline import Pipeline

@@ -23,6 +23,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
+from ferroflux.data_directory import Endpoint, Ownership, PreviousStop
 from ferroflux.embedded.broker import EmbeddedBroker
 from ferroflux.embedded.chat import SharedPort, chat_beside
 from ferroflux.embedded.generations.member import Surroundings
@@ -34,12 +35,9 @@ from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, Watc
 from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.operations import EmbeddedOperations, Inside
 from ferroflux.embedded.progress_reporter import ProgressReporter
-from ferroflux.embedded.publishing import LARGEST_BYTES, KeptLetterBox, PacedPublisher
 from ferroflux.embedded.recovery import Found, reconcile, replay, respell_once, restore
-from ferroflux.embedded.replica import EmbeddedReplica
+from ferroflux.embedded.replica import LARGEST_BYTES, EmbeddedReplica, KeptLetterBox, PacedPublisher
 from ferroflux.embedded.settings import EmbeddedOptions, EmbeddedSettings
-from ferroflux.embedded.storage.endpoint import Endpoint
-from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from ferroflux.ingest.held.store import StoreHeldVersions
 from ferroflux.operations.generations.encoder import CallersModels
 from ferroflux.operations.routes import operations_router

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Final
 
-from ferroflux.operations.generations.desk import GenerationDesk
+from ferroflux.operations.generations.service import GenerationDesk
 from ferroflux.operations.port import (
     BuildBody,
     HandoverRequest,

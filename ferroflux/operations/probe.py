@@ -16,9 +16,9 @@ from typing import Any, Final, Self
 
 import httpx
 
+from ferroflux.http_client import problem_sentence
 from ferroflux.ingest.convert import EncodedEvent
 from ferroflux.ingest.targets import ChangeTarget
-from ferroflux.operations.http_client import problem_sentence
 from query_api.freshness import percentiles
 from schemas.api.status import Percentiles
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, FieldValue

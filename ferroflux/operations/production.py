@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from ferroflux.operations.direct import DirectOperations, gc_json
-from ferroflux.operations.generations.desk import GenerationDesk
 from ferroflux.operations.generations.encoder import chosen_encoder
+from ferroflux.operations.generations.service import GenerationDesk
 from ferroflux.operations.port import BuildBody, Json, OnProgress, Replay, TombstoneGcRequest
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.deadletters.service import DeadLetterService

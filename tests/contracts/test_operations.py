@@ -12,8 +12,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from ferroflux.operations.direct import DirectOperations
-from ferroflux.operations.generations.desk import GenerationDesk
 from ferroflux.operations.generations.encoder import CallersModels
+from ferroflux.operations.generations.service import GenerationDesk
 from ferroflux.operations.over_http import HttpOperations
 from ferroflux.operations.port import (
     BuildBody,

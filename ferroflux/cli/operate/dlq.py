@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ferroflux.cli.operate.installation import KafkaOption, operate
-from ferroflux.cli.operate.times import moment_us, shown
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, moment_us, shown
 from ferroflux.operations.port import FOREVER_US, Letters
 from indexer.deadletters.letter import LetterId
 from indexer.deadletters.service import DEFAULT_CEILING

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from ferroflux.cli.operate.installation import KafkaOption, operate
-from ferroflux.cli.operate.times import shown
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, shown
 from ferroflux.operations.port import HandoverRequest, ResetRequest
 from runtime.logs import configure_quiet_logging
 from schemas.sources import ANY_SOURCE

@@ -6,9 +6,8 @@ import orjson
 import typer
 
 from ferroflux.cli.operate.installation import GenerationOption, KafkaOption, operate
-from ferroflux.cli.operate.times import duration_s, shown
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.cli.wording import counted
+from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, duration_s, shown
+from ferroflux.cli.output import counted
 from ferroflux.operations.port import TombstoneGcRequest
 from runtime.logs import configure_quiet_logging
 

@@ -7,9 +7,8 @@ import typer
 from rich.console import Console
 
 from ferroflux.cli.operate.installation import GenerationOption, KafkaOption, operate
-from ferroflux.cli.operate.times import moment_us, shown
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.cli.progress import FractionProgress
+from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, moment_us, shown
+from ferroflux.cli.output import FractionProgress
 from ferroflux.operations.port import Replay
 from indexer.replay.replayer import digest_of
 from runtime.logs import configure_quiet_logging

@@ -10,12 +10,11 @@ import yaml
 from rich.table import Table
 
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.output import counted, page_console
 from ferroflux.cli.use.ingest import kafka_settings
-from ferroflux.cli.wording import counted, page_console
-from ferroflux.embedded.storage.endpoint import Endpoint
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.data_directory import DataDirectory, Endpoint
+from ferroflux.http_client import ApiClient, api_key, locate
 from ferroflux.operations.aliases import KafkaAliasPublisher, approved, imported, proposed
-from ferroflux.operations.http_client import ApiClient, api_key, locate
 from runtime.logs import configure_quiet_logging
 from schemas.aliases import SHARED, AliasKind, AliasRecord, AliasStatus
 from schemas.errors import ConfigurationError, NotFoundError

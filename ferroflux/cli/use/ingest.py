@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from ferroflux.cli.options import DataDirOption, KeyOption, UrlOption
-from ferroflux.cli.progress import FractionProgress
+from ferroflux.cli.output import FractionProgress, counted
 from ferroflux.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, SourceOption, gate_of
-from ferroflux.cli.wording import counted
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.data_directory import DataDirectory
+from ferroflux.http_client import api_key, locate
 from ferroflux.ingest.columns import ColumnMapping
 from ferroflux.ingest.convert import Rejected, RowConverter
 from ferroflux.ingest.held.gate import Gate
@@ -24,7 +24,6 @@ from ferroflux.ingest.resume import Checkpoint, RunState, run_name
 from ferroflux.ingest.rows import Row, RowSource
 from ferroflux.ingest.run import IngestReport, IngestRun
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget, KafkaTarget
-from ferroflux.operations.http_client import api_key, locate
 from runtime.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
 from schemas.identity import tenant_id

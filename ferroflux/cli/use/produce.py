@@ -16,12 +16,12 @@ import typer
 from ferroflux.cli.options import DataDirOption, KeyOption, UrlOption
 from ferroflux.cli.use.ingest import live_target
 from ferroflux.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, SourceOption, gate_of
+from ferroflux.http_client import ApiClient, api_key, locate
 from ferroflux.ingest.convert import EncodedEvent
 from ferroflux.ingest.held.gate import Gate
-from ferroflux.ingest.held.port import VersionRefusedError
 from ferroflux.ingest.held.verdict import Judged, Verdict
+from ferroflux.ingest.held.versions import VersionRefusedError
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget
-from ferroflux.operations.http_client import ApiClient, api_key, locate
 from runtime.logs import configure_quiet_logging
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key, facet_name
 from schemas.errors import InvalidRequestError, NotFoundError, NotReadyError

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.cli.wording import page_console
-from ferroflux.operations.http_client import ApiClient, api_key, locate
+from ferroflux.cli.output import page_console
+from ferroflux.http_client import ApiClient, api_key, locate
 from schemas.errors import InvalidRequestError
 
 app = typer.Typer()

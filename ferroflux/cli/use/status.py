@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.operations.http_client import ApiClient, api_key, locate
+from ferroflux.http_client import ApiClient, api_key, locate
 
 app = typer.Typer()
 

@@ -18,9 +18,8 @@ from ferroflux.embedded.broker import EmbeddedBroker
 from ferroflux.embedded.generations.follower import FOLLOWER_BACKOFF, JournalFollower, LeftToMain, PlaceFile
 from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage
 from ferroflux.embedded.loop_thread import LoopThread
-from ferroflux.embedded.publishing import LARGEST_BYTES, PacedPublisher
 from ferroflux.embedded.recovery import MARKER, reconcile, respell_once
-from ferroflux.embedded.replica import EmbeddedReplica
+from ferroflux.embedded.replica import LARGEST_BYTES, EmbeddedReplica, PacedPublisher
 from ferroflux.embedded.settings import EmbeddedSettings
 from indexer.batch.embedding import Embedding, OffLoopEncoder, VectorReuse
 from indexer.batch.pipeline import Intake, Pipeline

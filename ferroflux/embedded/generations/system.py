@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from ferroflux.embedded.generations.member import GenerationMember, Surroundings
-from ferroflux.operations.generations.desk import GenerationDesk
+from ferroflux.operations.generations.service import GenerationDesk
 from indexer.batch.embedding import CollectionReuse
 from indexer.generations.build import BuildOutcome, BuildProgress, OnProgress
 from indexer.process.generation_builder import CountingEncoder

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import httpx
 
+from ferroflux.http_client import problem_sentence
 from ferroflux.operations.generations.gate import JudgedFigures
-from ferroflux.operations.http_client import problem_sentence
 from schemas.errors import ConfigurationError, InvalidRequestError, NotReadyError
 from training.experiments.comparison import Comparison, compare
 from training.experiments.run import Run

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 from ferroflux.embedded.broker import PARTITIONS
 from ferroflux.embedded.intake.intake import ChangeIntake
 from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal, WatchedWriter
-from ferroflux.embedded.publishing import PacedPublisher
 from ferroflux.embedded.recovery import Found, reconcile, replay
+from ferroflux.embedded.replica import PacedPublisher
 from indexer.consuming.lanes import Lanes, SliceLength
 from indexer.consuming.publish_lock import PublishLock
 from indexer.consuming.runner import BatchRunner, JournalledLog, Observers

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ferroflux.data_directory import PreviousStop
 from ferroflux.embedded.recovery import Found, reconcile, replay, restore
-from ferroflux.embedded.storage.ownership import PreviousStop
 from indexer.journal import SqliteChangeJournal
 from indexer.records import LogId
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter

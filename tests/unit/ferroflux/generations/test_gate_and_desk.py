@@ -2,9 +2,9 @@
 
 import pytest
 
-from ferroflux.operations.generations.desk import GenerationDesk
 from ferroflux.operations.generations.encoder import chosen_encoder
 from ferroflux.operations.generations.gate import HEARD_OF_US, Evidence, JudgedFigures, Limits, objections
+from ferroflux.operations.generations.service import GenerationDesk
 from retrieval.encoders.settings import EncoderSettings, LayerPrecision
 from retrieval.generations import transitions
 from retrieval.generations.errors import GateFailedError, GenerationRefusedError

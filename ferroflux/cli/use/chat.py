@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.output import page_console
 from ferroflux.cli.use.search import only_tenant
-from ferroflux.cli.wording import page_console
-from ferroflux.operations.http_client import ApiClient, api_key, locate
+from ferroflux.http_client import ApiClient, api_key, locate
 from schemas.errors import FerrofluxError
 
 app = typer.Typer(invoke_without_command=True)
