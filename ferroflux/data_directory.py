@@ -17,6 +17,7 @@ from typing import Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from runtime.files import atomic_write
 from schemas.errors import IndexInUseError
 
 DATA_DIR_VARIABLE: Final = "FERROFLUX_DATA_DIR"
@@ -160,7 +161,7 @@ class Ownership:
 
 
 def _mark(directory: DataDirectory, boot_id: str | None) -> None:
-    _write_synced(directory.running, orjson.dumps({"pid": os.getpid(), "boot_id": boot_id}))
+    atomic_write(directory.running, orjson.dumps({"pid": os.getpid(), "boot_id": boot_id}))
 
 
 def _previous_stop(marker: Path) -> PreviousStop:
@@ -182,18 +183,6 @@ def _boot_id() -> str | None:
         return None
 
 
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 class Endpoint(BaseModel):
     """Where a running `ferroflux up` is reached: a small file that it keeps while it serves, by which the commands find it."""
 
@@ -205,9 +194,7 @@ class Endpoint(BaseModel):
 
     def publish(self, directory: DataDirectory) -> None:
         """Write the file, whole or not at all."""
-        draft = directory.endpoint.with_suffix(".tmp")
-        draft.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        draft.replace(directory.endpoint)
+        atomic_write(directory.endpoint, (self.model_dump_json(indent=2) + "\n").encode(), durable=False)
 
     @classmethod
     def find(cls, directory: DataDirectory) -> Endpoint | None:

@@ -19,7 +19,7 @@ import httpx
 
 from ferroflux.data_directory import DataDirectory, Endpoint
 from runtime.redaction import redacted, without_credentials
-from runtime.retry import TRIES, rest_s
+from runtime.retry import TRIES, Backoff, BackoffPolicy, rest_s
 from schemas.errors import (
     ConfigurationError,
     FerrofluxError,
@@ -161,8 +161,7 @@ def problem_sentence(response: httpx.Response) -> str:
 
 
 RETRY_FOR_S: Final = 120.0
-_FIRST_PAUSE_S: Final = 0.2
-_LONGEST_PAUSE_S: Final = 5.0
+_BACKOFF: Final = BackoffPolicy(base_s=0.1, cap_s=5.0)
 _PATIENT_TIMEOUT_S: Final = 90.0
 _TRY_AGAIN: Final = frozenset({408, 429, 502, 503, 504})
 
@@ -188,7 +187,8 @@ class PatientClient:
         Raises:
             LogUnavailableError: there was none for two minutes.
         """
-        pause, asked = _FIRST_PAUSE_S, None
+        backoff = Backoff(_BACKOFF, self._rng)
+        asked = None
         deadline = asyncio.get_running_loop().time() + RETRY_FOR_S
         while True:
             try:
@@ -201,11 +201,10 @@ class PatientClient:
                     return response
                 reason = problem_sentence(response)
                 asked = response.headers.get("Retry-After")
-            rest = rest_s(asked, pause, self._rng)
+            rest = rest_s(asked, backoff.next(), self._rng)
             if asyncio.get_running_loop().time() + rest > deadline:
                 raise LogUnavailableError(f"{reason}; run the command again: it goes on where it stopped")
             await asyncio.sleep(rest)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     async def close(self) -> None:
         """Close the connections."""

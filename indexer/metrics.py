@@ -101,6 +101,10 @@ class IndexerMetrics:
             "ferroflux_indexer_lag", "Records of a partition that are not processed yet.", ["topic", "partition"], registry=registry
         )  # fmt: skip
 
+        self._coverage = Gauge(
+            "ferroflux_indexer_coverage_ratio", "Part of the living products that has a vector, by space; counted once a minute.", ["space"], registry=registry
+        )  # fmt: skip
+
     def batch(self, report: BatchReport) -> None:
         """Count a batch that went through."""
         self._batches.labels("indexed").inc()
@@ -161,6 +165,11 @@ class IndexerMetrics:
         self._lag.clear()
         for (topic, partition), records in lag.items():
             self._lag.labels(topic, str(partition)).set(records)
+
+    def coverage(self, coverage: Mapping[str, float]) -> None:
+        """Set the coverage of each vector space."""
+        for space, share in coverage.items():
+            self._coverage.labels(space).set(share)
 
     def _observe(self, sample: Freshness) -> None:
         """Observe the stages whose both ends are known; clocks of two machines may differ, a negative age counts as 0."""

@@ -4,11 +4,9 @@ import functools
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
-from weakref import WeakValueDictionary
+from typing import Final
 
 import structlog
 import uvicorn
@@ -19,19 +17,10 @@ from uvicorn.supervisors import Multiprocess
 from query_api.http.app import create_app
 from query_api.http.metrics import ApiMetrics
 from query_api.settings import ApiSettings, HttpSettings
-from query_api.worker import Pace, Stores, Worker
-from retrieval.analysis.pipeline import analyse
-from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.models.architecture import settle_layers
-from retrieval.encoders.port import TextEncoder
-from retrieval.encoders.settings import EncoderSettings, LayerChoice
-from retrieval.generations.fitting import encoder_settings, text_folder
-from retrieval.rerank.onnx import load_reranker
+from query_api.worker import Worker
 from retrieval.rerank.port import Reranker
-from retrieval.text.factory import open_reader
-from retrieval.text.port import TextIndexReader
-from retrieval.vectors.factory import open_vector_index
-from retrieval.vectors.port import VectorIndex
+from retrieval.serving.parts import ServingSettings
+from retrieval.serving.searchers import HeldOf, Searchers
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.admission.bounds import Bound
 from runtime.admission.middleware import Doors
@@ -42,7 +31,6 @@ from runtime.rights.openness import announce
 from runtime.supervision import Supervisor
 from schemas.api.routes import RouteClass
 from schemas.errors import ConfigurationError
-from schemas.generations import Generation
 
 log = structlog.get_logger(__name__)
 
@@ -57,94 +45,46 @@ five seconds, and the worker was killed and started again, for ever."""
 def build_app(
     settings: ApiSettings,
     *,
-    vectors: VectorIndex | None = None,
-    encoder: TextEncoder | None = None,
-    reader: TextIndexReader | None = None,
+    held_of: HeldOf | None = None,
     reranker: Reranker | None = None,
     registry: CollectorRegistry | None = None,
     tailed: bool = True,
-    open_generation: Callable[[Generation], Stores] | None = None,
+    reports: bool = True,
     larger_bodies: Mapping[str, int] | None = None,
     supervisor: Supervisor | None = None,
 ) -> FastAPI:
-    """The application over the stores that the settings name, or over those that a launcher passes in.
+    """The application over the stores that the settings name, or over those that a launcher holds.
 
-    What is passed in stays the launcher's to close, and must be usable from the event loop that serves the application.
+    What is held stays the launcher's to close, and must be usable from the event loop that serves the application.
     `tailed` says that a tailer reports in `settings.text.directory`; the worker is ready only when that report says that
-    the replica is whole. `open_generation` gives the stores of the generations beside `main`, where a launcher owns them.
+    the replica is whole. `reports` is off where a launcher asks its worker: processes of their own report by file.
     `larger_bodies` are the paths of routes that the launcher adds and that take more bytes than searches do.
     The background tasks run under `supervisor`, which the application stops; its failure is to end the process.
 
     Raises:
         ConfigurationError: the settings name Qdrant Edge, which this process cannot share with the indexer's.
     """
-    if vectors is None and settings.vectors.kind is VectorStoreKind.EDGE:
+    if held_of is None and settings.vectors.kind is VectorStoreKind.EDGE:
         raise ConfigurationError(
             "Qdrant Edge belongs to one process, so a search API of its own cannot read it: set "
             "FERROFLUX_VECTORS__KIND=qdrant and FERROFLUX_VECTORS__URL, or run everything in one with `ferroflux up`"
         )
-
-    encoders: WeakValueDictionary[EncoderSettings, TextEncoder] = WeakValueDictionary()
-    loading = threading.Lock()
-
-    def encoder_of(settings: EncoderSettings, recorded: Mapping[str, Any] | None) -> TextEncoder:
-        """Generations with the same encoder share it; it goes with the last of them."""
-        chosen = settle_layers(settings, recorded)
-        with loading:
-            held = encoders.get(chosen)
-            if held is None:
-                held = encoders[chosen] = load_encoder(chosen)
-            return held
-
-    @functools.cache
-    def loaded_reranker() -> Reranker | None:
-        return load_reranker(settings.search.rerank)
-
-    def the_reranker() -> Reranker | None:
-        """The one that was passed in, or that of the settings: it reads texts, and serves every generation."""
-        if reranker is not None:
-            return reranker
-        with loading:
-            return loaded_reranker()
-
-    def stores_of(manifest: Generation | None) -> Stores:
-        if manifest is not None and open_generation is not None:
-            return open_generation(manifest)
-        text = settings.text.model_copy(update={"directory": text_folder(settings.text.directory, manifest)})
-        chosen = encoder_settings(settings.encoder, manifest)
-        collection = settings.vectors.collection if manifest is None else manifest.collection
-        vector_settings = settings.vectors.model_copy(update={"collection": collection})
-
-        async def open_vectors() -> VectorIndex:
-            return vectors if vectors is not None else await open_vector_index(vector_settings)
-
-        return Stores(
-            open_encoder=lambda recorded: encoder if encoder is not None else encoder_of(chosen, recorded),
-            open_reranker=the_reranker,
-            open_vectors=open_vectors,
-            open_reader=(lambda: reader) if reader is not None else lambda: open_reader(text.index),
-            analyse=analyse,
-            replica_folder=text.directory if tailed else None,
-            owned=vectors is None,
-            follows_record=encoder is None and chosen.layers is LayerChoice.AUTO,
-        )
-
-    text = settings.text
-    pace = Pace(text.refresh_s, text.heartbeat_s, text.freshness_window_s)
     registry = registry or CollectorRegistry()
     metrics = ApiMetrics(registry)
-    folder = text.directory if tailed else None
-    # A launcher that opens the generations asks its worker; processes of their own report by file.
-    reports = text.reports_folder if tailed and open_generation is None else None
-    worker = Worker(
-        stores_of,
+    supervisor = supervisor or Supervisor(TaskMetrics(registry))
+    text = settings.text
+    serving = ServingSettings(
+        settings.vectors,
+        settings.encoder,
+        text.index,
         settings.search,
-        pace,
-        folder=folder,
-        reports=reports,
-        supervisor=supervisor or Supervisor(TaskMetrics(registry)),
-        on_visible=metrics.visible,
+        refresh_s=text.refresh_s,
+        heartbeat_s=text.heartbeat_s,
+        freshness_window_s=text.freshness_window_s,
+        tailed=tailed,
     )
+    searchers = Searchers(serving, supervisor, held_of=held_of, reranker=reranker, on_visible=metrics.visible)
+    worker = Worker(searchers, supervisor, reports=text.reports_folder if tailed and reports else None)
     return create_app(worker, settings.http, metrics, _doors(settings.http, metrics), larger_bodies=larger_bodies)
 
 

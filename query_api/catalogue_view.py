@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
+from functools import reduce
+from typing import Final
 
-from query_api.status_report import catalogue_status
+from retrieval.serving.searchers import Searchers
 from retrieval.text.port import TextCounts, TextIndexReader
-from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.port import VectorCounts
 from runtime.shared_answer import SharedAnswers
-from schemas.api.status import CatalogueStatus
+from schemas.api.status import CatalogueStatus, Coverage
 from schemas.errors import NotReadyError, StoreUnavailableError
 from schemas.identity import PROBE_TENANT, TenantId
-
-if TYPE_CHECKING:  # a worker has its view
-    from query_api.worker import Worker
 
 Visible = frozenset[TenantId] | None
 """The tenants that a caller's key opens; None where nobody needs a key, and so for everybody."""
@@ -30,8 +30,8 @@ _NONE: Final = TextCounts(0, 0, 0, 0)
 class CatalogueView:
     """Counts by who may see them, each shared while it is fresh. Used from the worker's event loop."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, searchers: Searchers) -> None:
+        self._searchers = searchers
         self._products = SharedAnswers(self._count_products, most=1)
         self._status = SharedAnswers(self._count)
         self._names: frozenset[TenantId] = frozenset()
@@ -40,7 +40,7 @@ class CatalogueView:
 
     async def status(self, visible: Visible) -> CatalogueStatus | None:
         """The counts of all that the caller may see; None while the replica is not whole."""
-        if "replica" in self._worker.waiting_for:
+        if "replica" in self._searchers.waiting_for:
             return None
         return await self._status.get(visible)
 
@@ -68,54 +68,59 @@ class CatalogueView:
             self._naming = None
 
     async def _count_products(self, _: None) -> dict[TenantId, int]:
-        return await self._worker.off_loop(self._worker.reader.products)
+        return await self._searchers.off_loop(self._searchers.current.reader.products)
 
     async def _count(self, visible: Visible) -> CatalogueStatus:
         products = await self.products()
         shown = {tenant: alive for tenant, alive in products.items() if tenant != PROBE_TENANT}
         if visible is not None:
             shown = {tenant: alive for tenant, alive in shown.items() if tenant in visible}
-        reader, everything = self._worker.reader, visible is None
-        counts = await self._worker.off_loop(lambda: _everything(reader) if everything else _of(reader, shown))
+        reader, everything = self._searchers.current.reader, visible is None
+        counts = await self._searchers.off_loop(lambda: _everything(reader) if everything else _of(reader, shown))
         return catalogue_status(shown, counts, await self._vectors(everything=everything, shown=shown))
 
-    async def _vectors(self, *, everything: bool, shown: dict[TenantId, int]) -> int | None:
+    async def _vectors(self, *, everything: bool, shown: dict[TenantId, int]) -> VectorCounts | None:
         """The vector store's own count: one question for all tenants together, or one for each of a caller's few."""
-        store = self._worker.vectors
+        store = self._searchers.current.vectors
         if store is None or (not everything and len(shown) > _COUNTED_IN_THE_STORE):
             return None
         try:
             if everything:
-                whole, probe = await asyncio.gather(_alive(store, None), _alive(store, PROBE_TENANT))
-                return whole - probe
-            return sum(await asyncio.gather(*(_alive(store, tenant) for tenant in shown)))
+                whole, probe = await asyncio.gather(store.counts(), store.counts(PROBE_TENANT))
+                return whole.plus(probe, times=-1)
+            counted = await asyncio.gather(*(store.counts(tenant) for tenant in shown))
+            return reduce(VectorCounts.plus, counted, VectorCounts(0, 0, {}))
         except StoreUnavailableError:
             return None
 
 
 def _everything(reader: TextIndexReader) -> TextCounts:
     """All tenants but the one of synthetic products, by two counts."""
-    whole, probe = reader.counts(), reader.counts(PROBE_TENANT)
-    return TextCounts(
-        alive=whole.alive - probe.alive,
-        dead=whole.dead - probe.dead,
-        with_text_vector=whole.with_text_vector - probe.with_text_vector,
-        with_image=whole.with_image - probe.with_image,
+    whole, probe = astuple(reader.counts()), astuple(reader.counts(PROBE_TENANT))
+    return TextCounts(*(all_of - probed for all_of, probed in zip(whole, probe, strict=True)))
+
+
+def _of(reader: TextIndexReader, tenants: Iterable[TenantId]) -> TextCounts:
+    counted = [astuple(reader.counts(tenant)) for tenant in tenants]
+    return TextCounts(*map(sum, zip(astuple(_NONE), *counted, strict=True)))
+
+
+def catalogue_status(
+    products: Mapping[TenantId, int], counts: TextCounts, vectors: VectorCounts | None
+) -> CatalogueStatus:
+    """Living products by tenant, and the counts over all of them; `vectors` is the vector store's own count of them."""
+    return CatalogueStatus(
+        documents=counts.alive,
+        deleted=counts.dead,
+        embedding=_coverage(counts.with_text_vector, counts.alive),
+        images=_coverage(counts.with_image, counts.alive),
+        vectors=None if vectors is None else vectors.alive,
+        spaces={}
+        if vectors is None
+        else {space: _coverage(count, vectors.alive) for space, count in vectors.vectors.items()},
+        by_tenant={str(tenant): alive for tenant, alive in sorted(products.items())},
     )
 
 
-def _of(reader: TextIndexReader, tenants: dict[TenantId, int]) -> TextCounts:
-    total = _NONE
-    for tenant in tenants:
-        one = reader.counts(tenant)
-        total = TextCounts(
-            alive=total.alive + one.alive,
-            dead=total.dead + one.dead,
-            with_text_vector=total.with_text_vector + one.with_text_vector,
-            with_image=total.with_image + one.with_image,
-        )
-    return total
-
-
-async def _alive(store: VectorIndex, tenant: TenantId | None) -> int:
-    return (await store.counts(tenant)).alive
+def _coverage(products: int, alive: int) -> Coverage:
+    return Coverage(products=products, share=min(1.0, products / alive) if alive else 1.0)

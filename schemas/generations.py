@@ -24,7 +24,7 @@ class Origin(StrEnum):
     """The products of the documents topic with the states of their points, then the change log: it no longer reached back."""
 
 
-class Stage(StrEnum):
+class GenerationStage(StrEnum):
     """How far a generation is."""
 
     BUILDING = "building"
@@ -51,6 +51,17 @@ class EncoderChoice(BaseModel):
     sparse_max_length: int | None = None
 
 
+class StoreChoice(BaseModel):
+    """How a generation's vector collection is kept: its graph, and how its vectors are quantised."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    quantisation: str = "none"
+    m: int = 16
+    payload_m: int | None = None
+    ef_construct: int = 100
+
+
 class Generation(BaseModel):
     """The manifest: written once, before the build begins, and never changed."""
 
@@ -60,6 +71,7 @@ class Generation(BaseModel):
     collection: str = Field(description="Vector collection.")
     documents: str = Field(description="Documents topic.")
     encoder: EncoderChoice
+    store: StoreChoice | None = Field(None, description="None: as each process's settings have it.")
     revision: str = Field(
         description="Id of the encoder's revision; a process whose encoder differs does not serve it."
     )
@@ -83,7 +95,7 @@ class StageRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    stage: Stage
+    stage: GenerationStage
     at_us: int = 0
     set_apart: int = Field(0, description="Products that could not be taken in while it was built; the rest was.")
 

@@ -1,11 +1,10 @@
-"""The catalogue in process: the same searcher and text replica that answer `/v1/search`."""
+"""The catalogue in process: the same searcher that answers `/v1/search`, of whichever generation is live."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from decimal import Decimal
 from typing import Final
 
@@ -14,36 +13,25 @@ from agent.conversation.products import Found, FoundProduct, Product
 from agent.errors import CatalogueUnavailableError
 from retrieval.analysis.pipeline import surface_words
 from retrieval.filters import CatalogueFilter, fold_keyword
-from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.query import Hit, SearchQuery, SearchResult
+from retrieval.serving.searcher import Searcher
 from retrieval.text.port import TextIndexReader
 from runtime.isolation import Isolation, concerns_one
-from runtime.retry import TRIES, rest_s
+from runtime.retry import TRIES, Backoff, BackoffPolicy, retry
 from schemas.documents import SearchDocument
 from schemas.errors import InvalidEventError, NotReadyError, OverloadedError, RetryableError
 from schemas.identity import SkuKey, TenantId
 
-_REST_S: Final = 0.3
+_BACKOFF: Final = BackoffPolicy(base_s=0.2, cap_s=0.8)
 _STEM_LETTERS: Final = 4
 _WORDS_LOOKED_UP: Final = 6
 
 
 class LocalCatalogue:
-    """`CatalogueSearch` over a searcher and a reader, which the caller owns.
+    """`CatalogueSearch` over searchers, which the caller owns: each question leases the one that answers."""
 
-    Both are given as functions, so that a worker that is not ready yet refuses by itself.
-    """
-
-    def __init__(
-        self,
-        searcher: Callable[[], HybridSearcher],
-        reader: Callable[[], TextIndexReader],
-        *,
-        counted: Counted = uncounted,
-    ) -> None:
-        self._searcher = searcher
-        self._reader = reader
-        self._rng = random.Random()  # noqa: S311 - spreads turns in time, no secret
+    def __init__(self, lease: Callable[[], AbstractContextManager[Searcher]], *, counted: Counted = uncounted) -> None:
+        self._lease = lease
         self._isolation = Isolation(STAGE)
         self._counted = counted
 
@@ -76,14 +64,14 @@ class LocalCatalogue:
 
     async def _found(self, query: SearchQuery) -> SearchResult:
         """Search; while the encoder is busy, again after a moment, a few times: a person waits, but for seconds."""
-        for left in range(TRIES - 1, -1, -1):
-            try:
-                return await self._searcher().search(query)
-            except OverloadedError:
-                if not left:
-                    raise
-            await asyncio.sleep(rest_s(None, _REST_S, self._rng))
-        raise AssertionError("the last try returns or raises")
+
+        async def search() -> SearchResult:
+            with self._lease() as searcher:
+                return await searcher.hybrid.search(query)
+
+        return await retry(
+            search, "the encoder is busy", backoff=Backoff(_BACKOFF), errors=OverloadedError, attempts=TRIES
+        )
 
     async def items(self, tenant: TenantId, skus: Sequence[str]) -> Mapping[str, Product]:
         """Read from the text replica, which holds every living product whole."""
@@ -94,7 +82,8 @@ class LocalCatalogue:
         if not keys:
             return {}
         try:
-            documents = await asyncio.to_thread(self._fetch, list(dict.fromkeys(keys.values())))
+            with self._lease() as searcher:
+                documents = await asyncio.to_thread(self._fetch, searcher.reader, list(dict.fromkeys(keys.values())))
         except (NotReadyError, RetryableError) as error:
             raise CatalogueUnavailableError(str(error)) from error
         living = [document for document in documents if not document.deleted]
@@ -105,13 +94,13 @@ class LocalCatalogue:
     async def vocabulary(self, tenant: TenantId, text: str, *, limit: int) -> list[str]:
         """Words of the catalogue that begin as the text's words do."""
         try:
-            return await asyncio.to_thread(self._words, tenant, text, limit)
+            with self._lease() as searcher:
+                return await asyncio.to_thread(_words, searcher.reader, tenant, text, limit)
         except (NotReadyError, RetryableError) as error:
             raise CatalogueUnavailableError(str(error)) from error
 
-    def _fetch(self, keys: Sequence[SkuKey]) -> list[SearchDocument]:
+    def _fetch(self, reader: TextIndexReader, keys: Sequence[SkuKey]) -> list[SearchDocument]:
         """All at once, or one by one where that fails, so that only what cannot be read is left out."""
-        reader = self._reader()
         try:
             return list(reader.fetch(keys).values())
         except Exception as error:
@@ -119,15 +108,6 @@ class LocalCatalogue:
                 raise
         each = Readings(self._isolation, keys, name=lambda key: key.sku, counted=self._counted)
         return [document for found in each.read(lambda key: reader.fetch([key])) for document in found.values()]
-
-    def _words(self, tenant: TenantId, text: str, limit: int) -> list[str]:
-        reader = self._reader()
-        words = list(dict.fromkeys(surface_words(text)))[:_WORDS_LOOKED_UP]
-        found: dict[str, int] = {}
-        each = max(1, limit // max(1, len(words)))
-        for word in words:
-            found.update(reader.vocabulary(tenant, word[:_STEM_LETTERS], limit=each))
-        return sorted(found, key=lambda term: (-found[term], term))[:limit]
 
 
 def product_of(document: SearchDocument) -> Product:
@@ -152,3 +132,12 @@ def _found(hit: Hit) -> FoundProduct:
         hit.score,
         {str(signal.retriever): signal.raw_score for signal in hit.signals},
     )
+
+
+def _words(reader: TextIndexReader, tenant: TenantId, text: str, limit: int) -> list[str]:
+    words = list(dict.fromkeys(surface_words(text)))[:_WORDS_LOOKED_UP]
+    found: dict[str, int] = {}
+    each = max(1, limit // max(1, len(words)))
+    for word in words:
+        found.update(reader.vocabulary(tenant, word[:_STEM_LETTERS], limit=each))
+    return sorted(found, key=lambda term: (-found[term], term))[:limit]

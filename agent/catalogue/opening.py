@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from typing import Final
 
 import httpx
 
 from agent.catalogue.answers import Counted
 from agent.catalogue.local import LocalCatalogue
 from agent.catalogue.remote import RemoteCatalogue
+from agent.errors import CatalogueUnavailableError
 from agent.ports import CatalogueSearch
 from agent.settings import AgentSettings, CatalogueKind
-from retrieval.analysis.pipeline import analyse
-from retrieval.encoders.factory import load_encoder
-from retrieval.encoders.models.architecture import settle_layers
-from retrieval.rerank.onnx import load_reranker
-from retrieval.search.hybrid import HybridSearcher
-from retrieval.text.factory import open_reader
-from retrieval.text.port import TextIndexReader
+from retrieval.serving.parts import ServingSettings
+from retrieval.serving.searchers import Searchers
 from retrieval.text.settings import TextIndexSettings
-from retrieval.vectors.factory import open_vector_index
-from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.retry import BackoffPolicy
 from runtime.supervision import Supervisor
-from schemas.errors import ConfigurationError, RetryableError
+from schemas.errors import ConfigurationError
+
+_OPENED_WITHIN_S: Final = 10.0
+_LOOK_EVERY_S: Final = 0.02
+_LOOK_AGAIN: Final = BackoffPolicy(base_s=0.2, cap_s=1.0)
 
 
 async def open_catalogue(
@@ -55,43 +55,23 @@ async def _open_local(
             "Qdrant Edge belongs to one process, so an agent of its own cannot search it: set agent.catalogue.kind=http "
             "and the search API's address, or run everything in one with `ferroflux up`"
         )
-    vectors = await open_vector_index(settings.vectors)
-    stack.push_async_callback(vectors.close)
-    chosen = await asyncio.to_thread(settle_layers, settings.encoder, await vectors.recorded())
-    encoder = await asyncio.to_thread(load_encoder, chosen)
-    await open_collection(vectors, encoder)
     text = settings.text
-    reader = open_reader(TextIndexSettings(directory=text.directory, heap_mb=text.heap_mb, weights=text.weights))
-    reranker = await asyncio.to_thread(load_reranker, settings.search.rerank)
-    searcher = HybridSearcher.over(
-        vectors=vectors,
-        encoder=encoder,
-        reader=reader,
-        analyse=analyse,
-        settings=settings.search,
-        reranker=reranker,
-    )
-    stack.callback(searcher.close)
-    following = supervisor.start("follow-replica", lambda: _follow(reader, text.refresh_s), ready_without=True)
-    stack.push_async_callback(following.stop)
-    return LocalCatalogue(lambda: searcher, lambda: reader, counted=counted)
+    index = TextIndexSettings(directory=text.directory, heap_mb=text.heap_mb, weights=text.weights)
+    serving = ServingSettings(settings.vectors, settings.encoder, index, settings.search, refresh_s=text.refresh_s)
+    searchers = Searchers(serving, supervisor)
+    await searchers.start()
+    stack.push_async_callback(searchers.stop)
 
+    async def opened() -> None:
+        """Raise what the live generation waits for, where it is not open."""
+        if waiting := searchers.current.waiting:
+            raise CatalogueUnavailableError("; ".join(f"{part}: {why}" for part, why in waiting.items()))
 
-class ReplicaNotFollowedError(RetryableError):
-    """The text replica beside this process cannot be read, so the agent searches the commit that it loaded last. It is tried again; if it stays, look at the replica's folder and its log."""
-
-    code = "replica_not_followed"
-
-
-async def _follow(reader: TextIndexReader, pause_s: float) -> None:
-    """Look for newer commits of the replica for ever.
-
-    Raises:
-        ReplicaNotFollowedError: they cannot be read: the replica is being replaced, or its disk fails.
-    """
-    while True:
-        try:
-            await asyncio.to_thread(reader.refresh)
-        except (OSError, ValueError) as error:  # Tantivy raises ValueError for a file that is not there, or not whole
-            raise ReplicaNotFollowedError from error
-        await asyncio.sleep(pause_s)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_OPENED_WITHIN_S):
+            while searchers.current.waiting:  # noqa: ASYNC110 - several parts open, each in its own time
+                await asyncio.sleep(_LOOK_EVERY_S)
+    # What is not open by then is waited for in readiness, with its reason.
+    opening = supervisor.start("open-catalogue", opened, ends=True, backoff=_LOOK_AGAIN)
+    stack.push_async_callback(opening.stop)
+    return LocalCatalogue(searchers.lease, counted=counted)

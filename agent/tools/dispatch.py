@@ -11,7 +11,7 @@ import structlog
 from agent.conversation.limits import LARGEST_ORDER_BYTES, AgentLimits, OrderSizeLimit
 from agent.conversation.state import ShownCards, ThreadState, ToolCall, ToolResult
 from agent.errors import OrderClosedError
-from agent.ports import CatalogueSearch, Clock, OrderSink
+from agent.ports import CatalogueSearch, OrderSink
 from agent.tools.catalogue_tools import CATALOGUE_TOOLS, CachedSearch
 from agent.tools.order_tools import ORDER_TOOLS
 from agent.tools.registry import (
@@ -24,6 +24,7 @@ from agent.tools.registry import (
     clearing_refusal,
     submission_refusal,
 )
+from runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
 

@@ -25,7 +25,7 @@ def chat_beside(
     directory: DataDirectory,
     supervisor: Supervisor,
 ) -> FastAPI:
-    """The agent's application over the searcher of the worker that serves search here.
+    """The agent's application over the searchers of the worker that serves search here.
 
     Orders and conversations lie in the data directory unless the environment names servers for them. The keys of search are
     those of the chat, each for its roles, unless the chat has keys of its own; the address is the one that both share.
@@ -35,7 +35,7 @@ def chat_beside(
     database = own.database.model_copy(update={"directory": directory.root / "agent"})
     http = chat_settings(own.http, api.http)
     section = own.model_copy(update={"database": database, "http": http})
-    catalogue = LocalCatalogue(lambda: worker.searcher, lambda: worker.reader)
+    catalogue = LocalCatalogue(worker.searchers.lease)
     own_settings = settings.model_copy(update={"agent": section, "kafka": kafka})
     return build_agent_app(
         own_settings, catalogue=catalogue, supervisor=supervisor, doors=doors, has_tenant=worker.catalogue.has

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -33,15 +34,14 @@ from indexer.records import awaits_item, next_offsets
 from indexer.respelling import Respeller
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import PointPayload, VectorIndex
+from runtime.retry import Backoff, BackoffPolicy, retry
 from schemas.building import DocumentPolicy, stored_digest
 from schemas.documents import SearchDocument
-from schemas.errors import RetryableError
 from schemas.identity import SkuKey
 
 log = structlog.get_logger(__name__)
 
 _ATTEMPTS: Final = 5
-_PAUSE_S: Final = 0.2
 _PAGE: Final = 500
 
 
@@ -87,22 +87,26 @@ class Replayed:
     dead_letters: int
 
 
-async def replay(journal: SqliteChangeJournal, pipeline: Pipeline, on_progress: Callable[[int, int], None]) -> Replayed:
+async def replay(
+    journal: SqliteChangeJournal,
+    pipeline: Pipeline,
+    on_progress: Callable[[int, int], None],
+    backoff: Backoff | None = None,
+) -> Replayed:
     """Apply what lies beyond the watermarks; returns how much that was. `on_progress` gets records done and in all.
 
     What was applied before changes nothing and costs no inference. A stop in the middle is gone on from.
     """
     total = (await journal.size()).pending
-    done = dead_letters = 0
+    backoff, done, dead_letters = backoff or Backoff(BackoffPolicy()), 0, 0
     async for slice_ in journal.unapplied():
-        for attempt in range(_ATTEMPTS):
-            try:
-                report = await pipeline.process(slice_.records)
-                break
-            except RetryableError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(_PAUSE_S * 2**attempt)
+        report = await retry(
+            partial(pipeline.process, slice_.records),
+            "recovery waits for a store",
+            backoff=backoff,
+            attempts=_ATTEMPTS,
+        )
+        backoff.reset()
         dead_letters += sum(report.dead_letters.values())
         await journal.mark_applied(slice_.log_id, next_offsets(slice_.records))
         done += len(slice_.records)

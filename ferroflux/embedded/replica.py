@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ferroflux.embedded.broker import PARTITION_CAP_BYTES
-from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedWriter
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, RecordStage, WatchedWriter
 from indexer.deadletters.file import DeadLetterFile
 from indexer.ports import DocumentPublisher, Published
-from query_api.replica.document_log import DocumentLog
-from query_api.replica.letters.dispatch import LetterBox
-from query_api.replica.letters.letter import ReplicaLetter
-from query_api.replica.tailer import ReplicaTailer
-from query_api.status_file import STATUS_FILE
+from query_api.replica.tailing.letters import LetterBox, ReplicaLetter
+from query_api.replica.tailing.log import DocumentLog
+from query_api.replica.tailing.tailer import ReplicaTailer
+from retrieval.serving.replica_status import STATUS_FILE
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import TextIndexReader, TextIndexWriter
 from retrieval.text.settings import TextIndexSettings
@@ -138,7 +137,7 @@ class PacedPublisher:
                 refused |= published.refused
                 incomplete += published.incomplete
                 portion = []
-                await self._documents.reached(self._progress, Stage.READABLE)
+                await self._documents.reached(self._progress, RecordStage.READABLE)
                 self._unread_bytes = 0
             portion.append(document)
             self._unread_bytes += size

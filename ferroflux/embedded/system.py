@@ -31,7 +31,7 @@ from ferroflux.embedded.generations.system import EmbeddedGenerations
 from ferroflux.embedded.intake.held import held_router
 from ferroflux.embedded.intake.http import CHANGES_PATH, changes_router
 from ferroflux.embedded.intake.intake import ChangeIntake
-from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, RecordStage, WatchedJournal
 from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.operations import EmbeddedOperations, Inside
 from ferroflux.embedded.progress_reporter import ProgressReporter
@@ -39,22 +39,20 @@ from ferroflux.embedded.recovery import Found, reconcile, replay, respell_once, 
 from ferroflux.embedded.replica import LARGEST_BYTES, EmbeddedReplica, KeptLetterBox, PacedPublisher
 from ferroflux.embedded.settings import EmbeddedOptions, EmbeddedSettings
 from ferroflux.ingest.held.store import StoreHeldVersions
-from ferroflux.operations.generations.encoder import CallersModels
+from ferroflux.operations.building import CallersModels
 from ferroflux.operations.routes import operations_router
 from indexer.consuming.runner import JournalledLog
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal import SqliteChangeJournal
 from indexer.process.app import IndexerApp, http_app
 from indexer.process.bootstrap import EmbeddedParts, IndexerParts, build_indexer
-from indexer.service.clock import SystemClock
-from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from indexer.sources.live import LiveSources
-from query_api.aliases.tailer import AliasTailer
+from indexer.sources.service import SourceService
 from query_api.bootstrap import VARIABLES, build_app
 from query_api.http.context import ApiContext
-from query_api.replica.kafka_log import KafkaDocumentLog
-from query_api.replica.letters.kafka import KafkaLetterBox
+from query_api.replica.tailing.aliases import AliasTailer
+from query_api.replica.tailing.kafka import KafkaDocumentLog, KafkaLetterBox
 from query_api.settings import ApiSettings
 from retrieval.aliases.file import AliasFile
 from retrieval.encoders.factory import load_encoder
@@ -62,8 +60,11 @@ from retrieval.encoders.models.architecture import layers_of, settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, available_cpus
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder
+from retrieval.serving.parts import HeldParts
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.edge.index import EdgeIndex
+from retrieval.vectors.spaces import spaces_of
+from runtime.clock import SystemClock
 from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
 from runtime.metrics import TaskMetrics
@@ -75,7 +76,7 @@ from schemas.building import DocumentPolicy, build_document
 from schemas.errors import FerrofluxError
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
-from schemas.generations import MAIN
+from schemas.generations import MAIN, Generation
 from schemas.identity import TenantId, tenant_id
 from schemas.mapping.loading import load_mapping
 from schemas.sources import SourceHistory
@@ -222,7 +223,7 @@ class EmbeddedSystem:
                 # Before there is a vector index: a start that is killed from here on leaves all of the journal pending.
                 await self.journal.forget_applied()
                 self.ownership.made_up_for()
-            await self.vectors.prepare(self.encoder.revision)
+            await self.vectors.prepare(spaces_of(self.encoder.revision))
             await self.journal.speaks_of(await self.vectors.identify())
             counts = await self.vectors.counts()
             step.note(f"{counts.alive:,} products")
@@ -273,9 +274,7 @@ class EmbeddedSystem:
         mapping = load_mapping(settings.mapping, settings.default_tenant)
         self._policy = mapping.policy
         live = LiveSources(fresh_for_s=math.inf)  # one process adds entries and decides by them
-        self.sources = FileSourceStore(
-            self.options.directory.sources, lambda: SystemClock().now_us() // 1_000, live.hear
-        )
+        self.sources = FileSourceStore(self.options.directory.sources, SystemClock(), live.hear)
         live.hear(await self.sources.entries())
         self._declared_sources = lambda: live.history().declaring(mapping.declared)
         rules = AdmissionRules(settings.max_ahead_s, live.history)
@@ -312,7 +311,7 @@ class EmbeddedSystem:
             with self.reporter.step("comparing the stores") as step:
                 await asyncio.to_thread(self.reader.refresh)
                 found = await self._thread.call(lambda: reconcile(self.vectors, self.reader, self.indexer.pipeline))
-                await self._documents.reached(self.progress, Stage.READABLE)
+                await self._documents.reached(self.progress, RecordStage.READABLE)
                 step.note(f"{found.compared:,} products, {found.republished:,} of them published again")
                 if found.unknown:
                     await restore(
@@ -325,7 +324,7 @@ class EmbeddedSystem:
             await self._apply_journal()
         spelling = self.options.directory.one_spelling
         if await self._thread.call(lambda: respell_once(spelling, self.indexer.respeller)):
-            await self._documents.reached(self.progress, Stage.READABLE)
+            await self._documents.reached(self.progress, RecordStage.READABLE)
         await self.vectors.maintain()
 
     async def _apply_journal(self) -> None:
@@ -334,7 +333,7 @@ class EmbeddedSystem:
             return
         with self.reporter.step("applying the journal") as step:
             replayed = await self._thread.call(lambda: replay(self.journal, self.indexer.pipeline, step.progress))
-            await self._documents.reached(self.progress, Stage.READABLE)
+            await self._documents.reached(self.progress, RecordStage.READABLE)
             step.note(f"{replayed.records:,} changes")
 
     async def _open_generations(self) -> None:
@@ -366,7 +365,7 @@ class EmbeddedSystem:
         return SharedEncoder(load_encoder(settings), self._shares)
 
     async def _until_applied(self) -> None:
-        await self._changes.reached(self.progress, Stage.APPLIED)
+        await self._changes.reached(self.progress, RecordStage.APPLIED)
 
     async def _serve(self) -> None:
         with self.reporter.step("starting indexer and search"):
@@ -376,22 +375,20 @@ class EmbeddedSystem:
             self.intake = ChangeIntake(writer, self.settings.kafka.topics, self.progress, self._until_searchable)
             app = build_app(
                 self.settings.api,
-                vectors=self.vectors,
-                encoder=self.encoder,
-                reader=self.reader,
+                held_of=self._held_parts,
                 registry=self._registry,
-                open_generation=self.generations.stores_of,
+                reports=False,
                 larger_bodies={CHANGES_PATH: MAX_CHANGES_BYTES},
                 supervisor=self.supervisor.child(),
             )
-            self.generations.serve(app.state.context.worker)
+            context: ApiContext = app.state.context
+            self.generations.serve(context.searchers)
             app.include_router(changes_router(self.intake, self.default_tenant))
             held = StoreHeldVersions(self.vectors, now_us=SystemClock().now_us, sources=self._declared_sources)
             app.include_router(held_router(held))
             models = CallersModels(self.settings.indexer.encoder, self.settings.api.fetch)
             app.include_router(operations_router(self._operations(writer), models))
             app.mount("/indexer", self._indexer_face())
-            context: ApiContext = app.state.context
             chat = chat_beside(
                 context.worker,
                 context.doors,
@@ -411,6 +408,12 @@ class EmbeddedSystem:
             await asyncio.gather(self._thread.call(self.indexer.start), self.server.serving.wait())
             self._start("indexer", self._run_indexer)
         Endpoint(pid=os.getpid(), url=self.server.url, kafka=self.broker.address).publish(self.options.directory)
+
+    def _held_parts(self, manifest: Generation | None) -> HeldParts:
+        """What the searchers of this process answer from: stores that are open here already."""
+        if manifest is None:
+            return HeldParts(self.vectors, self.encoder, self.reader)
+        return self.generations.parts_of(manifest)
 
     def _indexer_face(self) -> Starlette:
         """The indexer's `/readyz` and `/metrics`, which a process of its own would serve on its port."""
@@ -436,21 +439,21 @@ class EmbeddedSystem:
             ),
             writer,
             self.dead_letters,
-            SourceDesk(self.sources, self._parser.mapping.declared),
+            SourceService(self.sources, self._parser.mapping.declared),
             self.generations,
-            self.settings.indexer.encoder,
+            self.settings.indexer,
         )
 
     async def _until_searchable(self) -> None:
-        await self._documents.reached(self.progress, Stage.READABLE)
+        await self._documents.reached(self.progress, RecordStage.READABLE)
         await asyncio.to_thread(self.reader.refresh)
         await self.generations.until_searchable()
 
     async def _drain(self) -> bool:
         try:
             async with asyncio.timeout(_DRAIN_S):
-                await self._changes.reached(self.progress, Stage.APPLIED)
-                await self._documents.reached(self.progress, Stage.READABLE)
+                await self._changes.reached(self.progress, RecordStage.APPLIED)
+                await self._documents.reached(self.progress, RecordStage.READABLE)
                 await self.generations.drained()
         except (TimeoutError, FerrofluxError) as error:
             log.warning("the log was not drained before the stop", error=repr(error))

@@ -14,7 +14,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from agent.bootstrap import build_planner
 from agent.catalogue.local import LocalCatalogue
-from agent.clock import SystemClock
 from agent.conversation.limits import AgentLimits
 from agent.planners.deterministic import DeterministicPlanner
 from agent.ports import Planner
@@ -23,8 +22,8 @@ from agent.storage.database import Database
 from agent.testing import CountingOrders, LocalGuard, NoRecord
 from agent.turns.graph import build_graph
 from agent.turns.runtime import AgentRuntime
-from retrieval.analysis.pipeline import analyse
-from retrieval.search.hybrid import HybridSearcher
+from retrieval.serving.searcher import Searcher
+from runtime.clock import SystemClock
 from schemas.errors import ConfigurationError
 from training.systems.indexed_catalogue import IndexedCatalogue
 from training.systems.settings import EvaluationSettings
@@ -43,17 +42,13 @@ def agent_under_test(catalogue: IndexedCatalogue, planner: Planner) -> Iterator[
     """The agent over an indexed catalogue. Queries are encoded afresh, so that latencies are those of serving."""
     settings = EvaluationSettings.patient()
     reader = catalogue.open_reader(settings.text.weights)
-    searcher = HybridSearcher.over(
-        vectors=catalogue.vectors,
-        encoder=catalogue.encoder.uncached,
-        reader=reader,
-        analyse=analyse,
-        settings=settings.search,
+    searcher = Searcher(
+        vectors=catalogue.vectors, encoder=catalogue.encoder.uncached, reader=reader, settings=settings.search
     )
     clock, orders, limits = SystemClock(), CountingOrders(), AgentLimits()
     graph = build_graph(
         planner=planner,
-        search=LocalCatalogue(lambda: searcher, lambda: reader),
+        search=LocalCatalogue(searcher.lease),
         orders=orders,
         clock=clock,
         limits=limits,

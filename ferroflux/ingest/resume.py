@@ -7,13 +7,14 @@ very version that it had the first time: a row sent twice is a duplicate to the 
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runtime.files import atomic_write
 
 _BLOCK: Final = 1 << 20
 _SAVE_EVERY_S: Final = 0.5
@@ -75,7 +76,5 @@ class Checkpoint:
 
     def _save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_text(self.state.model_dump_json(), encoding="utf-8")
-        draft.replace(self.path)
+        atomic_write(self.path, self.state.model_dump_json().encode(), durable=False)
         self._saved_at = time.monotonic()

@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from ferroflux.operations.building import build_request
 from ferroflux.operations.direct import DirectOperations, gc_json
-from ferroflux.operations.generations.encoder import chosen_encoder
-from ferroflux.operations.generations.service import GenerationDesk
+from ferroflux.operations.generations.service import GenerationService
 from ferroflux.operations.port import BuildBody, Json, OnProgress, Replay, TombstoneGcRequest
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.deadletters.service import DeadLetterService
@@ -17,20 +17,20 @@ from indexer.generations.build import BuildProgress, lag_of
 from indexer.generations.settings import settings_for, settings_of
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.reader import KafkaReader
-from indexer.process.generation_builder import BuildRequest, GenerationBuilder
+from indexer.process.generation_builder import GenerationBuilder
 from indexer.process.offline import offline_indexer
 from indexer.replay.replayer import ReplayCheckpoint, Replayer, digest_of
 from indexer.replay.sources import KafkaReplaySource
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
-from indexer.sources.desk import SourceDesk
 from indexer.sources.kafka import KafkaSourceStore
+from indexer.sources.service import SourceService
 from indexer.tombstone_gc import KafkaTombstones, TombstoneGc
 from retrieval.encoders.factory import load_encoder
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.vectors.factory import drop_collection, open_vector_index
 from retrieval.vectors.port import VectorCounts
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.clock import SystemClock
 from schemas.errors import ConfigurationError
 from schemas.generations import Generation
 from schemas.identity import tenant_id
@@ -54,19 +54,19 @@ class ProductionOperations(DirectOperations):
         return DeadLetterService(KafkaDeadLetterStore(self._settings.kafka, clock=_CLOCK))
 
     @cached_property
-    def sources(self) -> SourceDesk:
+    def sources(self) -> SourceService:
         """In their topic, beside what the mapping file declares."""
         mapping = load_mapping(self._settings.mapping, self._settings.default_tenant)
-        return SourceDesk(KafkaSourceStore(self._settings.kafka), mapping.declared)
+        return SourceService(KafkaSourceStore(self._settings.kafka), mapping.declared)
 
     @cached_property
-    def desk(self) -> GenerationDesk:
+    def generation_service(self) -> GenerationService:
         """In their topic.
 
         Raises:
             ConfigurationError: the vector store is Edge, which a running `ferroflux up` owns.
         """
-        return GenerationDesk(_store(self._settings), ProductionFacts(self._settings), _CLOCK)
+        return GenerationService(_store(self._settings), ProductionFacts(self._settings), _CLOCK)
 
     async def replay(self, asked: Replay, on_progress: OnProgress) -> Json:
         """Through a pipeline of this process."""
@@ -115,8 +115,7 @@ class ProductionOperations(DirectOperations):
 
     async def build(self, asked: BuildBody, on_progress: OnProgress) -> Json:
         """In this process, until the live indexers can take it on."""
-        encoder = chosen_encoder(self._settings.encoder, asked.model, asked.assignments)
-        request = BuildRequest(asked.name, self._settings, encoder, asked.origin, asked.take_over)
+        request = build_request(self._settings, asked)
         store = _store(self._settings)
         try:
             built = await GenerationBuilder(request, store, load=load_encoder).run(

@@ -26,7 +26,6 @@ from indexer.ports import Target
 from indexer.process.bootstrap import offset_guard
 from indexer.reconcile.ports import NO_DOCUMENTS, ChangeSink, Republisher
 from indexer.records import InboundRecord
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from indexer.sources.port import SourceStore
@@ -37,6 +36,7 @@ from retrieval.text.tantivy_index.commit_files import holds_index
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from runtime.kafka.topic_identity import TopicIds
 from schemas.building import build_document

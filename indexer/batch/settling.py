@@ -130,8 +130,8 @@ class Settler:
                 stored = dict(await batch.together(READ, keys[start : start + size], _itself, self._read))
                 batch.report.read_seconds += clock.monotonic() - read_at
                 planned = await self._plan(stored, planner, batch)
-                light = [plan for plan in planned if plan.text is None]
-                heavy += [plan for plan in planned if plan.text is not None]
+                light = [plan for plan in planned if not plan.inputs]
+                heavy += [plan for plan in planned if plan.inputs]
                 if light:
                     await commits.begin(partial(self._commit, light, read_at, batch))
             await self._encode_and_commit(heavy, commits, batch)
@@ -176,7 +176,7 @@ class Settler:
 
     async def _by_length(self, heavy: Sequence[Plan]) -> list[Plan]:
         """Texts of like length beside one another: a chunk is padded to its longest, and characters say little of tokens."""
-        texts = [plan.text or "" for plan in heavy]
+        texts = [next(iter(plan.inputs.values())) for plan in heavy]
         try:
             lengths = list(await self.embedding.encoder.lengths(texts))
         except Exception as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from indexer.settings import IndexerSettings
 from retrieval.generations.errors import GenerationRefusedError
-from retrieval.generations.fitting import encoder_settings
+from retrieval.generations.fitting import encoder_settings, vector_settings
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import view_of
-from schemas.generations import Generation, Stage
+from schemas.generations import Generation, GenerationStage
 
 
 def settings_for(settings: IndexerSettings, manifest: Generation | None) -> IndexerSettings:
@@ -19,7 +19,7 @@ def settings_for(settings: IndexerSettings, manifest: Generation | None) -> Inde
     return settings.model_copy(
         update={
             "kafka": settings.kafka.model_copy(update={"topics": topics}),
-            "vectors": settings.vectors.model_copy(update={"collection": manifest.collection}),
+            "vectors": vector_settings(settings.vectors, manifest),
             "encoder": encoder_settings(settings.encoder, manifest),
             "consumer": settings.consumer.model_copy(update={"group_id": group}),
         }
@@ -34,7 +34,7 @@ async def generation_of(settings: IndexerSettings, name: str = "") -> Generation
     """
     view = view_of(await KafkaGenerationStore(settings.kafka).records())
     chosen = name or view.live
-    if view.stage(chosen) is not Stage.PREPARED:
+    if view.stage(chosen) is not GenerationStage.PREPARED:
         raise GenerationRefusedError(
             f"there is no prepared generation {chosen}; `ferroflux generation status` lists them"
         )

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from indexer.ports import Clock, Published
+from indexer.ports import Published
 from indexer.records import DeadLetter, taken_ms
+from runtime.clock import Clock
 from runtime.kafka.fitting import append_fitting, append_letters
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from schemas.documents import SearchDocument

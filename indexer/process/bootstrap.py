@@ -33,7 +33,6 @@ from indexer.process.app import IndexerApp, KafkaEnds, OpenedStore, Workers, htt
 from indexer.process.supervisor import GenerationSupervisor, Member, process_registry
 from indexer.readiness import ConsumerHealth
 from indexer.respelling import Respeller
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from indexer.sources.live import LiveSources
@@ -49,6 +48,7 @@ from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
 from runtime import event_loop
+from runtime.clock import SystemClock
 from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
 from runtime.kafka.topic_identity import TopicIds
@@ -150,7 +150,7 @@ def build_indexer(
         else None,
     )
     consumer.handle_with(runner.run)
-    respeller = Respeller(target, documents, encoder, timing, dense_only=parts.encoder.sparse is None)
+    respeller = Respeller(target, documents, encoder, timing)
     verifier = None
     if embedded is None:
         group = f"{settings.consumer.group_id}-{_VERIFIERS}"

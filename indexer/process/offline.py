@@ -15,8 +15,7 @@ from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.kafka.topics import TopicAdmin
-from indexer.ports import Clock, Target, Timing
-from indexer.service.clock import SystemClock
+from indexer.ports import Target, Timing
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from retrieval.encoders.factory import load_encoder
@@ -25,6 +24,7 @@ from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.clock import Clock, SystemClock
 from runtime.kafka.log_writer import LogWriter
 from schemas.building import build_document
 from schemas.errors import ConfigurationError

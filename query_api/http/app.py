@@ -1,6 +1,7 @@
-"""The search API: its routes over a worker."""
+"""The search API: its routes over a worker, and the search page at `/`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
@@ -8,11 +9,11 @@ from fastapi import FastAPI
 from query_api.http import items, language, operations, search
 from query_api.http.context import ApiContext
 from query_api.http.metrics import ApiMetrics
-from query_api.http.page import router as page
 from query_api.settings import HttpSettings
 from query_api.worker import Worker
 from runtime.admission.middleware import Doors
 from runtime.application import Bounds, Face, create_application
+from runtime.http.routes import static_page
 
 _FACE: Final = Face(
     "ferroflux search",
@@ -24,6 +25,7 @@ _FACE: Final = Face(
         {"name": "operations", "description": "State, health and metrics of the worker."},
     ],
 )
+_PAGE: Final = static_page(Path(__file__).resolve().parents[1] / "page", path="/", assets="/assets")
 
 
 def create_app(
@@ -42,7 +44,7 @@ def create_app(
     app = create_application(
         _FACE,
         worker,
-        [search.router, language.router, items.router, operations.router, *([page] if http.page else [])],
+        [search.router, language.router, items.router, operations.router, *([_PAGE] if http.page else [])],
         settings=http,
         bounds=Bounds(doors, http.max_body_bytes, larger_bodies or {}),
         metrics=metrics,

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from retrieval.analysis.tokens import Token
-from retrieval.search.legs.fanout import LegOutcome
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.reranking import Reranked
+from retrieval.search.retrievers.fanout import RetrieverOutcome
 from retrieval.search.trace import SearchTrace
 from schemas.api.explain import (
     ExplainedAlias,
@@ -84,7 +84,7 @@ def _rerank(reranked: Reranked) -> ExplainedRerank:
     )
 
 
-def _retriever(outcome: LegOutcome, weight: float) -> ExplainedRetriever:
+def _retriever(outcome: RetrieverOutcome, weight: float) -> ExplainedRetriever:
     return ExplainedRetriever(
         retriever=outcome.retriever,
         weight=weight,

@@ -7,8 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
-from query_api.http.context import ApiContext, Context
-from query_api.http.openapi import PROBLEMS, TENANT_PROBLEMS
+from query_api.http.context import PROBLEMS, TENANT_PROBLEMS, ApiContext, Context
 from retrieval.filters import CatalogueFilter
 from retrieval.search.suggestions import neighbours
 from retrieval.text.port import TextIndexReader
@@ -50,12 +49,12 @@ async def get_similar(
 ) -> SimilarItems:
     """The living products whose texts mean nearly the same, nearest first; none where the product has no vector yet."""
     rights.check(TenantId(tenant))
-    with context.worker.answering() as answering:
-        reader = answering.parts.reader
+    with context.searchers.lease() as searcher:
+        reader = searcher.reader
         held = await _living(context, reader, _key(tenant, sku))
         within = CatalogueFilter(TenantId(tenant))
-        found = await neighbours(answering.parts.vectors, held.key, within, limit=limit)
-        documents = await context.worker.off_loop(lambda: reader.fetch([hit.key for hit in found]))
+        found = await neighbours(searcher.vectors, held.key, within, limit=limit)
+        documents = await context.searchers.off_loop(lambda: reader.fetch([hit.key for hit in found]))
     living = [
         (documents[hit.key], hit.score) for hit in found if hit.key in documents and not documents[hit.key].deleted
     ]
@@ -78,10 +77,10 @@ async def get_complements(
 ) -> ComplementItems:
     """What is used together with the product, by the rules in the alias table; none where no rule knows what it is."""
     rights.check(TenantId(tenant))
-    reader, finder = context.worker.reader, context.worker.complements
+    reader, finder = context.searchers.current.reader, context.worker.complements
     held = await _living(context, reader, _key(tenant, sku))
     within = CatalogueFilter(TenantId(tenant))
-    found = await context.worker.off_loop(lambda: finder.find(reader, held, within, limit=limit))
+    found = await context.searchers.off_loop(lambda: finder.find(reader, held, within, limit=limit))
     return ComplementItems(
         items=tuple(
             ComplementItem(
@@ -100,13 +99,13 @@ async def get_complements(
 @router.get("/v1/items/{sku:path}", summary="One product", responses=TENANT_PROBLEMS | {404: PROBLEMS[404]})
 async def get_item(
     rights: CallerRights,
-    sku: Annotated[str, Path(min_length=1, max_length=MAX_SKU_LENGTH, description="The shop's article number.")],
+    sku: Annotated[str, Path(min_length=1, max_length=MAX_SKU_LENGTH, description="The tenant's article number.")],
     tenant: Annotated[Tenant, Query()],
     context: Context,
 ) -> Item:
     """The product as the text replica holds it now. A SKU may contain slashes; encode them (`%2F`) where it ends in a word of this path."""
     rights.check(TenantId(tenant))
-    return Item.of(await _living(context, context.worker.reader, _key(tenant, sku)))
+    return Item.of(await _living(context, context.searchers.current.reader, _key(tenant, sku)))
 
 
 @router.get("/v1/tenants", summary="Tenants", responses=TENANT_PROBLEMS)
@@ -121,7 +120,7 @@ async def _living(context: ApiContext, reader: TextIndexReader, key: SkuKey) -> 
     Raises:
         NotFoundError: there is none, or it was deleted.
     """
-    document = (await context.worker.off_loop(lambda: reader.fetch([key]))).get(key)
+    document = (await context.searchers.off_loop(lambda: reader.fetch([key]))).get(key)
     if document is None or document.deleted:
         raise NotFoundError
     return document

@@ -5,8 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 
 from query_api.http import explanation as wire
-from query_api.http.context import Context
-from query_api.http.openapi import TENANT_PROBLEMS
+from query_api.http.context import TENANT_PROBLEMS, Context
 from retrieval.analysis.folding import bounded_query
 from retrieval.analysis.pipeline import analyse_stages
 from retrieval.filters import CatalogueFilter
@@ -26,8 +25,8 @@ _MOST_SUGGESTIONS: Final = 20
 async def analyze(body: AnalyseRequest, context: Context, rights: CallerRights) -> AnalyseResponse:
     """The text after each stage of the analysis, and the plan of a search for it; nothing is searched."""
     rights.check(TenantId(body.tenant))
-    with context.worker.answering() as answering:
-        plan = await answering.parts.searcher.plan(body.text, CatalogueFilter(TenantId(body.tenant)))
+    with context.searchers.lease() as searcher:
+        plan = await searcher.hybrid.plan(body.text, CatalogueFilter(TenantId(body.tenant)))
     stages = analyse_stages(bounded_query(body.text))
     return AnalyseResponse(
         folded=stages.folded,
@@ -55,8 +54,8 @@ async def get_suggestions(
 ) -> SuggestResponse:
     """Completions of the last word out of the tenant's catalogue that occur together with the words before it."""
     rights.check(TenantId(tenant))
-    reader = context.worker.reader
-    found = await context.worker.off_loop(lambda: suggest(reader, TenantId(tenant), q, limit=limit))
+    reader = context.searchers.current.reader
+    found = await context.searchers.off_loop(lambda: suggest(reader, TenantId(tenant), q, limit=limit))
     return SuggestResponse(suggestions=tuple(Suggestion(text=one.text, products=one.products) for one in found))
 
 
@@ -69,5 +68,5 @@ async def get_aliases(
 ) -> list[AliasRecord]:
     """The tenant's own entries and the shared ones, the newest version of each, as this worker uses them now."""
     rights.check(TenantId(tenant))
-    records = await context.worker.off_loop(lambda: context.worker.aliases.records(tenant))
+    records = await context.searchers.off_loop(lambda: context.searchers.aliases.records(tenant))
     return [record for record in records if status in (None, record.status)]

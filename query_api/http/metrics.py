@@ -6,9 +6,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from query_api.freshness import VisibleDocument
 from retrieval.search.query import SearchResult
 from retrieval.search.ranking.reranking import Reranked
+from retrieval.serving.freshness import VisibleDocument
 from runtime.admission.bounds import Reason
 from runtime.admission.metrics import ShedMetrics
 from runtime.metrics import CacheMetrics, exposition

@@ -1,18 +1,31 @@
-"""`/v1/status`, `/healthz`, `/readyz`, `/metrics`: the worker as operators and the page see it."""
+"""`/v1/status`, `/healthz`, `/readyz`, `/metrics`: the worker's state as operators and the page see it."""
 
 import os
+from collections.abc import Collection
 from importlib.metadata import version
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from query_api.http.context import ApiContext, Context
-from query_api.http.openapi import PROBLEMS, TENANT_PROBLEMS
-from query_api.status_report import degraded, encoder_status, freshness_gauges, replica_health
-from query_api.worker import Worker, now_us
+from query_api.http.context import PROBLEMS, TENANT_PROBLEMS, ApiContext, Context
+from retrieval.encoders.port import ModelRevision
+from retrieval.rerank.port import RerankerRevision, RerankSettings
+from retrieval.serving.replica_status import ReplicaStatus
+from runtime.clock import SYSTEM_CLOCK
 from runtime.rights.keys import CallerRights, Rights
-from schemas.api.status import CatalogueStatus, FreshnessStatus, GenerationStatus, Readiness, StatusResponse
+from schemas.api.status import (
+    CatalogueStatus,
+    EncoderStatus,
+    FreshnessStatus,
+    GenerationStatus,
+    PartitionLag,
+    Readiness,
+    ReplicaHealth,
+    RerankerStatus,
+    StatusResponse,
+)
+from schemas.api.times import instant
 from schemas.errors import NotReadyError
 
 router = APIRouter(tags=["operations"])
@@ -25,20 +38,21 @@ async def get_status(context: Context, rights: CallerRights) -> StatusResponse:
     Answers while the worker is not ready too, with what is known then. Each worker behind the port measures for itself. Counts
     are taken once for all who ask within a second, or longer where there is much to count.
     """
-    worker = context.worker
-    waiting = worker.waiting_for
+    searchers = context.searchers
+    waiting, opened = searchers.waiting_for, searchers.current
+    reranker = None if waiting else opened.searcher.hybrid.reranker
     return StatusResponse(
         ready=not waiting,
         waiting_for=waiting,
         version=version("ferroflux"),
         worker=os.getpid(),
-        encoder=None if worker.encoder is None else encoder_status(worker.encoder.revision),
-        reranker=worker.reranker_status,
+        encoder=None if opened.encoder is None else encoder_status(opened.encoder.revision),
+        reranker=None if reranker is None else reranker_status(reranker, searchers.settings.search.rerank),
         catalogue=await _catalogue(context, rights),
-        replica=replica_health(worker.replica_status, stale=worker.replica_is_stale),
-        freshness=_freshness(worker),
-        generation=GenerationStatus(answering=worker.generation, live=worker.live, loaded=worker.generations),
-        degraded=worker.degraded | degraded(worker.replica_status, worker.aliases.set_apart),
+        replica=replica_health(opened.replica_status, stale=opened.replica_is_stale),
+        freshness=opened.freshness.summary(SYSTEM_CLOCK.now_us()),
+        generation=GenerationStatus(answering=searchers.generation, live=searchers.live, loaded=searchers.generations),
+        degraded=_degraded(context),
     )
 
 
@@ -51,15 +65,16 @@ async def healthz() -> Readiness:
 @router.get("/readyz", summary="Whether the worker may get queries", responses={503: PROBLEMS[503]})
 async def readyz(context: Context) -> Readiness:
     """200 when every part is ready, with what is amiss all the same; else 503 with what the worker waits for."""
-    waiting = context.worker.waiting_for
+    searchers = context.searchers
+    waiting = searchers.waiting_for
     if waiting:
         reasons = "; ".join(f"{part}: {reason}" for part, reason in waiting.items())
         raise NotReadyError(f"waiting for {reasons}")
-    status = context.worker.replica_status
+    status = searchers.current.replica_status
     return Readiness(
         ready=True,
-        generation=context.worker.generation,
-        degraded=context.worker.degraded | degraded(status, context.worker.aliases.set_apart),
+        generation=searchers.generation,
+        degraded=_degraded(context),
         set_apart={} if status is None else status.set_apart,
     )
 
@@ -67,14 +82,14 @@ async def readyz(context: Context) -> Readiness:
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(context: Context) -> Response:
     """Metrics of all workers behind this port. No SKU or query is in them, and tenants only where requests were refused."""
-    worker = context.worker
-    status = worker.replica_status
+    searchers = context.searchers
+    status = searchers.current.replica_status
     context.metrics.worker(
-        ready=not worker.waiting_for,
+        ready=not searchers.waiting_for,
         lag=None if status is None else status.lag,
-        freshness_s=freshness_gauges(_freshness(worker)),
+        freshness_s=freshness_gauges(searchers.current.freshness.summary(SYSTEM_CLOCK.now_us())),
     )
-    return Response(await worker.off_loop(context.metrics.exposition), media_type=CONTENT_TYPE_LATEST)
+    return Response(await searchers.off_loop(context.metrics.exposition), media_type=CONTENT_TYPE_LATEST)
 
 
 async def _catalogue(context: ApiContext, rights: Rights) -> CatalogueStatus | None:
@@ -82,5 +97,70 @@ async def _catalogue(context: ApiContext, rights: Rights) -> CatalogueStatus | N
     return await context.worker.catalogue.status(None if rights.is_open or opened.every else opened.tenants)
 
 
-def _freshness(worker: Worker) -> FreshnessStatus:
-    return worker.freshness.summary(now_us())
+def _degraded(context: ApiContext) -> dict[str, str]:
+    searchers = context.searchers
+    return context.worker.supervisor.degraded | degraded(searchers.current.replica_status, searchers.aliases.set_apart)
+
+
+def encoder_status(revision: ModelRevision) -> EncoderStatus:
+    """What a caller should know of the encoder."""
+    return EncoderStatus(
+        model=revision.model,
+        revision=revision.id,
+        dimension=revision.dimension,
+        quantisation=revision.quantisation,
+        sparse=None if revision.sparse is None else f"{revision.sparse.model} ({revision.sparse.id})",
+    )
+
+
+def reranker_status(revision: RerankerRevision, settings: RerankSettings) -> RerankerStatus:
+    """What a caller should know of the reranker."""
+    return RerankerStatus(
+        model=revision.model, revision=revision.id, depth=settings.depth, budget_ms=settings.budget_ms
+    )
+
+
+def replica_health(status: ReplicaStatus | None, *, stale: bool) -> ReplicaHealth | None:
+    """The tailer's report; None where there is none."""
+    if status is None:
+        return None
+    return ReplicaHealth(
+        log_id=status.log_id,
+        topic=status.topic,
+        caught_up=status.caught_up,
+        lag=status.lag,
+        partitions=tuple(
+            PartitionLag(partition=part.partition, position=part.position, end=part.end, lag=part.lag)
+            for part in status.partitions
+        ),
+        last_commit_at=instant(status.committed_us),
+        reported_at=instant(status.written_us),
+        stale=stale,
+        set_apart=status.set_apart,
+        letters_waiting=status.letters_waiting,
+        ended=status.ended,
+    )
+
+
+def degraded(status: ReplicaStatus | None, aliases: Collection[str]) -> dict[str, str]:
+    """What is amiss although the worker answers: of its replica, and of the aliases that cannot be used."""
+    found = {} if status is None else status.degraded
+    if aliases:
+        found["aliases"] = f"{len(aliases)} entries cannot be used; the log names them and says why"
+    return found
+
+
+def freshness_gauges(freshness: FreshnessStatus) -> dict[tuple[str, str], float]:
+    """Seconds by (stage, quantile), for stages that have samples."""
+    stages = {
+        "changed": freshness.changed_to_visible_ms,
+        "logged": freshness.logged_to_visible_ms,
+        "indexed": freshness.indexed_to_visible_ms,
+        "committed": freshness.committed_to_visible_ms,
+    }
+    return {
+        (stage, quantile): milliseconds / 1000
+        for stage, found in stages.items()
+        if found is not None
+        for quantile, milliseconds in (("0.5", found.p50), ("0.95", found.p95), ("0.99", found.p99))
+    }

@@ -5,9 +5,8 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Query
 
-from query_api.http.context import ApiContext, Context
+from query_api.http.context import TENANT_PROBLEMS, ApiContext, Context
 from query_api.http.explanation import explanation
-from query_api.http.openapi import TENANT_PROBLEMS
 from retrieval.filters import CatalogueFilter, fold_keyword
 from retrieval.search.query import Facets, Hit, SearchQuery, SearchResult
 from retrieval.search.ranking.reranking import Reranked
@@ -63,17 +62,16 @@ async def search_by_parameters(
 async def _search(asked: SearchRequest, context: ApiContext, rights: Rights) -> SearchResponse:
     rights.check(TenantId(asked.tenant))
     # The whole answer comes from this one generation, wherever the pointer moves meanwhile.
-    with context.worker.answering(asked.generation) as answering:
-        searcher = answering.parts.searcher
-        result = await searcher.search(to_query(asked))
+    with context.searchers.lease(asked.generation) as searcher:
+        result = await searcher.hybrid.search(to_query(asked))
         context.metrics.searched(result)
-        _log_search(asked, result, generation=answering.generation, with_text=context.http.log_query_text)
-        why_not = await _why_not(asked, result, context, answering.parts.reader) if asked.why_not else None
+        _log_search(asked, result, generation=searcher.name, with_text=context.http.log_query_text)
+        why_not = await _why_not(asked, result, context, searcher.reader) if asked.why_not else None
     return to_response(
         result,
         request_id(rights.request),
-        generation=answering.generation,
-        fusion=searcher.fusion if asked.explain else None,
+        generation=searcher.name,
+        fusion=searcher.hybrid.fusion if asked.explain else None,
         why_not=why_not,
     )
 
@@ -83,7 +81,7 @@ async def _why_not(asked: SearchRequest, result: SearchResult, context: ApiConte
         key = SkuKey.of(asked.tenant, asked.why_not)
     except InvalidEventError as error:
         raise InvalidRequestError(str(error)) from error
-    document = (await context.worker.off_loop(lambda: reader.fetch([key]))).get(key)
+    document = (await context.searchers.off_loop(lambda: reader.fetch([key]))).get(key)
     absence = explain_absence(key, document, result, to_query(asked).within, offset=asked.offset)
     return WhyNot(sku=key.sku, verdict=absence.verdict, reason=absence.reason, rank=absence.rank, ranks=absence.ranks)
 

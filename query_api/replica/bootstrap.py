@@ -1,19 +1,23 @@
-"""The replica process's composition root: generations, aliases, HTTP, signals."""
+"""The replica process's composition root: generations, aliases, signals, and /healthz, /readyz and /metrics on a port of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable, Mapping
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from query_api.aliases.tailer import AliasTailer
-from query_api.generations.tails import GenerationTails
-from query_api.replica.kafka_log import KafkaDocumentLog
-from query_api.replica.letters.kafka import KafkaLetterBox
-from query_api.replica.operations.http import operations_app
+from query_api.replica.generations import GenerationFollowers
 from query_api.replica.settings import ReplicaSettings
+from query_api.replica.tailing.aliases import AliasTailer
+from query_api.replica.tailing.kafka import KafkaDocumentLog, KafkaLetterBox
 from retrieval.aliases.file import AliasFile
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.text.storage import MEMORY_BACKED, file_system_of
@@ -22,6 +26,7 @@ from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
 from runtime.metrics import TaskMetrics
 from runtime.retry import Backoff
+from runtime.rights.gate import require_declared_roles
 from runtime.supervision import Supervisor
 
 log = structlog.get_logger(__name__)
@@ -42,8 +47,8 @@ async def _serve(settings: ReplicaSettings) -> None:
     supervisor = Supervisor(TaskMetrics(registry))
     producer = LogWriter(settings.kafka)
     letters = KafkaLetterBox(producer, settings.kafka.topics.dead_letters)
-    tails = GenerationTails(settings, KafkaGenerationStore(settings.kafka), supervisor, letters=letters)
-    registry.register(tails)
+    followers = GenerationFollowers(settings, KafkaGenerationStore(settings.kafka), supervisor, letters=letters)
+    registry.register(followers)
     aliases = AliasTailer(
         AliasFile(settings.text.directory),
         lambda: KafkaDocumentLog(settings.kafka, settings.tail, topic=settings.kafka.topics.aliases),
@@ -52,9 +57,9 @@ async def _serve(settings: ReplicaSettings) -> None:
         letters=letters,
     )
     app = operations_app(
-        lambda: tails.not_ready or "; ".join(supervisor.waiting.values()) or None,
+        lambda: followers.not_ready or "; ".join(supervisor.waiting.values()) or None,
         registry,
-        degraded=lambda: supervisor.degraded | tails.degraded | aliases.degraded,
+        degraded=lambda: supervisor.degraded | followers.degraded | aliases.degraded,
     )
     server = HttpServer(
         host=settings.http.host, port=settings.http.port, remedy="set FERROFLUX_HTTP__PORT to a free port"
@@ -81,9 +86,33 @@ async def _serve(settings: ReplicaSettings) -> None:
     try:
         # What aliases were read before is in the file: searches do without newer ones.
         supervisor.start("alias-tailer", aliases.run, backoff=settings.tail.backoff, ready_without=True)
-        await tails.start()
+        await followers.start()
         await supervisor.run_until(stopping)
     finally:
         await supervisor.stop()
-        await tails.stop()
+        await followers.stop()
         await producer.stop()
+
+
+def operations_app(
+    not_ready: Callable[[], str | None], registry: Collector, *, degraded: Callable[[], Mapping[str, str]] = dict
+) -> Starlette:
+    """The three endpoints. `not_ready` gives what is waited for, None when ready; `degraded` what is wrong all the same."""
+
+    async def healthz(_request: Request) -> Response:
+        # Answering is the health: this runs on the loop that tails, and a tailer that fails for good ends the process.
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_request: Request) -> Response:
+        reason = not_ready()
+        if reason is None:
+            wrong = dict(degraded())
+            return JSONResponse({"status": "ready", "degraded": wrong} if wrong else {"status": "ready"})
+        return JSONResponse({"status": "not_ready", "waiting_for": reason}, status_code=503)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    app = Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
+    require_declared_roles(app)
+    return app

@@ -6,7 +6,6 @@ replaced whole, so that a reader never sees half, and it keeps the entries over 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Final
 
 import structlog
 
+from retrieval.aliases.live import LiveAliases
+from runtime.files import atomic_write
 from runtime.isolation import Reason, concerns_one
 from schemas.aliases import AliasRecord
 
@@ -63,6 +64,27 @@ class AliasFile:
     def write(self, records: Iterable[AliasRecord]) -> None:
         """Replace the content, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_bytes(b"".join(record.key.encode() + b"\t" + record.to_bytes() + b"\n" for record in records))
-        draft.replace(self.path)
+        lines = (record.key.encode() + b"\t" + record.to_bytes() + b"\n" for record in records)
+        atomic_write(self.path, b"".join(lines), durable=False)
+
+
+class AliasWatch:
+    """Keeps live aliases equal to the shipped ones and the file, which is looked at often and read when it changed."""
+
+    def __init__(self, file: AliasFile | None, live: LiveAliases) -> None:
+        self._file = file
+        self._live = live
+        self._stamp: Stamp | None = None
+
+    def look(self) -> bool:
+        """Take in the file if it changed; whether it did. Blocking, and cheap where nothing changed."""
+        if self._file is None:
+            return False
+        stamp = self._file.stamp()
+        if stamp == self._stamp:
+            return False
+        records = self._file.read()
+        self._live.replace(records)
+        self._stamp = stamp
+        log.info("aliases loaded", entries=len(records))
+        return True

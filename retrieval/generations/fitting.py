@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from retrieval.aliases.shipped import shipped_aliases
@@ -9,8 +10,10 @@ from retrieval.encoders.port import ModelRevision
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.errors import GenerationUnfitError
 from retrieval.text.tantivy_index.compatibility import current_metadata
+from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
 from runtime.redaction import without_credentials
-from schemas.generations import MAIN, EncoderChoice, Generation, Origin
+from schemas.errors import ConfigurationError
+from schemas.generations import MAIN, EncoderChoice, Generation, Origin, StoreChoice
 from schemas.version import canonical_digest
 
 
@@ -60,6 +63,41 @@ def encoder_settings(own: EncoderSettings, manifest: Generation | None) -> Encod
     )
 
 
+def store_choice(settings: VectorSettings, assignments: Mapping[str, str] | None = None) -> StoreChoice:
+    """The part of the settings that belongs to a collection, with these other values.
+
+    Raises:
+        ConfigurationError: a name is not one of them, or a value is not valid.
+    """
+    chosen = {"quantisation": settings.quantisation, **settings.hnsw.model_dump(include=set(StoreChoice.model_fields))}
+    for name, value in (assignments or {}).items():
+        if name not in chosen:
+            raise ConfigurationError(
+                f"--set vectors.{name}: the names are {', '.join(f'vectors.{one}' for one in chosen)}"
+            )
+        chosen[name] = value
+    try:
+        hnsw = HnswSettings.model_validate({name: value for name, value in chosen.items() if name != "quantisation"})
+        return StoreChoice(quantisation=Quantisation(chosen["quantisation"]), **hnsw.model_dump(exclude={"ef_search"}))
+    except ValueError as error:
+        raise ConfigurationError(f"--set vectors: {error}") from error
+
+
+def vector_settings(own: VectorSettings, manifest: Generation | None) -> VectorSettings:
+    """The settings of the generation's collection; those of `main` are the settings themselves."""
+    if manifest is None:
+        return own
+    chosen = manifest.store or store_choice(own)
+    graph = chosen.model_dump(exclude={"quantisation"})
+    return own.model_copy(
+        update={
+            "collection": manifest.collection,
+            "quantisation": Quantisation(chosen.quantisation),
+            "hnsw": own.hnsw.model_copy(update=graph),
+        }
+    )
+
+
 def _with_credentials(recorded: str, own: str) -> str:
     """The model of a manifest as this process reaches it: by its own URL, where that names the same."""
     return own if without_credentials(own) == without_credentials(recorded) else recorded
@@ -80,6 +118,7 @@ def new_manifest(
     now_us: int,
     origin: Origin,
     starts: dict[str, int] | None = None,
+    store: StoreChoice | None = None,
 ) -> Generation:
     """The manifest of a generation that this version builds; `collection` and `documents` are those of `main`."""
     text = current_metadata()
@@ -88,6 +127,7 @@ def new_manifest(
         collection=f"{collection}.{name}",
         documents=f"{documents}.{name}",
         encoder=encoder,
+        store=store,
         revision=revision.id,
         text_schema=text["schema"],
         analyser=text["analyser"],

@@ -1,1 +1,1 @@
-"""Hybrid search over the indexes: the legs, their fusion, and hydrated hits with signals."""
+"""Hybrid search over the indexes: the retrievers, their fusion, and hydrated hits with signals."""

@@ -16,11 +16,6 @@ from retrieval.encoders.port import TextEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.rerank.port import Reranker, RerankerRevision
 from retrieval.search.facets import count_facets
-from retrieval.search.legs.encoding_queue import EncodingQueue
-from retrieval.search.legs.fanout import LegOutcome, SearchUnavailableError, run_legs
-from retrieval.search.legs.query_vectors import QueryVectors
-from retrieval.search.legs.query_words import QueryWords
-from retrieval.search.legs.retrievers import CodeLeg, DenseLeg, Leg, ListLeg, RedirectLeg, SparseLeg, TextLeg
 from retrieval.search.planning.knowledge import ReplicaKnowledge
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.planning.planner import QueryPlanner
@@ -29,7 +24,19 @@ from retrieval.search.ranking.confidence import low_confidence
 from retrieval.search.ranking.fusion import FusedCandidate, RankedHit, weighted_rrf, weighted_scores
 from retrieval.search.ranking.hydration import Hydrated, hydrate
 from retrieval.search.ranking.reranking import EXACT, Reranked, RerankStage
-from retrieval.search.ranking.routing import Decision, Route, code_is_enough, dense_is_sure
+from retrieval.search.ranking.routing import Route, RouteDecision, code_is_enough, dense_is_sure
+from retrieval.search.retrievers.encoding_queue import EncodingQueue
+from retrieval.search.retrievers.fanout import RetrieverOutcome, SearchUnavailableError, run_retrievers
+from retrieval.search.retrievers.query_encoders import QueryVectors, SparseQueryEncoder
+from retrieval.search.retrievers.retriever import (
+    CodeRetriever,
+    DenseRetriever,
+    ListRetriever,
+    RedirectRetriever,
+    Retriever,
+    SparseRetriever,
+    TextRetriever,
+)
 from retrieval.search.settings import FusionMethod, SearchSettings
 from retrieval.search.trace import SearchTrace, Stopwatch
 from retrieval.text.port import TextIndexReader
@@ -57,7 +64,7 @@ class HybridSearcher:
 
     def __init__(
         self,
-        legs: Sequence[Leg],
+        retrievers: Sequence[Retriever],
         reader: TextIndexReader,
         planner: QueryPlanner,
         settings: SearchSettings,
@@ -66,7 +73,7 @@ class HybridSearcher:
         encoding: ThreadPoolExecutor | None = None,
         rerank: RerankStage | None = None,
     ) -> None:
-        self._legs = legs
+        self._legs = retrievers
         self._reader = reader
         self._planner = planner
         self._settings = settings
@@ -99,17 +106,17 @@ class HybridSearcher:
             within_s=_ENCODED_WITHIN * settings.deadline_s,
         )
         queries = QueryVectors(queue, max_bytes=settings.query_cache_bytes)
-        legs: list[Leg] = [
-            RedirectLeg(reader, reading, depth=settings.code_depth),
-            CodeLeg(reader, reading, depth=settings.code_depth),
-            TextLeg(reader, reading, depth=settings.depth),
-            DenseLeg(vectors, queries, depth=settings.depth),
-            ListLeg(reader, reading, depth=settings.list_depth),
+        retrievers: list[Retriever] = [
+            RedirectRetriever(reader, reading, depth=settings.code_depth),
+            CodeRetriever(reader, reading, depth=settings.code_depth),
+            TextRetriever(reader, reading, depth=settings.depth),
+            DenseRetriever(vectors, queries, depth=settings.depth),
+            ListRetriever(reader, reading, depth=settings.list_depth),
         ]
         if encoder.sparse is not None:
-            words = QueryWords(encoder.sparse, encoding, max_bytes=settings.query_cache_bytes)
-            legs.append(SparseLeg(vectors, words, depth=settings.depth))
-        weighted = [leg for leg in legs if settings.weight(leg.retriever) > 0]
+            words = SparseQueryEncoder(encoder.sparse, encoding, max_bytes=settings.query_cache_bytes)
+            retrievers.append(SparseRetriever(vectors, words, depth=settings.depth))
+        weighted = [retriever for retriever in retrievers if settings.weight(retriever.name) > 0]
         knowledge = ReplicaKnowledge(reader, aliases if aliases is not None else LiveAliases(shipped_aliases()))
         planner = QueryPlanner(knowledge, analyse, settings.planning)
         stage = None if reranker is None else RerankStage(reranker, reader, settings.rerank)
@@ -151,7 +158,7 @@ class HybridSearcher:
                 hydrated.counted, values=self._settings.facet_values, price_buckets=self._settings.price_buckets
             )
         watch.lap("facets")
-        legs_ms = {str(outcome.retriever): round(outcome.milliseconds, 3) for outcome in outcomes}
+        retrievers_ms = {str(outcome.retriever): round(outcome.milliseconds, 3) for outcome in outcomes}
         return SearchResult(
             hits=tuple(
                 Hit(document, found.score, found.contributions, reranked.changes.get(found.key) if reranked else None)
@@ -161,7 +168,7 @@ class HybridSearcher:
             truncated=any(outcome.reached_depth for outcome in outcomes),
             facets=facets,
             degraded={outcome.retriever: outcome.degraded for outcome in outcomes if outcome.degraded},
-            timings_ms={"analyse": watch.laps.pop("analyse"), **legs_ms, **watch.laps, "total": watch.total()},
+            timings_ms={"analyse": watch.laps.pop("analyse"), **retrievers_ms, **watch.laps, "total": watch.total()},
             low_confidence=why_low,
             trace=SearchTrace(plan, decision, outcomes, weights, candidates, excluded, reranked),
         )
@@ -187,31 +194,33 @@ class HybridSearcher:
             within = CatalogueFilter(tenant)
             await asyncio.get_running_loop().run_in_executor(self._reading, self._planner.plan, "", within)
 
-    async def _retrieve(self, plan: QueryPlan) -> tuple[list[LegOutcome], Decision]:
-        """Run the legs that the query needs, as the routing settings allow."""
+    async def _retrieve(self, plan: QueryPlan) -> tuple[list[RetrieverOutcome], RouteDecision]:
+        """Run the retrievers that the query needs, as the routing settings allow."""
         routing, deadline_s = self._settings.routing, self._settings.deadline_s
-        done: list[LegOutcome] = []
+        done: list[RetrieverOutcome] = []
         waiting = list(self._legs)
         if routing.code_first and plan.type is QueryType.CODE:
-            first = [leg for leg in waiting if leg.retriever in EXACT]
-            done = await run_legs(first, plan, deadline_s=deadline_s, alone=False)
+            first = [retriever for retriever in waiting if retriever.name in EXACT]
+            done = await run_retrievers(first, plan, deadline_s=deadline_s, alone=False)
             if code_is_enough(plan, _hits(done, RetrieverName.CODE), routing):
-                return done, Decision(Route.CODE, "the query is one code that a product has")
-            waiting = [leg for leg in waiting if leg not in first]
+                return done, RouteDecision(Route.CODE, "the query is one code that a product has")
+            waiting = [retriever for retriever in waiting if retriever not in first]
         if routing.dense_first:
-            first = [leg for leg in waiting if leg.retriever is not RetrieverName.TEXT]
-            done += await run_legs(first, plan, deadline_s=deadline_s, alone=False)
+            first = [retriever for retriever in waiting if retriever.name is not RetrieverName.TEXT]
+            done += await run_retrievers(first, plan, deadline_s=deadline_s, alone=False)
             if dense_is_sure(_hits(done, RetrieverName.DENSE), routing):
-                return done, Decision(Route.DENSE, "the nearest product is near, and clearly nearer than the rest")
-            waiting = [leg for leg in waiting if leg not in first]
-        done += await run_legs(waiting, plan, deadline_s=deadline_s, alone=not any(not one.degraded for one in done))
-        return done, Decision(Route.FULL, "all retrievers that apply were asked")
+                return done, RouteDecision(Route.DENSE, "the nearest product is near, and clearly nearer than the rest")
+            waiting = [retriever for retriever in waiting if retriever not in first]
+        done += await run_retrievers(
+            waiting, plan, deadline_s=deadline_s, alone=not any(not one.degraded for one in done)
+        )
+        return done, RouteDecision(Route.FULL, "all retrievers that apply were asked")
 
     async def _reranked(
         self,
         query: SearchQuery,
         plan: QueryPlan,
-        decision: Decision,
+        decision: RouteDecision,
         candidates: Sequence[FusedCandidate],
         excluded: frozenset[SkuKey],
     ) -> Reranked | None:
@@ -278,5 +287,5 @@ def normalise_query(text: str) -> str:
     return " ".join(normal_form("NFC", visible).split())
 
 
-def _hits(outcomes: Sequence[LegOutcome], retriever: RetrieverName) -> Sequence[RankedHit]:
+def _hits(outcomes: Sequence[RetrieverOutcome], retriever: RetrieverName) -> Sequence[RankedHit]:
     return next((outcome.hits for outcome in outcomes if outcome.retriever is retriever), ())

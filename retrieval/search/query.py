@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from retrieval.filters import CatalogueFilter
 from retrieval.search.ranking.fusion import Contribution
+from retrieval.search.ranking.reranking import RankChange
+from retrieval.search.retrievers.fanout import DegradedReason
+from retrieval.search.trace import SearchTrace
 from schemas.api.retrievers import RetrieverName
 from schemas.documents import SearchDocument
-
-if TYPE_CHECKING:  # the trace holds the outcomes of legs, which name the reasons defined here
-    from retrieval.search.ranking.reranking import RankChange
-    from retrieval.search.trace import SearchTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +26,6 @@ class SearchQuery:
     limit: int = 20
     offset: int = 0
     facets: bool = True
-
-    @property
-    def is_listing(self) -> bool:
-        """Whether there is nothing to match, only filters."""
-        return not self.text.strip()
-
-
-class DegradedReason(StrEnum):
-    """Why a retriever is missing from an answer."""
-
-    DEADLINE = "deadline"
-    UNAVAILABLE = "unavailable"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)

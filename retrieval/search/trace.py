@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retrieval.search.legs.fanout import LegOutcome
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.fusion import FusedCandidate
 from retrieval.search.ranking.reranking import Reranked
-from retrieval.search.ranking.routing import Decision
+from retrieval.search.ranking.routing import RouteDecision
+from retrieval.search.retrievers.fanout import RetrieverOutcome
 from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuKey
 
@@ -23,8 +23,8 @@ class SearchTrace:
     """
 
     plan: QueryPlan
-    decision: Decision
-    outcomes: Sequence[LegOutcome]
+    decision: RouteDecision
+    outcomes: Sequence[RetrieverOutcome]
     weights: dict[RetrieverName, float]
     fused: Sequence[FusedCandidate]
     excluded: frozenset[SkuKey]

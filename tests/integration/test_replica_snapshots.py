@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from query_api.replica.snapshots.store import SnapshotStore
-from query_api.status_file import read_status
+from retrieval.serving.replica_status import read_status
 from tests.support.kafka.clients import Record, append, create_topic
 from tests.support.processes import wait_until
 from tests.unit.query_api.replica.fakes import document

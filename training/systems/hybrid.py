@@ -1,15 +1,14 @@
-"""The search as it ships, as a system under test: the one place of evaluation that puts a `HybridSearcher` together."""
+"""The search as it ships, as a system under test: the one place of evaluation that puts a `Searcher` together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.port import TextEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.rerank.port import Reranker
-from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.query import Hit, SearchQuery, SearchResult
+from retrieval.serving.searcher import Searcher
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from schemas.identity import TenantId
@@ -20,9 +19,9 @@ from training.systems.settings import EvaluationSettings
 
 
 class HybridSystem:
-    """Asks a `HybridSearcher` built over the catalogue's indexes."""
+    """Asks a `Searcher` built over the catalogue's indexes."""
 
-    def __init__(self, searcher: HybridSearcher, name: str) -> None:
+    def __init__(self, searcher: Searcher, name: str) -> None:
         self.name = name
         self._searcher = searcher
 
@@ -42,11 +41,10 @@ class HybridSystem:
 
         Without a `reranker`, the one that the settings name, where they name one; it answers every question once.
         """
-        searcher = HybridSearcher.over(
+        searcher = Searcher(
             vectors=vectors or catalogue.vectors,
             encoder=encoder or catalogue.encoder,
             reader=reader or catalogue.open_reader(settings.text.weights),
-            analyse=analyse,
             settings=settings.search,
             reranker=reranker or remembered_reranker(settings.search.rerank),
         )
@@ -54,7 +52,9 @@ class HybridSystem:
 
     async def answer(self, text: str, tenant: TenantId, limit: int) -> RankedAnswer:
         """Search as the API does, without facets."""
-        result = await self._searcher.search(SearchQuery(text, CatalogueFilter(tenant), limit=limit, facets=False))
+        result = await self._searcher.hybrid.search(
+            SearchQuery(text, CatalogueFilter(tenant), limit=limit, facets=False)
+        )
         return RankedAnswer(
             skus=tuple(str(hit.document.sku) for hit in result.hits),
             found_by={str(hit.document.sku): _ranks(hit) for hit in result.hits},

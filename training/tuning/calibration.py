@@ -24,7 +24,7 @@ _TOLERANCE: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """Per query, float64 [queries]: what the dense leg scored, and quality and time of both ways.
+    """Per query, float64 [queries]: what the dense retriever scored, and quality and time of both ways.
 
     `margin` is the best neighbour's similarity less that of the eleventh; a query with fewer neighbours has -inf and is
     never routed. `full_quality` and `dense_quality` are the share of first fives with a hit (0 or 1 a query), times in

@@ -20,8 +20,12 @@ from ferroflux.data_directory import DataDirectory, Ownership
 from ferroflux.embedded.reconcile import require_stopped
 from query_api.replica.settings import ReplicaSettings
 from query_api.replica.snapshots.create import create_snapshot, prune_snapshots
-from query_api.replica.snapshots.errors import CorruptSnapshotError, IncompatibleSnapshotError
-from query_api.replica.snapshots.manifest import Manifest, require_fitting
+from query_api.replica.snapshots.manifest import (
+    CorruptSnapshotError,
+    IncompatibleSnapshotError,
+    Manifest,
+    require_fitting,
+)
 from query_api.replica.snapshots.restore import restore_newest, restore_snapshot, verify_snapshot
 from query_api.replica.snapshots.store import SnapshotStore
 from retrieval.generations.file import GenerationFile

@@ -24,6 +24,7 @@ from ferroflux.ingest.resume import Checkpoint, RunState, run_name
 from ferroflux.ingest.rows import Row, RowSource
 from ferroflux.ingest.run import IngestReport, IngestRun
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget, KafkaTarget
+from runtime.clock import SYSTEM_CLOCK
 from runtime.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
 from schemas.identity import tenant_id
@@ -125,7 +126,7 @@ def ingest(
         RunState(
             file=str(file.absolute()),
             target=target.name,
-            first_sequence=time.time_ns() // 1_000 if sequence is None else sequence,
+            first_sequence=SYSTEM_CLOCK.now_us() if sequence is None else sequence,
         ),
         restart=restart,
     )

@@ -22,6 +22,7 @@ from ferroflux.ingest.held.gate import Gate
 from ferroflux.ingest.held.verdict import Judged, Verdict
 from ferroflux.ingest.held.versions import VersionRefusedError
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget
+from runtime.clock import SYSTEM_CLOCK
 from runtime.logs import configure_quiet_logging
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key, facet_name
 from schemas.errors import InvalidRequestError, NotFoundError, NotReadyError
@@ -97,7 +98,7 @@ def produce(
     """Send one change of one product."""
     configure_quiet_logging()
     source_name(source)
-    sequence = time.time_ns() // 1_000 if version is None else version
+    sequence = SYSTEM_CLOCK.now_us() if version is None else version
     event = build_event(tenant, sku, sets or [], facet, delete=delete, version=SourceVersion.of(sequence, epoch))
     base = "" if kafka else locate(url, data_dir)
     gate = (
@@ -183,7 +184,7 @@ def build_event(
         raise InvalidRequestError("nothing to send: give --set field=value, or --delete")
     chosen = facet_key(facet) if facet else facet_key(_facet_of(fields))
     normal = None if delete else normalise_fields(facet_name(chosen), fields)
-    return ChangeEvent(key, chosen, version, normal, changed_at_us=time.time_ns() // 1_000)
+    return ChangeEvent(key, chosen, version, normal, changed_at_us=SYSTEM_CLOCK.now_us())
 
 
 def _pair(raw: str) -> tuple[str, Any]:

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Unpack
 
-import structlog
-
 from ferroflux.embedded.broker import EmbeddedBroker
 from ferroflux.embedded.generations.follower import FOLLOWER_BACKOFF, JournalFollower, LeftToMain, PlaceFile
-from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, RecordStage
 from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.recovery import MARKER, reconcile, respell_once
 from ferroflux.embedded.replica import LARGEST_BYTES, EmbeddedReplica, PacedPublisher
@@ -31,24 +29,22 @@ from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.ports import DocumentComposer, DocumentRemover, Target, Timing
 from indexer.respelling import Respeller
-from indexer.service.clock import SystemClock
-from query_api.generations.serving import Stores
-from query_api.replica.kafka_log import KafkaDocumentLog
-from query_api.replica.letters.dispatch import LetterBox
-from retrieval.analysis.pipeline import analyse
+from query_api.replica.tailing.kafka import KafkaDocumentLog
+from query_api.replica.tailing.letters import LetterBox
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.sharing import Urgency, on_behalf_of
+from retrieval.generations.fitting import vector_settings
+from retrieval.serving.parts import HeldParts
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
+from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter
 from runtime.supervision import Options, RunningTask, Supervisor, Work
 from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser
 from schemas.generations import Generation, Origin
 from schemas.identity import SkuKey
-
-log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN_S: Final = 0.02
 
@@ -95,7 +91,6 @@ class GenerationMember:
     _documents: LogEnds = field(init=False)
     _follower: JournalFollower | None = None
     _tasks: list[RunningTask] = field(default_factory=list)
-    _seeded: bool = False
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     @property
@@ -137,7 +132,7 @@ class GenerationMember:
         if around.stores_may_differ:
             await self._compare()
         if await around.thread.call(lambda: respell_once(self.folder / MARKER, self._respeller())):
-            await self._documents.reached(around.progress, Stage.READABLE)
+            await self._documents.reached(around.progress, RecordStage.READABLE)
         follower = self._follower = JournalFollower(around.journal, self._pipeline, self._place, after=after)
         self._start(
             "follow-journal",
@@ -165,7 +160,7 @@ class GenerationMember:
         while self.after < until:
             self._require_working()
             await asyncio.sleep(_LOOK_AGAIN_S)
-        reached = asyncio.create_task(self._documents.reached(self.around.progress, Stage.READABLE))
+        reached = asyncio.create_task(self._documents.reached(self.around.progress, RecordStage.READABLE))
         try:
             while not reached.done():
                 self._require_working()
@@ -189,30 +184,20 @@ class GenerationMember:
         """End everything in order; a second call does nothing."""
         await self._stack.aclose()
 
-    def stores(self) -> Stores:
-        """For the search worker; what it opens stays ours."""
-
-        async def opened() -> VectorIndex:
-            return self.vectors
-
-        return Stores(
-            open_encoder=lambda _recorded: self.encoder,
-            open_reranker=lambda: None,
-            open_vectors=opened,
-            open_reader=lambda: self.replica.reader,
-            analyse=analyse,
-            replica_folder=self.folder / "text",
-            owned=False,
-        )
+    def parts(self) -> HeldParts:
+        """For the searchers; they stay ours."""
+        return HeldParts(self.vectors, self.encoder, self.replica.reader, self.folder / "text")
 
     async def _open_vectors(self) -> None:
-        settings = self.around.settings.vectors.model_copy(update={"directory": self.folder / "vectors"})
+        settings = vector_settings(self.around.settings.vectors, self.manifest)
+        settings = settings.model_copy(update={"directory": self.folder / "vectors"})
         self.vectors = await EdgeIndex.open(settings)
         self._stack.push_async_callback(self.vectors.close)
         if self.vectors.is_absent or self.around.machine_went_down:
             # The place may speak of writes that are not there; all of it is applied again.
             await asyncio.to_thread(self._place.forget)
         await open_collection(self.vectors, self.encoder)
+        await self.vectors.apply_settings()
 
     async def _open_replica(self) -> None:
         around, topic = self.around, self.manifest.documents
@@ -268,16 +253,10 @@ class GenerationMember:
         reader = self.replica.reader
         await asyncio.to_thread(reader.refresh)
         await self.around.thread.call(lambda: reconcile(self.vectors, reader, self._pipeline))
-        await self._documents.reached(self.around.progress, Stage.READABLE)
+        await self._documents.reached(self.around.progress, RecordStage.READABLE)
 
     def _respeller(self) -> Respeller:
-        return Respeller(
-            self._target,
-            self._remover,
-            self._embedding.encoder,
-            self._timing,
-            dense_only=self.encoder.sparse is None,
-        )
+        return Respeller(self._target, self._remover, self._embedding.encoder, self._timing)
 
     async def _seed(self, on_progress: OnProgress) -> None:
         counts = await self.around.main.counts()

@@ -14,14 +14,12 @@ from typing import Final
 
 import structlog
 
+from ferroflux.embedded.generations.follower import FOLLOWER_BACKOFF
 from ferroflux.embedded.generations.member import GenerationMember, Surroundings
-from ferroflux.operations.generations.service import GenerationDesk
+from ferroflux.operations.generations.service import GenerationService
 from indexer.batch.embedding import CollectionReuse
 from indexer.generations.build import BuildOutcome, BuildProgress, OnProgress
-from indexer.process.generation_builder import CountingEncoder
-from indexer.service.clock import SystemClock
-from query_api.generations.serving import Stores
-from query_api.worker import Worker
+from indexer.process.generation_builder import BuildRequest, CountingEncoder
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.port import TextEncoder
@@ -36,10 +34,15 @@ from retrieval.generations.fitting import (
     require_revision,
     require_text_fit,
 )
+from retrieval.generations.supervisor import GenerationSupervisor
 from retrieval.generations.transitions import Transition
 from retrieval.generations.view import GenerationView, Records, view_of
+from retrieval.serving.parts import HeldParts
+from retrieval.serving.searchers import Searchers
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from retrieval.vectors.port import VectorCounts
+from retrieval.vectors.spaces import Spaces, spaces_of
+from runtime.clock import SystemClock
 from schemas.errors import NotReadyError
 from schemas.generations import MAIN, Generation, Origin, ReplicaReport
 
@@ -50,7 +53,7 @@ _NAME: Final = "up"
 
 
 class EmbeddedGenerations:
-    """Owns the members; it is the store of the desk (with the system's own report in it) and its facts.
+    """Owns the members; it is the store of the generation service (with the system's own report in it) and its facts.
 
     `settled` waits until everything that was journalled so far is in `main`.
     """
@@ -70,43 +73,35 @@ class EmbeddedGenerations:
         self._file = FileGenerationStore(around.settings.api.text.directory)
         self._members: dict[str, GenerationMember] = {}
         self._building = asyncio.Lock()
-        self._worker: Worker | None = None
-        self._live = MAIN
+        self._deciding = asyncio.Lock()
+        self._searchers: Searchers | None = None
+        self._following = GenerationSupervisor(
+            around.supervisor, "generation", self._hold, wanted=self._wanted, backoff=FOLLOWER_BACKOFF
+        )
         self._clock = SystemClock()
-        self.desk = GenerationDesk(self, self, self._clock)
+        self.generation_service = GenerationService(self, self, self._clock)
 
     async def open(self) -> None:
         """Open every generation that is prepared and let it catch up with the journal; a build that was interrupted waits for its command.
 
         Raises:
-            FatalError: the live generation does not fit this version or its model is gone; another one is only logged.
+            FatalError: the live generation does not fit this version or its model is gone; another one is told, and tried again.
         """
         view = view_of(await self._file.records())
-        self._live = view.live
-        for name in view.prepared():
-            manifest = view.manifests.get(name)
-            if manifest is None:
-                continue
-            try:
-                member = await self._opened(manifest, encoder_settings(self._around.settings.indexer.encoder, manifest))
-                await member.follow(lambda _: None)
-                await member.caught_up(await self._around.journal.end())
-            except Exception as error:
-                if name == view.live:
-                    raise
-                log.exception("generation is not served", generation=name, error=str(error))
+        await self._following.follow(view)
+        for name in self._wanted(view):
+            while name not in self._members and not self._following.trouble(name):  # noqa: ASYNC110 - a build or a failure ends it, too
+                await asyncio.sleep(_LOOK_EVERY_S)
+            if self._around.supervisor.failure is not None:
+                raise self._around.supervisor.failure
         await asyncio.to_thread(self._remove_leftovers, view)
 
-    def serve(self, worker: Worker) -> None:
-        """The worker that answers; what it has loaded is the system's report."""
-        self._worker = worker
+    def serve(self, searchers: Searchers) -> None:
+        """What answers; what it has opened is the system's report."""
+        self._searchers = searchers
 
-    def is_live(self, name: str) -> bool:
-        """Whether searches are answered from this generation, or will be: without it, the system cannot go on."""
-        return name == (self._live if self._worker is None else self._worker.live)
-
-    def stores_of(self, manifest: Generation) -> Stores:
-        """For the worker.
+    def parts_of(self, manifest: Generation) -> HeldParts:
+        """For the searchers.
 
         Raises:
             NotReadyError: the generation is not open.
@@ -114,7 +109,7 @@ class EmbeddedGenerations:
         member = self._members.get(manifest.name)
         if member is None:
             raise NotReadyError(f"generation {manifest.name} is not open; the log says why")
-        return member.stores()
+        return member.parts()
 
     async def until_searchable(self) -> None:
         """Wait until everything journalled so far is searchable in the generation that answers; for `main`, its own way does it."""
@@ -130,12 +125,11 @@ class EmbeddedGenerations:
 
     async def close(self) -> None:
         """End every generation in order."""
+        await self._following.stop()
         for name in list(self._members):
             await self._members.pop(name).close()
 
-    async def build(
-        self, name: str, encoder: EncoderSettings, *, origin: Origin | None, take_over: bool, on_progress: OnProgress
-    ) -> BuildOutcome:
+    async def build(self, request: BuildRequest, on_progress: OnProgress) -> BuildOutcome:
         """Build a generation until it follows the journal closely; cancelled, it is gone on with by the same command.
 
         Raises:
@@ -145,7 +139,7 @@ class EmbeddedGenerations:
         if self._building.locked():
             raise NotReadyError("another generation is being built; try again when that has finished")
         async with self._building:
-            return await self._build(name, encoder, origin=origin, take_over=take_over, on_progress=on_progress)
+            return await self._build(request, on_progress)
 
     @property
     def is_building(self) -> bool:
@@ -160,8 +154,11 @@ class EmbeddedGenerations:
         return await self._file.records()
 
     async def commit(self, transition: Transition) -> GenerationView:
-        """Decide and write; the worker beside us reads the file."""
-        return await self._file.commit(transition)
+        """Decide and write, and follow what came of it; the searchers beside us read the file."""
+        async with self._deciding:
+            view = await self._file.commit(transition)
+            await self._following.follow(view)
+        return view
 
     async def report(self, report: ReplicaReport) -> None:
         """Keep a report."""
@@ -174,7 +171,7 @@ class EmbeddedGenerations:
         if manifest is None:
             return await self._around.main.counts()
         member = self._members.get(manifest.name)
-        return VectorCounts(0, 0, 0) if member is None else await member.vectors.counts()
+        return VectorCounts(0, 0, {}) if member is None else await member.vectors.counts()
 
     async def lag(self, manifest: Generation | None) -> int:
         """Records of the journal that it has not taken in."""
@@ -185,16 +182,14 @@ class EmbeddedGenerations:
         return end if member is None else max(0, end - member.after)
 
     async def followers(self, manifest: Generation | None) -> int:
-        """1 while the worker may still answer from it; then it is closed."""
+        """1 while queries may still be answered from it; then it is closed."""
         if manifest is None:
-            raise GenerationRefusedError(
-                "main journals the changes of this system and stays: to be rid of it, start another folder with the new model's "
-                "settings (`ferroflux up --data-dir`) and load the catalogue there"
-            )
-        if self._worker is not None and manifest.name in self._worker.generations:
+            raise _main_stays()
+        if self._is_held(manifest.name):
             return 1
+        await self._following.follow(view_of(await self._file.records()))
         member = self._members.pop(manifest.name, None)
-        if member is not None:
+        if member is not None:  # of a build that did not come to its end
             await member.close()
         return 0
 
@@ -210,30 +205,51 @@ class EmbeddedGenerations:
             GenerationRefusedError: it is `main`, or it is being built.
         """
         if name == MAIN:
-            raise GenerationRefusedError(
-                "main journals the changes of this system and stays: to be rid of it, start another folder with the new model's "
-                "settings (`ferroflux up --data-dir`) and load the catalogue there"
-            )
+            raise _main_stays()
         if self.is_building:
             raise GenerationRefusedError("a generation is being built: let it finish, or interrupt its command, first")
 
-    async def _build(
-        self, name: str, chosen: EncoderSettings, *, origin: Origin | None, take_over: bool, on_progress: OnProgress
-    ) -> BuildOutcome:
-        began = time.monotonic()
-        chosen = await self._settled_layers(chosen)
+    def _wanted(self, view: GenerationView) -> list[str]:
+        """The generations beside `main` that are followed: those that can answer, and those that a query still holds."""
+        prepared = view.prepared()
+        return [name for name in view.manifests if name in prepared or (name in self._members and self._is_held(name))]
+
+    def _is_held(self, name: str) -> bool:
+        return self._searchers is not None and self._searchers.is_held(name)
+
+    async def _hold(self, name: str, manifest: Generation | None) -> None:
+        """Follow the journal with one generation until cancelled: one that a build has opened, or one that is opened here."""
+        assert manifest is not None, "main is the system's own"
+        member = self._members.get(name)
+        is_built = member is not None
+        if member is None:
+            member = await self._opened(manifest, encoder_settings(self._around.settings.indexer.encoder, manifest))
+        try:
+            if not is_built:
+                await member.follow(lambda _: None)
+                await member.caught_up(await self._around.journal.end())
+                self._members[name] = member
+            await asyncio.Event().wait()
+        finally:
+            self._members.pop(name, None)
+            await member.close()
+
+    async def _build(self, request: BuildRequest, on_progress: OnProgress) -> BuildOutcome:
+        began, name = time.monotonic(), request.name
+        chosen = await self._settled_layers(request.encoder)
         view = view_of(await self._file.records())
         manifest = view.manifests.get(name)
         encoder = CountingEncoder(await self._encoder_of(chosen))
         if manifest is None:
-            manifest = await self._planned(name, chosen, encoder, origin)
+            manifest = await self._planned(request, chosen, encoder)
         require_text_fit(manifest)
         require_revision(manifest, encoder.revision)
         await self.commit(transitions.create(manifest, now_us=self._clock.now_us()))
-        takes_over = take_over and encoder.sparse is None and encoder.revision == self._encoder.revision
-        reuse = CollectionReuse(self._around.main, encoder.revision.id) if takes_over else None
+        own, wanted = spaces_of(self._encoder.revision), spaces_of(encoder.revision).items()
+        common = Spaces(named for named in wanted if named in own.items())
+        reuse = CollectionReuse(self._around.main, common) if request.take_over and common else None
         if name not in self._members:
-            await self._opened(manifest, chosen, encoder=encoder, reuse=reuse)
+            self._members[name] = await self._opened(manifest, chosen, encoder=encoder, reuse=reuse)
             try:
                 await self._members[name].follow(on_progress)
             except BaseException:
@@ -249,7 +265,7 @@ class EmbeddedGenerations:
             seconds=time.monotonic() - began,
             products=(await member.vectors.counts()).alive,
             taken_over=0 if reuse is None else reuse.given,
-            embedded=encoder.texts,
+            computed=encoder.computed,
             set_apart=apart,
         )
 
@@ -266,9 +282,7 @@ class EmbeddedGenerations:
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _planned(
-        self, name: str, chosen: EncoderSettings, encoder: TextEncoder, origin: Origin | None
-    ) -> Generation:
+    async def _planned(self, request: BuildRequest, chosen: EncoderSettings, encoder: TextEncoder) -> Generation:
         """From the whole journal; where old records were forgotten, from the products that there are."""
         journal, settings = self._around.journal, self._around.settings
         first = None
@@ -276,23 +290,24 @@ class EmbeddedGenerations:
             first = slice_.last
             break
         cut = first is not None and first > 1
-        if origin is Origin.CHANGES and cut:
+        if request.origin is Origin.CHANGES and cut:
             raise GenerationRefusedError(
                 "the journal was pruned and no longer reaches back: leave --from out, or give --from documents"
             )
-        chosen_origin = origin or (Origin.DOCUMENTS if cut else Origin.CHANGES)
+        origin = request.origin or (Origin.DOCUMENTS if cut else Origin.CHANGES)
         starts = {}
-        if chosen_origin is Origin.DOCUMENTS:
+        if origin is Origin.DOCUMENTS:
             starts = {"journal": await journal.end()}
             await self._settled()
         return new_manifest(
-            name,
+            request.name,
             collection=settings.vectors.collection,
             documents=settings.kafka.topics.documents,
             encoder=choice_of(chosen),
+            store=request.store,
             revision=encoder.revision,
             now_us=self._clock.now_us(),
-            origin=chosen_origin,
+            origin=origin,
             starts=starts,
         )
 
@@ -307,9 +322,9 @@ class EmbeddedGenerations:
         require_text_fit(manifest)
         encoder = encoder or await self._encoder_of(chosen)
         require_revision(manifest, encoder.revision)
-        member = GenerationMember(manifest, encoder, self._around, partial(self.is_live, manifest.name), reuse)
+        is_live = partial(self._following.is_live, manifest.name)
+        member = GenerationMember(manifest, encoder, self._around, is_live, reuse)
         await member.open()
-        self._members[manifest.name] = member
         return member
 
     async def _encoder_of(self, chosen: EncoderSettings) -> TextEncoder:
@@ -330,7 +345,7 @@ class EmbeddedGenerations:
             text_schema=text["schema"],
             analyser=text["analyser"],
             ready={name: self._reason(name) for name in view.replicated()},
-            workers=() if self._worker is None else (self._worker.report(),),
+            workers=() if self._searchers is None else (self._searchers.report(),),
             written_us=self._clock.now_us(),
         )
 
@@ -339,7 +354,7 @@ class EmbeddedGenerations:
             return ""
         member = self._members.get(name)
         if member is None:
-            return "it is not open; the log says why"
+            return self._following.trouble(name) or "it is being opened"
         return member.trouble or member.replica.not_ready or ""
 
     def _remove_leftovers(self, view: GenerationView) -> None:
@@ -348,3 +363,10 @@ class EmbeddedGenerations:
             if path.name not in kept:
                 log.info("folder of a dropped generation is removed", folder=path.name)
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _main_stays() -> GenerationRefusedError:
+    return GenerationRefusedError(
+        "main journals the changes of this system and stays: to be rid of it, start another folder with the new model's "
+        "settings (`ferroflux up --data-dir`) and load the catalogue there"
+    )

@@ -6,13 +6,13 @@ versions all the same, so nothing is lost by it but the word beforehand.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ferroflux.ingest.held.verdict import MAX_AHEAD_US, Judged, Rules, Verdict, lead_us
 from ferroflux.ingest.held.versions import HeldVersions, Look, NotLookedError, VersionRefusedError
+from runtime.clock import SYSTEM_CLOCK
 from schemas.changes import ChangeEvent
 from schemas.errors import UndeclaredSourceError
 from schemas.sources import DEFAULT_SOURCE, epoch_taken
@@ -21,10 +21,6 @@ CLOCK_DIFFERS_US: Final = 5 * 1_000_000
 """What two clocks that are kept never differ by, with the time of a request between them."""
 
 _CANNOT: Final = (Verdict.CANNOT_WIN, Verdict.FROZEN)
-
-
-def _local_us() -> int:
-    return time.time_ns() // 1_000
 
 
 @dataclass(slots=True)
@@ -36,7 +32,7 @@ class Gate:
     source: str = DEFAULT_SOURCE
     force: bool = False
     on_note: Callable[[str], None] = lambda _: None
-    local_us: Callable[[], int] = _local_us
+    local_us: Callable[[], int] = SYSTEM_CLOCK.now_us
     looks: bool = True
     """False from the first look on that was not possible."""
     _noted: set[str] = field(default_factory=set)

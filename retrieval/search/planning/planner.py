@@ -1,6 +1,6 @@
 """The planner: reads a query as a person behind the counter would, and says what each retriever is to look for.
 
-    typed ─ units ─ exclusions ─ quantity ─ spelling ─ analysis ─ aliases ─▶ clauses for BM25, texts for the dense leg
+    typed ─ units ─ exclusions ─ quantity ─ spelling ─ analysis ─ aliases ─▶ clauses for BM25, texts for the dense retriever
 
 Every step only adds to what was typed or takes off what names no product; the typed words are always searched too.
 """

@@ -41,7 +41,7 @@ def low_confidence(
 ) -> str | None:
     """Why the answer may be none; None where there is no reason to think so.
 
-    `meets_all` asks whether some product meets every clause of the query, and is called only where it matters. `dense`: the neighbours (empty where the leg did not run).
+    `meets_all` asks whether some product meets every clause of the query, and is called only where it matters. `dense`: the neighbours (empty where the retriever did not run).
     `named`: some code or redirect of the query was found.
     """
     if not plan.text:

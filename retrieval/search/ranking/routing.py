@@ -1,7 +1,7 @@
 """Which retrievers a query needs: the code first, then the vectors alone where they are sure. Pure.
 
 A query that is nothing but a known code is answered by the code, and only what it names stands before the rest. Where the
-dense leg's best neighbour is near and far ahead of the eleventh, the text leg has changed nothing worth waiting for on the
+dense retriever's best neighbour is near and far ahead of the eleventh, the text retriever has changed nothing worth waiting for on the
 calibration queries; such a query need not run it. Both are thresholds of the settings.
 """
 
@@ -26,7 +26,7 @@ class Route(StrEnum):
     CODE = "code"
     """The code lookup answered; nothing else ran."""
     DENSE = "dense"
-    """The dense leg was sure; the text leg was not waited for."""
+    """The dense retriever was sure; the text retriever was not waited for."""
 
 
 class RoutingSettings(BaseModel):
@@ -35,7 +35,7 @@ class RoutingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     code_first: bool = Field(True, description="Answer a query that is one known code by its lookup alone.")
-    dense_first: bool = Field(False, description="Skip the text leg where the dense leg is sure.")
+    dense_first: bool = Field(False, description="Skip the text retriever where the dense retriever is sure.")
     dense_similarity: float = Field(0.93, ge=-1, le=1, description="Cosine similarity from which the best is near.")
     dense_margin: float = Field(
         0.03, ge=0, le=2, description="How far the best must be ahead of the eleventh, in similarity."
@@ -43,7 +43,7 @@ class RoutingSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RouteDecision:
     """The route taken and, in a sentence, why."""
 
     route: Route

@@ -11,8 +11,7 @@ from indexer.batch.plan import Action, Plan
 from indexer.consuming.publish_lock import PublishLock
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.ports import DocumentComposer, Published
-from query_api.replica.letters.dispatch import LetterBox
-from query_api.replica.letters.letter import ReplicaLetter
+from query_api.replica.tailing.letters import LetterBox, ReplicaLetter
 from runtime.isolation import Batch, Isolation, Reason
 from runtime.kafka.log_writer import OutboundRecord
 from schemas.documents import NO_TIMES, SearchDocument

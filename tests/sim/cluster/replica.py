@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from query_api.replica.document_log import Bounds, LogRecord, LogView, Polled
-from query_api.replica.letters.letter import ReplicaLetter
-from query_api.replica.operations.metrics import ReplicaMetrics
-from query_api.replica.tailer import ReplicaTailer
+from query_api.replica.tailing.letters import ReplicaLetter
+from query_api.replica.tailing.log import Bounds, LogRecord, LogView, Polled
+from query_api.replica.tailing.metrics import ReplicaMetrics
+from query_api.replica.tailing.tailer import ReplicaTailer
 from retrieval.analysis.pipeline import analyse
 from retrieval.analysis.tokens import AnalysedText
 from retrieval.text.apart.ledger import Ledger, SetApart
@@ -37,7 +37,7 @@ def build_tailer(process: Process, broker: Broker, writer: TextIndexWriter) -> R
         backoff=Backoff(BackoffPolicy(0.0, 0.0)),
         letters=box if process.world.guards.letters_again else Unheard(box),
         metrics=_METRICS,
-        now_us=process.world.now_us,
+        clock=process.world,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from ferroflux.embedded.broker import PARTITIONS
 from ferroflux.embedded.intake.intake import ChangeIntake
-from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal, WatchedWriter
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, RecordStage, WatchedJournal, WatchedWriter
 from ferroflux.embedded.recovery import Found, reconcile, replay
 from ferroflux.embedded.replica import PacedPublisher
 from indexer.consuming.lanes import Lanes, SliceLength
@@ -20,6 +20,7 @@ from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
 from retrieval.text.memory import MemoryTextReader
 from runtime.kafka.log_writer import OutboundRecord
+from runtime.retry import Backoff, BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.topics import TopicNames
 from tests.sim.cluster.indexer import BACKOFF, METRICS, SimTopics, build_pipeline
@@ -69,8 +70,8 @@ class SystemRun:
             return True
         try:
             async with asyncio.timeout(_DRAIN_S):
-                await self._changes.reached(self._progress, Stage.APPLIED)
-                await self._documents.reached(self._progress, Stage.READABLE)
+                await self._changes.reached(self._progress, RecordStage.APPLIED)
+                await self._documents.reached(self._progress, RecordStage.READABLE)
         except TimeoutError:
             return False
         return True
@@ -112,7 +113,7 @@ class SystemRun:
         lanes = Lanes(
             self._runner(journal, pipeline).run, self, bulk_topic=BULK, live_turns=2,
             slice_length=SliceLength(0.05, 3, products=1, smallest=1), live_length=SliceLength(0.05, 3, products=1, smallest=1),
-            monotonic=self.process.world.monotonic,
+            clock=self.process.world,
         )  # fmt: skip
         topic_names = TopicNames(changes=(CHANGES,), bulk=BULK, documents=DOCUMENTS)
         self.intake = ChangeIntake(_Producer(self._broker, self.process), topic_names, self._progress, self._searchable)
@@ -123,14 +124,16 @@ class SystemRun:
         source: Any = journal
         if found.watermarks_are_void and guards.void_watermarks and not guards.voided_durably:
             source = _WholeJournal(journal)
-        await self._persist(lambda: replay(source, pipeline, lambda *_: None))
-        await self._documents.reached(self._progress, Stage.READABLE)
+        await self._persist(
+            lambda: replay(source, pipeline, lambda *_: None, Backoff(BackoffPolicy(), random.Random(0)))
+        )
+        await self._documents.reached(self._progress, RecordStage.READABLE)
         if found.stores_may_differ and guards.compare:
             self._reader.refresh()
             compared: Any = index if guards.raised else _NeverRaised(index)
             said = await self._persist(lambda: reconcile(compared, self._reader, pipeline))
             self.process.world.note(self.process.name, said)
-            await self._documents.reached(self._progress, Stage.READABLE)
+            await self._documents.reached(self._progress, RecordStage.READABLE)
 
     async def _persist(self, work: Callable[[], Any]) -> Any:
         """A start that fails is tried again by whoever supervises it; here, without the process's end."""
@@ -164,7 +167,7 @@ class SystemRun:
                 await self._broker.appended(0.3)
 
     async def _searchable(self) -> None:
-        await self._documents.reached(self._progress, Stage.READABLE)
+        await self._documents.reached(self._progress, RecordStage.READABLE)
         self._reader.refresh()
 
     # The ports `PartitionControl` and `LaneControl`, of a group with one member.

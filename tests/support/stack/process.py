@@ -16,6 +16,7 @@ import ferroflux.operations.production
 import indexer.process.bootstrap
 import indexer.process.offline
 import query_api.bootstrap
+import retrieval.serving.parts
 from indexer.settings import IndexerSettings
 from query_api.replica.bootstrap import run_replica
 from query_api.replica.settings import ReplicaSettings
@@ -53,7 +54,7 @@ def main(role: str, *arguments: str) -> None:
         patched: tuple[Any, ...] = (
             indexer.process.bootstrap,
             indexer.process.offline,
-            query_api.bootstrap,
+            retrieval.serving.parts,
             ferroflux.operations.production,
             *_embedded(arguments),
         )

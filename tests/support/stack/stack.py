@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from query_api.status_file import read_status
+from retrieval.serving.replica_status import read_status
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader
 from retrieval.text.settings import TextIndexSettings

@@ -15,6 +15,7 @@ from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextW
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointWrite
+from runtime.retry import Backoff, BackoffPolicy
 from schemas.building import DEFAULT_POLICY
 from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
@@ -255,9 +256,7 @@ async def test_the_journal_notes_which_vector_index_its_watermarks_speak_of(tmp_
         await opened.close()
 
 
-async def test_a_log_that_is_away_for_a_moment_does_not_end_the_recovery(
-    journal: SqliteChangeJournal, monkeypatch
-) -> None:
+async def test_a_log_that_is_away_for_a_moment_does_not_end_the_recovery(journal: SqliteChangeJournal) -> None:
     class FlakyLog(DocumentLog):
         failures = 2
 
@@ -267,8 +266,7 @@ async def test_a_log_that_is_away_for_a_moment_does_not_end_the_recovery(
                 raise LogUnavailableError
             return await super().publish(documents)
 
-    monkeypatch.setattr("ferroflux.embedded.recovery._PAUSE_S", 0.0)
     topic = FlakyLog()
     await journal.append(LOG, records_of(HISTORY))
-    await replay(journal, make_pipeline(MemoryIndex(), publisher=topic), ignore)
+    await replay(journal, make_pipeline(MemoryIndex(), publisher=topic), ignore, Backoff(BackoffPolicy(0.0, 0.0)))
     assert set(topic.compacted()) == {SkuKey(one.key.tenant, one.key.sku) for one in HISTORY}

@@ -14,8 +14,9 @@ from ferroflux.cli.main import main
 from ferroflux.cli.operate.facet import listing
 from ferroflux.operations.direct import DirectOperations
 from ferroflux.operations.routes import operations_router
-from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
+from indexer.sources.service import SourceService
+from runtime.clock import SYSTEM_CLOCK
 from runtime.http.problems import install_problem_handlers
 from runtime.rights.keys import Access
 from runtime.rights.settings import KeyGrant
@@ -31,20 +32,20 @@ class Facets(DirectOperations):
     """The operations, of which only those on sources are asked for."""
 
     sources: Any = None
-    dead_letters = desk = replay = tombstone_gc = build = None  # type: ignore[assignment]
+    dead_letters = generation_service = replay = tombstone_gc = build = None  # type: ignore[assignment]
 
-    def __init__(self, sources: SourceDesk) -> None:
+    def __init__(self, sources: SourceService) -> None:
         self.sources = sources
 
 
 def client(folder: Path, **keys: str) -> TestClient:
-    store = FileSourceStore(folder / "sources.json", lambda: time.time_ns() // 1_000_000)
+    store = FileSourceStore(folder / "sources.json", SYSTEM_CLOCK)
     app = FastAPI()
     install_problem_handlers(app)
     app.state.access = Access(
         {tenant: (KeyGrant(key=SecretStr(key), roles=frozenset({Role.OPERATE})),) for tenant, key in keys.items()}
     )
-    app.include_router(operations_router(Facets(SourceDesk(store, DECLARED)), Mock()))
+    app.include_router(operations_router(Facets(SourceService(store, DECLARED)), Mock()))
     return TestClient(app, raise_server_exceptions=False)
 
 

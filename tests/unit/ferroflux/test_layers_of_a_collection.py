@@ -15,11 +15,13 @@ from query_api.settings import ApiSettings
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.settings import EncoderSettings
+from retrieval.serving.parts import HeldParts
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorSettings
+from retrieval.vectors.spaces import spaces_of
 from schemas.errors import ModelMismatchError
 from tests.support.tiny_bert import write_tiny_bert
 from tests.unit.query_api.app_under_test import serving
@@ -40,7 +42,7 @@ def settings(tmp_path: Path) -> EncoderSettings:
 @pytest.fixture
 async def old(settings: EncoderSettings) -> AsyncIterator[MemoryIndex]:
     index = MemoryIndex()
-    await index.prepare(load_encoder(settings.model_copy(update={"layers": "float32"})).revision)
+    await index.prepare(spaces_of(load_encoder(settings.model_copy(update={"layers": "float32"})).revision))
     recorded = dict(await index.recorded() or {})
     assert {name: recorded[name] for name in FLOAT32_AS_RECORDED} == FLOAT32_AS_RECORDED
     assert recorded.keys() - FLOAT32_AS_RECORDED.keys() == {"weights", "library"}
@@ -72,11 +74,10 @@ async def test_an_indexer_begins_a_new_collection_with_int8_layers(settings, mon
 
 
 async def test_a_search_worker_becomes_ready_over_the_old_collection(settings, old):
-    app = build_app(
-        ApiSettings(encoder=settings), vectors=old, reader=MemoryTextReader(MemoryTextStore()), tailed=False
-    )
+    held = HeldParts(vectors=old, reader=MemoryTextReader(MemoryTextStore()))
+    app = build_app(ApiSettings(encoder=settings), held_of=lambda _: held, tailed=False)
     async with serving(app):
-        assert app.state.context.worker.encoder.revision.quantisation == "none"
+        assert app.state.context.searchers.current.encoder.revision.quantisation == "none"
 
 
 async def test_what_is_set_and_differs_is_refused_with_both_remedies(settings, old):
@@ -90,7 +91,7 @@ async def test_a_data_directory_of_the_embedded_system_is_followed_too(settings,
     before = load_encoder(settings.model_copy(update={"layers": "float32"}))
     index = await EdgeIndex.open(vectors)
     assert await index.recorded() is None
-    await index.prepare(before.revision)
+    await index.prepare(spaces_of(before.revision))
     await index.close()
     # The file as it lies in the directories of the release before.
     record = json.loads((tmp_path / "vectors" / "model.json").read_bytes())["model_revision"]

@@ -11,7 +11,7 @@ from ferroflux.embedded.intake.held import held_router
 from ferroflux.embedded.intake.http import changes_router
 from ferroflux.operations.routes import operations_router
 from indexer.process.app import http_app
-from query_api.replica.operations.http import operations_app
+from query_api.replica.bootstrap import operations_app
 from runtime.http.routes import route_of
 from schemas.api.routes import ROUTES, UNKNOWN, RouteClass, TenantIn
 from schemas.identity import TenantId

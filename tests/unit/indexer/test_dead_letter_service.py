@@ -11,9 +11,9 @@ from indexer.deadletters.letter import Letter, LetterId, Marker, Settlement, rea
 from indexer.deadletters.service import DeadLetterService, LetterFilter, Settled
 from indexer.journal import SqliteChangeJournal
 from indexer.records import DeadLetter, InboundRecord, LogId
-from query_api.replica.decode import place_of
-from query_api.replica.document_log import LogRecord
-from query_api.replica.letters.letter import letter_of as letter_of_replica
+from query_api.replica.tailing.decode import place_of
+from query_api.replica.tailing.letters import letter_of as letter_of_replica
+from query_api.replica.tailing.log import LogRecord
 from retrieval.text.apart.values import Apart, Flaw
 from schemas.errors import InvalidRequestError, LogUnavailableError, NotFoundError, RecordTooLargeError
 from schemas.events.dead_letters import ATTEMPT_HEADER, TAKEN_HEADER

@@ -6,8 +6,8 @@ import pytest
 
 from indexer.ports import Published
 from indexer.tombstone_gc import GcCounts, Tombstone, TombstoneGc, read_tombstone
-from query_api.replica.decode import decode
-from query_api.replica.document_log import LogRecord
+from query_api.replica.tailing.decode import decode
+from query_api.replica.tailing.log import LogRecord
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import FastAPI
 
-from indexer.batch.embedding import encoded
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
 from retrieval.encoders.port import SparseEncoder
@@ -14,10 +13,12 @@ from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import fold_keyword
 from retrieval.passages import passage_text
 from retrieval.rerank.port import Reranker
+from retrieval.serving.parts import HeldParts
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
+from retrieval.vectors.spaces import TEXT_VECTOR, Provenance, encoders_of, spaces_of
 from schemas.documents import DocumentTimes, SearchDocument
 
 
@@ -60,21 +61,20 @@ class Stores:
         self._documents = documents
 
     async def embed(self) -> None:
-        await self.vectors.prepare(self.encoder.revision)
-        vectors = encoded(self.encoder, [passage_text(one) for one in self._documents])
+        await self.vectors.prepare(spaces_of(self.encoder.revision))
+        texts = [passage_text(one) for one in self._documents]
+        vectors = {space: list(encode(texts)) for space, encode in encoders_of(self.encoder).items()}
         await self.vectors.write(
             [
-                PointWrite(one.key, None, _payload(one), named)
-                for one, named in zip(self._documents, vectors, strict=True)
+                PointWrite(one.key, None, _payload(one), {space: rows[row] for space, rows in vectors.items()})
+                for row, one in enumerate(self._documents)
             ]
         )
 
     def app(self, *, tailed: bool = False, reranker: Reranker | None = None, **settings) -> FastAPI:
         return build_app(
             ApiSettings(**settings),
-            vectors=self.vectors,
-            encoder=self.encoder,
-            reader=self.reader,
+            held_of=lambda _: HeldParts(self.vectors, self.encoder, self.reader),
             reranker=reranker,
             tailed=tailed,
         )
@@ -85,8 +85,7 @@ def _payload(one: SearchDocument) -> PointPayload:
         rev=one.rev,
         alive=not one.deleted,
         state=b"",
-        text_hash="h",
-        text_model="m",
+        provenance={TEXT_VECTOR: Provenance("h", "m")},
         brand=fold_keyword(one.brand),
         category=fold_keyword(one.category),
         price=one.price,

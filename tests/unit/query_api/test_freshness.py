@@ -2,8 +2,8 @@
 
 import pytest
 
-from query_api.freshness import FreshnessWindow, Load, percentiles
-from query_api.status_file import FreshnessSample
+from retrieval.serving.freshness import FreshnessWindow, Load, percentiles
+from retrieval.serving.replica_status import FreshnessSample
 
 SECOND = 1_000_000
 

@@ -8,14 +8,16 @@ import httpx
 import pytest
 
 from query_api.bootstrap import build_app
-from query_api.generations.serving import Stores as GenerationStores
 from query_api.settings import ApiSettings
-from query_api.status_file import ReplicaStatus, write_status
-from retrieval.analysis.pipeline import analyse
 from retrieval.encoders.testing import HashingEncoder
 from retrieval.generations import transitions
 from retrieval.generations.file import FileGenerationStore
+from retrieval.rerank.port import Reranker
+from retrieval.rerank.testing import OverlapReranker
+from retrieval.serving.parts import HeldParts
+from retrieval.serving.replica_status import ReplicaStatus, write_status
 from retrieval.text.tantivy_index.compatibility import current_metadata
+from schemas.errors import NotReadyError
 from schemas.generations import MAIN, EncoderChoice
 from tests.contracts.generation_store_suite import manifest
 from tests.support.waiting import eventually
@@ -44,8 +46,9 @@ class Held(HashingEncoder):
 class Two:
     """An application over two generations, whose file of generations the test moves."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, reranker: Reranker | None = None) -> None:
         text = current_metadata()
+        self.folder = folder
         self.main, self.other = Stores(), Stores(OTHER)
         self.other.encoder = Held(32)
         self.store = FileGenerationStore(folder)
@@ -55,33 +58,23 @@ class Two:
         )  # fmt: skip
         self.closed: list[str] = []
         settings = ApiSettings(text={"directory": folder})
-        self.app = build_app(
-            settings, vectors=self.main.vectors, encoder=self.main.encoder, reader=self.main.reader, tailed=True,
-            open_generation=self.stores_of,
-        )  # fmt: skip
+        self.app = build_app(settings, held_of=self.held_of, reranker=reranker)
+        opened = self.worker.parts_of
 
-    def stores_of(self, _manifest) -> GenerationStores:
-        two = self
+        def parts_of(generation):
+            parts = opened(generation)
+            if generation is not None:
+                parts.close = self.close
+            return parts
 
-        class Closing(type(self.other.vectors)):
-            async def close(self):
-                two.closed.append("other")
+        self.worker.parts_of = parts_of
 
-        vectors = Closing()
-        vectors.__dict__.update(self.other.vectors.__dict__)
+    def held_of(self, generation) -> HeldParts:
+        stores = self.main if generation is None else self.other
+        return HeldParts(stores.vectors, stores.encoder, stores.reader, self.folder)
 
-        async def opened():
-            return vectors
-
-        return GenerationStores(
-            open_encoder=lambda _recorded: self.other.encoder,
-            open_reranker=lambda: None,
-            open_vectors=opened,
-            open_reader=lambda: self.other.reader,
-            analyse=analyse,
-            replica_folder=None,
-            owned=True,
-        )
+    async def close(self) -> None:
+        self.closed.append("other")
 
     async def prepare(self) -> None:
         await self.main.embed()
@@ -94,7 +87,7 @@ class Two:
 
     @property
     def worker(self):
-        return self.app.state.context.worker
+        return self.app.state.context.searchers
 
 
 def status_file(folder: Path) -> None:
@@ -182,3 +175,34 @@ async def test_a_generation_of_another_version_is_refused_and_said(tmp_path):
     async with serving(two.app) as client:
         await eventually(lambda: "Run the version that built it" in two.worker.generations.get("other", ""))
         assert (await found(client))[0] == MAIN
+
+
+async def test_a_generation_that_a_launcher_holds_reranks_as_main_does(tmp_path):
+    two = Two(tmp_path, reranker=OverlapReranker())
+    status_file(tmp_path)
+    await two.prepare()
+    async with serving(two.app) as client:
+        await eventually(lambda: two.worker.generations == {MAIN: "", "other": ""})
+        for generation in (MAIN, "other"):
+            answer = await client.post(
+                "/v1/search", json={"tenant": "norte", "text": "tornillo hexagonal", "generation": generation}
+            )
+            assert answer.json()["reranked"]["model"] == "overlap"
+
+
+async def test_a_generation_whose_parts_are_not_there_yet_is_told_and_opened_later(tmp_path):
+    two = Two(tmp_path)
+    status_file(tmp_path)
+    await two.prepare()
+    held_of, absent = two.worker._held_of, [NotReadyError("generation other is not open")] * 3
+
+    def late(generation):
+        if generation is not None and absent:
+            raise absent.pop()
+        return held_of(generation)
+
+    two.worker._held_of = late
+    async with serving(two.app) as client:
+        assert two.worker.generations["other"] == "generation other is not open"
+        assert (await found(client))[0] == MAIN
+        await eventually(lambda: two.worker.generations == {MAIN: "", "other": ""})

@@ -26,8 +26,8 @@ OURS = [
         tracemalloc.Filter(True, f"{ROOT}/{package}/*")
         for package in ("agent", "query_api", "retrieval", "runtime", "schemas")
     ),
-    tracemalloc.Filter(False, f"{ROOT}/query_api/generations/serving.py"),
-    tracemalloc.Filter(False, f"{ROOT}/query_api/freshness.py"),
+    tracemalloc.Filter(False, f"{ROOT}/retrieval/serving/opening.py"),
+    tracemalloc.Filter(False, f"{ROOT}/retrieval/serving/freshness.py"),
 ]
 """The test's client remembers addresses, and the worker when it looked for commits, for a window of time."""
 PATIENT = {"deadline_s": 60, "hydration_deadline_s": 60}

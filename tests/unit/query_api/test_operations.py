@@ -13,7 +13,7 @@ import pytest
 import query_api
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
-from query_api.status_file import FreshnessSample, PartitionProgress, ReplicaStatus, write_status
+from retrieval.serving.replica_status import FreshnessSample, PartitionProgress, ReplicaStatus, write_status
 from schemas.api.problems import Problem
 from schemas.api.search import SearchRequest
 from schemas.api.status import StatusResponse

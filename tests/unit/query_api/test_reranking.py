@@ -1,7 +1,6 @@
 """A reranker behind the API: hits, the report, explain, why_not, status, metrics, and a model that cannot be loaded."""
 
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -87,19 +86,14 @@ async def test_a_worker_is_never_ready_without_its_searcher(stores):
     class Slow(Stores):
         def app(self, **settings):
             made = super().app(**settings)
-            worker = made.state.context.worker
-            stores_of = worker._stores_of
+            models = made.state.context.searchers._models
+            load = models.reranker
 
-            def slow_stores_of(manifest):
-                opened = stores_of(manifest)
+            def slowly():
+                time.sleep(0.2)
+                return load()
 
-                def slowly():
-                    time.sleep(0.2)
-                    return opened.open_reranker()
-
-                return replace(opened, open_reranker=slowly)
-
-            worker._stores_of = slow_stores_of
+            models.reranker = slowly
             return made
 
     slow = Slow()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from query_api.status_file import (
+from retrieval.serving.replica_status import (
     STATUS_FILE,
     FreshnessSample,
     PartitionProgress,

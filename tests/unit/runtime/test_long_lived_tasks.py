@@ -29,12 +29,13 @@ ALLOWED: Final = {
     "indexer/process/supervisor.py _whole": "an end that must not be cut short: awaited",
     "indexer/batch/settling.py Settler._start_encoding": "texts of one batch: awaited by it",
     "query_api/catalogue_view.py CatalogueView.has": "one count of the tenants at a time: where it fails, asyncio logs it and the next request begins another",
-    "query_api/generations/tail.py GenerationTail._unless_stopping": "a restore: awaited or cancelled before it returns",
-    "query_api/replica/letters/dispatch.py LetterDispatch.turn": "one sending at a time: the tailer's next turn reads how it ended, readiness tells why letters wait",
-    "query_api/replica/kafka_log.py KafkaDocumentLog._check_topic": "one look at a time: the next poll reads how it ended, or the end of the log cancels it",
-    "query_api/worker.py Worker._let_go": "an end with a time limit: told in the log where it fails, awaited by the worker's stop",
-    "retrieval/search/legs/fanout.py run_legs": "legs of one query: all are awaited or cancelled by it",
-    "retrieval/search/legs/encoding_queue.py EncodingQueue._ask": "encodes what queries wait for: a failure goes to each of them, the next query begins another",
+    "query_api/replica/generation.py GenerationFollower._unless_stopping": "a restore: awaited or cancelled before it returns",
+    "query_api/replica/tailing/letters.py LetterDispatch.turn": "one sending at a time: the tailer's next turn reads how it ended, readiness tells why letters wait",
+    "query_api/replica/tailing/kafka.py KafkaDocumentLog._check_topic": "one look at a time: the next poll reads how it ended, or the end of the log cancels it",
+    "query_api/replica/tailing/kafka.py KafkaDocumentLog.close": "an end with a time limit: awaited",
+    "retrieval/serving/searchers.py Searchers._let_go": "an end with a time limit: told in the log where it fails, awaited by the stop",
+    "retrieval/search/retrievers/fanout.py run_retrievers": "retrievers of one query: all are awaited or cancelled by it",
+    "retrieval/search/retrievers/encoding_queue.py EncodingQueue._ask": "encodes what queries wait for: a failure goes to each of them, the next query begins another",
 }
 """Place -> why it needs no supervisor."""
 

@@ -14,11 +14,11 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 import agent.bootstrap
-import agent.catalogue.opening
 import indexer.process.app
 import indexer.process.bootstrap
 import indexer.process.supervisor
 import query_api.replica.bootstrap
+import retrieval.serving.parts
 from agent.bootstrap import build_agent_app
 from agent.settings import AgentSettings
 from indexer.consuming.runner import Observers
@@ -28,9 +28,9 @@ from indexer.process.supervisor import Member
 from indexer.readiness import ConsumerHealth, Readiness
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
-from query_api.worker import Pace, Worker
+from query_api.worker import Worker
 from retrieval.encoders.testing import HashingEncoder
-from retrieval.search.settings import SearchSettings
+from retrieval.serving.searchers import Searchers
 from retrieval.vectors.memory import MemoryIndex
 from runtime.metrics import TaskMetrics
 from runtime.supervision import TaskFailedError
@@ -54,16 +54,11 @@ async def search_worker(faults: Faults, folder: Path, _patch) -> AsyncIterator[a
     two, ended = Two(folder), asyncio.get_running_loop().create_future()
     status_file(folder)
     await two.prepare()
-    worker = Worker(
-        two.app.state.context.worker._stores_of,
-        SearchSettings(),
-        Pace(0.01, 10, 60),
-        folder=folder,
-        reports=folder / "workers",
-        supervisor=faults.make(TaskMetrics(CollectorRegistry()), on_failure=ended.set_result),
-    )
+    supervisor = faults.make(TaskMetrics(CollectorRegistry()), on_failure=ended.set_result)
+    searchers = Searchers(two.worker.settings, supervisor, held_of=two.held_of)
+    worker = Worker(searchers, supervisor, reports=folder / "workers")
     await worker.start()
-    await eventually(lambda: len(worker.generations) == 2)
+    await eventually(lambda: len(searchers.generations) == 2)
     yield ended
     await worker.stop()
 
@@ -93,7 +88,7 @@ async def replica(faults: Faults, folder: Path, patch) -> AsyncIterator[asyncio.
     patch.setattr(module, "Supervisor", faults.make)
     patch.setattr(module, "KafkaGenerationStore", lambda _: NoStore())
     patch.setattr(module, "KafkaDocumentLog", lambda *_, **__: broker.connect())
-    patch.setattr("query_api.generations.tail.KafkaDocumentLog", lambda *_, **__: broker.connect())
+    patch.setattr("query_api.replica.generation.KafkaDocumentLog", lambda *_, **__: broker.connect())
     settings = ReplicaSettings(
         text={"directory": folder / "text"},
         http={"host": "127.0.0.1", "port": 0},
@@ -204,17 +199,20 @@ async def ordering(faults: Faults, folder: Path, patch) -> AsyncIterator[asyncio
     async def vectors(_settings) -> MemoryIndex:
         return stores.vectors
 
-    opening = agent.catalogue.opening
+    status_file(folder)
 
     async def no_broker(_publisher) -> None:
         return
 
     patch.setattr(agent.bootstrap, "_check_topic", no_broker)
-    patch.setattr(opening, "load_encoder", lambda _: stores.encoder)
-    patch.setattr(opening, "open_vector_index", vectors)
-    patch.setattr(opening, "open_reader", lambda _: stores.reader)
+    parts = retrieval.serving.parts
+    patch.setattr(parts, "load_encoder", lambda _: stores.encoder)
+    patch.setattr(parts, "open_vector_index", vectors)
+    patch.setattr(parts, "open_reader", lambda _: stores.reader)
     settings = AgentSettings(
-        agent={"catalogue": {"kind": "local"}, "database": {"directory": folder}}, vectors={"kind": "qdrant"}
+        agent={"catalogue": {"kind": "local"}, "database": {"directory": folder}},
+        vectors={"kind": "qdrant"},
+        text={"directory": folder},
     )
     supervisor = faults.make(TaskMetrics(CollectorRegistry()), on_failure=ended.set_result)
     app = build_agent_app(settings, supervisor=supervisor)
@@ -261,11 +259,13 @@ TASKS: Final[dict[Process, set[str]]] = {
     indexing: {
         "http", "follow-generations", "follow-sources", "index-generation", "change-consumer", "batch-runner", "document-verifier",
     },
-    ordering: {"open-agent", "thread-pruner", "order-relay", "follow-replica"},
+    ordering: {
+        "open-agent", "open-catalogue", "thread-pruner", "order-relay", "watch-files", "open-generation", "refresh-replica",
+    },
 }  # fmt: skip
 """Every background task of a process."""
 
-ENDED: Final = {"open-generation", "open-agent"}
+ENDED: Final = {"open-generation", "open-agent", "open-catalogue"}
 """Tasks that are done once the process is ready."""
 
 ONLY_DEGRADED: Final = {"watch-files", "snapshots", "thread-pruner"}

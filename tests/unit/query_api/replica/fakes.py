@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from query_api.replica.document_log import Bounds, LogRecord, LogView, Polled
-from query_api.replica.letters.letter import ReplicaLetter
+from query_api.replica.tailing.letters import ReplicaLetter
+from query_api.replica.tailing.log import Bounds, LogRecord, LogView, Polled
 from retrieval.text.apart.values import NO_NOTES, LogNotes
 from retrieval.text.content import Analyse
 from retrieval.text.memory import MemoryTextStore, MemoryTextWriter
@@ -14,6 +14,19 @@ from retrieval.text.port import Applied, Checkpoint
 from schemas.documents import SearchDocument
 from schemas.errors import LogUnavailableError
 from schemas.identity import SkuKey
+
+
+class SetClock:
+    """Moves only when it is told to."""
+
+    def __init__(self) -> None:
+        self.us = 1_000_000_000
+
+    def now_us(self) -> int:
+        return self.us
+
+    def monotonic(self) -> float:
+        return self.us / 1e6
 
 
 def document(sku: str, rev: int = 1, **fields: Any) -> SearchDocument:

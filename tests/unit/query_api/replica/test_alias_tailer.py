@@ -6,10 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from query_api.aliases.tailer import AliasTailer
-from query_api.aliases.watch import AliasWatch
+from query_api.replica.tailing.aliases import AliasTailer
 from retrieval.aliases import compiled
-from retrieval.aliases.file import AliasFile
+from retrieval.aliases.file import AliasFile, AliasWatch
 from retrieval.aliases.live import LiveAliases
 from runtime.isolation import DefectError
 from runtime.retry import Backoff, BackoffPolicy

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_api.replica.decode import decode, place_of
-from query_api.replica.document_log import LogRecord
+from query_api.replica.tailing.decode import decode, place_of
+from query_api.replica.tailing.log import LogRecord
 from retrieval.text.apart.values import Flaw
 from runtime.isolation import DefectError
 from schemas.documents import SearchDocument

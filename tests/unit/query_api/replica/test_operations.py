@@ -4,8 +4,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
-from query_api.replica.operations.http import operations_app
-from query_api.replica.operations.metrics import ReplicaMetrics
+from query_api.replica.bootstrap import operations_app
+from query_api.replica.tailing.metrics import ReplicaMetrics
 
 
 @pytest.mark.parametrize(("reason", "status"), [(None, 200), ("catching up: 12 records", 503)])

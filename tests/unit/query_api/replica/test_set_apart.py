@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from query_api.replica.tailer import ReplicaTailer
-from query_api.status_file import read_status
+from query_api.replica.tailing.tailer import ReplicaTailer
 from retrieval.analysis.pipeline import analyse
+from retrieval.serving.replica_status import read_status
 from retrieval.text.port import Checkpoint
 from runtime.isolation import DefectError
 from runtime.retry import Backoff, BackoffPolicy

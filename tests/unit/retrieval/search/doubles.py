@@ -117,11 +117,11 @@ class CountingEncoder(HashingEncoder):
         return super().encode_queries(texts)
 
 
-class ScriptedLeg:
+class ScriptedRetriever:
     """A retriever that gives a list, waits, or fails."""
 
     def __init__(self, retriever=RetrieverName.TEXT, skus=(), *, error=None, delay_s=0.0, depth=10, applies=True):
-        self.retriever = retriever
+        self.name = retriever
         self.depth = depth
         self._skus = skus
         self._error = error
@@ -149,9 +149,9 @@ def searcher(reader, *, vectors=None, encoder=None, reranker=None, **settings) -
     )
 
 
-def scripted_searcher(reader, *legs, **settings) -> HybridSearcher:
+def scripted_searcher(reader, *retrievers, **settings) -> HybridSearcher:
     planner = QueryPlanner(ReplicaKnowledge(reader, LiveAliases()), analyse)
-    return HybridSearcher(legs, reader, planner, SearchSettings(**settings), reading=ThreadPoolExecutor(1))
+    return HybridSearcher(retrievers, reader, planner, SearchSettings(**settings), reading=ThreadPoolExecutor(1))
 
 
 STORE_AWAY = StoreUnavailableError("qdrant at 10.0.0.1 is away")

@@ -6,8 +6,8 @@ import pytest
 
 from retrieval.filters import CatalogueFilter
 from retrieval.search.hybrid import normalise_query
-from retrieval.search.legs.fanout import SearchUnavailableError
-from retrieval.search.query import DegradedReason, SearchQuery
+from retrieval.search.query import SearchQuery
+from retrieval.search.retrievers.fanout import DegradedReason, SearchUnavailableError
 from retrieval.search.settings import SearchSettings
 from schemas.api.retrievers import RetrieverName
 from schemas.errors import OverloadedError
@@ -17,7 +17,7 @@ from tests.unit.retrieval.search.doubles import (
     WITHIN,
     CountingEncoder,
     ListedVectors,
-    ScriptedLeg,
+    ScriptedRetriever,
     ShelfReader,
     document,
     scripted_searcher,
@@ -83,16 +83,19 @@ async def test_a_retriever_that_fails_is_reported_and_the_others_answer(vectors,
 
 
 async def test_a_search_that_the_encoder_has_no_time_for_is_refused_and_not_answered_without_its_vectors():
-    legs = [ScriptedLeg(RetrieverName.TEXT, ["a"]), ScriptedLeg(RetrieverName.DENSE, error=OverloadedError())]
+    retrievers = [
+        ScriptedRetriever(RetrieverName.TEXT, ["a"]),
+        ScriptedRetriever(RetrieverName.DENSE, error=OverloadedError()),
+    ]
     with pytest.raises(OverloadedError):
-        await scripted_searcher(ShelfReader(*SHELF), *legs).search(SearchQuery("bolt", WITHIN))
+        await scripted_searcher(ShelfReader(*SHELF), *retrievers).search(SearchQuery("bolt", WITHIN))
 
 
 async def test_when_every_retriever_fails_the_search_fails():
     search = scripted_searcher(
         ShelfReader(),
-        ScriptedLeg(RetrieverName.TEXT, error=STORE_AWAY),
-        ScriptedLeg(RetrieverName.DENSE, error=STORE_AWAY),
+        ScriptedRetriever(RetrieverName.TEXT, error=STORE_AWAY),
+        ScriptedRetriever(RetrieverName.DENSE, error=STORE_AWAY),
     )
     with pytest.raises(SearchUnavailableError, match="text: unavailable, dense: unavailable"):
         await search.search(SearchQuery("bolt", WITHIN))
@@ -101,13 +104,13 @@ async def test_when_every_retriever_fails_the_search_fails():
 async def test_retrievers_run_side_by_side():
     meeting = asyncio.Barrier(2)
 
-    class MeetingLeg(ScriptedLeg):
+    class MeetingRetriever(ScriptedRetriever):
         async def find(self, query):
             await meeting.wait()
             return await super().find(query)
 
-    legs = [MeetingLeg(name, ["a"]) for name in (RetrieverName.TEXT, RetrieverName.DENSE)]
-    result = await scripted_searcher(ShelfReader(*SHELF), *legs).search(SearchQuery("bolt", WITHIN))
+    retrievers = [MeetingRetriever(name, ["a"]) for name in (RetrieverName.TEXT, RetrieverName.DENSE)]
+    result = await scripted_searcher(ShelfReader(*SHELF), *retrievers).search(SearchQuery("bolt", WITHIN))
     assert not result.degraded
 
 
@@ -190,7 +193,7 @@ async def test_a_retriever_of_weight_zero_is_not_run():
 
 
 async def test_cancelling_a_search_cancels_its_retrievers():
-    search = scripted_searcher(ShelfReader(), ScriptedLeg(delay_s=60))
+    search = scripted_searcher(ShelfReader(), ScriptedRetriever(delay_s=60))
     task = asyncio.create_task(search.search(SearchQuery("bolt", WITHIN)))
     await asyncio.sleep(0.01)
     task.cancel()

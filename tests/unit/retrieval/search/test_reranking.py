@@ -152,3 +152,28 @@ async def test_pages_are_cut_from_the_reranked_list():
 
 def test_scores_are_arrays():
     assert OverlapReranker().score("a", ["a"]).dtype == np.float32
+
+
+@pytest.mark.parametrize("facets", [True, False])
+@pytest.mark.parametrize("reranker", [Recording(), None], ids=["reranked", "as fused"])
+async def test_documents_and_exclusions_are_read_once(reranker, facets):
+    class Counting(ShelfReader):
+        def __init__(self, *documents):
+            super().__init__(*documents)
+            self.fetched, self.asked = [], 0
+
+        def excluded(self, keys, query):
+            self.asked += 1
+            return super().excluded(keys, query)
+
+        def fetch(self, keys):
+            self.fetched += keys
+            return super().fetch(keys)
+
+    reader = Counting(*SHELF)
+    settings = {"weights": {"text": 0}, "rerank": {"budget_ms": 10_000}}
+    search = searcher(reader, vectors=ListedVectors("d", "a", "b", "c"), reranker=reranker, **settings)
+    result = await search.search(SearchQuery("bolt no steel", WITHIN, facets=facets))
+    assert set(skus(result)) == {"d", "a", "b"}
+    assert reader.asked == 1
+    assert sorted(key.sku for key in reader.fetched) == ["a", "b", "d"]

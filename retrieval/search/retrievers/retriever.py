@@ -1,0 +1,202 @@
+"""The retrievers behind one small port: each turns a planned query into a ranked list of products.
+
+A retriever knows one way of finding and nothing of the others; running them side by side, deadlines and failures are the
+business of `retrieval.search.retrievers.fanout`. A further way of finding is another class here and its weight in the settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from typing import Final, Protocol
+
+from retrieval.analysis.tokens import TokenKind
+from retrieval.search.planning.plan import QueryPlan
+from retrieval.search.ranking.fusion import RankedHit
+from retrieval.search.retrievers.query_encoders import QueryVectors, SparseQueryEncoder
+from retrieval.text.port import TextIndexReader
+from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR
+from schemas.api.retrievers import RetrieverName
+from schemas.errors import InvalidEventError
+from schemas.identity import SkuKey, TenantId
+
+_MAX_CODE_CHARACTERS: Final = 64
+_MAX_CODES: Final = 4
+"""Codes that are looked up for one query: the whole text, then code tokens in it."""
+
+
+class Retriever(Protocol):
+    """One way of finding products."""
+
+    @property
+    def name(self) -> RetrieverName:
+        """Its name in weights, signals and reports."""
+        ...
+
+    @property
+    def depth(self) -> int:
+        """How many products it gives at most."""
+        ...
+
+    def applies(self, query: QueryPlan) -> bool:
+        """Whether it has anything to say about this query; one that does not is not run."""
+        ...
+
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
+        """At most `depth` distinct products within the filter, best first.
+
+        Raises:
+            StoreUnavailableError: its store did not answer.
+        """
+        ...
+
+
+class DenseRetriever:
+    """Nearest neighbours of the query's vector."""
+
+    def __init__(self, vectors: VectorIndex, queries: QueryVectors, *, depth: int) -> None:
+        self.name = RetrieverName.DENSE
+        self.depth = depth
+        self._vectors = vectors
+        self._queries = queries
+
+    def applies(self, query: QueryPlan) -> bool:
+        """Every text has a vector; no text has none."""
+        return bool(query.dense_texts)
+
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
+        """Encode off the loop, then search the vector store with the mean of the plan's texts."""
+        vector = await self._queries.mean_vector(query.dense_texts)
+        neighbours = await self._vectors.search(vector, using=TEXT_VECTOR, within=query.within, limit=self.depth)
+        return [RankedHit(hit.key, hit.score) for hit in neighbours]
+
+
+class SparseRetriever:
+    """The products whose learned word weights agree best with the query's."""
+
+    def __init__(self, vectors: VectorIndex, queries: SparseQueryEncoder, *, depth: int) -> None:
+        self.name = RetrieverName.SPARSE
+        self.depth = depth
+        self._vectors = vectors
+        self._queries = queries
+
+    def applies(self, query: QueryPlan) -> bool:
+        """To every text, as the dense retriever does; it reads the same texts."""
+        return bool(query.dense_texts)
+
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
+        """Encode off the loop, then search the sparse space with the mean of the plan's texts."""
+        vector = await self._queries.mean_vector(query.dense_texts)
+        found = await self._vectors.search(vector, using=SPARSE_VECTOR, within=query.within, limit=self.depth)
+        return [RankedHit(hit.key, hit.score) for hit in found]
+
+
+class TextRetriever:
+    """BM25 over the analysed fields."""
+
+    def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
+        self.name = RetrieverName.TEXT
+        self.depth = depth
+        self._reader = reader
+        self._executor = executor
+
+    def applies(self, query: QueryPlan) -> bool:
+        """A text of which the analysis leaves nothing (punctuation) matches nothing."""
+        return bool(query.text_query.clauses)
+
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
+        """Search off the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
+
+    def _find(self, query: QueryPlan) -> list[RankedHit]:
+        hits = self._reader.search(query.text_query, within=query.within, limit=self.depth)
+        return [RankedHit(hit.key, hit.score) for hit in hits]
+
+
+class CodeRetriever:
+    """The shortcut for a SKU, EAN or part number: the whole query, or a code among its words."""
+
+    def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
+        self.name = RetrieverName.CODE
+        self.depth = depth
+        self._reader = reader
+        self._executor = executor
+
+    def applies(self, query: QueryPlan) -> bool:
+        """Only where there is something that may be a code."""
+        return bool(code_candidates(query))
+
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
+        """Look the codes up off the loop; the whole text comes before its words."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
+
+    def _find(self, query: QueryPlan) -> list[RankedHit]:
+        found: dict[SkuKey, RankedHit] = {}
+        for code in code_candidates(query):
+            for key in self._reader.lookup_code(code, within=query.within, limit=self.depth):
+                found.setdefault(key, RankedHit(key, 1.0))
+        return list(found.values())[: self.depth]
+
+
+class RedirectRetriever:
+    """The products that the shop's alias table puts first for exactly this query."""
+
+    def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
+        self.name = RetrieverName.REDIRECT
+        self.depth = depth
+        self._reader = reader
+        self._executor = executor
+
+    def applies(self, query: QueryPlan) -> bool:
+        """Only where an entry redirects the query."""
+        return bool(query.redirects)
+
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
+        """The targets that live and meet the filter, in the entry's order."""
+        keys = list(_named(query.within.tenant, query.redirects[: self.depth]))
+        living = await asyncio.get_running_loop().run_in_executor(
+            self._executor, self._reader.matching, keys, query.within
+        )
+        return [RankedHit(key, 1.0) for key in keys if key in living]
+
+
+def _named(tenant: TenantId, skus: Iterable[str]) -> Iterator[SkuKey]:
+    """The products that SKUs name, in whatever spelling an entry has them; a text that can be no SKU names none."""
+    for sku in skus:
+        with suppress(InvalidEventError):
+            yield SkuKey.of(tenant, sku)
+
+
+class ListRetriever:
+    """What meets the filter, where there is no query text."""
+
+    def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
+        self.name = RetrieverName.LIST
+        self.depth = depth
+        self._reader = reader
+        self._executor = executor
+
+    def applies(self, query: QueryPlan) -> bool:
+        """Only without text."""
+        return not query.text
+
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
+        """List off the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
+
+    def _find(self, query: QueryPlan) -> list[RankedHit]:
+        return [RankedHit(key, 0.0) for key in self._reader.listed(query.within, limit=self.depth)]
+
+
+def code_candidates(query: QueryPlan) -> list[str]:
+    """The texts that may be codes, most specific first: the query as a whole, then its tokens of kind code."""
+    candidates: dict[str, None] = {}
+    if query.text and len(query.text) <= _MAX_CODE_CHARACTERS:
+        candidates[query.text] = None
+    for token in query.analysed.tokens:
+        if token.kind is TokenKind.CODE:
+            candidates[token.text] = None
+    return list(candidates)[:_MAX_CODES]
