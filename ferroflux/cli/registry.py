@@ -40,7 +40,7 @@ COMMANDS: Final = (
     CommandEntry("ingest", "ferroflux.cli.use.ingest", "Load a catalogue file (CSV, JSON lines, Parquet).", USE_PANEL),
     CommandEntry("produce", "ferroflux.cli.use.produce", "Send one change of one product.", USE_PANEL),
     CommandEntry("search", "ferroflux.cli.use.search", "Search, and see why each product was found.", USE_PANEL),
-    CommandEntry("aliases", "ferroflux.cli.use.aliases", "List, import, propose and approve a shop's vocabulary.", USE_PANEL, group=True),
+    CommandEntry("aliases", "ferroflux.cli.use.aliases", "List, import, propose and approve a tenant's vocabulary.", USE_PANEL, group=True),
     CommandEntry("chat", "ferroflux.cli.use.chat", "Order in the terminal; trace how each turn went.", USE_PANEL, group=True),
     CommandEntry("orders", "ferroflux.cli.use.orders", "List and show orders.", USE_PANEL, group=True),
     CommandEntry("status", "ferroflux.cli.use.status", "Show counts, lag and freshness of a running system.", USE_PANEL),

@@ -185,7 +185,7 @@ async def _tell_ready(console: Console, system: EmbeddedSystem, seconds: float) 
     if not console.is_terminal:
         return
     sample = system.options.sample and not tenants
-    shops = ", ".join(tenants) if tenants else ("the sample's, in a moment" if sample else "none yet")
+    shown = ", ".join(tenants) if tenants else ("the sample's, in a moment" if sample else "none yet")
     tenant = tenants[0] if tenants else "ferreteria-sol" if sample else "my-shop"
     topic = system.settings.kafka.topics.changes[0]
     folder = escape(folder_option(system.options.directory))
@@ -195,7 +195,7 @@ async def _tell_ready(console: Console, system: EmbeddedSystem, seconds: float) 
   [bold]Chat[/]    {system.url}/chat
   [bold]API[/]     {system.url}/v1/search, described in {system.url}/openapi.json
   [bold]Kafka[/]   {system.broker.address}, topic {topic}
-  [bold]Shops[/]   {shops}
+  [bold]Tenants[/] {shown}
 
   Search:  [cyan]ferroflux search "{_EXAMPLE_QUERY}" --tenant {tenant}{folder}[/]
            [cyan]curl '{system.url}/v1/search?tenant={tenant}&q={quote(_EXAMPLE_QUERY)}'[/]

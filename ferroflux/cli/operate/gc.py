@@ -34,7 +34,7 @@ def gc(
     older_than: Annotated[
         str, typer.Option(help="Last heard of at least so long ago; longer than a replica may be away.")
     ] = "15d",
-    tenant: Annotated[str, typer.Option(help="Only this shop.", show_default=False)] = "",
+    tenant: Annotated[str, typer.Option(help="Only this tenant.", show_default=False)] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only count.")] = False,
     prune_journal: Annotated[
         bool,

@@ -33,7 +33,7 @@ _JudgedOption = Annotated[
     Path | None,
     typer.Option("--judged", help="Judged queries as JSON lines, as for `ferroflux eval`.", show_default=False),
 ]
-_TenantOption = Annotated[str, typer.Option(help="The shop of judged queries that name none.", show_default=False)]
+_TenantOption = Annotated[str, typer.Option(help="The tenant of judged queries that name none.", show_default=False)]
 
 
 @app.callback()

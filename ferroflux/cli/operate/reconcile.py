@@ -75,7 +75,8 @@ def reconcile(
     ] = False,
     max_deletes: Annotated[int, typer.Option(min=0, help="Refuse a repair that would delete more rows.")] = 100,
     tenant: Annotated[
-        str, typer.Option(help="Only this shop; of a file, also the shop of rows that name none.", show_default=False)
+        str,
+        typer.Option(help="Only this tenant; of a file, also the tenant of rows that name none.", show_default=False),
     ] = "",
     data_dir: Annotated[
         Path | None,

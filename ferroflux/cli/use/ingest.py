@@ -59,7 +59,7 @@ what to do. Exit code 0: everything is there; 1: rows were bad or refused; 3: so
 def ingest(
     file: Annotated[Path, typer.Argument(help="The file; its ending says the format.", show_default=False)],
     *,
-    tenant: Annotated[str, typer.Option(help="Shop of rows that name none.", show_default=False)] = "",
+    tenant: Annotated[str, typer.Option(help="Tenant of rows that name none.", show_default=False)] = "",
     maps: Annotated[
         list[str] | None, typer.Option("--map", help="`field=column`; `field=` leaves a field out. May be repeated.")
     ] = None,

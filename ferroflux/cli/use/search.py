@@ -16,7 +16,7 @@ from schemas.errors import InvalidRequestError
 
 app = typer.Typer()
 
-_HELP: Final = """Search a shop's catalogue.
+_HELP: Final = """Search a tenant's catalogue.
 
 Every hit shows its signals: which retriever found it (text: its words; dense: its meaning; sparse: learned words, where
 a model for them is set; code: its SKU, EAN or part number), and at which rank.
@@ -34,10 +34,12 @@ a model for them is set; code: its SKU, EAN or part number), and at which rank.
 @app.command(help=_HELP)
 def search(
     text: Annotated[
-        str, typer.Argument(help="What a buyer would type; empty lists the shop.", show_default=False)
+        str, typer.Argument(help="What a buyer would type; empty lists the catalogue.", show_default=False)
     ] = "",
     *,
-    tenant: Annotated[str, typer.Option(help="The shop; not needed where there is one only.", show_default=False)] = "",
+    tenant: Annotated[
+        str, typer.Option(help="The tenant; not needed where there is one only.", show_default=False)
+    ] = "",
     brand: Annotated[list[str] | None, typer.Option(help="Only this brand. May be repeated.")] = None,
     category: Annotated[list[str] | None, typer.Option(help="Only this category. May be repeated.")] = None,
     price_min: Annotated[float | None, typer.Option(min=0, help="Lowest price.", show_default=False)] = None,
@@ -50,15 +52,15 @@ def search(
     key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Search a shop's catalogue."""
+    """Search a tenant's catalogue."""
     filters = {"brand": brand or [], "category": category or [], "in_stock": in_stock}
     filters |= {
         name: bound for name, bound in (("price_min", price_min), ("price_max", price_max)) if bound is not None
     }
     with _client(url, data_dir, key) as client:
-        shop = tenant or only_tenant(client)
+        tenant = tenant or only_tenant(client)
         request = {
-            "tenant": shop,
+            "tenant": tenant,
             "text": text,
             "filters": filters,
             "limit": limit,
@@ -69,7 +71,7 @@ def search(
     if as_json:
         print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
         return
-    _show(page_console(), shop, answer, offset)
+    _show(page_console(), tenant, answer, offset)
 
 
 def _client(url: str, data_dir: Path | None, key: str) -> ApiClient:
@@ -86,7 +88,7 @@ def only_tenant(client: ApiClient) -> str:
     if not tenants:
         raise InvalidRequestError("there is nothing to search yet: load a catalogue with `ferroflux ingest FILE`")
     if len(tenants) > 1:
-        raise InvalidRequestError(f"there are several shops, name one with --tenant: {', '.join(tenants)}")
+        raise InvalidRequestError(f"there are several tenants, name one with --tenant: {', '.join(tenants)}")
     return str(tenants[0])
 
 
@@ -125,7 +127,7 @@ def _show(console: Console, tenant: str, answer: dict[str, Any], offset: int) ->
 
 
 def price(item: dict[str, Any]) -> str:
-    """`12.50 MXN`, empty where the shop gives none."""
+    """`12.50 MXN`, empty where the catalogue gives none."""
     return "" if item.get("price") is None else f"{item['price']:,.2f} {item.get('currency', '')}".rstrip()
 
 

@@ -68,7 +68,7 @@ def test_a_handover_is_shown_first_then_done_then_listed(tmp_path: Path) -> None
     lines = listing(http.get("/v1/facets", params={"tenant": "shop"}).json())
     assert lines[0] == "shop  price  fed by erp"
     assert lines[1].endswith("(new ERP)")
-    assert lines[-1] == "every shop  stock  fed by warehouse (epoch 0), by the mapping file"
+    assert lines[-1] == "every tenant  stock  fed by warehouse (epoch 0), by the mapping file"
 
 
 def test_a_reset_names_whoever_feeds_the_facet(tmp_path: Path) -> None:
