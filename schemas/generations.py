@@ -24,7 +24,7 @@ class Origin(StrEnum):
     """The products of the documents topic with the states of their points, then the change log: it no longer reached back."""
 
 
-class Stage(StrEnum):
+class GenerationStage(StrEnum):
     """How far a generation is."""
 
     BUILDING = "building"
@@ -95,7 +95,7 @@ class StageRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    stage: Stage
+    stage: GenerationStage
     at_us: int = 0
     set_apart: int = Field(0, description="Products that could not be taken in while it was built; the rest was.")
 

@@ -32,7 +32,7 @@ _MOST_FAILURES: Final = 60
 _TITLE_CHARACTERS: Final = 70
 
 
-def report_of(experiment: Experiment) -> Report:
+def report_of(experiment: Experiment) -> EvaluationReport:
     """The whole report."""
     summary = summarise(experiment.run)
     sections = [_figures(experiment, summary)]
@@ -42,7 +42,7 @@ def report_of(experiment: Experiment) -> Report:
     sections += [_ablation(experiment.ablated)] if experiment.ablated else []
     sections += [_latency(experiment)] if experiment.latency is not None else []
     sections.append(_failures(experiment))
-    return Report(f"Search quality: {experiment.run.judged.name}", sections)
+    return EvaluationReport(f"Search quality: {experiment.run.judged.name}", sections)
 
 
 def _figures(experiment: Experiment, summary: RunSummary) -> Section:
@@ -236,14 +236,14 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class EvaluationReport:
     """A title and sections."""
 
     title: str
     sections: Sequence[Section]
 
 
-def to_markdown(report: Report) -> str:
+def to_markdown(report: EvaluationReport) -> str:
     """The whole report; readable as text too."""
     parts = [f"# {report.title}"]
     for section in report.sections:
@@ -283,7 +283,7 @@ thead th { font-weight: 600; border-bottom-width: 2px; }
 """
 
 
-def to_html(report: Report) -> str:
+def to_html(report: EvaluationReport) -> str:
     """The whole page."""
     body = [f"<h1>{escape(report.title)}</h1>"]
     for section in report.sections:

@@ -10,8 +10,7 @@ import structlog
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from agent.api.caller import Caller, client_address
-from agent.api.context import PROBLEMS, AgentContext, Context
+from agent.api.context import PROBLEMS, AgentContext, Caller, Context, client_address
 from agent.conversation.thread_names import ThreadNames
 from agent.conversation.turn import TurnRequest
 from agent.threads.registry import ThreadApart

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request
 
-from agent.api.caller import Caller
-from agent.api.context import PROBLEMS, Context
+from agent.api.context import PROBLEMS, Caller, Context
 from agent.conversation.order import Order, OrderStatus, order_id
 from runtime.http.problems import request_id
 from schemas.api.chat import Tenant

@@ -19,7 +19,7 @@ async function call(path, options = {}) {
   throw new Problem(response.status, isProblem ? await response.json() : {});
 }
 
-// Search answers this where it shares the port; a chat of its own is told its shop by the address.
+// Search answers this where it shares the port; a chat of its own is told its tenant by the address.
 export const tenants = async () => (await (await call("v1/tenants")).json()).tenants;
 
 export const thread = async (tenant, id) =>

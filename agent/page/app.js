@@ -1,4 +1,4 @@
-// The page: one conversation a shop, its turns as they stream in, and the order beside it.
+// The page: one conversation a tenant, its turns as they stream in, and the order beside it.
 
 import * as api from "./api.js";
 import { cardList } from "./cards.js";

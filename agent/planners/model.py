@@ -2,7 +2,7 @@
 
 It is told the rules, then the conversation and the state of the order as data. Titles of products and messages of people are
 quoted as JSON under a name that says so. A model may still be talked into something; what it can do then is bounded by the
-tools, which take no price, no tenant and no confirmation but a person's own (`agent.tools.confirmation`).
+tools, which take no price, no tenant and no confirmation but a person's own (`agent.tools.registry`).
 """
 
 from __future__ import annotations

@@ -18,9 +18,8 @@ from agent.conversation.products import Product
 from agent.conversation.state import ShownCards
 from agent.language.references import Extreme, Reference, bare, read_reference
 from agent.ports import CatalogueSearch
-from agent.resolve.exploring import NEARLY, Explored, covering, explore, of_kind
+from agent.resolve.exploring import NEARLY, Explored, covering, explore, of_kind, without_sizes
 from agent.resolve.matching import slots
-from agent.resolve.refinement import without_sizes
 from retrieval.analysis.folding import fold, fold_code
 from retrieval.analysis.pipeline import analyse
 from retrieval.analysis.tokens import TokenKind

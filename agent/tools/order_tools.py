@@ -15,7 +15,6 @@ from agent.conversation.products import Product, plain
 from agent.conversation.quantity import SMALLEST, QuantityError, is_nothing, quantity_of
 from agent.conversation.recovery import draft_of
 from agent.conversation.state import Draft, JsonValue, ThreadState
-from agent.tools.confirmation import offer_refusal
 from agent.tools.packs import SellingQuantity, selling_quantity
 from agent.tools.registry import (
     Arguments,
@@ -29,6 +28,7 @@ from agent.tools.registry import (
     ToolContext,
     ToolRefusedError,
     Words,
+    offer_refusal,
 )
 from schemas.identity import TenantId
 

@@ -1,7 +1,9 @@
 """A tool and the table of tools: the one declaration that schemas for models, guards, dispatch, metrics and replies derive from.
 
 No tool takes a price, a total or a tenant: there is no argument by which a model, or a text that talked it into
-something, could set one.
+something, could set one. Of a tool that cannot be taken back (`Effect.GUARDED`), one judgement holds whoever plans the turn:
+a planner may want to submit or to empty an order at any time; `ToolRunner` lets it only where this module finds the person's
+own words, or the button of the very order, and `order_submit` only for the order as it was shown.
 """
 
 from __future__ import annotations
@@ -15,9 +17,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, 
 from pydantic_core import PydanticCustomError
 
 from agent.conversation.limits import AgentLimits, OrderSizeLimit
+from agent.conversation.order import Order
 from agent.conversation.phrases import Say
 from agent.conversation.quantity import Fault, read_number
+from agent.conversation.recovery import draft_of
 from agent.conversation.state import Draft, JsonValue, ShownCards, ThreadState
+from agent.language.actions import Action
+from agent.language.guards import is_assent, is_explicit_confirmation
+from agent.language.reading import read_message
 from agent.ports import CatalogueSearch, OrderSink, PlannedCall
 from schemas.errors import FerrofluxError
 
@@ -49,7 +56,7 @@ class Effect(StrEnum):
     READ = "read"
     WRITE = "write"
     GUARDED = "guarded"
-    """It cannot be taken back: `agent.tools.confirmation` decides whether the person asked for it."""
+    """It cannot be taken back: `agent.tools.registry` decides whether the person asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +187,37 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whit
 Sku = Annotated[str, StringConstraints(min_length=1, max_length=256, strip_whitespace=True)]
 Counted = Annotated[str, StringConstraints(max_length=60, strip_whitespace=True)]
 Number = BeforeValidator(_number)
+
+
+def asks_to_submit(message: str, *, asked: bool) -> bool:
+    """Whether a message confirms an order: in so many words, or as a bare yes where we `asked` whether to confirm."""
+    return is_explicit_confirmation(message) or (asked and is_assent(message))
+
+
+def submission_refusal(state: ThreadState) -> str:
+    """Why this turn may not submit the open order, in one stable word; empty where it may."""
+    draft, work, offer = draft_of(state), state.get("work"), state.get("offer")
+    if not draft["lines"]:
+        return "empty_order"
+    if work is None:
+        return "not_confirmed"
+    if work["confirm_order"]:
+        return "" if work["confirm_order"] == draft["order_id"] else "not_confirmed"
+    asked = offer is not None and offer["turn"] == state.get("turn", 0) - 1
+    return "" if asks_to_submit(work["message"], asked=asked) else "not_confirmed"
+
+
+def clearing_refusal(state: ThreadState) -> str:
+    """Why this turn may not empty the open order; empty where the message asks for that."""
+    message = state["work"]["message"] if "work" in state else ""
+    asks = any(request.action is Action.CLEAR for request in read_message(message))
+    return "" if asks else "not_confirmed"
+
+
+def offer_refusal(state: ThreadState, order: Order) -> str:
+    """Why the order, as it stands at this moment, is not the one that the person confirmed; empty where it is."""
+    offer = state.get("offer")
+    if offer is None or offer["order_id"] != order.order_id:
+        return "not_shown"
+    wanted = state["work"]["confirm_digest"] if "work" in state else ""
+    return "" if order.digest == (wanted or offer["digest"]) else "changed"

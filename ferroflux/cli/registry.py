@@ -32,17 +32,17 @@ class CommandEntry:
 
 
 COMMANDS: Final = (
-    CommandEntry("up", "ferroflux.cli.run.up", "Run everything in one process, over one data directory.", RUN_PANEL),
-    CommandEntry("indexer", "ferroflux.cli.run.indexer", "Run an indexer: change events from Kafka to the indexes.", RUN_PANEL),
-    CommandEntry("replica", "ferroflux.cli.run.replica", "Run a text replica: documents from Kafka to local disk.", RUN_PANEL),
-    CommandEntry("api", "ferroflux.cli.run.api", "Run the search API and the page.", RUN_PANEL),
-    CommandEntry("agent", "ferroflux.cli.run.agent", "Run the ordering agent: chat API, orders, chat page.", RUN_PANEL),
+    CommandEntry("up", "ferroflux.cli.up", "Run everything in one process, over one data directory.", RUN_PANEL),
+    CommandEntry("indexer", "ferroflux.cli.processes", "Run an indexer: change events from Kafka to the indexes.", RUN_PANEL),
+    CommandEntry("replica", "ferroflux.cli.processes", "Run a text replica: documents from Kafka to local disk.", RUN_PANEL),
+    CommandEntry("api", "ferroflux.cli.processes", "Run the search API and the page.", RUN_PANEL),
+    CommandEntry("agent", "ferroflux.cli.processes", "Run the ordering agent: chat API, orders, chat page.", RUN_PANEL),
     CommandEntry("ingest", "ferroflux.cli.use.ingest", "Load a catalogue file (CSV, JSON lines, Parquet).", USE_PANEL),
     CommandEntry("produce", "ferroflux.cli.use.produce", "Send one change of one product.", USE_PANEL),
     CommandEntry("search", "ferroflux.cli.use.search", "Search, and see why each product was found.", USE_PANEL),
-    CommandEntry("aliases", "ferroflux.cli.use.aliases", "List, import, propose and approve a shop's vocabulary.", USE_PANEL, group=True),
-    CommandEntry("chat", "ferroflux.cli.order.chat", "Order in the terminal; trace how each turn went.", USE_PANEL, group=True),
-    CommandEntry("orders", "ferroflux.cli.order.orders", "List and show orders.", USE_PANEL, group=True),
+    CommandEntry("aliases", "ferroflux.cli.use.aliases", "List, import, propose and approve a tenant's vocabulary.", USE_PANEL, group=True),
+    CommandEntry("chat", "ferroflux.cli.use.chat", "Order in the terminal; trace how each turn went.", USE_PANEL, group=True),
+    CommandEntry("orders", "ferroflux.cli.use.orders", "List and show orders.", USE_PANEL, group=True),
     CommandEntry("status", "ferroflux.cli.use.status", "Show counts, lag and freshness of a running system.", USE_PANEL),
     CommandEntry("reconcile", "ferroflux.cli.operate.reconcile", "Compare the stores with the truth, and mend what differs.", OPERATE_PANEL),
     CommandEntry("dlq", "ferroflux.cli.operate.dlq", "List, show, redrive and discard dead letters.", OPERATE_PANEL, group=True),
@@ -52,13 +52,13 @@ COMMANDS: Final = (
     CommandEntry("snapshot", "ferroflux.cli.operate.snapshot", "Take, list, verify and restore snapshots of the text replica.", OPERATE_PANEL, group=True),
     CommandEntry("generation", "ferroflux.cli.operate.generation", "Build another index beside the live one, compare, promote, roll back.", OPERATE_PANEL, group=True),
     CommandEntry("probe", "ferroflux.cli.use.probe", "Measure how long a change takes to be searchable, now.", USE_PANEL),
-    CommandEntry("doctor", "ferroflux.cli.doctor.command", "Say what is missing here, and how to get it.", CHECK_PANEL),
-    CommandEntry("events", "ferroflux.cli.events", "Check files of change events before you send them.", CHECK_PANEL, group=True),
+    CommandEntry("doctor", "ferroflux.cli.check.doctor", "Say what is missing here, and how to get it.", CHECK_PANEL),
+    CommandEntry("events", "ferroflux.cli.check.events", "Check files of change events before you send them.", CHECK_PANEL, group=True),
     CommandEntry("eval", "ferroflux.cli.evaluation.evaluate", "Measure search quality on judged queries.", LEARN_PANEL),
     CommandEntry("eval-chat", "ferroflux.cli.evaluation.eval_chat", "Measure the ordering agent on conversations.", LEARN_PANEL),
     CommandEntry("tune", "ferroflux.cli.evaluation.tune", "Choose fusion settings on judged queries.", LEARN_PANEL),
     CommandEntry("calibrate", "ferroflux.cli.evaluation.calibrate", "Calibrate the routes on judged queries.", LEARN_PANEL),
-    CommandEntry("version", "ferroflux.cli.version", "Print the version and those of the engines.", CHECK_PANEL),
+    CommandEntry("version", "ferroflux.cli.check.doctor", "Print the version and those of the engines.", CHECK_PANEL),
 )  # fmt: skip
 
 
@@ -105,8 +105,8 @@ def _without_secrets() -> Iterator[None]:
 
 
 def load(entry: CommandEntry) -> Any:
-    """Import a command's module and build its command."""
-    app: typer.Typer = importlib.import_module(entry.module).app
-    command = typer.main.get_group(app) if entry.group else typer.main.get_command(app)
+    """Import a command's module and build its command; a module may hold several, each by its name."""
+    found = typer.main.get_group(importlib.import_module(entry.module).app)
+    command = found if entry.group else found.commands[entry.name]
     command.name = entry.name
     return command

@@ -9,7 +9,7 @@ from agent.api.app import PATHS
 from agent.bootstrap import build_agent_app
 from agent.catalogue.local import LocalCatalogue
 from agent.settings import AgentHttpSettings, AgentSettings
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.data_directory import DataDirectory
 from query_api.settings import ApiSettings, HttpSettings
 from query_api.worker import Worker
 from runtime.admission.middleware import Doors

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from ferroflux.data_directory import DataDirectory
 from ferroflux.embedded.generations.system import EmbeddedGenerations
-from ferroflux.embedded.intake.progress import LogProgress, Stage
+from ferroflux.embedded.intake.progress import LogProgress, RecordStage
 from ferroflux.embedded.loop_thread import LoopThread
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.operations.building import build_request
 from ferroflux.operations.direct import DirectOperations, gc_json
-from ferroflux.operations.generations.desk import GenerationDesk
-from ferroflux.operations.generations.encoder import build_request
+from ferroflux.operations.generations.service import GenerationService
 from ferroflux.operations.port import BuildBody, Json, JudgedBody, OnProgress, Replay, TombstoneGcRequest
 from ferroflux.operations.production import progress_of
 from indexer.batch.pipeline import Pipeline
@@ -29,7 +29,7 @@ from indexer.records import TopicPartition
 from indexer.replay.replayer import ReplayCheckpoint, Replayed, Replayer
 from indexer.replay.sources import JournalReplaySource
 from indexer.settings import IndexerSettings
-from indexer.sources.desk import SourceDesk
+from indexer.sources.service import SourceService
 from indexer.tombstone_gc import Tombstone, TombstoneGc
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
@@ -67,7 +67,7 @@ class EmbeddedOperations(DirectOperations):
         inside: Inside,
         writer: LogWriter,
         dead_letters: DeadLetterFile,
-        sources: SourceDesk,
+        sources: SourceService,
         generations: EmbeddedGenerations,
         settings: IndexerSettings,
     ) -> None:
@@ -94,14 +94,14 @@ class EmbeddedOperations(DirectOperations):
         return self._dead_letters
 
     @property
-    def sources(self) -> SourceDesk:
+    def sources(self) -> SourceService:
         """In their file, beside what the mapping file declares."""
         return self._sources
 
     @property
-    def desk(self) -> GenerationDesk:
+    def generation_service(self) -> GenerationService:
         """In their file."""
-        return self._generations.desk
+        return self._generations.generation_service
 
     async def replay(self, asked: Replay, on_progress: OnProgress) -> Json:
         """Replay from the journal; one at a time. Progress is told from the indexer's thread.
@@ -198,8 +198,8 @@ class EmbeddedOperations(DirectOperations):
                 changes[record.topic, record.partition] = end
             elif record.topic == self._inside.topics.documents:
                 documents[record.topic, record.partition] = end
-        await self._inside.progress.reached(Stage.JOURNALLED, changes)
-        await self._inside.progress.reached(Stage.READABLE, documents)
+        await self._inside.progress.reached(RecordStage.JOURNALLED, changes)
+        await self._inside.progress.reached(RecordStage.READABLE, documents)
 
     def _alone(self) -> asyncio.Lock:
         if self._busy.locked():

@@ -25,8 +25,8 @@ from typing import Final
 import numpy as np
 import structlog
 
-from ferroflux.embedded.storage.ownership import PreviousStop
-from ferroflux.operations.reconcile.embedded import JournalledChanges
+from ferroflux.data_directory import PreviousStop
+from ferroflux.embedded.reconcile import JournalledChanges
 from indexer.batch.pipeline import Pipeline
 from indexer.batch.publishing import lift
 from indexer.journal import SqliteChangeJournal

@@ -12,8 +12,8 @@ from typing import Final
 
 import orjson
 
+from ferroflux.data_directory import DataDirectory
 from ferroflux.embedded.intake.intake import ChangeIntake, Lane, OutboundChange
-from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.ingest.columns import ColumnMapping
 from ferroflux.ingest.convert import Rejected, RowConverter
 from ferroflux.ingest.rows import Row

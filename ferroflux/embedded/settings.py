@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from ferroflux.data_directory import DataDirectory
 from ferroflux.embedded.broker import EmbeddedBroker
-from ferroflux.embedded.storage.layout import DataDirectory
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import TailSettings
 from query_api.settings import ApiSettings, HttpSettings

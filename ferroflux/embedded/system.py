@@ -23,6 +23,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
+from ferroflux.data_directory import Endpoint, Ownership, PreviousStop
 from ferroflux.embedded.broker import EmbeddedBroker
 from ferroflux.embedded.chat import SharedPort, chat_beside
 from ferroflux.embedded.generations.member import Surroundings
@@ -30,27 +31,24 @@ from ferroflux.embedded.generations.system import EmbeddedGenerations
 from ferroflux.embedded.intake.held import held_router
 from ferroflux.embedded.intake.http import CHANGES_PATH, changes_router
 from ferroflux.embedded.intake.intake import ChangeIntake
-from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, RecordStage, WatchedJournal
 from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.operations import EmbeddedOperations, Inside
 from ferroflux.embedded.progress_reporter import ProgressReporter
-from ferroflux.embedded.publishing import LARGEST_BYTES, KeptLetterBox, PacedPublisher
 from ferroflux.embedded.recovery import Found, fill_contents, reconcile, replay, respell_once, restore
-from ferroflux.embedded.replica import EmbeddedReplica
+from ferroflux.embedded.replica import LARGEST_BYTES, EmbeddedReplica, KeptLetterBox, PacedPublisher
 from ferroflux.embedded.settings import EmbeddedOptions, EmbeddedSettings
-from ferroflux.embedded.storage.endpoint import Endpoint
-from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from ferroflux.ingest.held.store import StoreHeldVersions
-from ferroflux.operations.generations.encoder import CallersModels
+from ferroflux.operations.building import CallersModels
 from ferroflux.operations.routes import operations_router
 from indexer.consuming.runner import JournalledLog
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal import SqliteChangeJournal
 from indexer.process.app import IndexerApp, http_app
 from indexer.process.bootstrap import EmbeddedParts, IndexerParts, build_indexer
-from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from indexer.sources.live import LiveSources
+from indexer.sources.service import SourceService
 from query_api.bootstrap import VARIABLES, build_app
 from query_api.http.context import ApiContext
 from query_api.replica.tailing.aliases import AliasTailer
@@ -327,7 +325,7 @@ class EmbeddedSystem:
             with self.reporter.step("comparing the stores") as step:
                 await asyncio.to_thread(self.reader.refresh)
                 found = await self._thread.call(lambda: reconcile(self.vectors, self.reader, self.indexer.pipeline))
-                await self._documents.reached(self.progress, Stage.READABLE)
+                await self._documents.reached(self.progress, RecordStage.READABLE)
                 step.note(f"{found.compared:,} products, {found.republished:,} of them published again")
                 if found.unknown:
                     await restore(
@@ -340,7 +338,7 @@ class EmbeddedSystem:
             await self._apply_journal()
         spelling = self.options.directory.one_spelling
         if await self._thread.call(lambda: respell_once(spelling, self.indexer.respeller)):
-            await self._documents.reached(self.progress, Stage.READABLE)
+            await self._documents.reached(self.progress, RecordStage.READABLE)
         await self.vectors.maintain()
 
     async def _apply_journal(self) -> None:
@@ -349,7 +347,7 @@ class EmbeddedSystem:
             return
         with self.reporter.step("applying the journal") as step:
             replayed = await self._thread.call(lambda: replay(self.journal, self.indexer.pipeline, step.progress))
-            await self._documents.reached(self.progress, Stage.READABLE)
+            await self._documents.reached(self.progress, RecordStage.READABLE)
             step.note(f"{replayed.records:,} changes")
 
     async def _open_generations(self) -> None:
@@ -382,7 +380,7 @@ class EmbeddedSystem:
         return SharedEncoder(load_encoder(settings), self._shares)
 
     async def _until_applied(self) -> None:
-        await self._changes.reached(self.progress, Stage.APPLIED)
+        await self._changes.reached(self.progress, RecordStage.APPLIED)
 
     async def _serve(self) -> None:
         with self.reporter.step("starting indexer and search"):
@@ -459,21 +457,21 @@ class EmbeddedSystem:
             ),
             writer,
             self.dead_letters,
-            SourceDesk(self.sources, self._parser.mapping.declared),
+            SourceService(self.sources, self._parser.mapping.declared),
             self.generations,
             self.settings.indexer,
         )
 
     async def _until_searchable(self) -> None:
-        await self._documents.reached(self.progress, Stage.READABLE)
+        await self._documents.reached(self.progress, RecordStage.READABLE)
         await asyncio.to_thread(self.reader.refresh)
         await self.generations.until_searchable()
 
     async def _drain(self) -> bool:
         try:
             async with asyncio.timeout(_DRAIN_S):
-                await self._changes.reached(self.progress, Stage.APPLIED)
-                await self._documents.reached(self.progress, Stage.READABLE)
+                await self._changes.reached(self.progress, RecordStage.APPLIED)
+                await self._documents.reached(self.progress, RecordStage.READABLE)
                 await self.generations.drained()
         except (TimeoutError, FerrofluxError) as error:
             log.warning("the log was not drained before the stop", error=repr(error))

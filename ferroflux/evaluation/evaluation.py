@@ -25,7 +25,7 @@ from training.systems.port import SearchSystem
 from training.systems.settings import EvaluationSettings, parse_overrides
 
 
-class Progress(Protocol):
+class StepProgress(Protocol):
     """Shows how far a step is."""
 
     def update(self, fraction: float, text: str) -> None:
@@ -33,7 +33,7 @@ class Progress(Protocol):
         ...
 
 
-ShowStep = Callable[[str], AbstractContextManager[Progress]]
+ShowStep = Callable[[str], AbstractContextManager[StepProgress]]
 """Begins a step of this name."""
 
 

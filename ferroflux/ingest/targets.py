@@ -8,8 +8,7 @@ from typing import Final, Protocol, Self
 
 import httpx
 
-from ferroflux.ingest.patient import RETRY_FOR_S, PatientClient
-from ferroflux.operations.http_client import problem_sentence
+from ferroflux.http_client import RETRY_FOR_S, PatientClient, problem_sentence
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from schemas.api.limits import MAX_CHANGE_BYTES
 from schemas.errors import (

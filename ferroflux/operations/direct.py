@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Final
 
-from ferroflux.operations.generations.desk import GenerationDesk
+from ferroflux.operations.generations.service import GenerationService
 from ferroflux.operations.port import (
     BuildBody,
     HandoverRequest,
@@ -19,7 +19,7 @@ from ferroflux.operations.port import (
 )
 from indexer.deadletters.letter import LetterId
 from indexer.deadletters.service import DeadLetterService, Settled
-from indexer.sources.desk import SourceDesk
+from indexer.sources.service import SourceService
 from indexer.tombstone_gc import GcCounts
 
 _FOLLOWED_WITHIN_S: Final = 20.0
@@ -35,12 +35,12 @@ class DirectOperations(ABC):
 
     @property
     @abstractmethod
-    def sources(self) -> SourceDesk:
+    def sources(self) -> SourceService:
         """Who feeds which facet."""
 
     @property
     @abstractmethod
-    def desk(self) -> GenerationDesk:
+    def generation_service(self) -> GenerationService:
         """The installation's generations."""
 
     @abstractmethod
@@ -87,27 +87,29 @@ class DirectOperations(ABC):
 
     async def generations(self) -> Json:
         """From their records."""
-        return await self.desk.status()
+        return await self.generation_service.status()
 
     async def objections(self, name: str, judged: JudgedBody) -> Json:
         """By the gate."""
-        return {"objections": (await self.desk.objections(name, judged.figures()))[0]}
+        return {"objections": (await self.generation_service.objections(name, judged.figures()))[0]}
 
     async def promote(self, name: str, judged: JudgedBody) -> Json:
         """Through the gate."""
-        return await self._followed((await self.desk.promote(name, judged.figures(), force=judged.force)).live)
+        return await self._followed(
+            (await self.generation_service.promote(name, judged.figures(), force=judged.force)).live
+        )
 
     async def roll_back(self) -> Json:
         """Without a gate."""
-        return await self._followed((await self.desk.roll_back()).live)
+        return await self._followed((await self.generation_service.roll_back()).live)
 
     async def drop(self, name: str, judged: JudgedBody) -> Json:
         """When everybody has let go of it."""
-        await self.desk.drop(name, force=judged.force)
+        await self.generation_service.drop(name, force=judged.force)
         return {"dropped": name}
 
     async def _followed(self, live: str) -> Json:
-        serving, workers = await self.desk.followed(live, timeout_s=_FOLLOWED_WITHIN_S)
+        serving, workers = await self.generation_service.followed(live, timeout_s=_FOLLOWED_WITHIN_S)
         return {"live": live, "serving": serving, "workers": workers}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ferroflux.operations.http_client import ApiClient
+from ferroflux.http_client import ApiClient
 from ferroflux.operations.port import (
     BuildBody,
     HandoverRequest,

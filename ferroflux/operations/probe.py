@@ -15,9 +15,9 @@ from typing import Any, Final, Self
 
 import httpx
 
+from ferroflux.http_client import problem_sentence
 from ferroflux.ingest.convert import EncodedEvent
 from ferroflux.ingest.targets import ChangeTarget
-from ferroflux.operations.http_client import problem_sentence
 from retrieval.serving.freshness import percentiles
 from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.api.status import Percentiles

@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from ferroflux.operations.building import build_request
 from ferroflux.operations.direct import DirectOperations, gc_json
-from ferroflux.operations.generations.desk import GenerationDesk
-from ferroflux.operations.generations.encoder import build_request
+from ferroflux.operations.generations.service import GenerationService
 from ferroflux.operations.port import BuildBody, Json, OnProgress, Replay, TombstoneGcRequest
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.deadletters.service import DeadLetterService
@@ -22,8 +22,8 @@ from indexer.process.offline import offline_indexer
 from indexer.replay.replayer import ReplayCheckpoint, Replayer, digest_of
 from indexer.replay.sources import KafkaReplaySource
 from indexer.settings import IndexerSettings
-from indexer.sources.desk import SourceDesk
 from indexer.sources.kafka import KafkaSourceStore
+from indexer.sources.service import SourceService
 from indexer.tombstone_gc import KafkaTombstones, TombstoneGc
 from retrieval.encoders.factory import load_encoder
 from retrieval.generations.kafka import KafkaGenerationStore
@@ -54,19 +54,19 @@ class ProductionOperations(DirectOperations):
         return DeadLetterService(KafkaDeadLetterStore(self._settings.kafka, clock=_CLOCK))
 
     @cached_property
-    def sources(self) -> SourceDesk:
+    def sources(self) -> SourceService:
         """In their topic, beside what the mapping file declares."""
         mapping = load_mapping(self._settings.mapping, self._settings.default_tenant)
-        return SourceDesk(KafkaSourceStore(self._settings.kafka), mapping.declared)
+        return SourceService(KafkaSourceStore(self._settings.kafka), mapping.declared)
 
     @cached_property
-    def desk(self) -> GenerationDesk:
+    def generation_service(self) -> GenerationService:
         """In their topic.
 
         Raises:
             ConfigurationError: the vector store is Edge, which a running `ferroflux up` owns.
         """
-        return GenerationDesk(_store(self._settings), ProductionFacts(self._settings), _CLOCK)
+        return GenerationService(_store(self._settings), ProductionFacts(self._settings), _CLOCK)
 
     async def replay(self, asked: Replay, on_progress: OnProgress) -> Json:
         """Through a pipeline of this process."""

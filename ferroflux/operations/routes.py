@@ -17,7 +17,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 
-from ferroflux.operations.generations.encoder import CallersModels
+from ferroflux.operations.building import CallersModels
 from ferroflux.operations.port import (
     FOREVER_US,
     BuildBody,
@@ -33,7 +33,7 @@ from ferroflux.operations.port import (
 )
 from indexer.deadletters.letter import LetterId
 from indexer.deadletters.service import no_such_letter
-from indexer.sources.desk import tenant_of
+from indexer.sources.service import tenant_of
 from retrieval.generations.errors import GenerationRefusedError
 from runtime.rights.keys import CallerRights, Rights
 from schemas.api.routes import Role

@@ -7,7 +7,7 @@ from retrieval.generations.errors import GenerationRefusedError
 from retrieval.generations.fitting import encoder_settings, vector_settings
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import view_of
-from schemas.generations import Generation, Stage
+from schemas.generations import Generation, GenerationStage
 
 
 def settings_for(settings: IndexerSettings, manifest: Generation | None) -> IndexerSettings:
@@ -34,7 +34,7 @@ async def generation_of(settings: IndexerSettings, name: str = "") -> Generation
     """
     view = view_of(await KafkaGenerationStore(settings.kafka).records())
     chosen = name or view.live
-    if view.stage(chosen) is not Stage.PREPARED:
+    if view.stage(chosen) is not GenerationStage.PREPARED:
         raise GenerationRefusedError(
             f"there is no prepared generation {chosen}; `ferroflux generation status` lists them"
         )

@@ -37,7 +37,7 @@ from retrieval.text.tantivy_index.compatibility import current_metadata
 from runtime.clock import SYSTEM_CLOCK
 from runtime.supervision import Supervisor
 from schemas.errors import FerrofluxError
-from schemas.generations import MAIN, Generation, ReplicaReport, Stage
+from schemas.generations import MAIN, Generation, GenerationStage, ReplicaReport
 
 log = structlog.get_logger(__name__)
 
@@ -149,7 +149,7 @@ class GenerationFollowers(Collector):
             if path.name not in kept:
                 log.info("replica of a dropped generation is removed", folder=path.name)
                 shutil.rmtree(path, ignore_errors=True)
-        if view.stage(MAIN) is Stage.DROPPED and self._root.is_dir():
+        if view.stage(MAIN) is GenerationStage.DROPPED and self._root.is_dir():
             clear_text_folder(self._root, _SHARED_FILES)
 
     async def _report(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from retrieval.generations.errors import GenerationRefusedError, PointerMovedError
 from retrieval.generations.view import Changes, GenerationView, keys_of, manifest_record, pointer_record, stage_record
-from schemas.generations import MAIN, Generation, Pointer, Stage, StageRecord
+from schemas.generations import MAIN, Generation, GenerationStage, Pointer, StageRecord
 
 Transition = Callable[[GenerationView], Changes]
 """Decides on the newest view; what it raises leaves everything as it was."""
@@ -29,9 +29,9 @@ def create(manifest: Generation, *, now_us: int) -> Transition:
                 raise GenerationRefusedError(
                     f"collection {manifest.collection} belongs to generation {taken[manifest.collection]}"
                 )
-            building = StageRecord(stage=Stage.BUILDING, at_us=now_us)
+            building = StageRecord(stage=GenerationStage.BUILDING, at_us=now_us)
             return dict((manifest_record(manifest), stage_record(manifest.name, building)))
-        if view.stage(manifest.name) is Stage.DROPPING:
+        if view.stage(manifest.name) is GenerationStage.DROPPING:
             raise GenerationRefusedError(
                 f"{manifest.name} is being dropped: run `ferroflux generation drop {manifest.name}` to its end first"
             )
@@ -49,11 +49,13 @@ def mark_prepared(name: str, *, now_us: int, set_apart: int = 0) -> Transition:
     """The build has caught up, without `set_apart` products: from now on the live indexers follow it."""
 
     def decide(view: GenerationView) -> Changes:
-        if view.stage(name) is Stage.PREPARED:
+        if view.stage(name) is GenerationStage.PREPARED:
             return {}
-        if view.stage(name) is not Stage.BUILDING:
+        if view.stage(name) is not GenerationStage.BUILDING:
             raise GenerationRefusedError(f"there is no generation {name} that is being built: it was dropped meanwhile")
-        return dict((stage_record(name, StageRecord(stage=Stage.PREPARED, at_us=now_us, set_apart=set_apart)),))
+        return dict(
+            (stage_record(name, StageRecord(stage=GenerationStage.PREPARED, at_us=now_us, set_apart=set_apart)),)
+        )
 
     return decide
 
@@ -93,13 +95,13 @@ def begin_drop(name: str, *, now_us: int) -> Transition:
 
     def decide(view: GenerationView) -> Changes:
         stage = view.stage(name)
-        if stage is None or stage is Stage.DROPPED:
+        if stage is None or stage is GenerationStage.DROPPED:
             raise GenerationRefusedError(f"there is no generation {name}; `ferroflux generation status` lists them")
         if view.pointer.live == name:
             raise GenerationRefusedError(
                 f"generation {name} is live and answers queries: promote another, or roll back, before you drop it"
             )
-        changes = dict((stage_record(name, StageRecord(stage=Stage.DROPPING, at_us=now_us)),))
+        changes = dict((stage_record(name, StageRecord(stage=GenerationStage.DROPPING, at_us=now_us)),))
         if view.pointer.previous == name:
             # The epoch stands: whoever decided to roll back meanwhile is told that there is nothing to go back to.
             changes |= dict((pointer_record(view.pointer.model_copy(update={"previous": None})),))
@@ -112,10 +114,10 @@ def finish_drop(name: str, *, now_us: int) -> Transition:
     """Its collection and topics are gone: forget it. Of `main` the mark stays, or the settings would bring it back."""
 
     def decide(view: GenerationView) -> Changes:
-        if view.stage(name) is not Stage.DROPPING:
+        if view.stage(name) is not GenerationStage.DROPPING:
             raise GenerationRefusedError(f"generation {name} is not being dropped")
         if name == MAIN:
-            return dict((stage_record(name, StageRecord(stage=Stage.DROPPED, at_us=now_us)),))
+            return dict((stage_record(name, StageRecord(stage=GenerationStage.DROPPED, at_us=now_us)),))
         return dict.fromkeys(keys_of(name))
 
     return decide
@@ -132,11 +134,11 @@ def _unmoved(view: GenerationView, expected_epoch: int) -> Pointer:
 
 def _require_prepared(view: GenerationView, name: str) -> None:
     stage = view.stage(name)
-    if stage is None or stage is Stage.DROPPED:
+    if stage is None or stage is GenerationStage.DROPPED:
         raise GenerationRefusedError(f"there is no generation {name}; `ferroflux generation status` lists them")
-    if stage is Stage.DROPPING:
+    if stage is GenerationStage.DROPPING:
         raise GenerationRefusedError(f"generation {name} is being dropped")
-    if stage is Stage.BUILDING:
+    if stage is GenerationStage.BUILDING:
         raise GenerationRefusedError(
             f"generation {name} is not prepared yet: let `ferroflux generation build {name}` come to its end"
         )

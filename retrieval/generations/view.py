@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from schemas.generations import MAIN, Generation, Pointer, ReplicaReport, Stage, StageRecord
+from schemas.generations import MAIN, Generation, GenerationStage, Pointer, ReplicaReport, StageRecord
 
 log = structlog.get_logger(__name__)
 
@@ -39,28 +39,28 @@ class GenerationView:
         """The generation that answers."""
         return self.pointer.live
 
-    def stage(self, name: str) -> Stage | None:
+    def stage(self, name: str) -> GenerationStage | None:
         """Where a generation stands; None where there is none of that name."""
         record = self.stages.get(name)
         if name == MAIN:
-            return Stage.PREPARED if record is None else record.stage
+            return GenerationStage.PREPARED if record is None else record.stage
         if name not in self.manifests:
             return None
-        return Stage.BUILDING if record is None else record.stage
+        return GenerationStage.BUILDING if record is None else record.stage
 
     def names(self) -> tuple[str, ...]:
         """Every generation that there is, `main` first, then in the order of their making."""
         made = sorted(self.manifests.values(), key=lambda manifest: (manifest.created_us, manifest.name))
-        main = () if self.stage(MAIN) is Stage.DROPPED else (MAIN,)
+        main = () if self.stage(MAIN) is GenerationStage.DROPPED else (MAIN,)
         return (*main, *(manifest.name for manifest in made))
 
     def prepared(self) -> tuple[str, ...]:
         """The generations that are followed and can answer: the live one, the previous one, and those that wait."""
-        return tuple(name for name in self.names() if self.stage(name) is Stage.PREPARED)
+        return tuple(name for name in self.names() if self.stage(name) is GenerationStage.PREPARED)
 
     def replicated(self) -> tuple[str, ...]:
         """The generations that text replicas hold: also those that are being built, so that they are whole in time."""
-        wanted = (Stage.PREPARED, Stage.BUILDING)
+        wanted = (GenerationStage.PREPARED, GenerationStage.BUILDING)
         return tuple(name for name in self.names() if self.stage(name) in wanted)
 
 

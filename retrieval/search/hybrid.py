@@ -24,7 +24,7 @@ from retrieval.search.ranking.confidence import low_confidence
 from retrieval.search.ranking.fusion import FusedCandidate, RankedHit, weighted_rrf, weighted_scores
 from retrieval.search.ranking.hydration import Hydrated, hydrate
 from retrieval.search.ranking.reranking import EXACT, Reranked, RerankStage
-from retrieval.search.ranking.routing import Decision, Route, code_is_enough, dense_is_sure
+from retrieval.search.ranking.routing import Route, RouteDecision, code_is_enough, dense_is_sure
 from retrieval.search.retrievers.encoding_queue import EncodingQueue
 from retrieval.search.retrievers.fanout import RetrieverOutcome, SearchUnavailableError, run_retrievers
 from retrieval.search.retrievers.query_encoders import QueryVectors, SparseQueryEncoder
@@ -194,7 +194,7 @@ class HybridSearcher:
             catalogue_filter = CatalogueFilter(tenant)
             await asyncio.get_running_loop().run_in_executor(self._reading, self._planner.plan, "", catalogue_filter)
 
-    async def _retrieve(self, plan: QueryPlan) -> tuple[list[RetrieverOutcome], Decision]:
+    async def _retrieve(self, plan: QueryPlan) -> tuple[list[RetrieverOutcome], RouteDecision]:
         """Run the retrievers that the query needs, as the routing settings allow."""
         routing, deadline_s = self._settings.routing, self._settings.deadline_s
         done: list[RetrieverOutcome] = []
@@ -203,24 +203,24 @@ class HybridSearcher:
             first = [retriever for retriever in waiting if retriever.name in EXACT]
             done = await run_retrievers(first, plan, deadline_s=deadline_s, alone=False)
             if code_is_enough(plan, _hits(done, RetrieverName.CODE), routing):
-                return done, Decision(Route.CODE, "the query is one code that a product has")
+                return done, RouteDecision(Route.CODE, "the query is one code that a product has")
             waiting = [retriever for retriever in waiting if retriever not in first]
         if routing.dense_first:
             first = [retriever for retriever in waiting if retriever.name is not RetrieverName.TEXT]
             done += await run_retrievers(first, plan, deadline_s=deadline_s, alone=False)
             if dense_is_sure(_hits(done, RetrieverName.DENSE), routing):
-                return done, Decision(Route.DENSE, "the nearest product is near, and clearly nearer than the rest")
+                return done, RouteDecision(Route.DENSE, "the nearest product is near, and clearly nearer than the rest")
             waiting = [retriever for retriever in waiting if retriever not in first]
         done += await run_retrievers(
             waiting, plan, deadline_s=deadline_s, alone=not any(not one.degraded for one in done)
         )
-        return done, Decision(Route.FULL, "all retrievers that apply were asked")
+        return done, RouteDecision(Route.FULL, "all retrievers that apply were asked")
 
     async def _reranked(
         self,
         query: SearchQuery,
         plan: QueryPlan,
-        decision: Decision,
+        decision: RouteDecision,
         candidates: Sequence[FusedCandidate],
         excluded: frozenset[SkuKey],
     ) -> Reranked | None:

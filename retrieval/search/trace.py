@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.fusion import FusedCandidate
 from retrieval.search.ranking.reranking import Reranked
-from retrieval.search.ranking.routing import Decision
+from retrieval.search.ranking.routing import RouteDecision
 from retrieval.search.retrievers.fanout import RetrieverOutcome
 from schemas.api.retrievers import RetrieverName
 from schemas.identity import SkuKey
@@ -23,7 +23,7 @@ class SearchTrace:
     """
 
     plan: QueryPlan
-    decision: Decision
+    decision: RouteDecision
     outcomes: Sequence[RetrieverOutcome]
     weights: dict[RetrieverName, float]
     fused: Sequence[FusedCandidate]

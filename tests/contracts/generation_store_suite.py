@@ -8,7 +8,7 @@ from retrieval.generations import transitions
 from retrieval.generations.errors import GenerationRefusedError, PointerMovedError
 from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import reports_of, view_of
-from schemas.generations import MAIN, EncoderChoice, Generation, Pointer, ReplicaReport, Stage
+from schemas.generations import MAIN, EncoderChoice, Generation, GenerationStage, Pointer, ReplicaReport
 
 
 def manifest(name: str, **changes) -> Generation:
@@ -42,7 +42,7 @@ class GenerationStoreContract:
 
     async def test_what_is_committed_is_read_back_whole(self, store):
         made = manifest("e5", starts={"t/0": 7}, encoder=EncoderChoice(model="m", query_prompt="query: "))
-        assert (await store.commit(transitions.create(made, now_us=5))).stage("e5") is Stage.BUILDING
+        assert (await store.commit(transitions.create(made, now_us=5))).stage("e5") is GenerationStage.BUILDING
         assert view_of(await store.records()).manifests == {"e5": made}
         after = await store.commit(transitions.mark_prepared("e5", now_us=6))
         assert view_of(await store.records()) == after
@@ -81,7 +81,7 @@ class GenerationStoreContract:
         assert (await store.commit(transitions.begin_drop(MAIN, now_us=4))).pointer.previous is None
         await store.commit(transitions.finish_drop(MAIN, now_us=5))
         view = view_of(await store.records())
-        assert (view.names(), view.stage(MAIN)) == (("a",), Stage.DROPPED)
+        assert (view.names(), view.stage(MAIN)) == (("a",), GenerationStage.DROPPED)
         await prepared(store, "b")
         await store.commit(transitions.begin_drop("b", now_us=6))
         await store.commit(transitions.finish_drop("b", now_us=7))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ferroflux.ingest.held.port import Held, HeldVersions
+from ferroflux.ingest.held.versions import Held, HeldVersions
 from schemas.api.limits import MAX_HELD
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.identity import SkuKey, TenantId

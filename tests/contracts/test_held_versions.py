@@ -12,10 +12,14 @@ from pydantic import SecretStr
 
 from ferroflux.embedded.intake.held import held_router
 from ferroflux.ingest.held import store
-from ferroflux.ingest.held.http import HELD_PATH, HttpHeldVersions
-from ferroflux.ingest.held.memory import MemoryHeldVersions
-from ferroflux.ingest.held.port import Held, HeldVersions, NotLookedError
 from ferroflux.ingest.held.store import OperatorsHeldVersions, StoreHeldVersions, open_production
+from ferroflux.ingest.held.versions import (
+    HELD_PATH,
+    Held,
+    HeldVersions,
+    HttpHeldVersions,
+    NotLookedError,
+)
 from indexer.settings import IndexerSettings
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
@@ -32,6 +36,7 @@ from schemas.merge import ItemState, merge_all
 from schemas.sources import SourceHistory
 from tests.contracts.held_versions_suite import DELETED, EVENTS, LIVING, OTHERS, PRICE, SOURCES, HeldVersionsContract
 from tests.support.clock import ClockOf
+from tests.support.held_versions import MemoryHeldVersions
 
 NOW_US = 1_790_000_000_000_000
 

@@ -10,9 +10,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from ferroflux.operations.building import CallersModels
 from ferroflux.operations.direct import DirectOperations
-from ferroflux.operations.generations.desk import GenerationDesk
-from ferroflux.operations.generations.encoder import CallersModels
+from ferroflux.operations.generations.service import GenerationService
 from ferroflux.operations.over_http import HttpOperations
 from ferroflux.operations.port import (
     BuildBody,
@@ -30,8 +30,8 @@ from indexer.deadletters.file import DeadLetterFile, FileDeadLetterStore, KeptDe
 from indexer.deadletters.letter import Letter, LetterId
 from indexer.deadletters.service import DeadLetterService
 from indexer.records import DeadLetter, InboundRecord
-from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
+from indexer.sources.service import SourceService
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations.memory import MemoryGenerationStore
 from retrieval.vectors.port import VectorCounts
@@ -69,7 +69,7 @@ class Installation(DirectOperations):
 
     sources: Any = None
     dead_letters: Any = None
-    desk: Any = None
+    generation_service: Any = None
 
     def __init__(self, folder: Path, file: DeadLetterFile, clock: FakeClock) -> None:
         self.sent: list[Letter] = []
@@ -80,9 +80,9 @@ class Installation(DirectOperations):
         )
         store = FileSourceStore(folder / "sources.json", SYSTEM_CLOCK)
         declared = compile_mapping(parse_mapping("facets: [{facet: stock, fed_by: warehouse}]")).declared
-        self.sources = SourceDesk(store, declared)
+        self.sources = SourceService(store, declared)
         self.records = MemoryGenerationStore()
-        self.desk = GenerationDesk(self.records, Facts(), clock)
+        self.generation_service = GenerationService(self.records, Facts(), clock)
 
     async def prepare(self) -> None:
         await prepared(self.records, "a")

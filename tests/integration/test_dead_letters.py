@@ -66,13 +66,13 @@ def assert_the_huge_one_is_kept_by_its_place(letters):
 async def assert_the_huge_one_is_redriven_whole(stack):
     """Its original is read where it stands, goes through its topic again, and fails as it did before."""
     settings = KafkaSettings(bootstrap=stack.kafka.bootstrap, topics=stack.topics)
-    desk, too_large = (
+    letters, too_large = (
         DeadLetterService(KafkaDeadLetterStore(settings, clock=SystemClock())), LetterFilter(reason="record_too_large")
     )  # fmt: skip
-    assert await desk.redrive(too_large) == Settled(1)
+    assert await letters.redrive(too_large) == Settled(1)
 
     async with asyncio.timeout(60):
-        while not (open_again := await desk.open_letters(too_large)):  # noqa: ASYNC110 - another process writes it
+        while not (open_again := await letters.open_letters(too_large)):  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.5)
     (again,) = open_again
     assert (again.attempt, again.truncated.size) == (2, len(HUGE.value))

@@ -16,7 +16,7 @@ from retrieval.generations import transitions
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import view_of
 from schemas.documents import SearchDocument
-from schemas.generations import MAIN, Generation, Stage
+from schemas.generations import MAIN, Generation, GenerationStage
 from schemas.identity import SkuKey
 from schemas.merge import ItemState
 from schemas.topics import KafkaSettings
@@ -195,7 +195,7 @@ async def test_the_generation_of_the_settings_can_be_left_for_good(kafka, stack_
     await workers_ready(stack, MAIN, "same")
     await operator.types(f"generation promote same --force test {on}")
     await operator.types(f"generation drop {MAIN} --yes {on}")
-    assert view_of(await store_of(stack).records()).stage(MAIN) is Stage.DROPPED
+    assert view_of(await store_of(stack).records()).stage(MAIN) is GenerationStage.DROPPED
 
     # Whoever starts afresh starts with what is live, although the settings name another collection.
     for name in ("indexer-2", "api-2"):

@@ -7,7 +7,7 @@ from functools import partial
 import asyncpg
 import pytest
 
-from ferroflux.operations.reconcile.production import production_stores
+from ferroflux.operations.reconcile import production_stores
 from indexer.reconcile.compare import Kind
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.reconcile.warehouse import PostgresRows, WarehouseAwayError

@@ -24,8 +24,8 @@ from agent.language.numbers import read_count
 from agent.language.quantities import split_quantity as read_words
 from agent.language.reading import clauses, read_message
 from agent.language.references import Extreme, bare, read_reference
+from agent.resolve.exploring import combine, head_of, is_attribute, without_sizes
 from agent.resolve.matching import coverage, slots, terms
-from agent.resolve.refinement import combine, head_of, is_attribute, without_sizes
 from agent.resolve.resolver import ReferenceContext, Resolver, extreme_of
 from agent.tools.packs import packing_of, selling_quantity
 from agent.turns.planning import is_bypassed, needs_search

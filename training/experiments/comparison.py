@@ -79,24 +79,24 @@ OnProgress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class SearchStage:
     """A part of the search that can be switched off, and the settings that do it."""
 
     name: str
     off: Mapping[str, Any]
 
 
-def stages(settings: EvaluationSettings) -> list[Stage]:
+def stages(settings: EvaluationSettings) -> list[SearchStage]:
     """Every retriever that weighs something and every switch that is on. Listing takes no part in judged queries."""
     found = []
     missing = set() if settings.encoder.sparse.model else {_SPARSE}
     for name, value in setting_values(settings):
         if name.startswith(_WEIGHTS) and value and name not in {_LISTING, *missing}:
-            found.append(Stage(f"retriever {name.removeprefix(_WEIGHTS)}", {name: 0.0}))
+            found.append(SearchStage(f"retriever {name.removeprefix(_WEIGHTS)}", {name: 0.0}))
         elif name == _RERANKER and value:
-            found.append(Stage("rerank", {name: ""}))
+            found.append(SearchStage("rerank", {name: ""}))
         elif name.startswith(_SEARCH) and value is True:
-            found.append(Stage(name.removeprefix(_SEARCH), {name: False}))
+            found.append(SearchStage(name.removeprefix(_SEARCH), {name: False}))
     return found
 
 

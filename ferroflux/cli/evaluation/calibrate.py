@@ -38,7 +38,7 @@ _SEED: Final = 20_809
 _FRONTIER_SHOWN: Final = 12
 
 
-@app.command(help=_HELP)
+@app.command("calibrate", help=_HELP)
 @on_judged_queries
 def command(
     request: EvaluationRequest,

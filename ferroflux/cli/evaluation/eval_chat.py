@@ -13,8 +13,7 @@ from agent.evaluation.fixtures import Conversation, read_conversations
 from agent.evaluation.running import Evaluation, evaluate, misses, summary
 from agent.settings import AgentSettings, PlannerSettings
 from ferroflux.cli.evaluation.options import CacheOption, CatalogueOption
-from ferroflux.cli.progress import FractionProgress
-from ferroflux.cli.wording import page_console
+from ferroflux.cli.output import FractionProgress, page_console
 from ferroflux.evaluation.cache import default_cache_dir
 from ferroflux.evaluation.catalogue import CatalogueSource
 from ferroflux.evaluation.chat import PlannerChoice, agent_under_test, open_planner

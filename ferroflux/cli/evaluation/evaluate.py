@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ferroflux.cli.evaluation.options import EvaluationRequest, on_judged_queries
-from ferroflux.cli.wording import page_console
+from ferroflux.cli.output import page_console
 from ferroflux.evaluation.evaluation import Evaluation, EvaluationPlan
 from runtime.logs import configure_quiet_logging
 from training.experiments.experiment import Experiment, summarise
@@ -45,7 +45,7 @@ they are made of: the first run over a catalogue takes minutes, later ones secon
 """
 
 
-@app.command(help=_HELP)
+@app.command("eval", help=_HELP)
 @on_judged_queries
 def evaluate(
     request: EvaluationRequest,

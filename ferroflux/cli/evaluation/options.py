@@ -13,7 +13,7 @@ import typer
 import yaml
 from rich.console import Console
 
-from ferroflux.cli.progress import FractionProgress
+from ferroflux.cli.output import FractionProgress
 from ferroflux.evaluation.cache import default_cache_dir
 from ferroflux.evaluation.catalogue import CatalogueSource
 from ferroflux.evaluation.evaluation import ShowStep

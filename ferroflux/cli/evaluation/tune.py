@@ -44,7 +44,7 @@ _OBJECTIVE: Final = "top1,top5,ndcg@10"
 _SEED: Final = 7
 
 
-@app.command(help=_HELP)
+@app.command("tune", help=_HELP)
 @on_judged_queries
 def command(
     request: EvaluationRequest,

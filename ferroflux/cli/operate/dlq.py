@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ferroflux.cli.operate.installation import KafkaOption, operate
-from ferroflux.cli.operate.times import moment_us, shown
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, moment_us, shown
 from ferroflux.operations.port import FOREVER_US, Letters
 from indexer.deadletters.letter import LetterId
 from indexer.deadletters.service import DEFAULT_CEILING
@@ -18,7 +17,7 @@ from schemas.errors import InvalidRequestError
 app = typer.Typer(no_args_is_help=True)
 
 _ReasonOption = Annotated[str, typer.Option(help="Only of this reason, such as invalid_event.", show_default=False)]
-_TenantOption = Annotated[str, typer.Option(help="Only of this shop.", show_default=False)]
+_TenantOption = Annotated[str, typer.Option(help="Only of this tenant.", show_default=False)]
 _SinceOption = Annotated[str, typer.Option(help="Written since: 2h (ago), or 2026-11-20T10:00.", show_default=False)]
 _UntilOption = Annotated[str, typer.Option(help="Written before.", show_default=False)]
 _IdsArgument = Annotated[list[str] | None, typer.Argument(help="Ids, as `list` shows them.", show_default=False)]
@@ -186,7 +185,7 @@ def _ids(letters: Sequence[str]) -> str:
 
 def _listing(answer: dict[str, Any]) -> list[str]:
     """The letters as lines, each with its detail beneath: what the next command needs is never cut, however narrow the terminal."""
-    rows = [("id", "time (UTC)", "reason", "shop", "tries", "record")]
+    rows = [("id", "time (UTC)", "reason", "tenant", "tries", "record")]
     rows += [
         (one["id"], shown(one["time_us"]), one["reason"], one["tenant"], str(one["attempt"]), one["record"])
         for one in answer["letters"]

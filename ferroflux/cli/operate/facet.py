@@ -6,15 +6,14 @@ from typing import Annotated, Any, Final
 import typer
 
 from ferroflux.cli.operate.installation import KafkaOption, operate
-from ferroflux.cli.operate.times import shown
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, shown
 from ferroflux.operations.port import HandoverRequest, ResetRequest
 from runtime.logs import configure_quiet_logging
 from schemas.sources import ANY_SOURCE
 
 app = typer.Typer(no_args_is_help=True)
 
-_TenantOption = Annotated[str, typer.Option(help="Whose facet.", metavar="SHOP", show_default=False)]
+_TenantOption = Annotated[str, typer.Option(help="Whose facet.", metavar="TENANT", show_default=False)]
 _FacetOption = Annotated[
     str, typer.Option(help="item, price or stock, or one instance such as stock:branch-2.", show_default=False)
 ]
@@ -24,7 +23,7 @@ _YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without, only sa
 
 @app.callback()
 def group() -> None:
-    """Which source feeds which facet of which shop: versions of two sources do not compare.
+    """Which source feeds which facet of which tenant: versions of two sources do not compare.
 
     What nobody declared takes changes of every source. The history only grows, so that a replay decides as the first
     reading did.
@@ -34,7 +33,7 @@ def group() -> None:
 @app.command("list")
 def list_facets(
     *,
-    tenant: Annotated[str, typer.Option(help="Only this shop.", show_default=False)] = "",
+    tenant: Annotated[str, typer.Option(help="Only this tenant.", show_default=False)] = "",
     kafka: KafkaOption = "",
     url: UrlOption = "",
     data_dir: DataDirOption = None,
@@ -89,7 +88,7 @@ def reset(
 ) -> None:
     """Free a facet's rows that a version too high keeps as they are: the next change of each row wins, whatever is stored.
 
-    It is the facet of the whole shop: rows without a next change stay as they are, so no row is lost by it.
+    It is the facet of the whole tenant: rows without a next change stay as they are, so no row is lost by it.
 
     **Example**
 
@@ -115,7 +114,7 @@ def listing(answer: dict[str, Any]) -> list[str]:
             lines.append(f"    epoch {entry['epoch']}  {who}  {since}{note}")
     for one in answer["every_tenant"]:
         sources = ", ".join(f"{source} (epoch {epoch})" for source, epoch in one["sources"].items())
-        lines.append(f"every shop  {one['facet']}  fed by {sources}, by the mapping file")
+        lines.append(f"every tenant  {one['facet']}  fed by {sources}, by the mapping file")
     return lines or [_NOTHING]
 
 

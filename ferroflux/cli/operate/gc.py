@@ -6,9 +6,8 @@ import orjson
 import typer
 
 from ferroflux.cli.operate.installation import GenerationOption, KafkaOption, operate
-from ferroflux.cli.operate.times import duration_s, shown
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.cli.wording import counted
+from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, duration_s, shown
+from ferroflux.cli.output import counted
 from ferroflux.operations.port import TombstoneGcRequest
 from runtime.logs import configure_quiet_logging
 
@@ -35,7 +34,7 @@ def gc(
     older_than: Annotated[
         str, typer.Option(help="Last heard of at least so long ago; longer than a replica may be away.")
     ] = "15d",
-    tenant: Annotated[str, typer.Option(help="Only this shop.", show_default=False)] = "",
+    tenant: Annotated[str, typer.Option(help="Only this tenant.", show_default=False)] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only count.")] = False,
     prune_journal: Annotated[
         bool,

@@ -10,11 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ferroflux.cli.operate.installation import KafkaOption, operate
-from ferroflux.cli.operate.times import shown
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.cli.progress import FractionProgress
+from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, shown
+from ferroflux.cli.output import FractionProgress
+from ferroflux.http_client import api_key, locate
 from ferroflux.operations.generations.judged import ApiUnderJudgement, compare_generations, figures_of
-from ferroflux.operations.http_client import api_key, locate
 from ferroflux.operations.port import BuildBody, Json, JudgedBody
 from runtime.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError
@@ -34,7 +33,7 @@ _JudgedOption = Annotated[
     Path | None,
     typer.Option("--judged", help="Judged queries as JSON lines, as for `ferroflux eval`.", show_default=False),
 ]
-_TenantOption = Annotated[str, typer.Option(help="The shop of judged queries that name none.", show_default=False)]
+_TenantOption = Annotated[str, typer.Option(help="The tenant of judged queries that name none.", show_default=False)]
 
 
 @app.callback()

@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ferroflux.embedded.storage.layout import DataDirectory
-from ferroflux.operations.http_client import api_key, locate
+from ferroflux.data_directory import DataDirectory
+from ferroflux.http_client import api_key, locate
 from ferroflux.operations.over_http import HttpOperations
 from ferroflux.operations.port import Operations
 from ferroflux.operations.production import ProductionOperations

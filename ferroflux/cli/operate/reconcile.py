@@ -10,12 +10,10 @@ from typing import Annotated, Final
 
 import typer
 
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.data_directory import DataDirectory
+from ferroflux.embedded.reconcile import embedded_stores
 from ferroflux.ingest.columns import ColumnMapping
-from ferroflux.operations.reconcile.catalogue import CatalogueRows
-from ferroflux.operations.reconcile.embedded import embedded_stores
-from ferroflux.operations.reconcile.production import production_stores
-from ferroflux.operations.reconcile.stores import OpenStores
+from ferroflux.operations.reconcile import CatalogueRows, OpenStores, production_stores
 from indexer.generations.settings import generation_of, settings_for
 from indexer.reconcile.log_sources import ChangeLogRows, DocumentRows
 from indexer.reconcile.ports import SourceOfTruth
@@ -77,7 +75,8 @@ def reconcile(
     ] = False,
     max_deletes: Annotated[int, typer.Option(min=0, help="Refuse a repair that would delete more rows.")] = 100,
     tenant: Annotated[
-        str, typer.Option(help="Only this shop; of a file, also the shop of rows that name none.", show_default=False)
+        str,
+        typer.Option(help="Only this tenant; of a file, also the tenant of rows that name none.", show_default=False),
     ] = "",
     data_dir: Annotated[
         Path | None,

@@ -7,9 +7,8 @@ import typer
 from rich.console import Console
 
 from ferroflux.cli.operate.installation import GenerationOption, KafkaOption, operate
-from ferroflux.cli.operate.times import moment_us, shown
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.cli.progress import FractionProgress
+from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, moment_us, shown
+from ferroflux.cli.output import FractionProgress
 from ferroflux.operations.port import Replay
 from indexer.replay.replayer import digest_of
 from runtime.logs import configure_quiet_logging
@@ -41,7 +40,7 @@ def replay(
         list[str] | None, typer.Option(help="[topic/]partition:first[-last]. May be repeated; with --kafka.")
     ] = None,
     partition: Annotated[list[int] | None, typer.Option(help="Only this partition. May be repeated.")] = None,
-    tenant: Annotated[str, typer.Option(help="Only this shop.", show_default=False)] = "",
+    tenant: Annotated[str, typer.Option(help="Only this tenant.", show_default=False)] = "",
     sku: Annotated[list[str] | None, typer.Option(help="Only this product. May be repeated.")] = None,
     facet: Annotated[list[str] | None, typer.Option(help="Only this facet: item, price, stock:branch-2.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only count.")] = False,

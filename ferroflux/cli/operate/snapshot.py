@@ -16,9 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ferroflux.cli.options import JsonOption
-from ferroflux.embedded.storage.layout import DataDirectory
-from ferroflux.embedded.storage.ownership import Ownership
-from ferroflux.operations.reconcile.embedded import require_stopped
+from ferroflux.data_directory import DataDirectory, Ownership
+from ferroflux.embedded.reconcile import require_stopped
 from query_api.replica.settings import ReplicaSettings
 from query_api.replica.snapshots.create import create_snapshot, prune_snapshots
 from query_api.replica.snapshots.manifest import (

@@ -1,1 +1,1 @@
-"""Commands that use a running system: ingest, produce, search, status."""
+"""Commands that use a running system: ingest, produce, search, status, conversations and orders."""

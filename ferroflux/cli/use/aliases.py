@@ -1,4 +1,4 @@
-"""`ferroflux aliases`: the vocabulary of a shop, listed, imported, proposed and approved."""
+"""`ferroflux aliases`: the vocabulary of a tenant, listed, imported, proposed and approved."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,19 +10,18 @@ import yaml
 from rich.table import Table
 
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.output import counted, page_console
 from ferroflux.cli.use.ingest import kafka_settings
-from ferroflux.cli.wording import counted, page_console
-from ferroflux.embedded.storage.endpoint import Endpoint
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.data_directory import DataDirectory, Endpoint
+from ferroflux.http_client import ApiClient, api_key, locate
 from ferroflux.operations.aliases import KafkaAliasPublisher, approved, imported, proposed
-from ferroflux.operations.http_client import ApiClient, api_key, locate
 from runtime.logs import configure_quiet_logging
 from schemas.aliases import SHARED, AliasKind, AliasRecord, AliasStatus
 from schemas.errors import ConfigurationError, NotFoundError
 
-app = typer.Typer(no_args_is_help=True, help="List, import, propose and approve aliases: the vocabulary of a shop.")
+app = typer.Typer(no_args_is_help=True, help="List, import, propose and approve aliases: the vocabulary of a tenant.")
 
-TenantOption = Annotated[str, typer.Option(help="The shop; `*` for an entry of all shops.", show_default=False)]
+TenantOption = Annotated[str, typer.Option(help="The tenant; `*` for an entry of all tenants.", show_default=False)]
 KafkaOption = Annotated[
     str, typer.Option(help="Send to the Kafka cluster at HOST:PORT instead of a running `up`.", show_default=False)
 ]
@@ -39,7 +38,7 @@ def list_entries(
     data_dir: DataDirOption = None,
     key: KeyOption = "",
 ) -> None:
-    """Show the entries that a shop's searches use now."""
+    """Show the entries that a tenant's searches use now."""
     configure_quiet_logging()
     records = [one for one in _held(url, data_dir, key, tenant) if status in (None, one.status)]
     shown = [one for one in records if not own or one.tenant != SHARED]
@@ -60,7 +59,7 @@ def import_file(
     kafka: KafkaOption = "",
     data_dir: DataDirOption = None,
 ) -> None:
-    """Send all entries of a file as approved entries of a shop; entries that are there get a newer version."""
+    """Send all entries of a file as approved entries of a tenant; entries that are there get a newer version."""
     configure_quiet_logging()
     records = imported(yaml.safe_load(file.read_text(encoding="utf-8")), tenant)
     _send(records, kafka, data_dir)

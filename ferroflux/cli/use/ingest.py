@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from ferroflux.cli.options import DataDirOption, KeyOption, UrlOption
-from ferroflux.cli.progress import FractionProgress
+from ferroflux.cli.output import FractionProgress, counted
 from ferroflux.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, SourceOption, gate_of
-from ferroflux.cli.wording import counted
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.data_directory import DataDirectory
+from ferroflux.http_client import api_key, locate
 from ferroflux.ingest.columns import ColumnMapping
 from ferroflux.ingest.convert import Rejected, RowConverter
 from ferroflux.ingest.held.gate import Gate
@@ -23,7 +23,6 @@ from ferroflux.ingest.resume import Checkpoint, RunState, run_name
 from ferroflux.ingest.rows import Row, RowSource
 from ferroflux.ingest.run import IngestReport, IngestRun
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget, KafkaTarget
-from ferroflux.operations.http_client import api_key, locate
 from runtime.clock import SYSTEM_CLOCK
 from runtime.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
@@ -59,7 +58,7 @@ what to do. Exit code 0: everything is there; 1: rows were bad or refused; 3: so
 def ingest(
     file: Annotated[Path, typer.Argument(help="The file; its ending says the format.", show_default=False)],
     *,
-    tenant: Annotated[str, typer.Option(help="Shop of rows that name none.", show_default=False)] = "",
+    tenant: Annotated[str, typer.Option(help="Tenant of rows that name none.", show_default=False)] = "",
     maps: Annotated[
         list[str] | None, typer.Option("--map", help="`field=column`; `field=` leaves a field out. May be repeated.")
     ] = None,

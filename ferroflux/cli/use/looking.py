@@ -9,9 +9,8 @@ from typing import Annotated, Final
 import typer
 
 from ferroflux.ingest.held.gate import Gate
-from ferroflux.ingest.held.http import HttpHeldVersions
-from ferroflux.ingest.held.port import HeldVersions
 from ferroflux.ingest.held.verdict import Rules
+from ferroflux.ingest.held.versions import HeldVersions, HttpHeldVersions
 
 EXIT_OLDER: Final = 3
 """What was sent, or part of it, is older than what is there, which stays."""

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
 from ferroflux.cli.use.ingest import live_target
+from ferroflux.http_client import api_key, locate
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget
-from ferroflux.operations.http_client import api_key, locate
 from ferroflux.operations.probe import STAGES, Passage, Prober, UnseenError, summarise
 from runtime.logs import configure_quiet_logging
 from schemas.api.status import Percentiles

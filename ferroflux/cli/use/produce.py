@@ -16,12 +16,12 @@ import typer
 from ferroflux.cli.options import DataDirOption, KeyOption, UrlOption
 from ferroflux.cli.use.ingest import live_target
 from ferroflux.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, SourceOption, gate_of
+from ferroflux.http_client import ApiClient, api_key, locate
 from ferroflux.ingest.convert import EncodedEvent
 from ferroflux.ingest.held.gate import Gate
-from ferroflux.ingest.held.port import VersionRefusedError
 from ferroflux.ingest.held.verdict import Judged, Verdict
+from ferroflux.ingest.held.versions import VersionRefusedError
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget
-from ferroflux.operations.http_client import ApiClient, api_key, locate
 from runtime.clock import SYSTEM_CLOCK
 from runtime.logs import configure_quiet_logging
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key, facet_name
@@ -60,7 +60,7 @@ source that feeds the facet, is refused with what to do. Exit code 3: it is olde
 @app.command(help=_HELP)
 def produce(
     *,
-    tenant: Annotated[str, typer.Option(help="The shop.", show_default=False)],
+    tenant: Annotated[str, typer.Option(help="The tenant.", show_default=False)],
     sku: Annotated[str, typer.Option(help="The product.", show_default=False)],
     sets: Annotated[
         list[str] | None,
@@ -205,7 +205,7 @@ def _facet_of(fields: dict[str, Any]) -> str:
         names = ", ".join(sorted(facets))
         raise InvalidRequestError(
             f"these fields belong to several facets ({names}): send each by itself, or name one with --facet "
-            "(the item facet takes all of them, where the shop keeps all in one table)"
+            "(the item facet takes all of them, where one table holds them all)"
         )
     return facets.pop() if facets else ITEM_FACET
 

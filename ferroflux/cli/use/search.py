@@ -12,14 +12,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.cli.wording import page_console
-from ferroflux.operations.http_client import ApiClient, api_key, locate
+from ferroflux.cli.output import page_console
+from ferroflux.http_client import ApiClient, api_key, locate
 from schemas.catalogue import FILTERABLE, Filter
 from schemas.errors import InvalidRequestError
 
 app = typer.Typer()
 
-_HELP: Final = """Search a shop's catalogue.
+_HELP: Final = """Search a tenant's catalogue.
 
 Every hit shows its signals: which retriever found it (text: its words; dense: its meaning; sparse: learned words, where
 a model for them is set; code: its SKU, EAN or part number), and at which rank.
@@ -69,10 +69,12 @@ def _with_filters(command: Callable[..., None]) -> Callable[..., None]:
 @_with_filters
 def search(
     text: Annotated[
-        str, typer.Argument(help="What a buyer would type; empty lists the shop.", show_default=False)
+        str, typer.Argument(help="What a buyer would type; empty lists the catalogue.", show_default=False)
     ] = "",
     *,
-    tenant: Annotated[str, typer.Option(help="The shop; not needed where there is one only.", show_default=False)] = "",
+    tenant: Annotated[
+        str, typer.Option(help="The tenant; not needed where there is one only.", show_default=False)
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, max=100, help="Hits to show.")] = 10,
     offset: Annotated[int, typer.Option(min=0, max=1000, help="Hits to pass over.")] = 0,
     url: UrlOption = "",
@@ -81,11 +83,11 @@ def search(
     as_json: JsonOption = False,
     **filters: Any,
 ) -> None:
-    """Search a shop's catalogue."""
+    """Search a tenant's catalogue."""
     with _client(url, data_dir, key) as client:
-        shop = tenant or only_tenant(client)
+        tenant = tenant or only_tenant(client)
         request = {
-            "tenant": shop,
+            "tenant": tenant,
             "text": text,
             "filters": {name: value for name, value in filters.items() if value is not None},
             "limit": limit,
@@ -96,7 +98,7 @@ def search(
     if as_json:
         print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
         return
-    _show(page_console(), shop, answer, offset)
+    _show(page_console(), tenant, answer, offset)
 
 
 def _client(url: str, data_dir: Path | None, key: str) -> ApiClient:
@@ -113,7 +115,7 @@ def only_tenant(client: ApiClient) -> str:
     if not tenants:
         raise InvalidRequestError("there is nothing to search yet: load a catalogue with `ferroflux ingest FILE`")
     if len(tenants) > 1:
-        raise InvalidRequestError(f"there are several shops, name one with --tenant: {', '.join(tenants)}")
+        raise InvalidRequestError(f"there are several tenants, name one with --tenant: {', '.join(tenants)}")
     return str(tenants[0])
 
 
@@ -152,7 +154,7 @@ def _show(console: Console, tenant: str, answer: dict[str, Any], offset: int) ->
 
 
 def price(item: dict[str, Any]) -> str:
-    """`12.50 MXN`, empty where the shop gives none."""
+    """`12.50 MXN`, empty where the catalogue gives none."""
     return "" if item.get("price") is None else f"{item['price']:,.2f} {item.get('currency', '')}".rstrip()
 
 

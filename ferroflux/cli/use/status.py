@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.operations.http_client import ApiClient, api_key, locate
+from ferroflux.http_client import ApiClient, api_key, locate
 
 app = typer.Typer()
 
@@ -16,7 +16,7 @@ EXIT_NOT_READY: Final = 1
 
 _STAGES: Final = ("log", "index", "commit", "visible")
 
-_HELP: Final = """Show counts by shop, embedding coverage, replica lag and measured freshness of a running system.
+_HELP: Final = """Show counts by tenant, embedding coverage, replica lag and measured freshness of a running system.
 
 Exits with 1 where the system is not ready, so a script can wait for it.
 

@@ -14,11 +14,10 @@ from typing import Final, Unpack
 
 from ferroflux.embedded.broker import EmbeddedBroker
 from ferroflux.embedded.generations.follower import FOLLOWER_BACKOFF, JournalFollower, LeftToMain, PlaceFile
-from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, RecordStage
 from ferroflux.embedded.loop_thread import LoopThread
-from ferroflux.embedded.publishing import LARGEST_BYTES, PacedPublisher
 from ferroflux.embedded.recovery import MARKER, reconcile, respell_once
-from ferroflux.embedded.replica import EmbeddedReplica
+from ferroflux.embedded.replica import LARGEST_BYTES, EmbeddedReplica, PacedPublisher
 from ferroflux.embedded.settings import EmbeddedSettings
 from indexer.batch.caching import CachingEncoder
 from indexer.batch.embedding import Embedding, VectorReuse
@@ -137,7 +136,7 @@ class GenerationMember:
         if around.stores_may_differ:
             await self._compare()
         if await around.thread.call(lambda: respell_once(self.folder / MARKER, self._respeller())):
-            await self._documents.reached(around.progress, Stage.READABLE)
+            await self._documents.reached(around.progress, RecordStage.READABLE)
         follower = self._follower = JournalFollower(around.journal, self._pipeline, self._place, after=after)
         self._start(
             "follow-journal",
@@ -165,7 +164,7 @@ class GenerationMember:
         while self.after < until:
             self._require_working()
             await asyncio.sleep(_LOOK_AGAIN_S)
-        reached = asyncio.create_task(self._documents.reached(self.around.progress, Stage.READABLE))
+        reached = asyncio.create_task(self._documents.reached(self.around.progress, RecordStage.READABLE))
         try:
             while not reached.done():
                 self._require_working()
@@ -258,7 +257,7 @@ class GenerationMember:
         reader = self.replica.reader
         await asyncio.to_thread(reader.refresh)
         await self.around.thread.call(lambda: reconcile(self.vectors, reader, self._pipeline))
-        await self._documents.reached(self.around.progress, Stage.READABLE)
+        await self._documents.reached(self.around.progress, RecordStage.READABLE)
 
     def _respeller(self) -> Respeller:
         return Respeller(self._target, self._remover, self._embedding.encoder, self._timing)

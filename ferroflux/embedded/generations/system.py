@@ -15,7 +15,7 @@ import structlog
 
 from ferroflux.embedded.generations.follower import FOLLOWER_BACKOFF
 from ferroflux.embedded.generations.member import GenerationMember, Surroundings
-from ferroflux.operations.generations.desk import GenerationDesk
+from ferroflux.operations.generations.service import GenerationService
 from indexer.batch.embedding import CollectionReuse
 from indexer.generations.build import BuildOutcome, BuildProgress, OnProgress
 from indexer.process.generation_builder import BuildRequest, CountingEncoder
@@ -52,7 +52,7 @@ _NAME: Final = "up"
 
 
 class EmbeddedGenerations:
-    """Owns the members; it is the store of the desk (with the system's own report in it) and its facts.
+    """Owns the members; it is the store of the generation service (with the system's own report in it) and its facts.
 
     `settled` waits until everything that was journalled so far is in `main`.
     """
@@ -78,7 +78,7 @@ class EmbeddedGenerations:
             around.supervisor, "generation", self._hold, wanted=self._wanted, backoff=FOLLOWER_BACKOFF
         )
         self._clock = SystemClock()
-        self.desk = GenerationDesk(self, self, self._clock)
+        self.generation_service = GenerationService(self, self, self._clock)
 
     async def open(self) -> None:
         """Open every generation that is prepared and let it catch up with the journal; a build that was interrupted waits for its command.

@@ -9,8 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from ferroflux.ingest.held.http import HELD_PATH
-from ferroflux.ingest.held.port import HeldVersions, NotLookedError, Register
+from ferroflux.ingest.held.versions import HELD_PATH, HeldVersions, NotLookedError, Register
 from runtime.rights.keys import CallerRights
 from schemas.api.limits import MAX_HELD, TENANT_PATTERN
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem

@@ -16,7 +16,7 @@ from typing import Final
 from aiokafka.partitioner import DefaultPartitioner
 
 from ferroflux.embedded.broker import PARTITION_CAP_BYTES, PARTITIONS
-from ferroflux.embedded.intake.progress import LogProgress, Stage
+from ferroflux.embedded.intake.progress import LogProgress, RecordStage
 from indexer.records import TopicPartition
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from schemas.errors import NotReadyError
@@ -130,7 +130,7 @@ class ChangeIntake:
                 for start in range(0, len(changes), _CHUNK_RECORDS):
                     ends |= await self._log(lane, changes[start : start + _CHUNK_RECORDS])
                 if until_indexed:
-                    await self._progress.reached(Stage.APPLIED, ends)
+                    await self._progress.reached(RecordStage.APPLIED, ends)
                     await self._until_searchable()
         except TimeoutError as error:
             msg = f"the indexer is too far behind: no answer within {_ANSWER_WITHIN_S:.0f} s; send the changes again"
@@ -168,7 +168,7 @@ class ChangeIntake:
         try:
             records = [OutboundRecord(change.key, change.value, []) for change in group]
             end = await self._writer.append_to(topic, partition, records)
-            await self._progress.reached(Stage.JOURNALLED, {(topic, partition): end})
+            await self._progress.reached(RecordStage.JOURNALLED, {(topic, partition): end})
         finally:
             await asyncio.shield(budget.release(partition, size))
         return end

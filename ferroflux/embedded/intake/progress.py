@@ -29,7 +29,7 @@ from schemas.identity import SkuKey
 from schemas.topics import KafkaSettings
 
 
-class Stage(Enum):
+class RecordStage(Enum):
     """How far a record can be."""
 
     JOURNALLED = "journalled"
@@ -42,7 +42,7 @@ class Stage(Enum):
 
 @dataclass(eq=False, slots=True)
 class _Waiter:
-    stage: Stage
+    stage: RecordStage
     targets: dict[TopicPartition, int]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[None]
@@ -52,13 +52,15 @@ class _Waiter:
 class LogProgress:
     """Next offsets by stage and partition; thread-safe, with waiting from any event loop."""
 
-    _offsets: dict[Stage, dict[TopicPartition, int]] = field(default_factory=lambda: {stage: {} for stage in Stage})
+    _offsets: dict[RecordStage, dict[TopicPartition, int]] = field(
+        default_factory=lambda: {stage: {} for stage in RecordStage}
+    )
     # In the order in which they came: who waited first is served first.
     _waiters: dict[_Waiter, None] = field(default_factory=dict)
     _failure: FerrofluxError | None = None
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
-    def advance(self, stage: Stage, next_offsets: Mapping[TopicPartition, int]) -> None:
+    def advance(self, stage: RecordStage, next_offsets: Mapping[TopicPartition, int]) -> None:
         """Note progress and wake whoever waited for it; an offset below the one known changes nothing."""
         with self._guard:
             known = self._offsets[stage]
@@ -78,12 +80,12 @@ class LogProgress:
         for waiter in waiting:
             waiter.loop.call_soon_threadsafe(_settle, waiter.future, error)
 
-    def position(self, stage: Stage, partition: TopicPartition) -> int:
+    def position(self, stage: RecordStage, partition: TopicPartition) -> int:
         """The next offset of a partition; 0 before the first record."""
         with self._guard:
             return self._offsets[stage].get(partition, 0)
 
-    async def reached(self, stage: Stage, next_offsets: Mapping[TopicPartition, int]) -> None:
+    async def reached(self, stage: RecordStage, next_offsets: Mapping[TopicPartition, int]) -> None:
         """Return when every partition is at its offset or beyond.
 
         Raises:
@@ -127,13 +129,13 @@ class WatchedJournal:
     async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
         """Keep the records, then say so."""
         kept = await self._journal.append(log_id, records)
-        self._progress.advance(Stage.JOURNALLED, next_offsets(records))
+        self._progress.advance(RecordStage.JOURNALLED, next_offsets(records))
         return kept
 
     async def mark_applied(self, log_id: LogId, watermarks: Mapping[TopicPartition, int]) -> None:
         """Note the watermarks, then say so."""
         await self._journal.mark_applied(log_id, watermarks)
-        self._progress.advance(Stage.APPLIED, watermarks)
+        self._progress.advance(RecordStage.APPLIED, watermarks)
 
 
 class WatchedWriter:
@@ -171,7 +173,8 @@ class WatchedWriter:
         # Before the new log is read, letters and texts of the former one are settled under its checkpoint.
         if not self._former_log or checkpoint.log_id != self._former_log:
             self._progress.advance(
-                Stage.READABLE, {(self._topic, partition): offset for partition, offset in checkpoint.offsets.items()}
+                RecordStage.READABLE,
+                {(self._topic, partition): offset for partition, offset in checkpoint.offsets.items()},
             )
         return applied
 
@@ -201,6 +204,6 @@ class LogEnds:
         ends = await self._consumer.end_offsets(self._partitions)
         return {(place.topic, place.partition): end for place, end in ends.items() if end > 0}
 
-    async def reached(self, progress: LogProgress, stage: Stage) -> None:
+    async def reached(self, progress: LogProgress, stage: RecordStage) -> None:
         """Return when everything that is in the topics now has come to this stage."""
         await progress.reached(stage, await self.now())

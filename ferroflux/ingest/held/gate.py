@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ferroflux.ingest.held.port import HeldVersions, Look, NotLookedError, VersionRefusedError
 from ferroflux.ingest.held.verdict import MAX_AHEAD_US, Judged, Rules, Verdict, lead_us
+from ferroflux.ingest.held.versions import HeldVersions, Look, NotLookedError, VersionRefusedError
 from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.changes import ChangeEvent
 from schemas.errors import UndeclaredSourceError

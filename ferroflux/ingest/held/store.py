@@ -9,7 +9,7 @@ from typing import Final, Self
 
 import structlog
 
-from ferroflux.ingest.held.port import Held, Look, NotLookedError, Register
+from ferroflux.ingest.held.versions import Held, Look, NotLookedError, Register
 from indexer.generations.settings import settings_of
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore

@@ -2,18 +2,21 @@
 
 A change is refused where it could not win whatever its content, or where it would win over every later change of the
 source that feeds the facet. A row that is merely older than what is there is no fault: it is counted and not sent.
+
+Versions of two counts do not compare: a log position (10^11) against microseconds (10^15) lets the larger count win for
+ever. A version does not say which count it belongs to, but its magnitude does (`scale_of`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from ferroflux.ingest.held.port import Held
-from ferroflux.ingest.held.scale import Scale, differ, is_largest, scale_of, told
+from ferroflux.ingest.held.versions import Held
 from schemas.events.admission import DEFAULT_MAX_AHEAD_S
-from schemas.version import SourceVersion, Stamp
+from schemas.version import MAX_SEQUENCE, SourceVersion, Stamp
 
 MAX_AHEAD_US: Final = int(DEFAULT_MAX_AHEAD_S * 1_000_000)
 """How far ahead of the clock a version may lie: as far as an indexer lets one in, unless it is set otherwise there."""
@@ -167,3 +170,50 @@ def _span(us: int) -> str:
         if seconds >= 2 * unit:
             return f"{seconds // unit:,} {name}"
     return f"{seconds:,} s"
+
+
+_FIRST_S: Final = int(datetime(2001, 1, 1, tzinfo=UTC).timestamp())
+_END_S: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
+
+_NEAR: Final = 16
+"""Two numbers of one count lie within this factor where its growth alone takes it into another scale's range.
+
+A log position may pass the smallest number of milliseconds (10^12) in the middle of its life. From one clock's unit to the
+next it is a thousand, from the positions of a busy log to microseconds a hundred or more.
+"""
+
+
+class Scale(StrEnum):
+    """What a sequence looks like."""
+
+    COUNT = "a count or a log position"
+    SECONDS = "seconds of a clock"
+    MILLISECONDS = "milliseconds of a clock"
+    MICROSECONDS = "microseconds of a clock"
+
+
+def scale_of(version: SourceVersion) -> Scale:
+    """By magnitude: what lies from 2001 to 2100 in a unit of time is taken for a time in it."""
+    for scale, unit in ((Scale.MICROSECONDS, 1_000_000), (Scale.MILLISECONDS, 1_000), (Scale.SECONDS, 1)):
+        if _FIRST_S * unit <= version.sequence < _END_S * unit:
+            return scale
+    return Scale.COUNT
+
+
+def differ(one: SourceVersion, other: SourceVersion) -> bool:
+    """Whether two versions are of different counts: of different scales, and too far apart to be growth."""
+    low, high = sorted((one.sequence, other.sequence))
+    return scale_of(one) is not scale_of(other) and high >= _NEAR * low
+
+
+def is_largest(version: SourceVersion) -> bool:
+    """Whether no version of the same epoch can be newer."""
+    return version.position is None and version.sequence >= MAX_SEQUENCE
+
+
+def told(version: SourceVersion) -> str:
+    """A version for a person: the number, and the time where it is one."""
+    if scale_of(version) is not Scale.MICROSECONDS:
+        return str(version)
+    at = datetime.fromtimestamp(version.sequence // 1_000_000, UTC)
+    return f"{version} ({at:%Y-%m-%d %H:%M:%S} UTC)"

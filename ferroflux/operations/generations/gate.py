@@ -9,7 +9,7 @@ from typing import Any, Final
 from retrieval.generations.view import GenerationView
 from retrieval.vectors.port import VectorCounts
 from retrieval.vectors.spaces import TEXT_VECTOR
-from schemas.generations import ReplicaReport, Stage
+from schemas.generations import GenerationStage, ReplicaReport
 
 HEARD_OF_US: Final = 60 * 1_000_000
 """A replica that has reported within this time is known; one that has not is taken for gone."""
@@ -69,7 +69,7 @@ GATED: Final = ("ndcg@10", "recall@100")
 
 def objections(name: str, evidence: Evidence, limits: Limits) -> list[str]:
     """Everything against promoting the generation; empty: it may be promoted."""
-    if evidence.view.stage(name) is not Stage.PREPARED:
+    if evidence.view.stage(name) is not GenerationStage.PREPARED:
         return [f"{name} is not prepared: let `ferroflux generation build {name}` come to its end"]
     return [
         *_count_objections(name, evidence, limits),

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import httpx
 
+from ferroflux.http_client import problem_sentence
 from ferroflux.operations.generations.gate import JudgedFigures
-from ferroflux.operations.http_client import problem_sentence
 from runtime.retry import Backoff, BackoffPolicy, retry
 from schemas.errors import ConfigurationError, InvalidRequestError, NotReadyError
 from training.experiments.comparison import Comparison, compare
@@ -30,7 +30,7 @@ OnProgress = Callable[[float, str], None]
 
 @dataclass(frozen=True, slots=True)
 class ApiUnderJudgement:
-    """Where the search API is, and the shop of queries that name none."""
+    """Where the search API is, and the tenant of queries that name none."""
 
     url: str
     key: str = ""
@@ -43,7 +43,7 @@ async def compare_generations(
     """Ask every query of both generations.
 
     Raises:
-        ConfigurationError: a query names no shop and there are several, or the API does not answer.
+        ConfigurationError: a query names no tenant and there are several, or the API does not answer.
         NotReadyError: a generation is not loaded there, or its answers stay incomplete.
     """
     judge = Judge(judged)
@@ -129,5 +129,5 @@ async def _only_tenant(client: httpx.AsyncClient, judged: JudgedSet) -> str:
         raise NotReadyError(problem_sentence(response))
     tenants = response.json()["tenants"]
     if len(tenants) != 1:
-        raise ConfigurationError(f"the judged queries name no shop, and there are {len(tenants)}: give --tenant")
+        raise ConfigurationError(f"the judged queries name no tenant, and there are {len(tenants)}: give --tenant")
     return str(tenants[0])

@@ -49,7 +49,7 @@ def plan_start(checkpoint: Checkpoint | None, view: LogView) -> StartPlan:
     return StartPlan(positions, rewound, log_id=fullest_identity(checkpoint.log_id, view.log_id))
 
 
-class Progress:
+class TailProgress:
     """Positions and ends of the followed partitions of one log, since it was opened."""
 
     def __init__(self, view: LogView, positions: Mapping[int, int], *, log_id: str = "") -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from query_api.replica.tailing.progress import Progress
+from query_api.replica.tailing.progress import TailProgress
 from retrieval.serving.replica_status import (
     MAX_APART,
     MAX_SAMPLES,
@@ -28,7 +28,7 @@ _AFTER_COMMIT_US: Final = 100_000
 
 
 @dataclass(slots=True)
-class Report:
+class TailReport:
     """What the tailer did since it started."""
 
     topic: str
@@ -59,7 +59,7 @@ class Report:
         self.samples.extend(samples)
         self._stale = True
 
-    def progressed(self, progress: Progress) -> None:
+    def progressed(self, progress: TailProgress) -> None:
         """Note the positions; `caught_up` stays once it was reached, for what is whole stays whole."""
         self.log_id = progress.log_id
         self.partitions = tuple(

@@ -29,8 +29,8 @@ from query_api.replica.tailing.decode import Decoded, decode, place_of
 from query_api.replica.tailing.letters import LetterBox, LetterDispatch
 from query_api.replica.tailing.log import DocumentLog, Polled
 from query_api.replica.tailing.metrics import ReplicaMetrics
-from query_api.replica.tailing.progress import Progress, plan_start
-from query_api.replica.tailing.report import HEARTBEAT_US, Report
+from query_api.replica.tailing.progress import TailProgress, plan_start
+from query_api.replica.tailing.report import HEARTBEAT_US, TailReport
 from retrieval.serving.replica_status import FreshnessSample
 from retrieval.text.apart.values import LogNotes, Place
 from retrieval.text.port import Applied, TextIndexWriter
@@ -93,7 +93,7 @@ class ReplicaTailer:
         self._reading = Isolation("read documents")
         self._letters = LetterDispatch(letters, topic=topic, clock=clock, backoff=Backoff(backoff.policy, backoff.rng))
         self.metrics = metrics or ReplicaMetrics()
-        self.report = Report(topic, os.getpid(), clock.now_us())
+        self.report = TailReport(topic, os.getpid(), clock.now_us())
 
     @property
     def not_ready(self) -> str | None:
@@ -157,7 +157,7 @@ class ReplicaTailer:
         try:
             view = await document_log.open()
             plan = plan_start(self._writer.checkpoint(), view)
-            progress = Progress(view, plan.positions, log_id=plan.log_id)
+            progress = TailProgress(view, plan.positions, log_id=plan.log_id)
             document_log.follow(progress.positions)
             await self._adopt(progress)
             self._backoff.reset()
@@ -188,7 +188,7 @@ class ReplicaTailer:
         finally:
             await document_log.close()
 
-    async def _adopt(self, progress: Progress) -> None:
+    async def _adopt(self, progress: TailProgress) -> None:
         """Commit the topic's id where a checkpoint of this very log lacks it: the next start can then tell it from another."""
         checkpoint = self._writer.checkpoint()
         if (
@@ -199,7 +199,7 @@ class ReplicaTailer:
             adopt = partial(self._writer.apply, (), progress.checkpoint())
             await asyncio.get_running_loop().run_in_executor(self._index_thread, adopt)
 
-    async def _apply(self, polled: Polled, progress: Progress) -> None:
+    async def _apply(self, polled: Polled, progress: TailProgress) -> None:
         checkpoint = progress.checkpoint()
 
         def decode_and_commit() -> tuple[Decoded, Applied]:
@@ -261,7 +261,7 @@ class ReplicaTailer:
         self.metrics.open(set_apart.counts)
         self.report.apart(set_apart, self._letters.trouble)
 
-    async def _note(self, progress: Progress) -> None:
+    async def _note(self, progress: TailProgress) -> None:
         self.report.progressed(progress)
         self.metrics.progressed(progress.lag, caught_up=self.report.caught_up)
         await self._write_report()

@@ -43,7 +43,7 @@ class RoutingSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RouteDecision:
     """The route taken and, in a sentence, why."""
 
     route: Route

@@ -10,7 +10,7 @@ from typing import Any, Self
 import httpx
 import orjson
 
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.data_directory import DataDirectory
 from tests.support.processes import ManagedProcess, free_port
 
 TOPIC = "warehouse.changes"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import orjson
 
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.data_directory import DataDirectory
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.prepare import PrepareSettings

@@ -6,7 +6,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from ferroflux.embedded.storage.ownership import PreviousStop
+from ferroflux.data_directory import PreviousStop
 from retrieval.text.memory import MemoryTextStore
 from retrieval.vectors.port import PointWrite
 from schemas.identity import SkuKey

@@ -8,9 +8,9 @@ from typing import Any, Final, TypeVar
 
 from ferroflux.embedded.broker import PARTITIONS
 from ferroflux.embedded.intake.intake import ChangeIntake
-from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage, WatchedJournal, WatchedWriter
-from ferroflux.embedded.publishing import PacedPublisher
+from ferroflux.embedded.intake.progress import LogEnds, LogProgress, RecordStage, WatchedJournal, WatchedWriter
 from ferroflux.embedded.recovery import Found, reconcile, replay
+from ferroflux.embedded.replica import PacedPublisher
 from indexer.consuming.lanes import Lanes, SliceLength
 from indexer.consuming.publish_lock import PublishLock
 from indexer.consuming.runner import BatchRunner, JournalledLog, Observers
@@ -70,8 +70,8 @@ class SystemRun:
             return True
         try:
             async with asyncio.timeout(_DRAIN_S):
-                await self._changes.reached(self._progress, Stage.APPLIED)
-                await self._documents.reached(self._progress, Stage.READABLE)
+                await self._changes.reached(self._progress, RecordStage.APPLIED)
+                await self._documents.reached(self._progress, RecordStage.READABLE)
         except TimeoutError:
             return False
         return True
@@ -127,13 +127,13 @@ class SystemRun:
         await self._persist(
             lambda: replay(source, pipeline, lambda *_: None, Backoff(BackoffPolicy(), random.Random(0)))
         )
-        await self._documents.reached(self._progress, Stage.READABLE)
+        await self._documents.reached(self._progress, RecordStage.READABLE)
         if found.stores_may_differ and guards.compare:
             self._reader.refresh()
             compared: Any = index if guards.raised else _NeverRaised(index)
             said = await self._persist(lambda: reconcile(compared, self._reader, pipeline))
             self.process.world.note(self.process.name, said)
-            await self._documents.reached(self._progress, Stage.READABLE)
+            await self._documents.reached(self._progress, RecordStage.READABLE)
 
     async def _persist(self, work: Callable[[], Any]) -> Any:
         """A start that fails is tried again by whoever supervises it; here, without the process's end."""
@@ -167,7 +167,7 @@ class SystemRun:
                 await self._broker.appended(0.3)
 
     async def _searchable(self) -> None:
-        await self._documents.reached(self._progress, Stage.READABLE)
+        await self._documents.reached(self._progress, RecordStage.READABLE)
         self._reader.refresh()
 
     # The ports `PartitionControl` and `LaneControl`, of a group with one member.

@@ -1,4 +1,4 @@
-"""A runtime of a few fixed sentences over the real desk and the real leases, for tests of what is around the graph."""
+"""A runtime of a few fixed sentences over the real orders and the real leases, for tests of what is around the graph."""
 
 import asyncio
 import hashlib
@@ -27,8 +27,8 @@ CARDS = tuple(
 class FixedRuntime:
     """`agrega N` adds, `lento` is slow, `falla` fails, `clasificado` is a defect; the confirm button submits."""
 
-    def __init__(self, desk: OrderService, leases: ThreadLeases) -> None:
-        self._desk = desk
+    def __init__(self, orders: OrderService, leases: ThreadLeases) -> None:
+        self._orders = orders
         self._leases = leases
         self._quantities: dict[tuple[str, str], Decimal] = {}
         self._turns: dict[tuple[str, str], int] = {}
@@ -74,10 +74,10 @@ class FixedRuntime:
         order = self._order(request)
         shown = ReplyOrder()
         if order is not None and request.confirm is None:
-            await self._desk.offer(order)
+            await self._orders.offer(order)
             shown = _shown(order)
         if order is not None and request.confirm is not None and request.confirm.digest in {"", order.digest}:
-            receipt = await self._desk.submit(order)
+            receipt = await self._orders.submit(order)
             self._submitted[name] = (*self._submitted.get(name, ()), receipt.order_id)
             del self._quantities[name]
             text, cards = f"Pedido {receipt.order_id} confirmado.", ()

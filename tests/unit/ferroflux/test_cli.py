@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ferroflux.cli.doctor import command as doctor
-from ferroflux.cli.doctor.findings import Finding, Health
+from ferroflux.cli.check import doctor
+from ferroflux.cli.check.findings import Finding, Health
 from ferroflux.cli.main import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_TRY_AGAIN, main
-from ferroflux.cli.order import orders
 from ferroflux.cli.registry import COMMANDS
-from ferroflux.cli.run.launch import folder_option
-from ferroflux.cli.use import search
+from ferroflux.cli.up import folder_option
+from ferroflux.cli.use import orders, search
 from ferroflux.cli.use.produce import build_event
 from ferroflux.cli.use.status import rows
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.data_directory import DataDirectory
 from schemas.errors import InvalidEventError, InvalidRequestError, LogUnavailableError
 from schemas.version import SourceVersion
 

@@ -2,7 +2,7 @@
 
 import json
 
-from ferroflux.cli.doctor.findings import Health, models
+from ferroflux.cli.check.findings import Health, models
 
 VARIABLE = "FERROFLUX_SEARCH__RERANK__MODEL"
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from ferroflux.embedded.intake.intake import ChangeIntake, OutboundChange, PartitionBudget, within_bytes
-from ferroflux.embedded.intake.progress import LogProgress, Stage, WatchedJournal, WatchedWriter
+from ferroflux.embedded.intake.progress import LogProgress, RecordStage, WatchedJournal, WatchedWriter
 from indexer.records import InboundRecord, LogId
 from retrieval.text.memory import MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
@@ -56,10 +56,10 @@ async def test_the_answer_comes_when_every_record_is_journalled() -> None:
     await settle()
     assert len(producer.records) == 20
     assert not taking.done()
-    progress.advance(Stage.JOURNALLED, {place: end - 1 for place, end in producer.ends.items()})
+    progress.advance(RecordStage.JOURNALLED, {place: end - 1 for place, end in producer.ends.items()})
     await settle()
     assert not taking.done()
-    progress.advance(Stage.JOURNALLED, producer.ends)
+    progress.advance(RecordStage.JOURNALLED, producer.ends)
     await taking
 
 
@@ -72,10 +72,10 @@ async def test_waiting_until_indexed_goes_on_to_the_indexes_and_the_replica() ->
     intake = ChangeIntake(producer, TopicNames(changes=(TOPIC,)), progress, until_searchable)
     taking = asyncio.create_task(intake.take(changes(3), until_indexed=True))
     await settle()
-    progress.advance(Stage.JOURNALLED, producer.ends)
+    progress.advance(RecordStage.JOURNALLED, producer.ends)
     await settle()
     assert not taking.done()
-    progress.advance(Stage.APPLIED, producer.ends)
+    progress.advance(RecordStage.APPLIED, producer.ends)
     await taking
     assert asked.is_set()
 
@@ -90,13 +90,13 @@ async def test_a_producer_that_is_faster_than_the_journal_waits_below_the_partit
         await settle()
         assert sum(len(value) for _, _, value in producer.records[sent:]) <= 2 * 1024 * 1024
         sent = len(producer.records)
-        progress.advance(Stage.JOURNALLED, producer.ends)
+        progress.advance(RecordStage.JOURNALLED, producer.ends)
     await asyncio.gather(*taking)
 
 
 async def test_one_sku_has_one_partition_whoever_sends_it() -> None:
     progress, producer = LogProgress(), FakeProducer()
-    progress.advance(Stage.JOURNALLED, {(TOPIC, partition): 10**9 for partition in range(4)})
+    progress.advance(RecordStage.JOURNALLED, {(TOPIC, partition): 10**9 for partition in range(4)})
     intake = ChangeIntake(producer, TopicNames(changes=(TOPIC,)), progress, nothing)
     await intake.take([*changes(40), *changes(40)])
     by_key: dict[bytes, set[int]] = {}
@@ -128,15 +128,15 @@ async def test_a_stopping_intake_lets_what_it_took_finish_and_takes_no_more() ->
     assert not closing.done()
     with pytest.raises(NotReadyError, match="stopping"):
         await intake.take(changes(1))
-    progress.advance(Stage.JOURNALLED, producer.ends)
+    progress.advance(RecordStage.JOURNALLED, producer.ends)
     await asyncio.gather(taking, closing)
 
 
 async def test_progress_wakes_a_waiter_on_another_threads_loop() -> None:
     progress = LogProgress()
-    waiting = asyncio.create_task(progress.reached(Stage.APPLIED, {(TOPIC, 0): 5}))
+    waiting = asyncio.create_task(progress.reached(RecordStage.APPLIED, {(TOPIC, 0): 5}))
     await settle()
-    thread = threading.Thread(target=progress.advance, args=(Stage.APPLIED, {(TOPIC, 0): 5}))
+    thread = threading.Thread(target=progress.advance, args=(RecordStage.APPLIED, {(TOPIC, 0): 5}))
     thread.start()
     await asyncio.wait_for(waiting, 5)
     thread.join()
@@ -144,9 +144,9 @@ async def test_progress_wakes_a_waiter_on_another_threads_loop() -> None:
 
 async def test_progress_never_goes_back() -> None:
     progress = LogProgress()
-    progress.advance(Stage.JOURNALLED, {(TOPIC, 0): 7})
-    progress.advance(Stage.JOURNALLED, {(TOPIC, 0): 3})
-    assert progress.position(Stage.JOURNALLED, (TOPIC, 0)) == 7
+    progress.advance(RecordStage.JOURNALLED, {(TOPIC, 0): 7})
+    progress.advance(RecordStage.JOURNALLED, {(TOPIC, 0): 3})
+    assert progress.position(RecordStage.JOURNALLED, (TOPIC, 0)) == 7
 
 
 async def test_the_watched_journal_tells_only_what_the_journal_has_kept() -> None:
@@ -161,9 +161,9 @@ async def test_the_watched_journal_tells_only_what_the_journal_has_kept() -> Non
     journal = WatchedJournal(FailingJournal(), progress)
     with pytest.raises(StoreUnavailableError):
         await journal.append(LogId("x"), [InboundRecord(TOPIC, 0, 4, 0, b"k", b"v")])
-    assert progress.position(Stage.JOURNALLED, (TOPIC, 0)) == 0
+    assert progress.position(RecordStage.JOURNALLED, (TOPIC, 0)) == 0
     await journal.mark_applied(LogId("x"), {(TOPIC, 0): 5})
-    assert progress.position(Stage.APPLIED, (TOPIC, 0)) == 5
+    assert progress.position(RecordStage.APPLIED, (TOPIC, 0)) == 5
 
 
 async def test_a_record_larger_than_the_whole_budget_goes_alone() -> None:
@@ -189,6 +189,6 @@ def test_offsets_of_the_former_log_are_no_word_of_what_the_new_one_holds() -> No
     writer.apply([], Checkpoint("former", {0: 7}))
     watched = WatchedWriter(writer, "documents", progress, former_log="former")
     watched.apply([], Checkpoint("former", {0: 7}))  # letters of the former run are settled
-    assert progress.position(Stage.READABLE, ("documents", 0)) == 0
+    assert progress.position(RecordStage.READABLE, ("documents", 0)) == 0
     watched.apply([], Checkpoint("new", {0: 1}))
-    assert progress.position(Stage.READABLE, ("documents", 0)) == 1
+    assert progress.position(RecordStage.READABLE, ("documents", 0)) == 1

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from ferroflux.data_directory import PreviousStop
 from ferroflux.embedded.recovery import Found, fill_contents, reconcile, replay, restore
-from ferroflux.embedded.storage.ownership import PreviousStop
 from indexer.journal import SqliteChangeJournal
 from indexer.records import LogId
 from retrieval.encoders.testing import HashingEncoder

@@ -8,9 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 import ferroflux.embedded.system
+from ferroflux.data_directory import DataDirectory
 from ferroflux.embedded.progress_reporter import LoggingProgressReporter
 from ferroflux.embedded.settings import EmbeddedOptions
-from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.system import EmbeddedSystem
 from indexer.batch.plan import Arrival
 from retrieval.encoders.testing import HashingEncoder

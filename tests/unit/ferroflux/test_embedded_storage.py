@@ -7,10 +7,8 @@ import os
 import orjson
 import pytest
 
+from ferroflux.data_directory import DataDirectory, Endpoint, Ownership, PreviousStop
 from ferroflux.embedded.sample import is_due
-from ferroflux.embedded.storage.endpoint import Endpoint
-from ferroflux.embedded.storage.layout import DataDirectory
-from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from schemas.errors import IndexInUseError
 
 

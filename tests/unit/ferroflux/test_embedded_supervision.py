@@ -8,10 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 import ferroflux.embedded.system
+from ferroflux.data_directory import DataDirectory
 from ferroflux.embedded.loop_thread import LoopThread, LoopThreadEndedError
 from ferroflux.embedded.progress_reporter import LoggingProgressReporter
 from ferroflux.embedded.settings import EmbeddedOptions
-from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.system import EmbeddedSystem
 from retrieval.encoders.testing import HashingEncoder
 from schemas.errors import ConfigurationError, LogUnavailableError

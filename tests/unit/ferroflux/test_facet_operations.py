@@ -14,8 +14,8 @@ from ferroflux.cli.main import main
 from ferroflux.cli.operate.facet import listing
 from ferroflux.operations.direct import DirectOperations
 from ferroflux.operations.routes import operations_router
-from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
+from indexer.sources.service import SourceService
 from runtime.clock import SYSTEM_CLOCK
 from runtime.http.problems import install_problem_handlers
 from runtime.rights.keys import Access
@@ -32,9 +32,9 @@ class Facets(DirectOperations):
     """The operations, of which only those on sources are asked for."""
 
     sources: Any = None
-    dead_letters = desk = replay = tombstone_gc = build = None  # type: ignore[assignment]
+    dead_letters = generation_service = replay = tombstone_gc = build = None  # type: ignore[assignment]
 
-    def __init__(self, sources: SourceDesk) -> None:
+    def __init__(self, sources: SourceService) -> None:
         self.sources = sources
 
 
@@ -45,7 +45,7 @@ def client(folder: Path, **keys: str) -> TestClient:
     app.state.access = Access(
         {tenant: (KeyGrant(key=SecretStr(key), roles=frozenset({Role.OPERATE})),) for tenant, key in keys.items()}
     )
-    app.include_router(operations_router(Facets(SourceDesk(store, DECLARED)), Mock()))
+    app.include_router(operations_router(Facets(SourceService(store, DECLARED)), Mock()))
     return TestClient(app, raise_server_exceptions=False)
 
 
@@ -68,7 +68,7 @@ def test_a_handover_is_shown_first_then_done_then_listed(tmp_path: Path) -> None
     lines = listing(http.get("/v1/facets", params={"tenant": "shop"}).json())
     assert lines[0] == "shop  price  fed by erp"
     assert lines[1].endswith("(new ERP)")
-    assert lines[-1] == "every shop  stock  fed by warehouse (epoch 0), by the mapping file"
+    assert lines[-1] == "every tenant  stock  fed by warehouse (epoch 0), by the mapping file"
 
 
 def test_a_reset_names_whoever_feeds_the_facet(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from ferroflux import http_client
+from ferroflux.http_client import ApiClient
 from ferroflux.ingest.targets import HttpTarget
-from ferroflux.operations import http_client
-from ferroflux.operations.http_client import ApiClient
 from schemas.errors import OverloadedError
 
 BUSY = {"title": "The worker is busy", "detail": "more is being asked than can be answered in time"}
@@ -61,7 +61,7 @@ async def test_ingest_rests_as_the_server_says(monkeypatch) -> None:
     async def rest(seconds: float) -> None:
         found.append(seconds)
 
-    monkeypatch.setattr("ferroflux.ingest.patient.asyncio.sleep", rest)
+    monkeypatch.setattr("ferroflux.http_client.asyncio.sleep", rest)
     answer, asked = answering(busy("3"), httpx.Response(503, json=BUSY), httpx.Response(200, json={}))
     async with HttpTarget("http://ferroflux", transport=httpx.MockTransport(answer)) as target:
         await target.send([])

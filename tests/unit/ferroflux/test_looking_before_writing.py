@@ -16,9 +16,8 @@ from ferroflux.cli.use import ingest, produce
 from ferroflux.ingest.columns import ColumnMapping
 from ferroflux.ingest.convert import PRICE_FACET, RowConverter
 from ferroflux.ingest.held.gate import Gate
-from ferroflux.ingest.held.memory import MemoryHeldVersions
-from ferroflux.ingest.held.port import Held, VersionRefusedError
 from ferroflux.ingest.held.verdict import Rules
+from ferroflux.ingest.held.versions import Held, VersionRefusedError
 from ferroflux.ingest.resume import Checkpoint, RunState
 from ferroflux.ingest.rows import RowSource
 from ferroflux.ingest.run import IngestReport, IngestRun
@@ -29,6 +28,7 @@ from schemas.identity import SkuKey, TenantId
 from schemas.sources import DEFAULT_SOURCE, FIRST_OPERATOR_EPOCH, SourceEntry, SourceHistory
 from schemas.version import SourceVersion, Stamp
 from tests.support.clock import ClockOf
+from tests.support.held_versions import MemoryHeldVersions
 
 NOW = 1_790_000_000_000_000
 DAY = 86_400_000_000

@@ -4,7 +4,7 @@ import pytest
 
 from ferroflux.cli.main import main
 from ferroflux.cli.operate.dlq import _chosen, _listing
-from ferroflux.cli.operate.times import duration_s, moment_us, shown
+from ferroflux.cli.options import duration_s, moment_us, shown
 from schemas.errors import InvalidRequestError
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from ferroflux.cli.main import EXIT_CONFIGURATION, main
+from ferroflux.data_directory import DataDirectory, Ownership, PreviousStop
 from ferroflux.embedded.recovery import replay
-from ferroflux.embedded.storage.layout import DataDirectory
-from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
 from ferroflux.ingest.columns import ColumnMapping
-from ferroflux.operations.reconcile.catalogue import CatalogueRows
+from ferroflux.operations.reconcile import CatalogueRows
 from indexer.journal import SqliteChangeJournal
 from indexer.records import LogId, next_offsets
 from retrieval.encoders.testing import HashingEncoder

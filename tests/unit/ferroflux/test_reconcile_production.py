@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from ferroflux.operations.reconcile.production import KafkaChanges, production_stores
+from ferroflux.operations.reconcile import KafkaChanges, production_stores
 from indexer.batch.publishing import StoredDocuments
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.ports import Target

@@ -5,10 +5,10 @@ from collections import Counter
 import orjson
 import pytest
 
+from ferroflux.data_directory import DataDirectory
 from ferroflux.embedded.sample import load_sample
-from ferroflux.embedded.storage.layout import DataDirectory
-from ferroflux.ingest.held.port import Held
 from ferroflux.ingest.held.verdict import Rules, Verdict
+from ferroflux.ingest.held.versions import Held
 from ferroflux.sample.generator import (
     DEFAULT_COUNT,
     ENGLISH_TENANT,

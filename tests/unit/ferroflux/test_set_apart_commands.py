@@ -5,7 +5,7 @@ from typing import Any, Self
 import pytest
 
 from ferroflux.cli.main import main
-from ferroflux.cli.order import chat, orders
+from ferroflux.cli.use import chat, orders
 from schemas.errors import InvalidRequestError
 
 APART = {"reason": "record_too_large", "detail": "raise [max.message.bytes]", "since": "2026-11-30T10:00:00Z"}

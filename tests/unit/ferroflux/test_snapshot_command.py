@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from ferroflux.cli.main import EXIT_CONFIGURATION, EXIT_FAILED, main
-from ferroflux.embedded.storage.layout import DataDirectory
-from ferroflux.embedded.storage.ownership import Ownership, PreviousStop
+from ferroflux.data_directory import DataDirectory, Ownership, PreviousStop
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import Checkpoint
 from retrieval.text.settings import TextIndexSettings

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferroflux.ingest.held.port import Held
-from ferroflux.ingest.held.scale import Scale, differ, scale_of
-from ferroflux.ingest.held.verdict import MAX_AHEAD_US, Rules, Verdict
+from ferroflux.ingest.held.verdict import MAX_AHEAD_US, Rules, Scale, Verdict, differ, scale_of
+from ferroflux.ingest.held.versions import Held
 from schemas.version import MAX_EPOCH, MAX_SEQUENCE, SourceVersion, Stamp
 
 NOW = 1_790_000_000_000_000

@@ -16,7 +16,7 @@ ALLOWED: Final = {
     "runtime/shared_answer.py SharedAnswers._begin": "one answer for all who ask: its failure goes to each of them, the next begins another",
     "agent/api/chat.py event_stream": "one turn: read, awaited and cancelled by its request",
     "agent/threads/leases.py ThreadLeases._renewed": "one turn's lease: the turn ends when it ends, and it with the turn",
-    "ferroflux/cli/run/launch.py run_embedded": "the start: awaited, and cancelled by a signal",
+    "ferroflux/cli/up.py run_embedded": "the start: awaited, and cancelled by a signal",
     "ferroflux/operations/routes.py _lines": "one request's build or replay: its result is awaited, and it is cancelled with the request",
     "ferroflux/embedded/generations/member.py GenerationMember.caught_up": "one wait, gone when it returns",
     "ferroflux/embedded/loop_thread.py LoopThread.__init__": "its end is watched by the task indexer-thread",

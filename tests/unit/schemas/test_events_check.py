@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from ferroflux.cli import events
-from ferroflux.cli.events import app, split_record
+from ferroflux.cli.check import events
+from ferroflux.cli.check.events import app, split_record
 from schemas.errors import ConfigurationError, InvalidMappingError
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from training.experiments.comparison import compare, stages
 from training.experiments.experiment import Experiment
 from training.experiments.run import Latency, Run, load_run, save_run
 from training.metrics import Cause, Judge, causes_by_type, failures
-from training.reports import Report, Section, Table, report_of, to_html, to_markdown
+from training.reports import EvaluationReport, Section, Table, report_of, to_html, to_markdown
 from training.systems.port import RankedAnswer
 from training.systems.settings import EvaluationSettings
 
@@ -142,6 +142,6 @@ def test_a_report_tells_figures_comparisons_time_and_failures(tmp_path):
 
 
 def test_texts_of_buyers_and_catalogues_cannot_break_a_report():
-    report = Report("t", [Section("s", [Table(("query",), [["a|b <script>*x*\n`y`"]])])])
+    report = EvaluationReport("t", [Section("s", [Table(("query",), [["a|b <script>*x*\n`y`"]])])])
     assert "| a\\|b \\<script>\\*x\\* \\`y\\` |" in to_markdown(report)
     assert "<script>" not in to_html(report)

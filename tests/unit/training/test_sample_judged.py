@@ -9,7 +9,7 @@ from ferroflux.evaluation.cache import default_cache_dir
 from ferroflux.evaluation.catalogue import CatalogueSource
 from ferroflux.evaluation.indexing import indexed_catalogue
 from ferroflux.sample.generator import ENGLISH_TENANT, SPANISH_TENANT, generate
-from ferroflux.sample.judged.judging import judged_bytes, judged_lines, judged_path
+from ferroflux.sample.judging import judged_bytes, judged_lines, judged_path
 from tests.unit.training.doubles import write_rows
 from training.experiments.experiment import summarise
 from training.experiments.run import run_system
@@ -27,9 +27,7 @@ FERRETERIA_TYPES = {
 
 
 def test_the_committed_judgments_are_those_of_the_rules():
-    assert judged_path().read_bytes() == judged_bytes(), (
-        "write ferroflux.sample.judged.judging.judged_bytes() to the file"
-    )
+    assert judged_path().read_bytes() == judged_bytes(), "write ferroflux.sample.judging.judged_bytes() to the file"
 
 
 def test_there_are_enough_queries_of_every_type_in_both_shops():

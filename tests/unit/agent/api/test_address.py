@@ -3,7 +3,7 @@
 import pytest
 from starlette.requests import Request
 
-from agent.api.caller import client_address
+from agent.api.context import client_address
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from agent.conversation.products import Found
 from agent.conversation.state import ThreadState, ToolCall
 from agent.errors import CatalogueUnavailableError
 from agent.testing import CountingOrders
-from agent.tools.cached_search import CachedSearch
+from agent.tools.catalogue_tools import CachedSearch
 from agent.tools.dispatch import ToolRunner
 from runtime.clock import SystemClock
 from schemas.identity import TenantId

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fsspec.implementations.memory import MemoryFileSystem
 
 import retrieval.encoders.models.sources as sources
-from ferroflux.operations.generations.encoder import CallersModels, chosen_encoder
+from ferroflux.operations.building import CallersModels, chosen_encoder
 from ferroflux.operations.port import BuildBody, Json, OnProgress
 from ferroflux.operations.routes import operations_router
 from retrieval.encoders.settings import EncoderSettings

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from query_api.replica.tailing.log import Bounds, LogView
-from query_api.replica.tailing.progress import Progress, StartPlan, plan_start
+from query_api.replica.tailing.progress import StartPlan, TailProgress, plan_start
 from retrieval.text.port import Checkpoint
 
 VIEW = LogView("log-1", {0: Bounds(0, 10), 1: Bounds(5, 20)})
@@ -57,7 +57,7 @@ def test_the_topic_as_well_as_the_cluster_says_whether_the_log_is_the_same(recor
 
 
 def test_it_is_whole_when_every_partition_reached_the_end_it_had_at_the_start():
-    progress = Progress(VIEW, {0: 10, 1: 5})
+    progress = TailProgress(VIEW, {0: 10, 1: 5})
     assert not progress.caught_up
     progress.advance({0: 10, 1: 20}, {0: 12, 1: 25})
     assert progress.caught_up
@@ -65,12 +65,12 @@ def test_it_is_whole_when_every_partition_reached_the_end_it_had_at_the_start():
 
 
 def test_positions_beyond_the_seen_end_leave_no_negative_lag():
-    progress = Progress(VIEW, {0: 0, 1: 5})
+    progress = TailProgress(VIEW, {0: 0, 1: 5})
     progress.advance({0: 15, 1: 20}, {0: 10})
     assert progress.lag == {0: 0, 1: 0}
 
 
 def test_the_checkpoint_holds_the_logs_identity_and_all_positions():
-    progress = Progress(VIEW, {0: 1, 1: 6})
+    progress = TailProgress(VIEW, {0: 1, 1: 6})
     progress.add(frozenset({2}))
     assert progress.checkpoint() == Checkpoint("log-1", {0: 1, 1: 6, 2: 0})

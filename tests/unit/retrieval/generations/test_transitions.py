@@ -19,7 +19,7 @@ from retrieval.generations.fitting import (
 from retrieval.generations.view import GenerationView, view_of
 from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
 from schemas.errors import ConfigurationError
-from schemas.generations import MAIN, EncoderChoice, Origin, Pointer, Stage, StoreChoice
+from schemas.generations import MAIN, EncoderChoice, GenerationStage, Origin, Pointer, StoreChoice
 from tests.contracts.generation_store_suite import manifest
 
 
@@ -49,7 +49,7 @@ def test_a_build_that_is_resumed_changes_nothing_and_another_of_the_name_is_refu
 
 def test_what_is_not_prepared_is_not_promoted():
     building = after({}, transitions.create(manifest("a"), now_us=1))
-    assert view_of(building).stage("a") is Stage.BUILDING
+    assert view_of(building).stage("a") is GenerationStage.BUILDING
     assert view_of(building).prepared() == (MAIN,)
     assert view_of(building).replicated() == (MAIN, "a")
     with pytest.raises(GenerationRefusedError, match="not prepared yet"):
@@ -75,7 +75,7 @@ def test_the_live_generation_is_never_dropped_and_a_dropped_one_never_gone_back_
     with pytest.raises(GenerationRefusedError, match="answers queries"):
         after(records, transitions.begin_drop("a", now_us=4))
     dropping = after(records, transitions.begin_drop(MAIN, now_us=4))
-    assert view_of(dropping).stage(MAIN) is Stage.DROPPING
+    assert view_of(dropping).stage(MAIN) is GenerationStage.DROPPING
     assert view_of(dropping).prepared() == ("a",)
     with pytest.raises(GenerationRefusedError, match="none to go back to"):
         after(dropping, transitions.roll_back(expected_epoch=1, now_us=5))
@@ -136,7 +136,12 @@ def test_a_process_refuses_what_it_cannot_serve(tmp_path):
 
 def test_a_view_without_records_is_the_system_of_the_settings():
     view = GenerationView()
-    assert (view.names(), view.live, view.stage(MAIN), view.stage("x")) == ((MAIN,), MAIN, Stage.PREPARED, None)
+    assert (view.names(), view.live, view.stage(MAIN), view.stage("x")) == (
+        (MAIN,),
+        MAIN,
+        GenerationStage.PREPARED,
+        None,
+    )
 
 
 def test_a_collections_settings_belong_to_its_generation():

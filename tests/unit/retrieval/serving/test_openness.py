@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 import agent.bootstrap
 import query_api.bootstrap
 from agent.settings import AgentSettings
+from ferroflux.data_directory import DataDirectory
 from ferroflux.embedded.settings import EmbeddedOptions
-from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.system import EmbeddedSystem
 from query_api.settings import ApiSettings
 from runtime.rights.openness import OpenGuardMiddleware, announce, is_loopback, require_guarded

@@ -76,7 +76,7 @@ class Decided:
         ]
 
 
-class SourceDesk:
+class SourceService:
     """Over one store, and what the mapping file declares."""
 
     def __init__(self, store: SourceStore, declared: Declared) -> None:

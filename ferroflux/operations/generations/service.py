@@ -17,7 +17,7 @@ from retrieval.vectors.port import VectorCounts
 from runtime.clock import Clock
 from runtime.redaction import redacted_value
 from schemas.errors import NotReadyError
-from schemas.generations import Generation, ReplicaReport, Stage
+from schemas.generations import Generation, GenerationStage, ReplicaReport
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class GenerationFacts(Protocol):
         ...
 
 
-class GenerationDesk:
+class GenerationService:
     """Decides on the records of one store, with what the facts say."""
 
     def __init__(
@@ -129,7 +129,7 @@ class GenerationDesk:
         records = await self._store.records()
         view = view_of(records)
         manifest = view.manifests.get(name)
-        if view.stage(name) is Stage.PREPARED and view.live != name:
+        if view.stage(name) is GenerationStage.PREPARED and view.live != name:
             await self._require_unused(name, view, records, force)
         await self._store.commit(transitions.begin_drop(name, now_us=self._clock.now_us()))
         await self._until_let_go(name, manifest, on_wait)
@@ -193,7 +193,7 @@ class GenerationDesk:
         if manifest is not None:
             # A release before wrote models' URLs into manifests as they were given.
             found |= redacted_value(manifest.model_dump(mode="json", exclude={"name", "starts"}))
-        if stage is not Stage.DROPPING:
+        if stage is not GenerationStage.DROPPING:
             counts = await self._facts.counts(manifest)
             found |= {
                 "products": counts.alive,

@@ -1,7 +1,10 @@
-"""`ferroflux doctor`: the findings, and an exit code that says whether `ferroflux up` would work."""
+"""`ferroflux doctor`: the findings, and an exit code that says whether `ferroflux up` would work; `ferroflux version`, for a bug report."""
 
 import asyncio
+import json
+import platform
 from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Final
 
 import orjson
@@ -9,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ferroflux.cli.doctor import findings
-from ferroflux.cli.doctor.findings import Finding, Health
+from ferroflux.cli.check import findings
+from ferroflux.cli.check.findings import Finding, Health
 from ferroflux.cli.options import DataDirOption, JsonOption
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.data_directory import DataDirectory
 from runtime.logs import configure_quiet_logging
 from runtime.redaction import redacted
 
@@ -79,3 +82,38 @@ def _show(console: Console, found: list[Finding]) -> None:
             console.print(f"  {'':<{width}}  [yellow]→ {escape(finding.remedy)}[/]", soft_wrap=True)
     bad = sum(finding.health is Health.BAD for finding in found)
     console.print(f"\n{f'{bad} to mend' if bad else 'Nothing to mend: `ferroflux up` will work here.'}")
+
+
+_ENGINES: Final = (
+    "aiokafka",
+    "faststream",
+    "fastapi",
+    "onnxruntime",
+    "polars",
+    "qdrant-client",
+    "qdrant-edge-py",
+    "tantivy",
+)
+
+
+@app.command("version")
+def show(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+    """Print the version of ferroflux, of Python and of the engines."""
+    versions = {
+        "ferroflux": _version("ferroflux"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+    versions |= {engine: _version(engine) for engine in _ENGINES}
+    if as_json:
+        print(json.dumps(versions))
+        return
+    for name, number in versions.items():
+        print(f"{name:<16}{number}")
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,25 +1,31 @@
-"""Talking to a running ferroflux: where it is, a request, and its problem as one sentence."""
+"""Requests to a running ferroflux: where it is, a request, its problem as one sentence.
+
+`ApiClient` serves commands; `PatientClient` serves bulk loads, and asks a busy or restarting server again with backoff, or
+after as long as `Retry-After` says.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
 
-from ferroflux.embedded.storage.endpoint import Endpoint
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.data_directory import DataDirectory, Endpoint
+from runtime.clock import SYSTEM_CLOCK
 from runtime.redaction import redacted, without_credentials
-from runtime.retry import TRIES, rest_s
+from runtime.retry import TRIES, Backoff, BackoffPolicy, rest_s
 from schemas.errors import (
     ConfigurationError,
     FerrofluxError,
     InvalidRequestError,
+    LogUnavailableError,
     NotFoundError,
     NotReadyError,
     OverloadedError,
@@ -153,3 +159,54 @@ def problem_sentence(response: httpx.Response) -> str:
         return f"{without_credentials(str(response.request.url))} answered {response.status_code}"
     wrong = [f"{entry['field']}: {entry['detail']}" for entry in problem.get("errors") or () if entry.get("field")]
     return f"{detail} ({'; '.join(wrong[:3])})" if wrong and wrong[0] not in detail else str(detail)
+
+
+RETRY_FOR_S: Final = 120.0
+_BACKOFF: Final = BackoffPolicy(base_s=0.1, cap_s=5.0)
+_PATIENT_TIMEOUT_S: Final = 90.0
+_TRY_AGAIN: Final = frozenset({408, 429, 502, 503, 504})
+
+
+class PatientClient:
+    """POSTs to one base URL; closed by `close`."""
+
+    def __init__(
+        self, url: str, *, media_type: str, api_key: str = "", transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        headers = {"content-type": media_type}
+        if api_key:
+            headers["authorization"] = f"Bearer {api_key}"
+        self.url = url.rstrip("/")
+        self._client = httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=_PATIENT_TIMEOUT_S, transport=transport
+        )
+        self._rng = random.Random()  # noqa: S311 - spreads clients in time, no secret
+
+    async def post(self, path: str, content: bytes, parameters: Mapping[str, str] | None = None) -> httpx.Response:
+        """The first answer that does not ask to try again.
+
+        Raises:
+            LogUnavailableError: there was none for two minutes.
+        """
+        backoff = Backoff(_BACKOFF, self._rng)
+        asked = None
+        deadline = SYSTEM_CLOCK.monotonic() + RETRY_FOR_S
+        while True:
+            try:
+                response = await self._client.post(path, content=content, params=dict(parameters or {}))
+            except httpx.TransportError as error:
+                asked = None
+                reason = f"{self.url} cannot be reached ({type(error).__name__})"
+            else:
+                if response.status_code not in _TRY_AGAIN:
+                    return response
+                reason = problem_sentence(response)
+                asked = response.headers.get("Retry-After")
+            rest = rest_s(asked, backoff.next(), self._rng)
+            if SYSTEM_CLOCK.monotonic() + rest > deadline:
+                raise LogUnavailableError(f"{reason}; run the command again: it goes on where it stopped")
+            await asyncio.sleep(rest)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()

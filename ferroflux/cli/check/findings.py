@@ -15,8 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
-from ferroflux.embedded.storage.endpoint import Endpoint
-from ferroflux.embedded.storage.layout import DataDirectory
+from ferroflux.data_directory import DataDirectory, Endpoint
 from indexer.kafka.topics import TopicAdmin
 from indexer.settings import IndexerSettings
 from query_api.settings import ApiSettings

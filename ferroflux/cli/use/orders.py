@@ -10,10 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.cli.order.chat import TenantOption
+from ferroflux.cli.output import counted, page_console
+from ferroflux.cli.use.chat import TenantOption
 from ferroflux.cli.use.search import only_tenant
-from ferroflux.cli.wording import counted, page_console
-from ferroflux.operations.http_client import ApiClient, api_key, locate
+from ferroflux.http_client import ApiClient, api_key, locate
 from schemas.errors import FerrofluxError
 
 app = typer.Typer(no_args_is_help=True)
@@ -50,12 +50,12 @@ def list_orders(
     key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """List a shop's orders, newest first."""
+    """List a tenant's orders, newest first."""
     with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
-        shop = tenant or only_tenant(client)
+        tenant = tenant or only_tenant(client)
         page = client.get(
             "/v1/orders",
-            tenant=shop,
+            tenant=tenant,
             status=status.value if status else None,
             customer=customer,
             set_apart="true" if set_apart else None,
@@ -67,7 +67,7 @@ def list_orders(
         return
     console = page_console(highlight=False)
     if not page["orders"]:
-        console.print(f"{shop} has no such orders")
+        console.print(f"{tenant} has no such orders")
         return
     table = _table("order", "status", "lines", "total", "submitted", "customer")
     for order in page["orders"]:
@@ -103,7 +103,7 @@ def show(
 def retry(
     order: Annotated[str, typer.Argument(help="The order's id; not needed with --all.")] = "",
     *,
-    every: Annotated[bool, typer.Option("--all", help="All of the shop's orders that are set apart.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All of the tenant's orders that are set apart.")] = False,
     tenant: TenantOption = "",
     url: UrlOption = "",
     data_dir: DataDirOption = None,
@@ -114,30 +114,30 @@ def retry(
         raise typer.BadParameter("name one order, or give --all")
     console = page_console(highlight=False)
     with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
-        shop = tenant or only_tenant(client)
-        wanted = [order] if order else _apart(client, shop)
+        tenant = tenant or only_tenant(client)
+        wanted = [order] if order else _apart(client, tenant)
         failed = 0
         for each in wanted:
             try:
-                client.post(f"/v1/orders/{each}/retry", {"tenant": shop})
+                client.post(f"/v1/orders/{each}/retry", {"tenant": tenant})
             except FerrofluxError as error:
                 if order:
                     raise
                 failed += 1
                 console.print(f"{each}: {error}", markup=False)
     console.print(
-        f"{counted(len(wanted) - failed, 'order')} tried again" if wanted else f"{shop} has no orders set apart"
+        f"{counted(len(wanted) - failed, 'order')} tried again" if wanted else f"{tenant} has no orders set apart"
     )
     if failed:
         raise typer.Exit(1)
 
 
-def _apart(client: ApiClient, shop: str) -> list[str]:
-    """All orders of the shop that are set apart."""
+def _apart(client: ApiClient, tenant: str) -> list[str]:
+    """All orders of the tenant that are set apart."""
     found: list[str] = []
     after: str | None = None
     while True:
-        page = client.get("/v1/orders", tenant=shop, set_apart="true", after=after, limit=_PAGE)
+        page = client.get("/v1/orders", tenant=tenant, set_apart="true", after=after, limit=_PAGE)
         found.extend(order["order_id"] for order in page["orders"])
         after = page["next"] or None
         if after is None:

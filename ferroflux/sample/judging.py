@@ -127,4 +127,4 @@ def _shelves() -> dict[str, list[_Product]]:
 
 
 def _resource(name: str) -> Any:
-    return resources.files("ferroflux.sample.judged").joinpath(name)
+    return resources.files("ferroflux.sample").joinpath(name)

@@ -1,10 +1,10 @@
-"""The gate's objections, and the desk's commands on records in memory."""
+"""The gate's objections, and the service's commands on records in memory."""
 
 import pytest
 
-from ferroflux.operations.generations.desk import GenerationDesk
-from ferroflux.operations.generations.encoder import chosen_encoder
+from ferroflux.operations.building import chosen_encoder
 from ferroflux.operations.generations.gate import HEARD_OF_US, Evidence, JudgedFigures, Limits, objections
+from ferroflux.operations.generations.service import GenerationService
 from retrieval.encoders.settings import EncoderSettings, LayerPrecision
 from retrieval.generations import transitions
 from retrieval.generations.errors import GateFailedError, GenerationRefusedError
@@ -12,7 +12,7 @@ from retrieval.generations.memory import MemoryGenerationStore
 from retrieval.generations.view import view_of
 from retrieval.vectors.port import VectorCounts
 from schemas.errors import ConfigurationError
-from schemas.generations import MAIN, ReplicaReport, Stage, WorkerReport
+from schemas.generations import MAIN, GenerationStage, ReplicaReport, WorkerReport
 from tests.contracts.generation_store_suite import manifest, prepared
 from tests.support.indexing.fakes import FakeClock
 
@@ -111,63 +111,63 @@ class Clock(FakeClock):
         return NOW_US
 
 
-async def desk_over(*reports: ReplicaReport):
+async def service_over(*reports: ReplicaReport):
     store, facts = MemoryGenerationStore(), Facts()
     await prepared(store, "a")
     for one in reports:
         await store.report(one)
-    return GenerationDesk(store, facts, Clock()), store, facts
+    return GenerationService(store, facts, Clock()), store, facts
 
 
 async def test_the_gate_refuses_and_a_reason_overrules_it_and_is_recorded():
-    desk, store, _ = await desk_over(report())
+    service, store, _ = await service_over(report())
     with pytest.raises(GateFailedError, match="give --judged FILE"):
-        await desk.promote("a", None)
+        await service.promote("a", None)
     assert view_of(await store.records()).live == MAIN
-    moved = await desk.promote("a", None, force="the shop has no judged queries")
+    moved = await service.promote("a", None, force="the shop has no judged queries")
     assert (moved.live, moved.pointer.forced) == ("a", "the shop has no judged queries")
-    assert (await desk.status())["forced"] == "the shop has no judged queries"
+    assert (await service.status())["forced"] == "the shop has no judged queries"
 
 
 async def test_a_reason_is_recorded_only_where_it_was_needed():
-    desk, _, _ = await desk_over(report())
-    moved = await desk.promote("a", EQUAL, force="just in case")
+    service, _, _ = await service_over(report())
+    moved = await service.promote("a", EQUAL, force="just in case")
     assert moved.pointer.forced == ""
-    assert (await desk.roll_back()).live == MAIN
+    assert (await service.roll_back()).live == MAIN
 
 
 async def test_a_generation_that_somebody_answers_from_or_that_owes_dead_letters_is_not_dropped():
-    desk, store, facts = await desk_over(report(serving=MAIN))
-    await desk.promote("a", EQUAL)
+    service, store, facts = await service_over(report(serving=MAIN))
+    await service.promote("a", EQUAL)
     with pytest.raises(GenerationRefusedError, match="1 workers still answer from main"):
-        await desk.drop(MAIN)
+        await service.drop(MAIN)
     await store.report(ReplicaReport(replica="host-1", ready={"a": ""}, written_us=NOW_US))
     facts.behind = 5
     with pytest.raises(GenerationRefusedError, match="5 records behind"):
-        await desk.drop(MAIN)
+        await service.drop(MAIN)
     assert facts.removed == []
     facts.behind = 0
-    await desk.drop(MAIN)
+    await service.drop(MAIN)
     assert facts.removed == [MAIN]
-    assert view_of(await store.records()).stage(MAIN) is Stage.DROPPED
+    assert view_of(await store.records()).stage(MAIN) is GenerationStage.DROPPED
 
 
 async def test_followed_counts_the_workers_that_have_gone_over():
-    desk, store, _ = await desk_over(report(serving="a"), report(serving=MAIN, name="host-2"))
-    assert await desk.followed("a", timeout_s=0) == (1, 2)
+    service, store, _ = await service_over(report(serving="a"), report(serving=MAIN, name="host-2"))
+    assert await service.followed("a", timeout_s=0) == (1, 2)
     await store.report(report(serving="a", name="host-2"))
-    assert await desk.followed("a", timeout_s=0) == (2, 2)
+    assert await service.followed("a", timeout_s=0) == (2, 2)
 
 
 async def test_a_build_can_be_looked_at_while_it_goes_on():
-    desk, store, _ = await desk_over()
+    service, store, _ = await service_over()
     await store.commit(transitions.create(manifest("b", created_us=9), now_us=1))
-    found = {one["name"]: one["stage"] for one in (await desk.status())["generations"]}
+    found = {one["name"]: one["stage"] for one in (await service.status())["generations"]}
     assert found == {MAIN: "prepared", "a": "prepared", "b": "building"}
     with pytest.raises(GateFailedError, match="not prepared"):
-        await desk.promote("b", EQUAL)
+        await service.promote("b", EQUAL)
     with pytest.raises(GenerationRefusedError, match="no generation c"):
-        await desk.promote("c", EQUAL, force="x")
+        await service.promote("c", EQUAL, force="x")
 
 
 def test_the_encoder_is_chosen_by_name_and_by_settings():

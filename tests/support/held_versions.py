@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Self
 
-from ferroflux.ingest.held.port import Held, Look, NotLookedError, Register
+from ferroflux.ingest.held.versions import Held, Look, NotLookedError, Register
 from schemas.sources import SourceHistory
 
 

@@ -13,9 +13,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
-from ferroflux.embedded.storage.layout import DataDirectory
-from ferroflux.embedded.storage.ownership import Ownership
-from ferroflux.operations.reconcile.stores import OpenStores
+from ferroflux.data_directory import DataDirectory, Ownership
+from ferroflux.operations.reconcile import OpenStores
 from indexer.journal import SqliteChangeJournal
 from indexer.records import InboundRecord, LogId
 from indexer.settings import IndexerSettings

@@ -1,13 +1,28 @@
-"""Progress of a long command: a bar on a terminal, a line every few seconds elsewhere (a log, CI)."""
+"""How commands print: counts with their noun, tables as wide as a later reader needs, and progress: a bar on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
-from typing import Final, Self
+import sys
+from typing import Any, Final, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from runtime.clock import SYSTEM_CLOCK
+
+_PAGE: Final = 110
+"""Columns of what goes into a file or a pipe, where nobody has a window."""
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 row`, `2,600 rows`; `many` where the plural is not the noun with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def page_console(**options: Any) -> Console:
+    """Standard output, as wide as its terminal, else a page."""
+    return Console(width=None if sys.stdout.isatty() else _PAGE, **options)
+
 
 _LINE_EVERY_S: Final = 5.0
 

@@ -1,4 +1,4 @@
-"""The life of `ferroflux up` around the system: signals, the first run's sample, what is told when it is ready."""
+"""`ferroflux up`: everything in one process, from the start to the first Ctrl-C; the sample of a first run; what a ready system prints."""
 
 from __future__ import annotations
 
@@ -12,27 +12,77 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import quote
 
 import structlog
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from ferroflux.cli.progress import FractionProgress
+from ferroflux.cli.options import InsecureOpenOption
+from ferroflux.cli.output import FractionProgress
+from ferroflux.data_directory import DataDirectory
 from ferroflux.embedded.progress_reporter import LoggingProgressReporter, ProgressReporter, Step
 from ferroflux.embedded.sample import is_due, load_sample
 from ferroflux.embedded.settings import EmbeddedOptions
-from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.system import EmbeddedSystem
 from query_api.bootstrap import VARIABLES
 from query_api.settings import ApiSettings
+from runtime import event_loop
 from runtime.clock import SYSTEM_CLOCK
 from runtime.event_loop import freeze_heap
 from runtime.logs import configure_logging, configure_quiet_logging
 from runtime.rights.openness import announce, bareness, openness, require_guarded
 from schemas.errors import FerrofluxError
+
+app = typer.Typer()
+
+_HELP: Final = """Run everything in one process: a broker that speaks the Kafka protocol, indexer, text replica, search API and page.
+
+Nothing else is needed: no Docker, no JVM, no key. All data lies in one folder and survives a restart, a crash and
+`kill -9`. A first run loads a sample catalogue. Ctrl-C stops it in order.
+
+**Examples**
+
+    ferroflux up
+
+    ferroflux up --data-dir /srv/ferroflux --port 9000 --no-sample
+
+    ferroflux up --kafka-port 9092
+"""
+
+
+@app.command(help=_HELP)
+def up(
+    *,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="FERROFLUX_DATA_DIR", help="Folder of all data. Default: `.ferroflux` here.", show_default=False
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(envvar="FERROFLUX_HTTP__HOST", help="Address that the API and the page listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="FERROFLUX_HTTP__PORT", min=0, max=65535, help="Their port; 0: any free one.")
+    ] = 8000,
+    kafka_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the Kafka protocol on 127.0.0.1; 0: any free one.")
+    ] = 0,
+    sample: Annotated[
+        bool, typer.Option("--sample/--no-sample", help="Load the sample catalogue into a new folder.")
+    ] = True,
+    insecure_open: InsecureOpenOption = False,
+) -> None:
+    """Run everything in one process."""
+    options = EmbeddedOptions(
+        DataDirectory.resolve(data_dir), host, port, kafka_port, sample=sample, insecure_open=insecure_open
+    )
+    event_loop.run(run_embedded(options))
+
 
 log = structlog.get_logger(__name__)
 
@@ -136,7 +186,7 @@ async def _tell_ready(console: Console, system: EmbeddedSystem, seconds: float) 
     if not console.is_terminal:
         return
     sample = system.options.sample and not tenants
-    shops = ", ".join(tenants) if tenants else ("the sample's, in a moment" if sample else "none yet")
+    shown = ", ".join(tenants) if tenants else ("the sample's, in a moment" if sample else "none yet")
     tenant = tenants[0] if tenants else "ferreteria-sol" if sample else "my-shop"
     topic = system.settings.kafka.topics.changes[0]
     folder = escape(folder_option(system.options.directory))
@@ -146,7 +196,7 @@ async def _tell_ready(console: Console, system: EmbeddedSystem, seconds: float) 
   [bold]Chat[/]    {system.url}/chat
   [bold]API[/]     {system.url}/v1/search, described in {system.url}/openapi.json
   [bold]Kafka[/]   {system.broker.address}, topic {topic}
-  [bold]Shops[/]   {shops}
+  [bold]Tenants[/] {shown}
 
   Search:  [cyan]ferroflux search "{_EXAMPLE_QUERY}" --tenant {tenant}{folder}[/]
            [cyan]curl '{system.url}/v1/search?tenant={tenant}&q={quote(_EXAMPLE_QUERY)}'[/]

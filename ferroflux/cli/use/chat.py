@@ -10,14 +10,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.output import page_console
 from ferroflux.cli.use.search import only_tenant
-from ferroflux.cli.wording import page_console
-from ferroflux.operations.http_client import ApiClient, api_key, locate
+from ferroflux.http_client import ApiClient, api_key, locate
 from schemas.errors import FerrofluxError
 
 app = typer.Typer(invoke_without_command=True)
 
-TenantOption = Annotated[str, typer.Option(help="The shop; not needed where there is one only.", show_default=False)]
+TenantOption = Annotated[str, typer.Option(help="The tenant; not needed where there is one only.", show_default=False)]
 
 
 @app.callback()
@@ -38,20 +38,20 @@ def chat(
         return
     console = Console(highlight=False)
     with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
-        shop = tenant or only_tenant(client)
+        tenant = tenant or only_tenant(client)
         conversation = thread
-        console.print(f"[bold]{shop}[/], {f'conversation {conversation}' if conversation else 'a new conversation'}")
+        console.print(f"[bold]{tenant}[/], {f'conversation {conversation}' if conversation else 'a new conversation'}")
         while (message := _message(console)) is not None:
             try:
                 going_on = {"thread": conversation} if conversation else {}
-                reply = client.post("/v1/chat", {"tenant": shop, "message": message, **going_on})
+                reply = client.post("/v1/chat", {"tenant": tenant, "message": message, **going_on})
             except FerrofluxError as error:
                 console.print(str(error), style="red", markup=False)
                 continue
             conversation = reply["thread"]
             show_reply(console, reply)
     if conversation:
-        console.print(f"[dim]go on with: ferroflux chat --tenant {shop} --thread {conversation}[/]")
+        console.print(f"[dim]go on with: ferroflux chat --tenant {tenant} --thread {conversation}[/]")
 
 
 @app.command()
@@ -87,14 +87,14 @@ def set_apart(
 ) -> None:
     """List the conversations at which something failed by a fault of ours, the newest failure first."""
     with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
-        shop = tenant or only_tenant(client)
-        found = client.get("/v1/chat", tenant=shop, limit=limit)
+        tenant = tenant or only_tenant(client)
+        found = client.get("/v1/chat", tenant=tenant, limit=limit)
     if as_json:
         print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
         return
     console = page_console(highlight=False)
     if not found["threads"]:
-        console.print(f"{shop} has no conversations set apart")
+        console.print(f"{tenant} has no conversations set apart")
         return
     table = Table(box=None, padding=(0, 1), header_style="dim")
     for heading in ("conversation", "stage", "times", "last", "reason"):

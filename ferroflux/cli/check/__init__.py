@@ -1,0 +1,1 @@
+"""Commands that check: this machine, and files of change events before they are sent."""

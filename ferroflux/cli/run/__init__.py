@@ -1,1 +1,0 @@
-"""Commands that run a process: the embedded system, the indexer, the replica, the API."""
