@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 import httpx
 
 from ferroflux.data_directory import DataDirectory, Endpoint
+from runtime.clock import SYSTEM_CLOCK
 from runtime.redaction import redacted, without_credentials
 from runtime.retry import TRIES, Backoff, BackoffPolicy, rest_s
 from schemas.errors import (
@@ -188,8 +189,7 @@ class PatientClient:
             LogUnavailableError: there was none for two minutes.
         """
         backoff = Backoff(_BACKOFF, self._rng)
-        asked = None
-        deadline = asyncio.get_running_loop().time() + RETRY_FOR_S
+        deadline = SYSTEM_CLOCK.monotonic() + RETRY_FOR_S
         while True:
             try:
                 response = await self._client.post(path, content=content, params=dict(parameters or {}))
@@ -202,7 +202,7 @@ class PatientClient:
                 reason = problem_sentence(response)
                 asked = response.headers.get("Retry-After")
             rest = rest_s(asked, backoff.next(), self._rng)
-            if asyncio.get_running_loop().time() + rest > deadline:
+            if SYSTEM_CLOCK.monotonic() + rest > deadline:
                 raise LogUnavailableError(f"{reason}; run the command again: it goes on where it stopped")
             await asyncio.sleep(rest)
 

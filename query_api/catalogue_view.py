@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from functools import reduce
@@ -12,6 +11,7 @@ from typing import Final
 from retrieval.serving.searchers import Searchers
 from retrieval.text.port import TextCounts, TextIndexReader
 from retrieval.vectors.port import VectorCounts
+from runtime.clock import SYSTEM_CLOCK
 from runtime.shared_answer import SharedAnswers
 from schemas.api.status import CatalogueStatus, Coverage
 from schemas.errors import NotReadyError, StoreUnavailableError
@@ -54,16 +54,16 @@ class CatalogueView:
 
     def has(self, tenant: TenantId) -> bool:
         """Whether there is such a tenant, as of some seconds ago; told at once. Before the first count there is none."""
-        if time.monotonic() - self._named_at >= _NAMES_EVERY_S and self._naming is None:
+        if SYSTEM_CLOCK.monotonic() - self._named_at >= _NAMES_EVERY_S and self._naming is None:
             self._naming = asyncio.get_running_loop().create_task(self._name(), name="tenants")
         return tenant in self._names
 
     async def _name(self) -> None:
         try:
             self._names = frozenset(await self.products())
-            self._named_at = time.monotonic()
+            self._named_at = SYSTEM_CLOCK.monotonic()
         except NotReadyError:
-            self._named_at = time.monotonic()  # nothing can be asked of a worker without a replica either
+            self._named_at = SYSTEM_CLOCK.monotonic()  # nothing can be asked of a worker without a replica either
         finally:
             self._naming = None
 

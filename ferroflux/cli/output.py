@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any, Final, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from runtime.clock import SYSTEM_CLOCK
 
 _PAGE: Final = 110
 """Columns of what goes into a file or a pipe, where nobody has a window."""
@@ -34,7 +35,7 @@ class FractionProgress:
         self._what = what
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._said_at = time.monotonic()
+        self._said_at = SYSTEM_CLOCK.monotonic()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -60,6 +61,6 @@ class FractionProgress:
         """Show how far it is."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=fraction, text=text)
-        elif time.monotonic() - self._said_at >= _LINE_EVERY_S:
-            self._said_at = time.monotonic()
+        elif SYSTEM_CLOCK.monotonic() - self._said_at >= _LINE_EVERY_S:
+            self._said_at = SYSTEM_CLOCK.monotonic()
             self._console.print(f"  {self._what}: {fraction:.0%}, {text}", highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -82,11 +81,3 @@ def letter_record(letter: DeadLetter, *, now_us: int, most: int) -> LetterRecord
         taken_ms=taken_ms(record, now_us // 1_000),
     )
     return fitting_letter(record.key, record.value, record.headers, ours, most=most)
-
-
-def dead_letter_headers(letter: DeadLetter, *, now_us: int) -> list[tuple[str, bytes | None]]:
-    """The headers of a whole letter: the record's own, then `ferroflux.*`.
-
-    Headers of ours that a redriven record brings along are replaced.
-    """
-    return letter_record(letter, now_us=now_us, most=sys.maxsize).headers

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -198,13 +197,13 @@ class OpenGeneration:
         largest = sorted(products, key=lambda tenant: (-products[tenant], tenant))[:_LEARNT_AHEAD]
         learnt = 0
         for tenant in largest:
-            began = time.monotonic()
+            began = SYSTEM_CLOCK.monotonic()
             try:
                 await searcher.hybrid.warm([tenant])
                 learnt += 1
             except Exception:  # one tenant's words that cannot be learnt keep no other's from it
                 log.exception("tenant not learnt ahead", generation=self.name, tenant=tenant)
-            await asyncio.sleep(time.monotonic() - began)
+            await asyncio.sleep(SYSTEM_CLOCK.monotonic() - began)
         freeze_heap()
         log.info("tenants learnt ahead", generation=self.name, tenants=learnt, of=len(products))
 
@@ -274,9 +273,9 @@ class OpenGeneration:
 
     async def _read_status(self) -> None:
         folder = self._parts.report_folder
-        if folder is None or time.monotonic() - self._status_read_at < _STATUS_EVERY_S:
+        if folder is None or SYSTEM_CLOCK.monotonic() - self._status_read_at < _STATUS_EVERY_S:
             return
-        self._status_read_at = time.monotonic()
+        self._status_read_at = SYSTEM_CLOCK.monotonic()
         try:
             facts = (folder / STATUS_FILE).stat()
         except FileNotFoundError:

@@ -54,7 +54,7 @@ class OrderStoreContract:
 
     @pytest.fixture
     def outbox(self, database, clock) -> Outbox:
-        return Outbox(database, now_us=clock.now_us)
+        return Outbox(database, clock=clock)
 
     async def test_numbers_come_back_exactly_as_they_went_in(self, store) -> None:
         lines = (

@@ -1,7 +1,6 @@
 """`ferroflux ingest`: a catalogue file as change events, with progress, resumable."""
 
 import asyncio
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Final
@@ -153,14 +152,14 @@ def ingest(
         else None
     )
     _announce(console, rows, converter, target, checkpoint)
-    started = time.monotonic()
+    started = SYSTEM_CLOCK.monotonic()
     try:
         report = asyncio.run(_run(console, rows, converter, target, checkpoint, reject, gate))
     except KeyboardInterrupt:
         done = checkpoint.state.rows_done
         console.print(f"interrupted after row {done:,}: the same command goes on there", highlight=False)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    _summarise(console, report, time.monotonic() - started, target.name, reject)
+    _summarise(console, report, SYSTEM_CLOCK.monotonic() - started, target.name, reject)
     if report.rejected:
         raise typer.Exit(EXIT_REJECTED)
     if report.older:

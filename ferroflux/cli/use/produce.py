@@ -143,9 +143,9 @@ async def _produce(
             raise VersionRefusedError(f"not sent: {before.reason}")
         if before.verdict is Verdict.OLDER:
             _tell_older(f"not sent: {before.reason}")
-        started = time.monotonic()
+        started = SYSTEM_CLOCK.monotonic()
         await send([EncodedEvent.of(event, source)])
-        sent = time.monotonic() - started
+        sent = SYSTEM_CLOCK.monotonic() - started
         already = ", which was there already" if before.verdict is Verdict.EQUAL else ""
         print(f"{event.key}: {event.facet} at version {event.version} taken in {sent * 1000:.0f} ms{already}")
         if not wait:
@@ -155,7 +155,7 @@ async def _produce(
         after = await _judged(gate, event)
         if after.verdict in (Verdict.OLDER, Verdict.CANNOT_WIN, Verdict.FROZEN):
             _tell_older(f"taken, but without effect: {after.reason}")
-        print(f"visible to searches after {(time.monotonic() - started) * 1000:.0f} ms")
+        print(f"visible to searches after {(SYSTEM_CLOCK.monotonic() - started) * 1000:.0f} ms")
 
 
 async def _judged(gate: Gate | None, event: ChangeEvent) -> Judged:
@@ -212,9 +212,9 @@ def _facet_of(fields: dict[str, Any]) -> str:
 
 def _until_visible(url: str, data_dir: Path | None, key: str, event: ChangeEvent) -> None:
     """Wait until the API's view of the product is as new as the change: by its own time of change."""
-    deadline = time.monotonic() + _WAIT_S
+    deadline = SYSTEM_CLOCK.monotonic() + _WAIT_S
     with ApiClient(locate(url, data_dir), key=key) as client:
-        while time.monotonic() < deadline:
+        while SYSTEM_CLOCK.monotonic() < deadline:
             if _is_visible(client, event):
                 return
             time.sleep(_POLL_S)

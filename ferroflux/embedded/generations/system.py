@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -235,7 +234,7 @@ class EmbeddedGenerations:
             await member.close()
 
     async def _build(self, request: BuildRequest, on_progress: OnProgress) -> BuildOutcome:
-        began, name = time.monotonic(), request.name
+        began, name = self._clock.monotonic(), request.name
         chosen = await self._settled_layers(request.encoder)
         view = view_of(await self._file.records())
         manifest = view.manifests.get(name)
@@ -249,7 +248,9 @@ class EmbeddedGenerations:
         common = Spaces(named for named in wanted if named in own.items())
         reuse = CollectionReuse(self._around.main, common) if request.take_over and common else None
         if name not in self._members:
-            self._members[name] = await self._opened(manifest, chosen, encoder=encoder, reuse=reuse)
+            self._members[name] = await self._opened(
+                manifest, chosen, encoder=encoder, reuse=reuse, by_content=request.take_over
+            )
             try:
                 await self._members[name].follow(on_progress)
             except BaseException:
@@ -262,7 +263,7 @@ class EmbeddedGenerations:
         await self.commit(transitions.mark_prepared(name, now_us=self._clock.now_us(), set_apart=apart.total()))
         return BuildOutcome(
             manifest,
-            seconds=time.monotonic() - began,
+            seconds=self._clock.monotonic() - began,
             products=(await member.vectors.counts()).alive,
             taken_over=0 if reuse is None else reuse.given,
             computed=encoder.computed,
@@ -318,12 +319,14 @@ class EmbeddedGenerations:
         *,
         encoder: TextEncoder | None = None,
         reuse: CollectionReuse | None = None,
+        by_content: bool = True,
     ) -> GenerationMember:
         require_text_fit(manifest)
         encoder = encoder or await self._encoder_of(chosen)
         require_revision(manifest, encoder.revision)
         is_live = partial(self._following.is_live, manifest.name)
-        member = GenerationMember(manifest, encoder, self._around, is_live, reuse)
+        contents = self._around.contents if by_content else None
+        member = GenerationMember(manifest, encoder, self._around, is_live, reuse, contents)
         await member.open()
         return member
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from ferroflux.ingest.held.verdict import MAX_AHEAD_US, Judged, Rules, Verdict, lead_us
 from ferroflux.ingest.held.versions import HeldVersions, Look, NotLookedError, VersionRefusedError
-from runtime.clock import SYSTEM_CLOCK
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.changes import ChangeEvent
 from schemas.errors import UndeclaredSourceError
 from schemas.sources import DEFAULT_SOURCE, epoch_taken
@@ -32,7 +32,7 @@ class Gate:
     source: str = DEFAULT_SOURCE
     force: bool = False
     on_note: Callable[[str], None] = lambda _: None
-    local_us: Callable[[], int] = SYSTEM_CLOCK.now_us
+    clock: Clock = SYSTEM_CLOCK
     looks: bool = True
     """False from the first look on that was not possible."""
     _noted: set[str] = field(default_factory=set)
@@ -45,7 +45,7 @@ class Gate:
         """
         if not self.looks or not changes:
             return [Judged(Verdict.UNKNOWN)] * len(changes)
-        before_us = self.local_us()
+        before_us = self.clock.now_us()
         try:
             look = await self.held.look({(change.key, change.facet): None for change in changes})
         except NotLookedError as error:
@@ -95,7 +95,7 @@ class Gate:
         return judged
 
     def _now_us(self, look: Look, before_us: int) -> int:
-        after_us = self.local_us()
+        after_us = self.clock.now_us()
         if look.now_us is None:
             return after_us
         middle_us = (before_us + after_us) // 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -122,7 +121,7 @@ class KafkaDocumentLog:
         places = [TopicPartition(self._topic, number) for number in numbers]
         if self._log_id is not None:
             return self._log_id, places
-        self._known_id, self._looked_at = await self._topic_id(), time.monotonic()
+        self._known_id, self._looked_at = await self._topic_id(), SYSTEM_CLOCK.monotonic()
         if self._known_id is None and self._topic_ids is not None and not self._topic_ids.is_unknowable(self._topic):
             raise LogUnavailableError(f"Kafka does not describe topic {self._topic} yet")
         return log_identity(str(cluster["cluster_id"]), self._known_id), places
@@ -141,9 +140,9 @@ class KafkaDocumentLog:
                 raise LogUnavailableError(
                     f"topic {self._topic} was deleted and made again; it is read from its beginning"
                 )
-        due = time.monotonic() - self._looked_at >= self._tail.metadata_age_s
+        due = SYSTEM_CLOCK.monotonic() - self._looked_at >= self._tail.metadata_age_s
         if self._known_id is not None and self._looking is None and due:
-            self._looked_at = time.monotonic()
+            self._looked_at = SYSTEM_CLOCK.monotonic()
             self._looking = asyncio.create_task(self._topic_id())
 
 

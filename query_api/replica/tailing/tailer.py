@@ -279,11 +279,12 @@ class ReplicaTailer:
         self._waiting_for = str(error)
         self.metrics.failed()
         log.warning("the log is away", error=str(error), code=error.code, again_in_s=round(seconds, 2))
-        ends_at = time.monotonic() + seconds
-        while not self._stopping.is_set() and (left := ends_at - time.monotonic()) > 0:
+        while not self._stopping.is_set() and seconds > 0:
             await self._write_report()
+            pause = min(seconds, HEARTBEAT_US / 1e6)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), min(left, HEARTBEAT_US / 1e6))
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            seconds -= pause
 
 
 def _ending(error: Exception) -> str:
