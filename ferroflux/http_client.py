@@ -189,7 +189,6 @@ class PatientClient:
             LogUnavailableError: there was none for two minutes.
         """
         backoff = Backoff(_BACKOFF, self._rng)
-        asked = None
         deadline = SYSTEM_CLOCK.monotonic() + RETRY_FOR_S
         while True:
             try:
