@@ -340,7 +340,6 @@ class EmbeddedSystem:
             step.note(f"{replayed.records:,} changes")
 
     async def _open_generations(self) -> None:
-        mapping = load_mapping(self.settings.indexer.mapping, self.settings.indexer.default_tenant)
         around = Surroundings(
             folder=self.options.directory.generations,
             settings=self.settings,
@@ -349,7 +348,7 @@ class EmbeddedSystem:
             progress=self.progress,
             thread=self._thread,
             parser=self._parser,
-            compose=partial(build_document, policy=mapping.policy),
+            policy=self._policy,
             main=self.vectors,
             letters=self._letters,
             machine_went_down=self._found.previous is PreviousStop.MACHINE_DOWN,
@@ -412,9 +411,9 @@ class EmbeddedSystem:
             self._start("indexer", self._run_indexer)
         Endpoint(pid=os.getpid(), url=self.server.url, kafka=self.broker.address).publish(self.options.directory)
 
-    def _held_parts(self, manifest: Generation | None) -> HeldParts:
+    def _held_parts(self, manifest: Generation) -> HeldParts:
         """What the searchers of this process answer from: stores that are open here already."""
-        if manifest is None:
+        if manifest.name == MAIN:
             return HeldParts(self.vectors, self.encoder, self.reader)
         return self.generations.parts_of(manifest)
 

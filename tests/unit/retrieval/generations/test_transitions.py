@@ -3,18 +3,21 @@
 import pytest
 
 from retrieval.encoders.settings import EncoderSettings
-from retrieval.encoders.testing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.generations import transitions
 from retrieval.generations.errors import GenerationRefusedError, GenerationUnfitError, PointerMovedError
 from retrieval.generations.fitting import (
+    built_with,
     choice_of,
+    configured,
     encoder_settings,
-    new_manifest,
+    planned,
     require_revision,
     require_text_fit,
     text_folder,
 )
 from retrieval.generations.view import GenerationView, view_of
+from schemas.building import DEFAULT_POLICY, DocumentPolicy
 from schemas.generations import MAIN, EncoderChoice, Origin, Pointer, Stage
 from tests.contracts.generation_store_suite import manifest
 
@@ -105,7 +108,9 @@ def test_an_encoder_choice_gives_the_settings_back_and_leaves_the_machine_its_ow
     here = encoder_settings(EncoderSettings(threads=1), made)
     assert choice_of(here) == made.encoder == EncoderChoice(model="m", query_prompt="q: ", truncate_dimension=32)
     assert here.threads == 1
-    assert encoder_settings(chosen, None) is chosen
+    assert encoder_settings(chosen, configured(encoder=chosen)) == chosen
+    own = EncoderSettings()
+    assert encoder_settings(own, configured(encoder=own)) == own
 
 
 def test_a_manifest_records_layers_that_were_chosen_and_not_an_open_setting():
@@ -115,15 +120,14 @@ def test_a_manifest_records_layers_that_were_chosen_and_not_an_open_setting():
 
 def test_a_process_refuses_what_it_cannot_serve(tmp_path):
     encoder = HashingEncoder(8)
-    made = new_manifest(
-        "a", collection="c", documents="d", encoder=EncoderChoice(model="hashing"), revision=encoder.revision, now_us=5,
-        origin=Origin.CHANGES,
-    )  # fmt: skip
+    plan = planned("a", configured(documents="d", collection="c"), now_us=5, origin=Origin.CHANGES, starts=None)
+    chosen = EncoderSettings(model="hashing", layers="float32")
+    made = built_with(plan, chosen, encoder, DEFAULT_POLICY)
     require_text_fit(made)
     require_revision(made, encoder.revision)
     assert (made.collection, made.documents) == ("c.a", "d.a")
     assert text_folder(tmp_path, made) == tmp_path / "generations" / "a.5"
-    assert text_folder(tmp_path, None) == tmp_path
+    assert text_folder(tmp_path, configured()) == tmp_path
     with pytest.raises(GenerationUnfitError, match="analyser"):
         require_text_fit(made.model_copy(update={"analyser": "another"}))
     with pytest.raises(GenerationUnfitError, match="same model files"):
@@ -133,3 +137,36 @@ def test_a_process_refuses_what_it_cannot_serve(tmp_path):
 def test_a_view_without_records_is_the_system_of_the_settings():
     view = GenerationView()
     assert (view.names(), view.live, view.stage(MAIN), view.stage("x")) == ((MAIN,), MAIN, Stage.PREPARED, None)
+
+
+def test_main_is_what_the_settings_say_and_its_manifest_what_it_was_built_with():
+    chosen = EncoderSettings(model="hashing", layers="float32")
+    policy = DocumentPolicy(price_list="retail", stock_from=frozenset({"", "annex"}))
+    own = configured(documents="d", collection="c", encoder=chosen)
+    encoder = HashingEncoder(8, sparse=HashingSparseEncoder())
+    made = built_with(own, chosen, encoder, policy)
+    records = after(with_prepared("a"), transitions.record(made))
+    view = view_of(records, own)
+    assert (view.names(), view.manifest(MAIN), view.manifests[MAIN]) == ((MAIN, "a"), own, made)
+    assert transitions.record(made)(view) == {}
+    assert (made.encoder.model, made.revision, made.policy) == ("hashing", encoder.revision.id, policy)
+    assert made.revision != HashingEncoder(8).revision.id, "the sparse part counts"
+    assert "" not in (made.text_schema, made.analyser, made.aliases)
+    assert built_with(made, EncoderSettings(), HashingEncoder(9), DEFAULT_POLICY) is made
+    # Another version writes the text index anew, and the collection's own record refuses another encoder.
+    require_text_fit(own)
+    require_revision(own, HashingEncoder(9).revision)
+    with pytest.raises(GenerationRefusedError, match="collection c belongs to generation main"):
+        after(records, transitions.create(manifest("b", collection="c"), now_us=3))
+
+
+def test_the_manifest_of_a_main_that_was_dropped_goes_with_it_and_does_not_come_back():
+    made = built_with(configured(), EncoderSettings(layers="float32"), HashingEncoder(8), DEFAULT_POLICY)
+    records = after(after({}, transitions.record(made)), transitions.create(manifest("a"), now_us=1))
+    records = after(records, transitions.mark_prepared("a", now_us=2))
+    records = after(records, transitions.promote("a", expected_epoch=0, now_us=3))
+    dropping = after(records, transitions.begin_drop(MAIN, now_us=4))
+    gone = after(dropping, transitions.finish_drop(MAIN, now_us=5))
+    assert [view_of(one).manifests.keys() - {"a"} for one in (dropping, gone)] == [{MAIN}, set()]
+    for one in (dropping, gone):
+        assert transitions.record(made)(view_of(one)) == {}
