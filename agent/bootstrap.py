@@ -23,7 +23,6 @@ from agent.catalogue.opening import open_catalogue
 from agent.chat import ChatService
 from agent.checkpoints.port import store_failures_as_ours
 from agent.checkpoints.servers import open_checkpoints
-from agent.clock import SystemClock
 from agent.conversation.limits import OrderSizeLimit
 from agent.conversation.thread_names import ThreadNames
 from agent.metrics import AgentMetrics
@@ -48,6 +47,7 @@ from agent.tracing import TurnSpans
 from agent.turns.graph import build_graph
 from agent.turns.runtime import AgentRuntime
 from runtime.admission.middleware import Doors
+from runtime.clock import SystemClock
 from runtime.event_loop import ProcessEnd, serve_until_signal
 from runtime.metrics import MULTIPROCESS_FOLDER, TaskMetrics
 from runtime.redaction import shown

@@ -8,7 +8,6 @@ request ── answered before under this key? ──▶ that answer
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, Protocol
 
@@ -30,6 +29,7 @@ from agent.orders.store import OrderPage, OrderStore
 from agent.threads.log import LoggedTurn, TurnLog
 from agent.threads.registry import ThreadApart, ThreadRegistry
 from agent.tracing import TurnSpans, log_fields, trace_of
+from runtime.clock import SYSTEM_CLOCK
 from runtime.isolation import Reason, concerns_one
 from schemas.api.chat import OrderConfirmation, ThreadView, TurnReply
 from schemas.errors import FerrofluxError, RetryableError
@@ -112,7 +112,7 @@ class ChatService:
             self._metrics.replayed()
             yield before
             return
-        started_ns = time.time_ns()
+        started_ns = SYSTEM_CLOCK.now_us() * 1000
         reply: TurnReply | None = None
         try:
             with store_failures_as_ours():
@@ -284,7 +284,7 @@ class ChatService:
     async def _keep(
         self, request: TurnRequest, reply: TurnReply, started_ns: int, request_id: str, headers: Mapping[str, str]
     ) -> None:
-        finished_ns = time.time_ns()
+        finished_ns = SYSTEM_CLOCK.now_us() * 1000
         seconds = (finished_ns - started_ns) / 1e9
         self._metrics.turned(reply, seconds)
         self._spans.record(reply, started_ns=started_ns, finished_ns=finished_ns, headers=headers)

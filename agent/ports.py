@@ -168,18 +168,6 @@ class Planner(Protocol):
         ...
 
 
-class Clock(Protocol):
-    """Time: monotonic seconds for latencies, and microseconds since 1970."""
-
-    def monotonic(self) -> float:
-        """Seconds that only grow."""
-        ...
-
-    def now_us(self) -> int:
-        """Microseconds since 1970."""
-        ...
-
-
 class ThreadGuard(Protocol):
     """One turn at a time in a thread, over all workers."""
 

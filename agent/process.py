@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from agent.checkpoints.port import Checkpoints
 from agent.orders.outbox import Backlog, Outbox
 from agent.storage.database import Database
 from agent.threads.registry import ThreadsApart
+from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.retry import BackoffPolicy
 from runtime.supervision import Supervisor
 from schemas.errors import NotReadyError, RetryableError
@@ -45,11 +45,14 @@ class AgentProcess:
     The background tasks that it starts run under `supervisor`, whose failure is to end the process.
     """
 
-    def __init__(self, open_parts: Opening, *, backlog_s: float, supervisor: Supervisor) -> None:
+    def __init__(
+        self, open_parts: Opening, *, backlog_s: float, supervisor: Supervisor, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._open_parts = open_parts
         self._backlog_s = backlog_s
         self._stack = AsyncExitStack()
         self._parts: AgentParts | None = None
+        self._clock = clock
         self.supervisor = supervisor
 
     async def start(self) -> None:
@@ -108,9 +111,7 @@ class AgentProcess:
 
     def is_late(self, backlog: Backlog) -> bool:
         """Whether the oldest order waits longer for the log than it should."""
-        return (
-            backlog.oldest_us is not None and time.time_ns() // 1000 - backlog.oldest_us > self._backlog_s * 1_000_000
-        )
+        return backlog.oldest_us is not None and self._clock.now_us() - backlog.oldest_us > self._backlog_s * 1_000_000
 
     def _not_open(self) -> str:
         return "; ".join(self.supervisor.waiting.values()) or "the stores have not answered yet"

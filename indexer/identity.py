@@ -23,8 +23,8 @@ from typing import Final, Protocol, Self
 import orjson
 import structlog
 
-from indexer.ports import Sleep
 from indexer.records import TopicPartition
+from runtime.clock import Sleep
 from schemas.errors import FatalError, LogUnavailableError, RetryableError
 
 log = structlog.get_logger(__name__)

@@ -37,12 +37,24 @@ _COUNT_PENDING: Final = f"SELECT count(*) FROM records r {_WATERMARK} WHERE {_PE
 
 
 @dataclass(frozen=True, slots=True)
+class LogSlice:
+    """Consecutive records of one log, in the order in which the log gave them to us.
+
+    `last` is the place of the last of them in whatever keeps the history: reading `after` it goes on behind it, whatever was
+    forgotten meanwhile.
+    """
+
+    log_id: LogId
+    records: tuple[InboundRecord, ...]
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class JournalSize:
-    """How much the journal holds: records, those not applied yet, and the bytes of its files on disk."""
+    """How many records the journal holds, and how many of them are not applied yet."""
 
     records: int
     pending: int
-    bytes_on_disk: int
 
 
 class SqliteChangeJournal:
@@ -53,8 +65,7 @@ class SqliteChangeJournal:
     caller's judgement, superseded.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._log_rows: dict[LogId, int] = {}
@@ -66,7 +77,7 @@ class SqliteChangeJournal:
         Raises:
             IncompatibleIndexError: a newer version wrote it.
         """
-        return cls(path, connect(path))
+        return cls(connect(path))
 
     async def append(self, log_id: LogId, records: Sequence[InboundRecord]) -> Sequence[InboundRecord]:
         """Keep records; durable when it returns, a power cut included. What is kept already is not kept twice.
@@ -234,8 +245,7 @@ class SqliteChangeJournal:
     def _size(self) -> JournalSize:
         records = self._connection.execute("SELECT count(*) FROM records").fetchone()[0]
         pending = self._connection.execute(_COUNT_PENDING).fetchone()[0]
-        files = (self._path, self._path.with_name(self._path.name + "-wal"))
-        return JournalSize(records, pending, sum(file.stat().st_size for file in files if file.exists()))
+        return JournalSize(records, pending)
 
     def _prune(self, logged_before_ms: int) -> int:
         with self._transaction(durable=False):
@@ -254,19 +264,6 @@ def _insert_statement(rows: int) -> str:
         f"INSERT INTO records (log, {RECORD_COLUMNS}) VALUES {places}"  # noqa: S608 - only question marks
         ' ON CONFLICT (log, topic, partition, "offset") DO NOTHING'
     )
-
-
-@dataclass(frozen=True, slots=True)
-class LogSlice:
-    """Consecutive records of one log, in the order in which the log gave them to us.
-
-    `last` is the place of the last of them in whatever keeps the history: reading `after` it goes on behind it, whatever was
-    forgotten meanwhile.
-    """
-
-    log_id: LogId
-    records: tuple[InboundRecord, ...]
-    last: int = 0
 
 
 SCHEMA_VERSION: Final = 1

@@ -97,8 +97,21 @@ class IndexerMetrics:
             ["outcome"],
             registry=registry,
         )
+        self._contents = Counter(
+            "ferroflux_indexer_content_vectors_total",
+            "Texts by where their vectors come from: hit (found by content), miss (computed); and damaged vectors, failed calls.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._content_bytes = Gauge(
+            "ferroflux_indexer_content_bytes", "Bytes of the vectors that are found by content.", registry=registry
+        )
         self._lag = Gauge(
             "ferroflux_indexer_lag", "Records of a partition that are not processed yet.", ["topic", "partition"], registry=registry
+        )  # fmt: skip
+
+        self._coverage = Gauge(
+            "ferroflux_indexer_coverage_ratio", "Part of the living products that has a vector, by space; counted once a minute.", ["space"], registry=registry
         )  # fmt: skip
 
     def batch(self, report: BatchReport) -> None:
@@ -156,11 +169,21 @@ class IndexerMetrics:
         self._verified.labels("repaired").inc(repaired)
         self._verified.labels("unknown").inc(unknown)
 
+    def contents(self, outcome: str, texts: int, held_bytes: int) -> None:
+        """Count what came of looking vectors up by content."""
+        self._contents.labels(outcome).inc(texts)
+        self._content_bytes.set(held_bytes)
+
     def lag(self, lag: Mapping[TopicPartition, int]) -> None:
         """Set the lag per partition; partitions that are not ours any more disappear."""
         self._lag.clear()
         for (topic, partition), records in lag.items():
             self._lag.labels(topic, str(partition)).set(records)
+
+    def coverage(self, coverage: Mapping[str, float]) -> None:
+        """Set the coverage of each vector space."""
+        for space, share in coverage.items():
+            self._coverage.labels(space).set(share)
 
     def _observe(self, sample: Freshness) -> None:
         """Observe the stages whose both ends are known; clocks of two machines may differ, a negative age counts as 0."""

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from indexer.records import DeadLetter, InboundRecord, LogId, TopicPartition
-from retrieval.vectors.port import NamedVectors, VectorIndex
+from retrieval.vectors.port import AnyVector, VectorIndex
+from retrieval.vectors.spaces import Spaces
+from runtime.clock import Clock, Sleep
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import PoisonError, RetryableError
 from schemas.identity import SkuKey
@@ -83,26 +85,6 @@ class ChangeJournal(Protocol):
         ...
 
 
-class Clock(Protocol):
-    """Time, in two kinds: what the calendar says, and what may be subtracted."""
-
-    def now_us(self) -> int:
-        """Microseconds since 1970, UTC."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds since some fixed point; never goes back, and goes on while the process is stopped."""
-        ...
-
-
-class Sleep(Protocol):
-    """A pause; the default is `asyncio.sleep`."""
-
-    async def __call__(self, delay: float, /) -> None:
-        """Come back after `delay` seconds."""
-        ...
-
-
 class Lease(Protocol):
     """The right to write and publish for the partitions of one batch, until a revocation takes it away."""
 
@@ -116,15 +98,15 @@ class Lease(Protocol):
 
 
 class PassageEncoder(Protocol):
-    """The text encoder as the pipeline sees it: awaited, because the work is done off the event loop."""
+    """The encoders of all spaces as the pipeline sees them: awaited, because the work is done off the event loop."""
 
     @property
-    def model(self) -> str:
-        """Id of the encoder's revision, as it is written into points and documents."""
+    def spaces(self) -> Spaces:
+        """The spaces that they fill."""
         ...
 
-    async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
-        """The vectors of each catalogue text by the name of their space, in the order of the texts."""
+    async def encode(self, space: str, inputs: Sequence[str]) -> Sequence[AnyVector]:
+        """The inputs' vectors in one space, in the order of the inputs."""
         ...
 
     async def lengths(self, texts: Sequence[str]) -> Sequence[int]:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from indexer.ports import Clock
 from indexer.records import TopicPartition
 from retrieval.vectors.port import VectorIndex
+from runtime.clock import Clock
 from schemas.errors import FerrofluxError
 from schemas.identity import PROBE_TENANT, SkuId, SkuKey
 

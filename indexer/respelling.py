@@ -21,7 +21,7 @@ from indexer.batch.embedding import CollectionReuse, Embedding
 from indexer.batch.settling import PipelineLimits, Settler
 from indexer.generations.backfill import Backfill
 from indexer.ports import DocumentRemover, PassageEncoder, Target, Timing
-from retrieval.vectors.port import PointPayload, PointWrite, Vector, VectorIndex
+from retrieval.vectors.port import AnyVector, PointPayload, PointWrite, VectorIndex
 from schemas.identity import SkuKey
 from schemas.merge import ItemState
 
@@ -46,14 +46,11 @@ class Respeller:
         encoder: PassageEncoder,
         timing: Timing,
         *,
-        dense_only: bool = True,
         limits: PipelineLimits | None = None,
     ) -> None:
-        """`dense_only` says that the encoder gives no sparse vectors, which could not be reused with the dense ones."""
         self._index = target.index
         self._remover = remover
         self._settler = Settler(target, Embedding(encoder), timing, limits)
-        self._dense_only = dense_only
 
     async def respell_all(self, *, page: int = 1000) -> Respelled:
         """Go through the whole collection once."""
@@ -86,10 +83,7 @@ class Respeller:
         if not points:
             return set()
         spellings = _Spellings(self._index, points)
-        settler = self._settler
-        if self._dense_only:
-            reuse = CollectionReuse(spellings, settler.embedding.encoder.model)
-            settler = settler.reusing(reuse)
+        settler = self._settler.reusing(CollectionReuse(spellings, self._settler.embedding.encoder.spaces))
         moved = await Backfill(settler, spellings).run(_once(spellings.products))
         products = [key for key in spellings.products if key not in moved.apart]
         # A try before this one may have written a product and not published it.
@@ -129,7 +123,7 @@ class _Spellings:
     async def read(self, keys: Sequence[SkuKey]) -> dict[SkuKey, PointPayload]:
         return {key: self._joined(key) for key in keys if key in self.products}
 
-    async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, Vector]:
+    async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, AnyVector]:
         offering = {self._offering(key): key for key in keys if key in self.products}
         held = await self._index.vectors(list(offering), using=using)
         return {offering[key]: vector for key, vector in held.items()}

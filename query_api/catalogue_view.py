@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple
+from functools import reduce
 from typing import Final
 
 from retrieval.serving.searchers import Searchers
 from retrieval.text.port import TextCounts, TextIndexReader
-from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.port import VectorCounts
+from runtime.clock import SYSTEM_CLOCK
 from runtime.shared_answer import SharedAnswers
 from schemas.api.status import CatalogueStatus, Coverage
 from schemas.errors import NotReadyError, StoreUnavailableError
@@ -53,16 +54,16 @@ class CatalogueView:
 
     def has(self, tenant: TenantId) -> bool:
         """Whether there is such a tenant, as of some seconds ago; told at once. Before the first count there is none."""
-        if time.monotonic() - self._named_at >= _NAMES_EVERY_S and self._naming is None:
+        if SYSTEM_CLOCK.monotonic() - self._named_at >= _NAMES_EVERY_S and self._naming is None:
             self._naming = asyncio.get_running_loop().create_task(self._name(), name="tenants")
         return tenant in self._names
 
     async def _name(self) -> None:
         try:
             self._names = frozenset(await self.products())
-            self._named_at = time.monotonic()
+            self._named_at = SYSTEM_CLOCK.monotonic()
         except NotReadyError:
-            self._named_at = time.monotonic()  # nothing can be asked of a worker without a replica either
+            self._named_at = SYSTEM_CLOCK.monotonic()  # nothing can be asked of a worker without a replica either
         finally:
             self._naming = None
 
@@ -78,16 +79,17 @@ class CatalogueView:
         counts = await self._searchers.off_loop(lambda: _everything(reader) if everything else _of(reader, shown))
         return catalogue_status(shown, counts, await self._vectors(everything=everything, shown=shown))
 
-    async def _vectors(self, *, everything: bool, shown: dict[TenantId, int]) -> int | None:
+    async def _vectors(self, *, everything: bool, shown: dict[TenantId, int]) -> VectorCounts | None:
         """The vector store's own count: one question for all tenants together, or one for each of a caller's few."""
         store = self._searchers.current.vectors
         if store is None or (not everything and len(shown) > _COUNTED_IN_THE_STORE):
             return None
         try:
             if everything:
-                whole, probe = await asyncio.gather(_alive(store, None), _alive(store, PROBE_TENANT))
-                return whole - probe
-            return sum(await asyncio.gather(*(_alive(store, tenant) for tenant in shown)))
+                whole, probe = await asyncio.gather(store.counts(), store.counts(PROBE_TENANT))
+                return whole.plus(probe, times=-1)
+            counted = await asyncio.gather(*(store.counts(tenant) for tenant in shown))
+            return reduce(VectorCounts.plus, counted, VectorCounts(0, 0, {}))
         except StoreUnavailableError:
             return None
 
@@ -103,18 +105,19 @@ def _of(reader: TextIndexReader, tenants: Iterable[TenantId]) -> TextCounts:
     return TextCounts(*map(sum, zip(astuple(_NONE), *counted, strict=True)))
 
 
-async def _alive(store: VectorIndex, tenant: TenantId | None) -> int:
-    return (await store.counts(tenant)).alive
-
-
-def catalogue_status(products: Mapping[TenantId, int], counts: TextCounts, vectors: int | None) -> CatalogueStatus:
+def catalogue_status(
+    products: Mapping[TenantId, int], counts: TextCounts, vectors: VectorCounts | None
+) -> CatalogueStatus:
     """Living products by tenant, and the counts over all of them; `vectors` is the vector store's own count of them."""
     return CatalogueStatus(
         documents=counts.alive,
         deleted=counts.dead,
         embedding=_coverage(counts.with_text_vector, counts.alive),
         images=_coverage(counts.with_image, counts.alive),
-        vectors=vectors,
+        vectors=None if vectors is None else vectors.alive,
+        spaces={}
+        if vectors is None
+        else {space: _coverage(count, vectors.alive) for space, count in vectors.vectors.items()},
         by_tenant={str(tenant): alive for tenant, alive in sorted(products.items())},
     )
 

@@ -1,4 +1,4 @@
-"""How long to rest before something is tried again: the one policy of every loop, exponential with full jitter.
+"""Trying again: `retry` for a call, `Backoff` for a loop with more of its own; one policy, exponential with full jitter.
 
 "Full jitter" is that of Brooker, *Exponential Backoff and Jitter*, 2015: a rest is drawn uniformly from zero to the bound, so
 that many workers that failed as one do not come back as one. A client that a server refused rests as long as the server asks, and
@@ -7,9 +7,20 @@ somewhat longer, each client differently, for the same reason.
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
+
+import structlog
+
+from runtime.clock import Sleep
+from schemas.errors import FerrofluxError, RetryableError
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,38 @@ class Backoff:
     def reset(self) -> None:
         """Begin anew after a success."""
         self.failures = 0
+
+
+async def retry(
+    work: Callable[[], Awaitable[T]],
+    what: str,
+    *,
+    backoff: Backoff,
+    errors: type[FerrofluxError] = RetryableError,
+    attempts: int | None = None,
+    sleep: Sleep = asyncio.sleep,
+    failed: Callable[[FerrofluxError, float], None] = lambda _error, _rest_s: None,
+) -> T:
+    """Await `work()` until it succeeds, at most `attempts` times (None: for ever); returns its result.
+
+    Each failure that is tried again is logged as `what`, with its reason and the rest, and told to `failed`. Work that goes
+    on for long resets the backoff itself once it got somewhere.
+
+    Raises:
+        errors: the last attempt's. Any other error comes through at once.
+    """
+    attempt = 1
+    while True:
+        try:
+            return await work()
+        except errors as error:
+            if attempt == attempts:
+                raise
+            rest = backoff.next()
+            log.warning(what, code=error.code, error=str(error), attempt=attempt, again_in_s=round(rest, 3))
+            failed(error, rest)
+            await sleep(rest)
+        attempt += 1
 
 
 TRIES: Final = 4

@@ -7,11 +7,12 @@ however often it is asked for, it takes a twentieth of one core.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
+
+from runtime.clock import SYSTEM_CLOCK, Clock
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -38,7 +39,7 @@ class SharedAnswers(Generic[K, V]):
         *,
         fresh_s: float = 1.0,
         most: int = 64,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._compute = compute
         self._fresh_s = fresh_s
@@ -49,7 +50,7 @@ class SharedAnswers(Generic[K, V]):
     async def get(self, key: K) -> V:
         """The answer, computed now unless one is fresh or on its way. A failure is told to all who wait, and not kept."""
         kept = self._kept.get(key)
-        if kept is None or (kept.running.done() and self._clock() >= kept.stale_at):
+        if kept is None or (kept.running.done() and self._clock.monotonic() >= kept.stale_at):
             kept = self._kept[key] = self._begin(key)
             self._kept.move_to_end(key)
             while len(self._kept) > self._most:
@@ -58,7 +59,7 @@ class SharedAnswers(Generic[K, V]):
         return await asyncio.shield(kept.running)
 
     def _begin(self, key: K) -> _Kept[V]:
-        began = self._clock()
+        began = self._clock.monotonic()
 
         async def compute() -> V:
             return await self._compute(key)
@@ -70,7 +71,7 @@ class SharedAnswers(Generic[K, V]):
                 if self._kept.get(key) is kept:
                     del self._kept[key]
             else:
-                now = self._clock()
+                now = self._clock.monotonic()
                 kept.stale_at = max(began + self._fresh_s, now + _REST * (now - began))
 
         kept.running.add_done_callback(done)

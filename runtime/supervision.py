@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict, Unpack
 
 import structlog
 
+from runtime.clock import SYSTEM_CLOCK, Clock, Sleep
 from runtime.metrics import TaskMetrics
 from runtime.retry import Backoff, BackoffPolicy
 from schemas.errors import FatalError, FerrofluxError, RetryableError
@@ -64,8 +64,8 @@ class Endurance:
 class Time:
     """Where a supervisor takes its time from; a test gives its own."""
 
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Clock = SYSTEM_CLOCK
+    sleep: Sleep = asyncio.sleep
 
 
 class Options(TypedDict, total=False):
@@ -215,7 +215,7 @@ class RunningTask:
     def __init__(self, supervisor: Supervisor, task: Task) -> None:
         self.task = task
         self._supervisor = supervisor
-        self._now = supervisor.time.now
+        self._now = supervisor.time.clock.monotonic
         self._backoff = Backoff(task.backoff, supervisor.rng)
         self._defects: deque[float] = deque()
         self._told: type[BaseException] | None = None

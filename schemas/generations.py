@@ -54,6 +54,17 @@ class EncoderChoice(BaseModel):
     sparse_max_length: int | None = None
 
 
+class StoreChoice(BaseModel):
+    """How a generation's vector collection is kept: its graph, and how its vectors are quantised."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    quantisation: str = "none"
+    m: int = 16
+    payload_m: int | None = None
+    ef_construct: int = 100
+
+
 class Generation(BaseModel):
     """The manifest: what a generation is built with. Written before the build begins and never changed; that of `main`, at a start."""
 
@@ -63,6 +74,7 @@ class Generation(BaseModel):
     collection: str = Field(description="Vector collection.")
     documents: str = Field(description="Documents topic.")
     encoder: EncoderChoice
+    store: StoreChoice | None = Field(None, description="None: as each process's settings have it.")
     revision: str = Field(
         "", description="Id of the encoder's revision, its sparse part with it; another encoder does not serve it."
     )

@@ -40,11 +40,6 @@ class PairedDifference:
     better: int
     worse: int
 
-    @property
-    def is_significant(self) -> bool:
-        """Whether chance alone would give such a difference in fewer than one of twenty cases."""
-        return self.p_value < 0.05
-
 
 def bootstrap_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """The percentile bootstrap interval of the mean (Efron, *Bootstrap methods*, 1979); of no values, nothing to nothing."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from decimal import Decimal
@@ -18,12 +17,12 @@ from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.serving.searcher import Searcher
 from retrieval.text.port import TextIndexReader
 from runtime.isolation import Isolation, concerns_one
-from runtime.retry import TRIES, rest_s
+from runtime.retry import TRIES, Backoff, BackoffPolicy, retry
 from schemas.documents import SearchDocument
 from schemas.errors import InvalidEventError, NotReadyError, OverloadedError, RetryableError
 from schemas.identity import SkuKey, TenantId
 
-_REST_S: Final = 0.3
+_BACKOFF: Final = BackoffPolicy(base_s=0.2, cap_s=0.8)
 _STEM_LETTERS: Final = 4
 _WORDS_LOOKED_UP: Final = 6
 
@@ -33,7 +32,6 @@ class LocalCatalogue:
 
     def __init__(self, lease: Callable[[], AbstractContextManager[Searcher]], *, counted: Counted = uncounted) -> None:
         self._lease = lease
-        self._rng = random.Random()  # noqa: S311 - spreads turns in time, no secret
         self._isolation = Isolation(STAGE)
         self._counted = counted
 
@@ -66,15 +64,14 @@ class LocalCatalogue:
 
     async def _found(self, query: SearchQuery) -> SearchResult:
         """Search; while the encoder is busy, again after a moment, a few times: a person waits, but for seconds."""
-        for left in range(TRIES - 1, -1, -1):
-            try:
-                with self._lease() as searcher:
-                    return await searcher.hybrid.search(query)
-            except OverloadedError:
-                if not left:
-                    raise
-            await asyncio.sleep(rest_s(None, _REST_S, self._rng))
-        raise AssertionError("the last try returns or raises")
+
+        async def search() -> SearchResult:
+            with self._lease() as searcher:
+                return await searcher.hybrid.search(query)
+
+        return await retry(
+            search, "the encoder is busy", backoff=Backoff(_BACKOFF), errors=OverloadedError, attempts=TRIES
+        )
 
     async def items(self, tenant: TenantId, skus: Sequence[str]) -> Mapping[str, Product]:
         """Read from the text replica, which holds every living product whole."""

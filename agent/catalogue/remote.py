@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from agent.catalogue.answers import STAGE, Counted, Readings, is_confident, mone
 from agent.conversation.products import Found, FoundProduct, Product
 from agent.errors import CatalogueUnavailableError
 from retrieval.analysis.pipeline import surface_words
+from runtime.clock import Sleep
 from runtime.isolation import Isolation
 from runtime.retry import TRIES, rest_s
 from schemas.api.items import Item
@@ -32,8 +33,6 @@ from schemas.errors import PoisonError
 from schemas.identity import TenantId
 
 log = structlog.get_logger(__name__)
-
-Sleep = Callable[[float], Awaitable[None]]
 
 _AT_A_TIME: Final = 8
 _REST_S: Final = 0.5

@@ -1,25 +1,11 @@
 """Conversations with what must hold after each turn, as JSON lines. The format is explained in docs/explanation/agent.md."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import ConfigurationError
-
-KEYS: Final = (
-    "cards_any_of",
-    "order",
-    "order_any_of",
-    "order_empty",
-    "picks_card",
-    "submitted",
-    "asks_back",
-    "no_results",
-    "llm_bypassed",
-    "reply_mentions",
-    "reply_forbidden",
-)
 
 
 class _Strict(BaseModel):

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from agent.storage.database import Database
 from agent.storage.tables import outbox, storable
+from runtime.clock import Clock
 from runtime.isolation import Reason
 
 _SECOND_US: Final = 1_000_000
@@ -47,10 +48,10 @@ class Backlog:
 class Outbox:
     """The rows of all tenants, as relays take them."""
 
-    def __init__(self, database: Database, *, now_us: Callable[[], int] | None = None) -> None:
-        """`now_us`: the time, where it is not the database's."""
+    def __init__(self, database: Database, *, clock: Clock | None = None) -> None:
+        """`clock`: where the time is not the database's."""
         self._database = database
-        self._now_us: Callable[[], int | ColumnElement[int]] = now_us or database.now_us
+        self._now_us: Callable[[], int | ColumnElement[int]] = clock.now_us if clock else database.now_us
 
     async def claim(self, owner: str, *, limit: int, lease_s: float) -> list[OutboxRow]:
         """The oldest records that nobody holds, now held by `owner` for `lease_s` seconds; oldest first."""

@@ -7,7 +7,6 @@ One order that cannot be published stands in no other's way: it is set apart in 
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from agent.orders.publishing import OrderPublisher, OrdersRefusedError
 from agent.orders.store import OrderStore
 from agent.ports import OrderReceipt
 from agent.settings import OrderSettings
+from runtime.clock import SYSTEM_CLOCK
 from runtime.isolation import Batch, Isolation
 from runtime.retry import BackoffPolicy
 from schemas.identity import TenantId
@@ -95,7 +95,7 @@ class OutboxRelay:
         for apart in batch.set_apart:
             if await self._outbox.set_apart(self._owner, apart.thing, apart.reason):
                 self._counted(STAGE, apart.reason.code)
-        waited_ms = (time.time_ns() // 1000 - rows[0].created_us) / 1000
+        waited_ms = (SYSTEM_CLOCK.now_us() - rows[0].created_us) / 1000
         retried = sum(row.attempts > 1 for row in rows)
         log.info(
             "orders published",

@@ -6,8 +6,7 @@ the order's identity as its key: two requests, two processes or a crash between 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -20,6 +19,7 @@ from agent.errors import EmptyOrderError, OrderClosedError, OrderNotFoundError, 
 from agent.orders.event import submitted_event
 from agent.storage.database import Database
 from agent.storage.tables import order_lines, orders, outbox
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.identity import TenantId
 from schemas.orders import OrderLine
 
@@ -43,9 +43,9 @@ class OrderPage:
 class OrderStore:
     """Orders of all tenants; every call names the tenant, and one tenant's call never sees another's order."""
 
-    def __init__(self, database: Database, *, now_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+    def __init__(self, database: Database, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._database = database
-        self._now_us = now_us
+        self._clock = clock
 
     async def offer(self, order: Order) -> Order:
         """Store the order as it is shown to the person, over what was shown before; a submitted one stays as it is.
@@ -104,7 +104,7 @@ class OrderStore:
             await connection.execute(
                 update(orders)
                 .where(_is(tenant, order_id), orders.c.status == OrderStatus.OFFERED)
-                .values(status=OrderStatus.WITHDRAWN, updated_us=self._now_us())
+                .values(status=OrderStatus.WITHDRAWN, updated_us=self._clock.now_us())
             )
 
     async def get(self, tenant: TenantId, order_id: str) -> Order:
@@ -186,7 +186,7 @@ class OrderStore:
 
     async def _locked(self, connection: AsyncConnection, order: Order) -> Order:
         """The stored order, its row locked until the end of the transaction; made where it was not there yet."""
-        now = self._now_us()
+        now = self._clock.now_us()
         await connection.execute(
             self._database.insert(orders)
             .values(
@@ -208,7 +208,7 @@ class OrderStore:
     async def _replace(self, connection: AsyncConnection, order: Order, stored: Order, status: OrderStatus) -> Order:
         if stored.thread != order.thread:
             raise OrderClosedError(f"order {order.order_id} belongs to another conversation")
-        now = self._now_us()
+        now = self._clock.now_us()
         made = replace(
             order,
             status=status,

@@ -5,8 +5,7 @@ It never fails: whatever happens to models, the built-in planner's step is there
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final, Protocol
@@ -17,6 +16,7 @@ from agent.planners.model import BoundModel, ModelAnswer, ModelFailedError, mess
 from agent.planners.reading import BuiltinReading, Reading, follows, judge, read_answer
 from agent.ports import Planner, PlannerStep, TurnContext
 from agent.settings import PlannerSettings
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import RetryableError
 from schemas.identity import TenantId
 
@@ -89,13 +89,13 @@ class CascadePlanner:
         ledger: UsageLedger,
         settings: PlannerSettings,
         *,
-        now: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._models = tuple(models)
         self._builtin = builtin
         self._ledger = ledger
         self._settings = settings
-        self._now = now
+        self._clock = clock
         self._rests_until: dict[str, float] = {}
 
     @property
@@ -163,12 +163,12 @@ class CascadePlanner:
     async def _ask(
         self, model: BoundModel, builtin: BuiltinReading, context: TurnContext, spending: _Spending
     ) -> Reading:
-        if self._rests_until.get(model.name, 0.0) > self._now():
+        if self._rests_until.get(model.name, 0.0) > self._clock.monotonic():
             return Reading((), "", "cooling_down")
         try:
             answer = await model.ask(messages_of(context))
         except ModelFailedError as error:
-            self._rests_until[model.name] = self._now() + self._settings.cooldown_s
+            self._rests_until[model.name] = self._clock.monotonic() + self._settings.cooldown_s
             return Reading((), "", error.reason)
         spending.add(model.name, answer)
         try:

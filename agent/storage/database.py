@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets as random
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -43,6 +42,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from agent.settings import DatabaseSettings
 from agent.storage.tables import secrets
+from runtime.clock import SYSTEM_CLOCK
 from schemas.errors import ConfigurationError, FatalError, PoisonError, RetryableError
 
 _READ_ONLY: Final = "ferroflux_read_only"
@@ -148,7 +148,7 @@ class Database:
         whose clock is everybody's.
         """
         if self._engine.dialect.name == "sqlite":
-            return literal(time.time_ns() // 1000, BigInteger)
+            return literal(SYSTEM_CLOCK.now_us(), BigInteger)
         return cast(extract("epoch", func.clock_timestamp()) * _SECOND_US, BigInteger)
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:

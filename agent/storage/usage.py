@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -13,17 +12,19 @@ from agent.planners.cascade import Spent
 from agent.planners.model import ModelAnswer
 from agent.storage.database import Database
 from agent.storage.tables import address_usage, model_usage
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.identity import TenantId
 
 
 class DatabaseLedger:
     """The ledger in the agent's database: one row a tenant, day (UTC) and model, and, for today only, one an address."""
 
-    def __init__(
-        self, database: Database, *, today: Callable[[], str] = lambda: datetime.now(UTC).date().isoformat()
-    ) -> None:
+    def __init__(self, database: Database, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._database = database
-        self._today = today
+        self._clock = clock
+
+    def _today(self) -> str:
+        return datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).date().isoformat()
 
     async def spent(self, tenant: TenantId, spender: str = "") -> Spent:
         """Read the rows of today."""

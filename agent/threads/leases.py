@@ -8,7 +8,6 @@ left to write on.
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 import weakref
 from collections.abc import AsyncIterator
@@ -22,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from agent.errors import TooManyThreadsError
 from agent.storage.database import Database
 from agent.storage.tables import threads
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import RetryableError
 from schemas.identity import TenantId
 
@@ -40,13 +40,20 @@ class ThreadLeases:
     """The port `ThreadGuard`."""
 
     def __init__(
-        self, database: Database, *, lease_s: float = 5.0, wait_s: float = 20.0, most: int | None = None
+        self,
+        database: Database,
+        *,
+        lease_s: float = 5.0,
+        wait_s: float = 20.0,
+        most: int | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`most`: how many threads a tenant may have, beyond which none is begun."""
         self._most = most
         self._database = database
         self._lease_s = lease_s
         self._wait_s = wait_s
+        self._clock = clock
         # Turns of one thread in this process queue here and spare the database the asking.
         self._here: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -59,7 +66,7 @@ class ThreadLeases:
             TooManyThreadsError: it would be a new one, and the tenant has as many as it may.
         """
         lock = self._here.setdefault((tenant, thread), asyncio.Lock())
-        deadline = time.monotonic() + self._wait_s
+        deadline = self._clock.monotonic() + self._wait_s
         try:
             async with asyncio.timeout(self._wait_s):
                 await lock.acquire()
@@ -68,7 +75,7 @@ class ThreadLeases:
         try:
             owner = uuid.uuid4().hex
             while not await self._take(tenant, thread, owner):
-                if time.monotonic() > deadline:
+                if self._clock.monotonic() > deadline:
                     raise ThreadBusyError
                 await asyncio.sleep(_PAUSE_S)
             try:
@@ -114,10 +121,10 @@ class ThreadLeases:
         Raises:
             RetryableError: the database did not answer for as long as the lease holds.
         """
-        runs_out_at = time.monotonic() + self._lease_s
+        runs_out_at = self._clock.monotonic() + self._lease_s
         while True:
             await asyncio.sleep(self._lease_s / 3)
-            asked_at = time.monotonic()
+            asked_at = self._clock.monotonic()
             try:
                 async with self._database.write(durable=False) as connection:
                     renewed = await connection.execute(
@@ -127,7 +134,7 @@ class ThreadLeases:
                     )
             except RetryableError as error:
                 log.warning("thread lease not renewed", tenant=tenant, code=error.code)
-                if time.monotonic() > runs_out_at - self._lease_s / 3:
+                if self._clock.monotonic() > runs_out_at - self._lease_s / 3:
                     raise  # the next try would come when the lease has run out
                 continue
             if not renewed.rowcount:

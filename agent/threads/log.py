@@ -7,7 +7,6 @@ thread goes. Where a thread's state is lost, a conversation is made anew from th
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +25,7 @@ from agent.orders.store import OrderStore
 from agent.storage.database import Database
 from agent.storage.tables import threads, turns
 from agent.threads.registry import ThreadsApart
+from runtime.clock import SYSTEM_CLOCK
 from runtime.isolation import Reason
 from schemas.api.chat import TurnMetadata, TurnReply
 from schemas.identity import TenantId
@@ -89,7 +89,7 @@ class TurnLog:
             )
             if not kept.rowcount:
                 return
-            touched = {"turns": threads.c.turns + 1, "last_turn_us": time.time_ns() // 1000}
+            touched = {"turns": threads.c.turns + 1, "last_turn_us": SYSTEM_CLOCK.now_us()}
             await connection.execute(
                 update(threads)
                 .where(threads.c.tenant == tenant, threads.c.thread == thread)
@@ -164,7 +164,7 @@ class DatabaseThreadRecord:
             return None
         last = turns[-1].reply
         # A serial that no order of this thread had, whatever became of the orders after the one that was shown.
-        state = fresh_state(tenant, thread, serial=time.time_ns() // 1000)
+        state = fresh_state(tenant, thread, serial=SYSTEM_CLOCK.now_us())
         state["turn"] = turns[-1].number
         state["language"] = "en" if last.language == "en" else "pt" if last.language == "pt" else "es"
         state["submitted"] = list(last.submitted)

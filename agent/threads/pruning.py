@@ -6,7 +6,6 @@ One thread at which that fails is set apart, left alone for a while, and stands 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
@@ -16,6 +15,7 @@ from agent.conversation.thread_names import ThreadName
 from agent.settings import CheckpointSettings
 from agent.threads.leases import ThreadBusyError
 from agent.threads.registry import PRUNING, ThreadRegistry
+from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.isolation import Batch, Isolation
 from runtime.retry import BackoffPolicy
 from schemas.errors import RetryableError
@@ -44,11 +44,13 @@ class ThreadPruner:
         settings: CheckpointSettings,
         *,
         counted: Callable[[str, str], None] = lambda _stage, _reason: None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`counted` is told the stage and the reason of each thread that is set apart."""
         self._registry = registry
         self._settings = settings
         self._counted = counted
+        self._clock = clock
         self._isolation = Isolation(PRUNING)
         self._postponed: dict[ThreadName, float] = {}
 
@@ -71,7 +73,7 @@ class ThreadPruner:
             RetryableError: a store did not answer; the thread rests, and the others wait for the next round.
             DefectError: too many threads failed by a defect of ours.
         """
-        before = time.time_ns() // 1000 - int(self._settings.expire_days * _DAY_US)
+        before = self._clock.now_us() - int(self._settings.expire_days * _DAY_US)
 
         async def expired(passed_over: Collection[ThreadName]) -> list[ThreadName]:
             return await self._registry.idle_since(before, limit=_BATCH, passed_over=passed_over)
@@ -99,7 +101,7 @@ class ThreadPruner:
                         trouble = error
                         break
             for apart in batch.set_apart:
-                again_us = time.time_ns() // 1000 + _APART_US
+                again_us = self._clock.now_us() + _APART_US
                 await self._registry.apart.note(apart.thing, PRUNING, apart.reason, again_us=again_us)
                 self._counted(PRUNING, apart.reason.code)
             if trouble is not None:
@@ -109,9 +111,9 @@ class ThreadPruner:
     def _postpone(self, name: ThreadName) -> None:
         if len(self._postponed) >= _MOST_POSTPONED:
             del self._postponed[next(iter(self._postponed))]
-        self._postponed[name] = time.monotonic() + _POSTPONED_S
+        self._postponed[name] = self._clock.monotonic() + _POSTPONED_S
 
     def _resting(self) -> Collection[ThreadName]:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         self._postponed = {name: until for name, until in self._postponed.items() if until > now}
         return self._postponed.keys()

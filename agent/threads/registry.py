@@ -7,7 +7,6 @@ reason may quote what was said.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +19,7 @@ from agent.conversation.thread_names import ThreadName
 from agent.storage.database import Database
 from agent.storage.tables import orders, storable, threads, threads_apart
 from agent.threads.leases import ThreadLeases
+from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.isolation import Reason
 from schemas.identity import TenantId
 
@@ -49,7 +49,7 @@ class ThreadsApart:
 
     async def note(self, name: ThreadName, stage: str, reason: Reason, *, again_us: int = 0) -> None:
         """Keep why a thread was set apart, beside how often it has been."""
-        now = time.time_ns() // 1000
+        now = SYSTEM_CLOCK.now_us()
         given = {"reason": reason.code[:64], "detail": storable(reason.detail), "last_us": now, "again_us": again_us}
         async with self._database.write() as connection:
             await connection.execute(
@@ -95,10 +95,13 @@ def forgotten(name: ThreadName, stage: str = "") -> Delete:
 class ThreadRegistry:
     """The threads of all tenants, their turns and their checkpoints."""
 
-    def __init__(self, database: Database, checkpoints: Checkpoints, leases: ThreadLeases) -> None:
+    def __init__(
+        self, database: Database, checkpoints: Checkpoints, leases: ThreadLeases, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._database = database
         self._checkpoints = checkpoints
         self._leases = leases
+        self._clock = clock
         self.apart = ThreadsApart(database)
 
     async def exists(self, name: ThreadName) -> bool:
@@ -132,7 +135,7 @@ class ThreadRegistry:
     async def _free(
         self, wanted: ColumnElement[bool], limit: int, passed_over: Collection[ThreadName]
     ) -> list[ThreadName]:
-        now = time.time_ns() // 1000
+        now = self._clock.now_us()
         apart = exists().where(
             threads_apart.c.tenant == threads.c.tenant,
             threads_apart.c.thread == threads.c.thread,
@@ -158,7 +161,7 @@ class ThreadRegistry:
                     await connection.execute(
                         update(threads)
                         .where(threads.c.tenant == name.tenant, threads.c.thread == name.thread)
-                        .values(trimmed_us=time.time_ns() // 1000)
+                        .values(trimmed_us=self._clock.now_us())
                     )
                     await connection.execute(forgotten(name, PRUNING))
 
@@ -175,7 +178,7 @@ class ThreadRegistry:
                     await connection.execute(
                         update(orders)
                         .where(offered, orders.c.status == OrderStatus.OFFERED)
-                        .values(status=OrderStatus.WITHDRAWN, updated_us=time.time_ns() // 1000)
+                        .values(status=OrderStatus.WITHDRAWN, updated_us=self._clock.now_us())
                     )
                     await connection.execute(
                         delete(threads).where(threads.c.tenant == name.tenant, threads.c.thread == name.thread)

@@ -11,12 +11,13 @@ import structlog
 from agent.conversation.limits import LARGEST_ORDER_BYTES, AgentLimits, OrderSizeLimit
 from agent.conversation.state import ShownCards, ThreadState, ToolCall, ToolResult
 from agent.errors import OrderClosedError
-from agent.ports import CatalogueSearch, Clock, OrderSink
+from agent.ports import CatalogueSearch, OrderSink
 from agent.tools.cached_search import CachedSearch
 from agent.tools.catalogue_tools import CATALOGUE_TOOLS
 from agent.tools.confirmation import clearing_refusal, submission_refusal
 from agent.tools.order_tools import ORDER_TOOLS
 from agent.tools.registry import UNKNOWN_TOOL, Change, Effect, ToolContext, ToolRefusedError, ToolRegistry
+from runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
 

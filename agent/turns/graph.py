@@ -16,11 +16,12 @@ from langgraph.graph.state import CompiledStateGraph
 
 from agent.conversation.limits import AgentLimits, OrderSizeLimit
 from agent.conversation.state import ThreadState, ToolCall
-from agent.ports import CatalogueSearch, Clock, OrderSink, Planner
+from agent.ports import CatalogueSearch, OrderSink, Planner
 from agent.tools.dispatch import ToolRunner
 from agent.turns.failures import DependencyOrders, DependencySearch
 from agent.turns.planning import PlanNode, begin
 from agent.turns.replying import ReplyNode
+from runtime.clock import Clock
 
 TurnGraph = CompiledStateGraph[ThreadState, None, ThreadState, ThreadState]
 NodeFunction = Callable[[ThreadState], Awaitable[dict[str, Any]]]

@@ -15,8 +15,9 @@ from agent.conversation.recovery import draft_of
 from agent.conversation.state import Draft, Message, ModelUse, ThreadState, ToolCall, storable, storable_text
 from agent.language.actions import Action, read_action
 from agent.language.detection import language_of
-from agent.ports import CatalogueSearch, Clock, Planner, PlannerStep, TurnContext
+from agent.ports import CatalogueSearch, Planner, PlannerStep, TurnContext
 from retrieval.analysis.folding import fold
+from runtime.clock import Clock
 from schemas.identity import TenantId
 
 _CODE_APART: Final = re.compile(r"[A-Za-z]{1,5} \d[\w./-]{2,30}")

@@ -9,8 +9,9 @@ from agent.conversation.limits import AgentLimits
 from agent.conversation.order import Order, OrderStatus, order_of, repriced
 from agent.conversation.recovery import draft_of
 from agent.conversation.state import Card, JsonValue, Message, Offer, ReplyState, ThreadState, TurnWork
-from agent.ports import CatalogueSearch, Clock, OrderSink
+from agent.ports import CatalogueSearch, OrderSink
 from agent.replies import guarded, shows_order, write_reply
+from runtime.clock import Clock
 from schemas.api.chat import ReplyCard, ReplyOrder, ToolTrace, TurnMetadata, TurnReply
 from schemas.identity import TenantId
 

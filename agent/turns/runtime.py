@@ -35,10 +35,11 @@ from agent.errors import (
     UnfinishedTurnError,
 )
 from agent.language.detection import Language, language_of
-from agent.ports import Clock, ThreadGuard, ThreadRecord
+from agent.ports import ThreadGuard, ThreadRecord
 from agent.turns.failures import is_ours
 from agent.turns.graph import BEGIN, PLAN, REPLY, TOOLS, TurnGraph
 from retrieval.analysis.folding import is_within
+from runtime.clock import Clock
 from runtime.isolation import Batch, DefectError, Isolation, concerns_one
 from schemas.api.chat import ThreadView, TurnReply, TurnStep
 from schemas.errors import InvalidRequestError

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from runtime.clock import SYSTEM_CLOCK
 
 _LINE_EVERY_S: Final = 5.0
 
@@ -19,7 +20,7 @@ class FractionProgress:
         self._what = what
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._said_at = time.monotonic()
+        self._said_at = SYSTEM_CLOCK.monotonic()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -45,6 +46,6 @@ class FractionProgress:
         """Show how far it is."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=fraction, text=text)
-        elif time.monotonic() - self._said_at >= _LINE_EVERY_S:
-            self._said_at = time.monotonic()
+        elif SYSTEM_CLOCK.monotonic() - self._said_at >= _LINE_EVERY_S:
+            self._said_at = SYSTEM_CLOCK.monotonic()
             self._console.print(f"  {self._what}: {fraction:.0%}, {text}", highlight=False)

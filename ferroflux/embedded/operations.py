@@ -15,7 +15,7 @@ from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.operations.direct import DirectOperations, gc_json
 from ferroflux.operations.generations.desk import GenerationDesk
-from ferroflux.operations.generations.encoder import chosen_encoder
+from ferroflux.operations.generations.encoder import build_request
 from ferroflux.operations.port import BuildBody, Json, JudgedBody, OnProgress, Replay, TombstoneGcRequest
 from ferroflux.operations.production import progress_of
 from indexer.batch.pipeline import Pipeline
@@ -28,12 +28,12 @@ from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.records import TopicPartition
 from indexer.replay.replayer import ReplayCheckpoint, Replayed, Replayer
 from indexer.replay.sources import JournalReplaySource
-from indexer.service.clock import SystemClock
+from indexer.settings import IndexerSettings
 from indexer.sources.desk import SourceDesk
 from indexer.tombstone_gc import Tombstone, TombstoneGc
-from retrieval.encoders.settings import EncoderSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
+from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser
@@ -69,13 +69,13 @@ class EmbeddedOperations(DirectOperations):
         dead_letters: DeadLetterFile,
         sources: SourceDesk,
         generations: EmbeddedGenerations,
-        encoder: EncoderSettings,
+        settings: IndexerSettings,
     ) -> None:
-        """`encoder` are the settings that a build's request changes."""
+        """A build's request changes `settings`."""
         self._inside = inside
         self._writer = writer
         self._generations = generations
-        self._encoder = encoder
+        self._settings = settings
         self._clock = SystemClock()
         self._busy = asyncio.Lock()
         self._sources = sources
@@ -164,15 +164,9 @@ class EmbeddedOperations(DirectOperations):
 
     async def build(self, asked: BuildBody, on_progress: OnProgress) -> Json:
         """From the journal, or from the stores where it was pruned; one at a time."""
-        encoder = chosen_encoder(self._encoder, asked.model, asked.assignments)
+        request = build_request(self._settings, asked)
         on_progress(progress_of(BuildProgress("opening", 0.0, "")))
-        built = await self._generations.build(
-            asked.name,
-            encoder,
-            origin=asked.origin,
-            take_over=asked.take_over,
-            on_progress=lambda progress: on_progress(progress_of(progress)),
-        )
+        built = await self._generations.build(request, lambda progress: on_progress(progress_of(progress)))
         return built.to_json()
 
     async def drop(self, name: str, judged: JudgedBody) -> Json:

@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from runtime.clock import SYSTEM_CLOCK
+
 log = structlog.get_logger(__name__)
 
 _LOG_EVERY_S: Final = 5.0
@@ -40,13 +42,13 @@ class LoggedStep:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._said_at = time.monotonic()
+        self._said_at = SYSTEM_CLOCK.monotonic()
         self.noted = ""
 
     def progress(self, done: int, total: int) -> None:
         """Log progress, not too often."""
-        if time.monotonic() - self._said_at >= _LOG_EVERY_S:
-            self._said_at = time.monotonic()
+        if SYSTEM_CLOCK.monotonic() - self._said_at >= _LOG_EVERY_S:
+            self._said_at = SYSTEM_CLOCK.monotonic()
             log.info("step goes on", step=self._what, done=done, total=total)
 
     def note(self, text: str) -> None:

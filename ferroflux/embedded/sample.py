@@ -18,6 +18,7 @@ from ferroflux.ingest.columns import ColumnMapping
 from ferroflux.ingest.convert import Rejected, RowConverter
 from ferroflux.ingest.rows import Row
 from ferroflux.sample.generator import DEFAULT_COUNT, generate
+from runtime.files import atomic_write
 from schemas.errors import FatalError
 
 _VERSION: Final = 0
@@ -70,6 +71,4 @@ def _changes(count: int) -> Iterator[list[OutboundChange]]:
 
 
 def _mark(directory: DataDirectory, *, loaded: bool) -> None:
-    draft = directory.sample_loaded.with_suffix(".tmp")
-    draft.write_bytes(orjson.dumps({"loaded": loaded}))
-    draft.replace(directory.sample_loaded)
+    atomic_write(directory.sample_loaded, orjson.dumps({"loaded": loaded}), durable=False)

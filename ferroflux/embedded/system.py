@@ -35,7 +35,7 @@ from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.operations import EmbeddedOperations, Inside
 from ferroflux.embedded.progress_reporter import ProgressReporter
 from ferroflux.embedded.publishing import LARGEST_BYTES, KeptLetterBox, PacedPublisher
-from ferroflux.embedded.recovery import Found, reconcile, replay, respell_once, restore
+from ferroflux.embedded.recovery import Found, fill_contents, reconcile, replay, respell_once, restore
 from ferroflux.embedded.replica import EmbeddedReplica
 from ferroflux.embedded.settings import EmbeddedOptions, EmbeddedSettings
 from ferroflux.embedded.storage.endpoint import Endpoint
@@ -48,7 +48,6 @@ from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
 from indexer.journal import SqliteChangeJournal
 from indexer.process.app import IndexerApp, http_app
 from indexer.process.bootstrap import EmbeddedParts, IndexerParts, build_indexer
-from indexer.service.clock import SystemClock
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
 from indexer.sources.live import LiveSources
@@ -65,7 +64,10 @@ from retrieval.encoders.settings import EncoderSettings, available_cpus
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder
 from retrieval.serving.parts import HeldParts
 from retrieval.text.port import TextIndexReader
+from retrieval.vectors.contents import ContentVectors, SqliteContentVectors
 from retrieval.vectors.edge.index import EdgeIndex
+from retrieval.vectors.spaces import spaces_of
+from runtime.clock import SYSTEM_CLOCK, SystemClock
 from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
 from runtime.metrics import TaskMetrics
@@ -106,6 +108,7 @@ class EmbeddedSystem:
     sources: FileSourceStore = field(init=False)
     dead_letters: DeadLetterFile = field(init=False)
     vectors: EdgeIndex = field(init=False)
+    contents: ContentVectors | None = field(init=False)
     broker: EmbeddedBroker = field(init=False)
     supervisor: Supervisor = field(init=False)
     """Of every background task on the caller's loop; what the indexer's thread runs ends by it, too."""
@@ -212,6 +215,12 @@ class EmbeddedSystem:
                 self.options.directory.dead_letters, self.settings.kafka.topics.dead_letters, clock=SystemClock()
             )
             self._stack.push_async_callback(self.dead_letters.close)
+            self.contents = None
+            if self.settings.vectors.content_bytes:
+                self.contents = SqliteContentVectors(
+                    self.options.directory.contents, self.settings.vectors.content_bytes
+                )
+                self._stack.push_async_callback(self.contents.close)
             spoken_of = await self.journal.collection()
             self._found = Found(
                 self.ownership.previous,
@@ -224,7 +233,7 @@ class EmbeddedSystem:
                 # Before there is a vector index: a start that is killed from here on leaves all of the journal pending.
                 await self.journal.forget_applied()
                 self.ownership.made_up_for()
-            await self.vectors.prepare(self.encoder.revision)
+            await self.vectors.prepare(spaces_of(self.encoder.revision))
             await self.journal.speaks_of(await self.vectors.identify())
             counts = await self.vectors.counts()
             step.note(f"{counts.alive:,} products")
@@ -275,9 +284,7 @@ class EmbeddedSystem:
         mapping = load_mapping(settings.mapping, settings.default_tenant)
         self._policy = mapping.policy
         live = LiveSources(fresh_for_s=math.inf)  # one process adds entries and decides by them
-        self.sources = FileSourceStore(
-            self.options.directory.sources, lambda: SystemClock().now_us() // 1_000, live.hear
-        )
+        self.sources = FileSourceStore(self.options.directory.sources, SystemClock(), live.hear)
         live.hear(await self.sources.entries())
         self._declared_sources = lambda: live.history().declaring(mapping.declared)
         rules = AdmissionRules(settings.max_ahead_s, live.history)
@@ -291,7 +298,13 @@ class EmbeddedSystem:
             await ends.open()
             app = build_indexer(
                 settings,
-                IndexerParts(self.vectors, self.encoder, self._parser, partial(build_document, policy=mapping.policy)),
+                IndexerParts(
+                    self.vectors,
+                    self.encoder,
+                    self._parser,
+                    partial(build_document, policy=mapping.policy),
+                    contents=self.contents,
+                ),
                 embedded=EmbeddedParts(
                     JournalledLog(WatchedJournal(self.journal, self.progress), self.broker.log_id),
                     pace=lambda publisher: PacedPublisher(publisher, ends, self.progress),
@@ -350,6 +363,7 @@ class EmbeddedSystem:
             parser=self._parser,
             policy=self._policy,
             main=self.vectors,
+            contents=self.contents,
             letters=self._letters,
             machine_went_down=self._found.previous is PreviousStop.MACHINE_DOWN,
             stores_may_differ=self._found.stores_may_differ,
@@ -386,7 +400,7 @@ class EmbeddedSystem:
             context: ApiContext = app.state.context
             self.generations.serve(context.searchers)
             app.include_router(changes_router(self.intake, self.default_tenant))
-            held = StoreHeldVersions(self.vectors, now_us=SystemClock().now_us, sources=self._declared_sources)
+            held = StoreHeldVersions(self.vectors, clock=SYSTEM_CLOCK, sources=self._declared_sources)
             app.include_router(held_router(held))
             models = CallersModels(self.settings.indexer.encoder, self.settings.api.fetch)
             app.include_router(operations_router(self._operations(writer), models))
@@ -409,6 +423,9 @@ class EmbeddedSystem:
             # The group's first rebalance takes three seconds by librdkafka's own clock; searches need not wait for it.
             await asyncio.gather(self._thread.call(self.indexer.start), self.server.serving.wait())
             self._start("indexer", self._run_indexer)
+            if self.contents is not None:
+                fill = partial(fill_contents, self.contents, self.vectors, spaces_of(self.encoder.revision))
+                self._start("fill-contents", fill, ends=True, ready_without=True)
         Endpoint(pid=os.getpid(), url=self.server.url, kafka=self.broker.address).publish(self.options.directory)
 
     def _held_parts(self, manifest: Generation) -> HeldParts:
@@ -443,7 +460,7 @@ class EmbeddedSystem:
             self.dead_letters,
             SourceDesk(self.sources, self._parser.mapping.declared),
             self.generations,
-            self.settings.indexer.encoder,
+            self.settings.indexer,
         )
 
     async def _until_searchable(self) -> None:

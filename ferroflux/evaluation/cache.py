@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from hashlib import blake2b, file_digest
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from runtime.clock import SYSTEM_CLOCK
 from schemas.errors import ConfigurationError
 
 _UNUSED_DAYS: Final = 14
@@ -109,7 +109,7 @@ def _move(built: Path, entry: Path) -> None:
 
 
 def _forget_unused(folder: Path) -> None:
-    oldest = time.time() - _UNUSED_DAYS * _DAY_S
+    oldest = SYSTEM_CLOCK.now_us() / 1e6 - _UNUSED_DAYS * _DAY_S
     for entry in folder.iterdir():
         stamp = entry / _COMPLETE
         if not entry.name.startswith(".") and stamp.exists() and stamp.stat().st_mtime < oldest:

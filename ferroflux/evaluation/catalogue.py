@@ -25,9 +25,10 @@ from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
 from indexer.ports import Published, Target, Timing
 from indexer.records import DeadLetter, InboundRecord
-from indexer.service.clock import SystemClock
 from retrieval.encoders.port import TextEncoder
 from retrieval.vectors.memory import MemoryIndex
+from retrieval.vectors.spaces import spaces_of
+from runtime.clock import SystemClock
 from schemas.building import build_document
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
@@ -90,7 +91,7 @@ async def index_catalogue(
     """
     sink = _Sink()
     index = MemoryIndex()
-    await index.prepare(encoder.revision)
+    await index.prepare(spaces_of(encoder.revision))
     with ThreadPoolExecutor(1, thread_name_prefix="evaluation-encode") as executor:
         pipeline = Pipeline(
             Target(index, sink, build_document),

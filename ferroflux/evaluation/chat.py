@@ -14,7 +14,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from agent.bootstrap import build_planner
 from agent.catalogue.local import LocalCatalogue
-from agent.clock import SystemClock
 from agent.conversation.limits import AgentLimits
 from agent.planners.deterministic import DeterministicPlanner
 from agent.ports import Planner
@@ -24,6 +23,7 @@ from agent.testing import CountingOrders, LocalGuard, NoRecord
 from agent.turns.graph import build_graph
 from agent.turns.runtime import AgentRuntime
 from retrieval.serving.searcher import Searcher
+from runtime.clock import SystemClock
 from schemas.errors import ConfigurationError
 from training.systems.indexed_catalogue import IndexedCatalogue
 from training.systems.settings import EvaluationSettings

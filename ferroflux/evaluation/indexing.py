@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from ferroflux.evaluation.cache import built_once, combined_digest, content_digest, source_digest
 from ferroflux.evaluation.catalogue import (
     DOCUMENTS_FILE,
@@ -20,7 +18,7 @@ from ferroflux.evaluation.catalogue import (
     read_documents,
     write_documents,
 )
-from indexer.batch.embedding import encoded
+from indexer.batch.embedding import OffLoopEncoder
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings
@@ -30,11 +28,10 @@ from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import Checkpoint, TextIndexReader
 from retrieval.text.settings import FieldWeights, TextIndexSettings
 from retrieval.vectors.port import PointPayload, PointWrite
+from retrieval.vectors.spaces import TEXT_VECTOR, Provenance, spaces_of
 from schemas.documents import SearchDocument
 from training.systems.cached_encoders import CachedEncoder
 from training.systems.indexed_catalogue import IndexedCatalogue, MatrixIndex
-
-log = structlog.get_logger(__name__)
 
 _DOCUMENT_CODE: Final = (
     "schemas.building", "schemas.documents", "schemas.fields", "schemas.merge", "schemas.events", "retrieval.passages",
@@ -114,14 +111,14 @@ def _build_text(draft: Path, documents: Sequence[SearchDocument]) -> None:
 
 async def _vectors(documents: Sequence[SearchDocument], encoder: CachedEncoder) -> MatrixIndex:
     index = MatrixIndex()
-    await index.prepare(encoder.revision)
+    await index.prepare(spaces_of(encoder.revision))
     with ThreadPoolExecutor(1, thread_name_prefix="evaluation-encode") as executor:
-        passages = [passage_text(document) for document in documents]
-        vectors = await asyncio.get_running_loop().run_in_executor(executor, encoded, encoder, passages)
+        passages, encoders = [passage_text(document) for document in documents], OffLoopEncoder(encoder, executor)
+        by_space = {space: await encoders.encode(space, passages) for space in encoders.spaces}
     await index.write(
         [
-            PointWrite(document.key, None, _payload(document), named)
-            for document, named in zip(documents, vectors, strict=True)
+            PointWrite(document.key, None, _payload(document), {space: rows[row] for space, rows in by_space.items()})
+            for row, document in enumerate(documents)
         ]
     )
     return index
@@ -133,8 +130,7 @@ def _payload(document: SearchDocument) -> PointPayload:
         rev=document.rev,
         alive=not document.deleted,
         state=b"{}",
-        text_hash=document.text_hash,
-        text_model=document.model,
+        provenance={TEXT_VECTOR: Provenance(document.text_hash, document.model)},
         brand=fold_keyword(document.brand),
         category=fold_keyword(document.category),
         price=document.price,

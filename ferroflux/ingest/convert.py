@@ -7,7 +7,6 @@ empty price or stock cell says nothing and changes nothing; every other cell is 
 from __future__ import annotations
 
 import reprlib
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -17,6 +16,7 @@ import orjson
 from ferroflux.ingest import values
 from ferroflux.ingest.columns import ColumnMapping, ResolvedColumns
 from ferroflux.ingest.rows import Row, UnreadableRow
+from runtime.clock import SYSTEM_CLOCK
 from runtime.isolation import Batch, Isolation
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.errors import FerrofluxError
@@ -189,7 +189,7 @@ class RowConverter:
 
     @staticmethod
     def _event(key: SkuKey, facet: FacetKey, version: SourceVersion, fields: Mapping[str, Any]) -> ChangeEvent:
-        return ChangeEvent(key, facet, version, normalise_fields(facet, fields), changed_at_us=time.time_ns() // 1_000)
+        return ChangeEvent(key, facet, version, normalise_fields(facet, fields), changed_at_us=SYSTEM_CLOCK.now_us())
 
 
 def _as_it_stands(row: Row) -> str:

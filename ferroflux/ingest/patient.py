@@ -10,12 +10,12 @@ from typing import Final
 import httpx
 
 from ferroflux.operations.http_client import problem_sentence
-from runtime.retry import rest_s
+from runtime.clock import SYSTEM_CLOCK
+from runtime.retry import Backoff, BackoffPolicy, rest_s
 from schemas.errors import LogUnavailableError
 
 RETRY_FOR_S: Final = 120.0
-_FIRST_PAUSE_S: Final = 0.2
-_LONGEST_PAUSE_S: Final = 5.0
+_BACKOFF: Final = BackoffPolicy(base_s=0.1, cap_s=5.0)
 _TIMEOUT_S: Final = 90.0
 _TRY_AGAIN: Final = frozenset({408, 429, 502, 503, 504})
 
@@ -39,8 +39,8 @@ class PatientClient:
         Raises:
             LogUnavailableError: there was none for two minutes.
         """
-        pause, asked = _FIRST_PAUSE_S, None
-        deadline = asyncio.get_running_loop().time() + RETRY_FOR_S
+        backoff = Backoff(_BACKOFF, self._rng)
+        deadline = SYSTEM_CLOCK.monotonic() + RETRY_FOR_S
         while True:
             try:
                 response = await self._client.post(path, content=content, params=dict(parameters or {}))
@@ -52,11 +52,10 @@ class PatientClient:
                     return response
                 reason = problem_sentence(response)
                 asked = response.headers.get("Retry-After")
-            rest = rest_s(asked, pause, self._rng)
-            if asyncio.get_running_loop().time() + rest > deadline:
+            rest = rest_s(asked, backoff.next(), self._rng)
+            if SYSTEM_CLOCK.monotonic() + rest > deadline:
                 raise LogUnavailableError(f"{reason}; run the command again: it goes on where it stopped")
             await asyncio.sleep(rest)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     async def close(self) -> None:
         """Close the connections."""

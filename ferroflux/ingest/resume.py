@@ -7,13 +7,14 @@ very version that it had the first time: a row sent twice is a duplicate to the 
 from __future__ import annotations
 
 import hashlib
-import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runtime.clock import SYSTEM_CLOCK
+from runtime.files import atomic_write
 
 _BLOCK: Final = 1 << 20
 _SAVE_EVERY_S: Final = 0.5
@@ -66,7 +67,7 @@ class Checkpoint:
     def advance(self, rows_done: int, rows_rejected: int, *, now: bool = False) -> None:
         """Note progress; written at most twice a second unless `now`."""
         self.state = self.state.model_copy(update={"rows_done": rows_done, "rows_rejected": rows_rejected})
-        if now or time.monotonic() - self._saved_at >= _SAVE_EVERY_S:
+        if now or SYSTEM_CLOCK.monotonic() - self._saved_at >= _SAVE_EVERY_S:
             self._save()
 
     def finish(self) -> None:
@@ -75,7 +76,5 @@ class Checkpoint:
 
     def _save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_text(self.state.model_dump_json(), encoding="utf-8")
-        draft.replace(self.path)
-        self._saved_at = time.monotonic()
+        atomic_write(self.path, self.state.model_dump_json().encode(), durable=False)
+        self._saved_at = SYSTEM_CLOCK.monotonic()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Final
 
 from ferroflux.ingest.convert import EncodedEvent
 from ferroflux.ingest.targets import KafkaTarget
 from retrieval.aliases.shipped import read_table
+from runtime.clock import SYSTEM_CLOCK
 from schemas.aliases import AliasRecord, AliasStatus
 from schemas.topics import KafkaSettings
 
@@ -57,4 +57,4 @@ class KafkaAliasPublisher:
 
 
 def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return SYSTEM_CLOCK.now_us() // 1_000

@@ -7,8 +7,7 @@ tenant is in no list of tenants and in no count, and a search of another tenant 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -20,6 +19,7 @@ from ferroflux.ingest.convert import EncodedEvent
 from ferroflux.ingest.targets import ChangeTarget
 from ferroflux.operations.http_client import problem_sentence
 from retrieval.serving.freshness import percentiles
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.api.status import Percentiles
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, FieldValue
 from schemas.errors import InvalidRequestError, NotReadyError
@@ -48,14 +48,14 @@ class Prober:
         api_key: str = "",
         sku: str,
         timeout_s: float,
-        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         self._target = target
         self._api = httpx.AsyncClient(base_url=url, headers=headers, timeout=_REQUEST_S)
         self._key = SkuKey.of(PROBE_TENANT, sku)
         self._timeout_s = timeout_s
-        self._now_us = now_us
+        self._clock = clock
         self._changes = 0
 
     async def __aenter__(self) -> Self:
@@ -67,7 +67,7 @@ class Prober:
     ) -> None:
         try:
             if self._changes:
-                await self._send(ITEM_FACET, None, self._now_us())
+                await self._send(ITEM_FACET, None, self._clock.now_us())
         finally:
             await self._api.aclose()
             await self._target.__aexit__(kind, error, trace)
@@ -80,7 +80,7 @@ class Prober:
             FerrofluxError: the change was not taken, or the API refuses to answer.
         """
         self._changes += 1
-        title = f"ferroflux probe {self._changes} {self._now_us()}"
+        title = f"ferroflux probe {self._changes} {self._clock.now_us()}"
         return await self._change(ITEM_FACET, {"title": title, "unit": "probe"})
 
     async def change_price(self) -> Passage:
@@ -89,7 +89,7 @@ class Prober:
         return await self._change(FacetKey("price"), {"price": float(self._changes), "currency": "XXX"})
 
     async def _change(self, facet: FacetKey, fields: dict[str, FieldValue]) -> Passage:
-        changed_us = self._now_us()
+        changed_us = self._clock.now_us()
         # An intake answers when the change is durable, which is not what is measured: the looking begins at once.
         sending = asyncio.create_task(self._send(facet, fields, changed_us))
         try:
@@ -116,7 +116,7 @@ class Prober:
             reply = await self._api.get(f"/v1/items/{self._key.sku}", params={"tenant": self._key.tenant})
         except httpx.TransportError:
             return None  # a worker that restarts: what counts is when the change is seen, or that it is not
-        seen_us = self._now_us()
+        seen_us = self._clock.now_us()
         if reply.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             raise InvalidRequestError(
                 f"{problem_sentence(reply)}: where the API asks for keys, {PROBE_TENANT} needs one of its own"

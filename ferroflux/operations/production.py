@@ -9,7 +9,7 @@ from typing import Final
 
 from ferroflux.operations.direct import DirectOperations, gc_json
 from ferroflux.operations.generations.desk import GenerationDesk
-from ferroflux.operations.generations.encoder import chosen_encoder
+from ferroflux.operations.generations.encoder import build_request
 from ferroflux.operations.port import BuildBody, Json, OnProgress, Replay, TombstoneGcRequest
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.deadletters.service import DeadLetterService
@@ -17,11 +17,10 @@ from indexer.generations.build import BuildProgress, lag_of
 from indexer.generations.settings import configured_by, settings_for, settings_of
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.reader import KafkaReader
-from indexer.process.generation_builder import BuildRequest, GenerationBuilder
+from indexer.process.generation_builder import GenerationBuilder
 from indexer.process.offline import offline_indexer
 from indexer.replay.replayer import ReplayCheckpoint, Replayer, digest_of
 from indexer.replay.sources import KafkaReplaySource
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from indexer.sources.desk import SourceDesk
 from indexer.sources.kafka import KafkaSourceStore
@@ -31,6 +30,7 @@ from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.vectors.factory import drop_collection, open_vector_index
 from retrieval.vectors.port import VectorCounts
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.clock import SystemClock
 from schemas.errors import ConfigurationError
 from schemas.generations import Generation
 from schemas.identity import tenant_id
@@ -116,8 +116,7 @@ class ProductionOperations(DirectOperations):
 
     async def build(self, asked: BuildBody, on_progress: OnProgress) -> Json:
         """In this process, until the live indexers can take it on."""
-        encoder = chosen_encoder(self._settings.encoder, asked.model, asked.assignments)
-        request = BuildRequest(asked.name, self._settings, encoder, asked.origin, asked.take_over)
+        request = build_request(self._settings, asked)
         store = _store(self._settings)
         try:
             built = await GenerationBuilder(request, store, load=load_encoder).run(

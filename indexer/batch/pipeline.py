@@ -143,7 +143,7 @@ class Pipeline:
                 merged,
                 arrivals,
                 compose=settler.target.compose,
-                model=settler.embedding.encoder.model,
+                spaces=settler.embedding.encoder.spaces,
                 first_rev=self._clock.now_us(),
             )
             if found.action is Action.STALE and not publish_stale:

@@ -1,7 +1,7 @@
-"""What one batch should do to one product: pure decisions from the stored point, the merged state and the encoder's revision.
+"""What one batch should do to one product: pure decisions from the stored point, the merged state and the vector spaces.
 
-The rule that makes streaming cheap lives here: a vector is computed again only where the digest of the embedded text or
-the model's revision changed, so a change of price or stock costs no inference. The rule that makes crashes harmless
+The rule that makes streaming cheap lives here: a vector is computed again only where the digest of what is embedded or
+its model's revision changed, space by space, so a change of price or stock costs no inference. The rule that makes crashes harmless
 lives here too: an event that was merged before, or overtaken, changes nothing, but the product is published again, for
 whoever worked on it first may have crashed between the vector store and the documents topic, or after producing a
 document that had been overtaken.
@@ -9,8 +9,8 @@ document that had been overtaken.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import Final
@@ -18,8 +18,9 @@ from typing import Final
 from indexer.ports import DocumentComposer
 from indexer.records import InboundRecord
 from retrieval.filters import fold_keyword
-from retrieval.passages import passage_text, text_hash
+from retrieval.passages import text_hash
 from retrieval.vectors.port import NamedVectors, PointPayload, PointWrite
+from retrieval.vectors.spaces import TEXT_VECTOR, Provenance, Spaces
 from schemas.changes import ChangeEvent
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.identity import SkuKey
@@ -55,9 +56,9 @@ class Action(StrEnum):
     """What a plan does to its product."""
 
     EMBED = "embed"
-    """The text changed: compute its vector, write it with the payload, then publish."""
+    """What some vector is made of changed: compute it, write it with the payload, then publish."""
     PATCH = "patch"
-    """The vector still holds: write the payload alone, then publish."""
+    """The vectors still hold: write the payload alone, then publish."""
     DELETE = "delete"
     """The product is gone: write the state as a tombstone, then publish."""
     AWAIT = "await"
@@ -71,21 +72,20 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is done to one product, in this order: compute `text`'s vector, `write`, publish `document`; None leaves a step out."""
+    """What is done to one product, in this order: compute the vectors of `inputs` (by space), `write`, publish `document`."""
 
     key: SkuKey
     action: Action
     merged: Merged
     write: PointWrite | None = None
     document: SearchDocument | None = None
-    text: str | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def with_vectors(self, vectors: NamedVectors) -> Plan:
-        """The same plan with the vectors of its text in the write."""
+        """The same plan with the vectors of its inputs in the write."""
         return self if self.write is None else replace(self, write=replace(self.write, vectors=vectors))
 
 
-_NO_VECTOR: Final = ("", "")
 _NO_COUNTS: Final = dict.fromkeys(MergeOutcome, 0)
 
 
@@ -124,24 +124,25 @@ def plan(
     arrivals: Sequence[Arrival],
     *,
     compose: DocumentComposer,
-    model: str,
+    spaces: Spaces,
     first_rev: int = 1,
 ) -> Plan:
-    """Decide what to do about one product. `model` is the id of the running encoder's revision.
+    """Decide what to do about one product. `spaces` are those that the running encoders fill.
 
     A product that is not stored begins at `first_rev`; the pipeline gives the time in microseconds, so that one whose
     tombstone was collected begins above every revision that it ever had (decision 0021).
     """
     expected_rev = None if stored is None else stored.rev
     next_rev = first_rev if expected_rev is None else expected_rev + 1
-    provenance = _NO_VECTOR if stored is None else (stored.text_hash, stored.text_model)
+    provenance = {} if stored is None else stored.provenance
     times = DocumentTimes(
         changed_us=merged.state.changed_at_us,
         logged_us=_logged_us(arrivals),
         indexed_us=0,
         backfill=any(arrival.backfill for arrival in arrivals),
     )
-    document = compose(key, merged.state, rev=next_rev, text_hash=provenance[0], model=provenance[1], times=times)
+    of_text = provenance.get(TEXT_VECTOR, Provenance())
+    document = compose(key, merged.state, rev=next_rev, text_hash=of_text.hash, model=of_text.revision, times=times)
     write = partial(_write, key, expected_rev, merged.state, document)
     again = stored is not None and not merged.applied
     if not merged.state.known:
@@ -151,11 +152,15 @@ def plan(
         return Plan(key, action, merged, document=document.model_copy(update={"rev": stored.rev, "times": times}))
     if not merged.state.alive:
         return Plan(key, Action.DELETE, merged, write(provenance), document.model_copy(update={"times": times}))
-    text = passage_text(document)
-    wanted = (text_hash(text), model)
-    if wanted != provenance:
-        document = document.model_copy(update={"text_hash": wanted[0], "model": wanted[1]})
-        return Plan(key, Action.EMBED, merged, write(wanted), document, text)
+    # Made once where several spaces read the same.
+    texts = {input_of: input_of(document) for input_of in {space.input_of for space in spaces.values()}}
+    digests = {input_of: text_hash(text) for input_of, text in texts.items()}
+    wanted = {name: Provenance(digests[space.input_of], space.revision) for name, space in spaces.items()}
+    missing = {name: texts[spaces[name].input_of] for name, of in wanted.items() if of != provenance.get(name)}
+    if missing:
+        of_text = wanted[TEXT_VECTOR]
+        document = document.model_copy(update={"text_hash": of_text.hash, "model": of_text.revision})
+        return Plan(key, Action.EMBED, merged, write(wanted), document, missing)
     if stored is not None and again:
         return Plan(key, Action.REPUBLISH, merged, document=document.model_copy(update={"rev": stored.rev}))
     return Plan(key, Action.PATCH, merged, write(provenance), document)
@@ -166,15 +171,18 @@ def _logged_us(arrivals: Sequence[Arrival]) -> int:
 
 
 def _write(
-    key: SkuKey, expected_rev: int | None, state: ItemState, document: SearchDocument, provenance: tuple[str, str]
+    key: SkuKey,
+    expected_rev: int | None,
+    state: ItemState,
+    document: SearchDocument,
+    provenance: Mapping[str, Provenance],
 ) -> PointWrite:
     """The guarded write of a state. A deleted product keeps its vector's provenance, for it may come back unchanged."""
     payload = PointPayload(
         rev=document.rev,
         alive=state.alive,
         state=state.to_bytes(),
-        text_hash=provenance[0],
-        text_model=provenance[1],
+        provenance=provenance,
         brand=fold_keyword(document.brand),
         category=fold_keyword(document.category),
         price=document.price,

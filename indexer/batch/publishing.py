@@ -15,9 +15,11 @@ from dataclasses import replace
 from typing import Final
 
 from indexer.batch.batch import PLAN, PUBLISH, Batch, Freshness, Stages, until_settled
-from indexer.ports import Clock, Target
+from indexer.ports import Target
 from indexer.records import awaits_item
 from retrieval.vectors.port import PointPayload, PointWrite, VectorIndex
+from retrieval.vectors.spaces import TEXT_VECTOR
+from runtime.clock import Clock
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import ContentionError, StoreUnavailableError
 from schemas.identity import SkuKey
@@ -121,8 +123,8 @@ class FencedPublisher:
             key,
             state,
             rev=payload.rev,
-            text_hash=payload.text_hash,
-            model=payload.text_model,
+            text_hash=payload.provenance_of(TEXT_VECTOR).hash,
+            model=payload.provenance_of(TEXT_VECTOR).revision,
             times=DocumentTimes(changed_us=state.changed_at_us, logged_us=0, indexed_us=0),
         )
 

@@ -13,6 +13,7 @@ side by side never concerns the same product.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ from indexer.batch.task_group import BoundedTaskGroup
 from indexer.ports import Lease, Target, Timing
 from retrieval.vectors.port import PointPayload
 from runtime.isolation import concerns_one
+from runtime.retry import BackoffPolicy
 from schemas.identity import SkuKey
 
 Planner = Callable[[SkuKey, PointPayload | None], Plan | None]
@@ -77,6 +79,7 @@ class Settler:
         self.limits = limits or PipelineLimits()
         self.stages = Stages()
         self._documents = FencedPublisher(target, timing.clock)
+        self._backoff = BackoffPolicy(base_s=self.limits.contention_pause_s, cap_s=math.inf)
 
     def reusing(self, reuse: VectorReuse) -> Settler:
         """One on the same target that takes vectors from elsewhere, too."""
@@ -84,7 +87,7 @@ class Settler:
 
     async def pause(self, attempt: int) -> None:
         """Rest before the next attempt (full jitter)."""
-        await self.timing.sleep(self.timing.rng.uniform(0, self.limits.contention_pause_s * 2**attempt))
+        await self.timing.sleep(self._backoff.delay(attempt, self.timing.rng))
 
     async def settle(self, keys: Sequence[SkuKey], planner: Planner, batch: Batch) -> None:
         """Read, plan, write and publish until no guarded write is refused; the batch's report then names what was set apart.
@@ -130,8 +133,8 @@ class Settler:
                 stored = dict(await batch.together(READ, keys[start : start + size], _itself, self._read))
                 batch.report.read_seconds += clock.monotonic() - read_at
                 planned = await self._plan(stored, planner, batch)
-                light = [plan for plan in planned if plan.text is None]
-                heavy += [plan for plan in planned if plan.text is not None]
+                light = [plan for plan in planned if not plan.inputs]
+                heavy += [plan for plan in planned if plan.inputs]
                 if light:
                     await commits.begin(partial(self._commit, light, read_at, batch))
             await self._encode_and_commit(heavy, commits, batch)
@@ -176,7 +179,7 @@ class Settler:
 
     async def _by_length(self, heavy: Sequence[Plan]) -> list[Plan]:
         """Texts of like length beside one another: a chunk is padded to its longest, and characters say little of tokens."""
-        texts = [plan.text or "" for plan in heavy]
+        texts = [next(iter(plan.inputs.values())) for plan in heavy]
         try:
             lengths = list(await self.embedding.encoder.lengths(texts))
         except Exception as error:

@@ -17,12 +17,12 @@ held here is one poll's records at most, so memory does not grow with either loa
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from indexer.records import InboundRecord, TopicPartition, first_offsets
+from runtime.clock import SYSTEM_CLOCK, Clock
 
 RunBatch = Callable[[Sequence[InboundRecord]], Awaitable[bool]]
 """Works a batch to its end; False where it was not done: then it is rewound, or another member's."""
@@ -118,7 +118,7 @@ class Lanes:
         live_turns: int,
         slice_length: SliceLength,
         live_length: SliceLength | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._run = run
         self._control = control
@@ -126,7 +126,7 @@ class Lanes:
         self._live_turns = live_turns
         self._slice = slice_length
         self._live_slice = live_length
-        self._monotonic = monotonic
+        self._clock = clock
         self._stopping = False
 
     def stop(self) -> None:
@@ -143,10 +143,10 @@ class Lanes:
                 return
             while bulk and not self._stopping and await self._serve_live() and self._control.revocations == revocations:
                 piece = self._slice.beginning(bulk)
-                began = self._monotonic()
+                began = self._clock.monotonic()
                 if not await self._run(piece):
                     return
-                self._slice.learn(piece, self._monotonic() - began)
+                self._slice.learn(piece, self._clock.monotonic() - began)
                 bulk = bulk[len(piece) :]
         finally:
             # After a revocation the group decides where to begin, and a seek of ours could skip records.
@@ -178,10 +178,10 @@ class Lanes:
                 if self._control.revocations != revocations:
                     break
                 piece = length.beginning(left)
-                began = self._monotonic()
+                began = self._clock.monotonic()
                 if not await self._run(piece):
                     return False
-                length.learn(piece, self._monotonic() - began)
+                length.learn(piece, self._clock.monotonic() - began)
                 left = left[len(piece) :]
         finally:
             if left and self._control.revocations == revocations:

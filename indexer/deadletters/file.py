@@ -16,8 +16,9 @@ from typing import Final, Self
 from indexer.deadletters.letter import Letter, Marker, Settlement
 from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import letter_record
-from indexer.ports import Clock, DeadLetterSink
+from indexer.ports import DeadLetterSink
 from indexer.records import DeadLetter, InboundRecord, LogId
+from runtime.clock import Clock
 from schemas.topics import LARGEST_RECORD_BYTES
 
 _LOG: Final = LogId("dead-letters")

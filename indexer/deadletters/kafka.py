@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaError
 
 from indexer.deadletters.letter import Letter, Marker, Settlement
 from indexer.kafka.reader import KafkaReader
-from indexer.ports import Clock
 from indexer.records import InboundRecord
+from runtime.clock import Clock
 from runtime.kafka.clients import open_producer, stopped
 from runtime.kafka.log_writer import is_refusal
 from schemas.errors import ConfigurationError, LogUnavailableError, RecordTooLargeError

@@ -101,7 +101,7 @@ class Backfill:
                 Merged(state, applied=1, duplicates=0, stale=0),
                 (),
                 compose=settler.target.compose,
-                model=settler.embedding.encoder.model,
+                spaces=settler.embedding.encoder.spaces,
                 first_rev=settler.timing.clock.now_us(),
             )
 

@@ -12,7 +12,6 @@ The products that there are stand in the documents topic; those that wait for th
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from indexer.kafka.reader import KafkaReader
 from indexer.records import TopicPartition, awaits_item
 from indexer.settings import IndexerSettings
 from retrieval.vectors.port import VectorIndex
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import ConfigurationError, InvalidEventError
 from schemas.generations import Generation, Origin
 from schemas.identity import SkuKey
@@ -109,12 +109,10 @@ def starts_of(manifest: Generation) -> dict[TopicPartition, int]:
 class CatchUp:
     """Waits until a generation's group has come near enough to the end of the change topics."""
 
-    def __init__(
-        self, settings: IndexerSettings, group: str, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: IndexerSettings, group: str, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._settings = settings
         self._group = group
-        self._monotonic = monotonic
+        self._clock = clock
 
     async def wait(self, on_progress: OnProgress) -> None:
         """Return once a round, from an end to its being reached, took a few seconds only.
@@ -124,11 +122,11 @@ class CatchUp:
         """
         async with GroupAdmin(self._settings.kafka) as admin, KafkaReader(self._settings.kafka) as reader:
             while True:
-                began = self._monotonic()
+                began = self._clock.monotonic()
                 places = await reader.partitions(self._settings.kafka.topics.consumed)
                 begins, ends = await reader.begins(places), await reader.ends(places)
                 await self._reach(admin, begins, ends, on_progress)
-                if self._monotonic() - began <= _NEAR_ENOUGH_S:
+                if self._clock.monotonic() - began <= _NEAR_ENOUGH_S:
                     return
 
     async def _reach(
@@ -175,8 +173,8 @@ class BuildOutcome:
     """Living products in the new collection."""
     taken_over: int = 0
     """Vectors that came from the source collection."""
-    embedded: int = 0
-    """Texts that were encoded."""
+    computed: Mapping[str, int] = field(default_factory=dict)
+    """Vectors that were computed, by space."""
     without_state: int = 0
     set_apart: Counter[str] = field(default_factory=Counter)
     """Products that could not be taken over, and records of those that could not be taken in, by reason; the rest was."""
@@ -189,7 +187,8 @@ class BuildOutcome:
             "seconds": round(self.seconds, 2),
             "products": self.products,
             "taken_over": self.taken_over,
-            "embedded": self.embedded,
+            "embedded": max(self.computed.values(), default=0),
+            "computed": dict(self.computed),
             "without_state": self.without_state,
             "set_apart": dict(self.set_apart),
         }

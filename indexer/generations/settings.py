@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from indexer.settings import IndexerSettings
 from retrieval.generations.errors import GenerationRefusedError
-from retrieval.generations.fitting import configured, encoder_settings
+from retrieval.generations.fitting import configured, encoder_settings, vector_settings
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import view_of
 from schemas.generations import Generation, Stage
@@ -12,9 +12,7 @@ from schemas.generations import Generation, Stage
 
 def configured_by(settings: IndexerSettings) -> Generation:
     """`main` as the settings describe it."""
-    return configured(
-        documents=settings.kafka.topics.documents, collection=settings.vectors.collection, encoder=settings.encoder
-    )
+    return configured(documents=settings.kafka.topics.documents, vectors=settings.vectors, encoder=settings.encoder)
 
 
 def settings_for(settings: IndexerSettings, manifest: Generation) -> IndexerSettings:
@@ -24,7 +22,7 @@ def settings_for(settings: IndexerSettings, manifest: Generation) -> IndexerSett
     return settings.model_copy(
         update={
             "kafka": settings.kafka.model_copy(update={"topics": topics}),
-            "vectors": settings.vectors.model_copy(update={"collection": manifest.collection}),
+            "vectors": vector_settings(settings.vectors, manifest),
             "encoder": encoder_settings(settings.encoder, manifest),
             "consumer": settings.consumer.model_copy(update={"group_id": group}),
         }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Final
 
-from indexer.ports import Clock, Published
+from indexer.ports import Published
 from indexer.records import DeadLetter, taken_ms
+from runtime.clock import Clock
 from runtime.kafka.fitting import append_fitting, append_letters
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from schemas.documents import SearchDocument
@@ -81,11 +81,3 @@ def letter_record(letter: DeadLetter, *, now_us: int, most: int) -> LetterRecord
         taken_ms=taken_ms(record, now_us // 1_000),
     )
     return fitting_letter(record.key, record.value, record.headers, ours, most=most)
-
-
-def dead_letter_headers(letter: DeadLetter, *, now_us: int) -> list[tuple[str, bytes | None]]:
-    """The headers of a whole letter: the record's own, then `ferroflux.*`.
-
-    Headers of ours that a redriven record brings along are replaced.
-    """
-    return letter_record(letter, now_us=now_us, most=sys.maxsize).headers

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from typing import Final
 
 import structlog
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -22,7 +24,6 @@ from indexer.batch.pipeline import Pipeline
 from indexer.consuming.runner import BatchRunner, Observers
 from indexer.identity import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
-from indexer.ports import Clock
 from indexer.readiness import Readiness, ReadinessProbe
 from indexer.records import TopicPartition
 from indexer.respelling import Respeller
@@ -30,12 +31,16 @@ from indexer.verification.verifier import DocumentVerifier
 from retrieval.encoders.port import TextEncoder
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
+from retrieval.vectors.spaces import spaces_of
+from runtime.clock import Clock
 from runtime.event_loop import freeze_heap
 from runtime.kafka.log_writer import LogWriter
 from runtime.metrics import TaskMetrics
 from runtime.rights.gate import require_declared_roles
 from runtime.supervision import Supervisor
-from schemas.errors import FatalError
+from schemas.errors import FatalError, StoreUnavailableError
+
+_COUNT_EVERY_S: Final = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +78,8 @@ class OpenedStore:
         if self.self_check:
             await open_collection(self.index, self.encoder)
         else:
-            await self.index.prepare(self.encoder.revision)
+            await self.index.prepare(spaces_of(self.encoder.revision))
+        await self.index.apply_settings()
 
 
 class IndexerApp:
@@ -108,6 +114,7 @@ class IndexerApp:
         self._clock = clock
         self._supervisor = Supervisor(tasks, tells=False)
         self._writing = False
+        self._count_again_at = 0.0
 
     def topics_take(self, limits: Mapping[str, int]) -> None:
         """Note the largest record of each topic that is written to; nothing larger is sent there."""
@@ -156,6 +163,7 @@ class IndexerApp:
         await self._consumer.stop()
         await self._writer.stop()
         self._writing = False
+        self._count_again_at = 0.0
         await asyncio.to_thread(self._store.executor.shutdown, cancel_futures=True)
         log.info("indexer stopped")
 
@@ -167,8 +175,12 @@ class IndexerApp:
         return replace(answer, reasons=reasons, degraded={**answer.degraded, **self._supervisor.degraded})
 
     async def refresh_metrics(self) -> None:
-        """Bring the lag gauges up to date."""
+        """Bring the gauges up to date; coverage, which the store counts point by point, once a minute."""
         self.metrics.lag(await self._consumer.lag())
+        if self._writing and self._clock.monotonic() >= self._count_again_at:
+            self._count_again_at = self._clock.monotonic() + _COUNT_EVERY_S
+            with suppress(StoreUnavailableError):
+                self.metrics.coverage((await self._store.index.counts()).coverage)
 
     async def lag(self) -> Mapping[TopicPartition, int]:
         """Records of this member's partitions that are not processed yet."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +14,8 @@ from typing import Final
 
 import structlog
 
-from indexer.batch.embedding import CollectionReuse, Embedding, OffLoopEncoder
+from indexer.batch.caching import CachingEncoder
+from indexer.batch.embedding import CollectionReuse, Embedding
 from indexer.batch.settling import PipelineLimits, Settler
 from indexer.generations.backfill import Backfill
 from indexer.generations.build import (
@@ -35,57 +36,62 @@ from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
 from indexer.kafka.topics import TopicAdmin
-from indexer.ports import Clock, Target, Timing
+from indexer.ports import Target, Timing
 from indexer.process.app import IndexerApp
 from indexer.process.bootstrap import IndexerParts, build_indexer
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from indexer.sources.live import LiveSources
 from retrieval.encoders.models.architecture import settle_layers
-from retrieval.encoders.port import Matrix, TextEncoder
+from retrieval.encoders.port import Matrix, SparseEncoder, SparseVector, TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations import transitions
 from retrieval.generations.fitting import built_with, planned, require_revision, require_text_fit
 from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import view_of
-from retrieval.vectors.factory import open_vector_index
+from retrieval.vectors.contents import ContentVectors
+from retrieval.vectors.factory import open_vector_index, opened_contents
 from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, spaces_of
+from runtime.clock import Clock, SystemClock
 from runtime.kafka.log_writer import LogWriter
+from runtime.retry import Backoff, BackoffPolicy, retry
 from schemas.building import build_document
-from schemas.errors import RetryableError
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
-from schemas.generations import Generation, Origin
+from schemas.generations import Generation, Origin, StoreChoice
 from schemas.mapping.loading import load_mapping
 
 log = structlog.get_logger(__name__)
 
-_RETRIES: Final = 20
-_RETRY_S: Final = 1.0
+_ATTEMPTS: Final = 20
+_BACKOFF: Final = BackoffPolicy(base_s=1.0, cap_s=2.0)
+"""A second between two attempts on average."""
+_AWAY: Final = "build waits for a dependency"
 
 LoadEncoder = Callable[[EncoderSettings], TextEncoder]
 
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What to build. `settings` are those of the live indexers, `encoder` those of the new generation."""
+    """What to build. `settings` are those of the live indexers, `encoder` and `store` those of the new generation."""
 
     name: str
     settings: IndexerSettings
     encoder: EncoderSettings
+    store: StoreChoice
     origin: Origin | None = None
     take_over: bool = True
 
 
 class CountingEncoder:
-    """A `TextEncoder` that counts the texts it encodes."""
+    """A `TextEncoder` that counts the texts it encodes, by space."""
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
         self.revision = encoder.revision
-        self.sparse = encoder.sparse
-        self.texts = 0
+        self.computed: Counter[str] = Counter()
+        self.sparse = None if encoder.sparse is None else CountingSparseEncoder(encoder.sparse, self.computed)
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """As the encoder does."""
@@ -93,12 +99,27 @@ class CountingEncoder:
 
     def encode_passages(self, texts: Sequence[str]) -> Matrix:
         """Count and encode; one thread calls it."""
-        self.texts += len(texts)
+        self.computed[TEXT_VECTOR] += len(texts)
         return self._encoder.encode_passages(texts)
 
     def passage_lengths(self, texts: Sequence[str]) -> list[int]:
         """As the encoder does."""
         return self._encoder.passage_lengths(texts)
+
+
+class CountingSparseEncoder:
+    """The `SparseEncoder` of a `CountingEncoder`."""
+
+    def __init__(self, encoder: SparseEncoder, computed: Counter[str]) -> None:
+        self._encoder = encoder
+        self._computed = computed
+        self.revision = encoder.revision
+        self.encode_queries = encoder.encode_queries
+
+    def encode_passages(self, texts: Sequence[str]) -> list[SparseVector]:
+        """Count and encode; one thread calls it."""
+        self._computed[SPARSE_VECTOR] += len(texts)
+        return self._encoder.encode_passages(texts)
 
 
 class GenerationBuilder:
@@ -117,7 +138,7 @@ class GenerationBuilder:
             GenerationRefusedError: the name is taken by another generation, or this one was dropped meanwhile.
             FatalError, RetryableError: as the indexer's own start; the same command goes on where this one stopped.
         """
-        began = time.monotonic()
+        began = self._clock.monotonic()
         view = view_of(await self._store.records(), configured_by(self._request.settings))
         source = view.manifest(view.live)
         chosen = await self._chosen(source)
@@ -129,16 +150,20 @@ class GenerationBuilder:
         outcome = BuildOutcome(manifest)
         settings = settings_for(self._request.settings, manifest)
         source_settings = settings_for(self._request.settings, source)
-        async with _opened(settings) as target, _opened(source_settings) as origin:
-            # A stored sparse vector cannot be read back through the port, so with a sparse encoder every text is encoded.
-            takes_over = self._request.take_over and encoder.sparse is None
-            reuse = CollectionReuse(origin, encoder.revision.id) if takes_over else None
-            work = _Work(settings, source_settings, target, origin, encoder, reuse, outcome, on_progress, self._clock)
+        async with (
+            _opened(settings) as target,
+            _opened(source_settings) as origin,
+            opened_contents(settings.vectors, wanted=self._request.take_over) as contents,
+        ):
+            reuse = CollectionReuse(origin, spaces_of(encoder.revision)) if self._request.take_over else None
+            work = _Work(
+                settings, source_settings, target, origin, encoder, reuse, contents, outcome, on_progress, self._clock
+            )
             await work.carry_out()
         await self._store.commit(
             transitions.mark_prepared(manifest.name, now_us=self._clock.now_us(), set_apart=outcome.set_apart.total())
         )
-        outcome.seconds = time.monotonic() - began
+        outcome.seconds = self._clock.monotonic() - began
         log.info("generation prepared", live=view.live, **outcome.to_json())
         return outcome
 
@@ -157,7 +182,7 @@ class GenerationBuilder:
         origin = origin_of(log_range, request.origin)
         starts = log_range.starts if origin is Origin.DOCUMENTS else None
         main, now_us = configured_by(request.settings), self._clock.now_us()
-        plan = planned(request.name, main, now_us=now_us, origin=origin, starts=starts)
+        plan = planned(request.name, main, request.store, now_us=now_us, origin=origin, starts=starts)
         mapping = load_mapping(request.settings.mapping, request.settings.default_tenant)
         return built_with(plan, chosen, encoder, mapping.policy)
 
@@ -172,6 +197,7 @@ class _Work:
     origin: VectorIndex
     encoder: CountingEncoder
     reuse: CollectionReuse | None
+    contents: ContentVectors | None
     outcome: BuildOutcome
     on_progress: OnProgress
     clock: Clock
@@ -188,10 +214,10 @@ class _Work:
         app.topics_take(limits)
         following = asyncio.create_task(KafkaSourceStore(self.settings.kafka).follow(self.sources))
         try:
-            await _retried(app.prepare)
+            await retry(app.prepare, _AWAY, backoff=Backoff(_BACKOFF), attempts=_ATTEMPTS)
             if self.outcome.manifest.origin is Origin.DOCUMENTS:
                 await self._backfill_once(limits)
-            await _retried(app.start)
+            await retry(app.start, _AWAY, backoff=Backoff(_BACKOFF), attempts=_ATTEMPTS)
             await self._until_caught_up(app)
         finally:
             await app.stop()
@@ -200,7 +226,7 @@ class _Work:
         self.outcome.set_apart.update(self.leadership.found)
         self.outcome.products = (await self.target.counts()).alive
         self.outcome.taken_over = 0 if self.reuse is None else self.reuse.given
-        self.outcome.embedded = self.encoder.texts
+        self.outcome.computed = self.encoder.computed
 
     def _indexer(self) -> IndexerApp:
         mapping = load_mapping(self.settings.mapping, self.settings.default_tenant)
@@ -216,6 +242,7 @@ class _Work:
                 ),
                 partial(build_document, policy=mapping.policy),
                 self.reuse,
+                self.contents,
             ),
             # Not live: what the parse finds the live generation has sent to the dead letters, and it moves no snapshots.
             leadership=self.leadership,
@@ -247,7 +274,7 @@ class _Work:
                         KafkaDocumentPublisher(writer, self.settings.kafka.topics.documents),
                         partial(build_document, policy=mapping.policy),
                     ),
-                    Embedding(OffLoopEncoder(self.encoder, executor), self.reuse),
+                    Embedding(CachingEncoder(self.encoder, executor, self.contents), self.reuse),
                     Timing(self.clock, random.Random()),  # noqa: S311 - jitter, no secret
                     PipelineLimits(embed_chunk=self.settings.consumer.embed_chunk),
                 )
@@ -282,17 +309,3 @@ async def _opened(settings: IndexerSettings) -> AsyncIterator[VectorIndex]:
         yield index
     finally:
         await index.close()
-
-
-async def _retried(start: Callable[[], Awaitable[None]]) -> None:
-    """Start something, trying again for a while where a dependency is away."""
-    for attempt in range(1, _RETRIES + 1):
-        try:
-            await start()
-        except RetryableError as error:
-            if attempt == _RETRIES:
-                raise
-            log.warning("build waits for a dependency", code=error.code, error=str(error), attempt=attempt)
-            await asyncio.sleep(_RETRY_S)
-        else:
-            return

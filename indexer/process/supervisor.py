@@ -8,8 +8,6 @@ work is told in the log, in `/readyz` and in the metrics, and is tried again; it
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -29,9 +27,10 @@ from retrieval.generations import transitions
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.vectors.port import VectorIndex
-from runtime.retry import BackoffPolicy
+from runtime.clock import SYSTEM_CLOCK
+from runtime.retry import Backoff, BackoffPolicy, retry
 from runtime.supervision import RunningTask, Supervisor
-from schemas.errors import FerrofluxError, RetryableError
+from schemas.errors import FerrofluxError
 from schemas.generations import Generation
 from schemas.topics import KafkaSettings
 
@@ -169,23 +168,20 @@ class GenerationSupervisor(Collector):
 
 async def _start(member: Member) -> None:
     """Start, trying again while dependencies are away."""
-    app, rng, failures = member.app, random.Random(), 0  # noqa: S311 - jitter, no secret
-    while True:
-        try:
-            async with TopicAdmin(member.kafka) as admin:
-                await admin.ensure()
-                app.topics_take(await admin.limits())
-            await app.start()
-        except RetryableError as error:
-            failures += 1
-            delay = _BACKOFF.delay(failures, rng)
-            app.health.batch_failed(time.monotonic(), error.code, str(error), resting_s=delay)
-            log.warning("indexer cannot start yet", code=error.code, error=str(error), rest_s=round(delay, 3))
-            await asyncio.sleep(delay)
-        else:
-            app.health.failure = None
-            app.health.failures = 0
-            return
+    app = member.app
+
+    async def start() -> None:
+        async with TopicAdmin(member.kafka) as admin:
+            await admin.ensure()
+            app.topics_take(await admin.limits())
+        await app.start()
+
+    def failed(error: FerrofluxError, rest_s: float) -> None:
+        app.health.batch_failed(SYSTEM_CLOCK.monotonic(), error.code, str(error), resting_s=rest_s)
+
+    await retry(start, "indexer cannot start yet", backoff=Backoff(_BACKOFF), failed=failed)
+    app.health.failure = None
+    app.health.failures = 0
 
 
 async def _close(member: Member) -> None:

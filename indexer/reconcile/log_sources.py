@@ -8,7 +8,6 @@ and wins, in any order; `ferroflux replay` afterwards brings back the versions o
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import structlog
 
 from indexer.reconcile.ports import NO_DOCUMENTS
 from indexer.records import InboundRecord, taken_ms
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.building import DocumentPolicy
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key
 from schemas.documents import SearchDocument
@@ -146,10 +146,17 @@ class ChangeLogRows:
     documents = NO_DOCUMENTS
     read_at: SourceVersion | None = None
 
-    def __init__(self, records: Callable[[], AsyncIterator[Sequence[InboundRecord]]], parser: EventParser) -> None:
+    def __init__(
+        self,
+        records: Callable[[], AsyncIterator[Sequence[InboundRecord]]],
+        parser: EventParser,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         """`records` gives the log's records, a page at a time, from the oldest kept to the newest at the call."""
         self._records = records
         self._parser = parser
+        self._clock = clock
         self.rejected = 0
 
     async def pages(self) -> AsyncIterator[Sequence[ChangeEvent]]:
@@ -159,7 +166,7 @@ class ChangeLogRows:
 
     def _events(self, record: InboundRecord) -> tuple[ChangeEvent, ...]:
         try:
-            taken = taken_ms(record, time.time_ns() // 1_000_000)
+            taken = taken_ms(record, self._clock.now_us() // 1_000)
             parsed = self._parser.parse(record.key, record.value, taken_ms=taken)
         except PoisonError as error:
             self.rejected += 1

@@ -15,7 +15,6 @@ from typing import Final, TypeVar
 
 import structlog
 
-from indexer.ports import Clock, Sleep
 from indexer.reconcile.compare import (
     Difference,
     Kind,
@@ -30,6 +29,7 @@ from indexer.reconcile.ports import ChangeSink, Republisher, SourceOfTruth
 from indexer.reconcile.report import ReconcileReport, difference_sample, document_sample
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import PointPayload, VectorIndex
+from runtime.clock import Clock, Sleep
 from runtime.isolation import Batch, Isolation
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_name
 from schemas.documents import SearchDocument

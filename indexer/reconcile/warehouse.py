@@ -21,6 +21,7 @@ import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import structlog
 
 from indexer.reconcile.ports import NO_DOCUMENTS
+from runtime.clock import SYSTEM_CLOCK
 from schemas.changes import ChangeEvent
 from schemas.errors import ConfigurationError, PoisonError, RetryableError
 from schemas.events.connect_types import plain_number
@@ -199,9 +200,9 @@ async def _position_past_running_transactions(connection: Any) -> int:
     """
     lsn = int(await connection.fetchval("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint"))
     running = await _running_transactions(connection)
-    deadline = asyncio.get_running_loop().time() + _RUNNING_S
+    deadline = SYSTEM_CLOCK.monotonic() + _RUNNING_S
     while running:
-        if asyncio.get_running_loop().time() > deadline:
+        if SYSTEM_CLOCK.monotonic() > deadline:
             raise WarehouseAwayError(
                 f"a transaction in the warehouse has been running for more than {_RUNNING_S:g} s, and what it wrote "
                 "can be seen by no snapshot yet; try again when it has ended (pg_stat_activity shows it)"

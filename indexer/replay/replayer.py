@@ -15,6 +15,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Self
@@ -25,13 +26,14 @@ import structlog
 from indexer.batch.pipeline import Pipeline
 from indexer.batch.plan import Arrival, fold, merge
 from indexer.batch.triage import triage
-from indexer.ports import Clock, Sleep
 from indexer.records import InboundRecord
 from indexer.replay.selection import Position, ReplaySource, Selection
 from retrieval.vectors.port import VectorIndex
+from runtime.clock import Clock, Sleep
+from runtime.files import atomic_write
 from runtime.isolation import Batch, Isolation
-from runtime.retry import BackoffPolicy
-from schemas.errors import FerrofluxError, RetryableError
+from runtime.retry import Backoff, BackoffPolicy, retry
+from schemas.errors import FerrofluxError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
 
@@ -184,14 +186,13 @@ class Replayer:
     async def _apply(self, arrivals: Sequence[Arrival], counts: Replayed) -> None:
         if not arrivals:
             return
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                report = await self._pipeline.apply(arrivals)
-                break
-            except RetryableError:
-                if attempt == _ATTEMPTS:
-                    raise
-                await self._sleep(self._backoff.delay(attempt, self._rng))
+        report = await retry(
+            partial(self._pipeline.apply, arrivals),
+            "replay waits for a dependency",
+            backoff=Backoff(self._backoff, self._rng),
+            attempts=_ATTEMPTS,
+            sleep=self._sleep,
+        )
         counts.applied += report.applied
         counts.duplicates += report.duplicates
         counts.stale += report.stale
@@ -242,9 +243,8 @@ class ReplayCheckpoint:
     def save(self, selection: Selection, position: Position, at_us: int) -> None:
         """Keep the position, whole or not at all."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(".tmp")
-        draft.write_bytes(orjson.dumps({"selection": selection.to_json(), "position": position, "at_us": at_us}))
-        draft.replace(self.path)
+        content = orjson.dumps({"selection": selection.to_json(), "position": position, "at_us": at_us})
+        atomic_write(self.path, content, durable=False)
 
     def clear(self) -> None:
         """The replay is complete."""

@@ -7,7 +7,6 @@ the only one that writes it.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ from pathlib import Path
 import orjson
 
 from indexer.sources.port import Decide
+from runtime.clock import Clock
+from runtime.files import atomic_write
 from schemas.errors import IncompatibleIndexError, InvalidEventError
 from schemas.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
 
@@ -23,10 +24,10 @@ class FileSourceStore:
     """The port `SourceStore` on a file. `heard` gets all entries before an addition is answered."""
 
     def __init__(
-        self, path: Path, now_ms: Callable[[], int], heard: Callable[[Sequence[SourceEntry]], None] = lambda _: None
+        self, path: Path, clock: Clock, heard: Callable[[Sequence[SourceEntry]], None] = lambda _: None
     ) -> None:
         self._path = path
-        self._now_ms = now_ms
+        self._clock = clock
         self._heard = heard
         self._alone = threading.Lock()
 
@@ -57,21 +58,11 @@ class FileSourceStore:
     def _add(self, decide: Decide) -> SourceEntry:
         with self._alone:
             entries = self.read()
-            entry = decide(SourceHistory(entries), self._now_ms() + HOLDS_AFTER_MS)
+            entry = decide(SourceHistory(entries), self._clock.now_us() // 1_000 + HOLDS_AFTER_MS)
             after = (*entries, entry)
             self._write(after)
             self._heard(after)
             return entry
 
     def _write(self, entries: Sequence[SourceEntry]) -> None:
-        draft = self._path.with_suffix(".draft")
-        with draft.open("wb") as file:
-            file.write(orjson.dumps([entry.to_json() for entry in entries], option=orjson.OPT_INDENT_2))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        atomic_write(self._path, orjson.dumps([entry.to_json() for entry in entries], option=orjson.OPT_INDENT_2))

@@ -6,7 +6,6 @@ transaction is open for five seconds at most, and a follower says how old its kn
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -15,6 +14,7 @@ import structlog
 
 from indexer.sources.live import LiveSources
 from indexer.sources.port import Decide
+from runtime.clock import SYSTEM_CLOCK
 from runtime.kafka.control_topic import ControlRecord, ControlTopic, ControlTopicKind, Heard
 from schemas.errors import InvalidEventError
 from schemas.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
@@ -47,7 +47,7 @@ class KafkaSourceStore:
         """Fence the others off, read, decide, write; an addition that another fenced off is tried again."""
 
         def added(entries: Mapping[str, SourceEntry]) -> Mapping[str, bytes]:
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = SYSTEM_CLOCK.now_us() // 1_000
             entry = decide(SourceHistory(entries.values()), now_ms + HOLDS_AFTER_MS)
             return {entry.key: entry.to_bytes()}
 

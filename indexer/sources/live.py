@@ -6,10 +6,10 @@ ago decides as everybody else does, and as a replay will; a process that was sto
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import RetryableError
 from schemas.sources import SourceEntry, SourceHistory
 
@@ -26,8 +26,8 @@ class SourcesUnknownError(RetryableError):
 class LiveSources:
     """What was heard, and when that was last known to be all. One task tells it, any thread asks it."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic, *, fresh_for_s: float = FRESH_FOR_S) -> None:
-        self._monotonic = monotonic
+    def __init__(self, clock: Clock = SYSTEM_CLOCK, *, fresh_for_s: float = FRESH_FOR_S) -> None:
+        self._clock = clock
         self._fresh_for_s = fresh_for_s
         self._history = SourceHistory()
         self._complete_at: float | None = None
@@ -37,7 +37,7 @@ class LiveSources:
         history = SourceHistory(entries)
         if history.entries != self._history.entries:
             self._history = history
-        self._complete_at = self._monotonic() - age_s
+        self._complete_at = self._clock.monotonic() - age_s
 
     def history(self) -> SourceHistory:
         """The newest history.
@@ -46,6 +46,6 @@ class LiveSources:
             SourcesUnknownError: it was never read, or it is too long ago that it was known to be all.
         """
         complete_at = self._complete_at
-        if complete_at is None or self._monotonic() - complete_at > self._fresh_for_s:
+        if complete_at is None or self._clock.monotonic() - complete_at > self._fresh_for_s:
             raise SourcesUnknownError
         return self._history

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from indexer.sources.port import Decide
+from runtime.clock import Clock
 from schemas.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
 
 
 class MemorySourceStore:
     """The port `SourceStore` on a list; no method yields to the event loop, so each is atomic."""
 
-    def __init__(self, now_ms: Callable[[], int], *, holds_after_ms: int = HOLDS_AFTER_MS) -> None:
-        self._now_ms = now_ms
+    def __init__(self, clock: Clock, *, holds_after_ms: int = HOLDS_AFTER_MS) -> None:
+        self._clock = clock
         self._holds_after_ms = holds_after_ms
         self._entries: list[SourceEntry] = []
 
@@ -26,6 +27,6 @@ class MemorySourceStore:
 
     async def add(self, decide: Decide) -> SourceEntry:
         """Decide and add."""
-        entry = decide(SourceHistory(self._entries), self._now_ms() + self._holds_after_ms)
+        entry = decide(SourceHistory(self._entries), self._clock.now_us() // 1_000 + self._holds_after_ms)
         self._entries.append(entry)
         return entry

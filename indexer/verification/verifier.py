@@ -19,12 +19,12 @@ from typing import Final, Protocol
 import structlog
 
 from indexer.batch.batch import BatchReport, Fault
-from indexer.ports import Clock, LeaseLostError, Sleep
+from indexer.ports import LeaseLostError
 from indexer.records import TopicPartition
 from indexer.verification.feed import DocumentFeed, FedRecord, LastSeen, PendingLooks
 from retrieval.vectors.port import VectorIndex
-from runtime.retry import BackoffPolicy
-from schemas.errors import RetryableError
+from runtime.clock import Clock, Sleep
+from runtime.retry import Backoff, BackoffPolicy, retry
 from schemas.identity import SkuKey
 
 log = structlog.get_logger(__name__)
@@ -81,30 +81,25 @@ class DocumentVerifier:
         self._republish = republish
         self._metrics = metrics
         self._clock = clock
-        self._rng = rng
         self._settle_s = settle_s
         self._sleep = sleep
-        self._backoff = backoff or BackoffPolicy()
+        self._backoff = Backoff(backoff or BackoffPolicy(), rng)
         self._respell = respell
-        self._failures = 0
         self.idle = False
         """Whether everything that was read has been compared; for tests and for readiness."""
 
     async def run(self) -> None:
         """Verify until cancelled; a log or store that is away is waited for."""
-        while True:
-            feed = self._open_feed()
-            try:
-                await feed.open()
-                await self._follow(feed)
-            except RetryableError as error:
-                self._failures += 1
-                delay = self._backoff.delay(self._failures, self._rng)
-                log.warning("verifier rests", code=error.code, error=str(error), rest_s=round(delay, 3))
-                await self._sleep(delay)
-            finally:
-                self.idle = False
-                await feed.close()
+        await retry(self._verify, "verifier rests", backoff=self._backoff, sleep=self._sleep)
+
+    async def _verify(self) -> None:
+        feed = self._open_feed()
+        try:
+            await feed.open()
+            await self._follow(feed)
+        finally:
+            self.idle = False
+            await feed.close()
 
     async def _follow(self, feed: DocumentFeed) -> None:
         epoch, pending = -1, PendingLooks(self._settle_s)
@@ -123,7 +118,7 @@ class DocumentVerifier:
             self.idle = not records and not len(pending)
             if feed.epoch == epoch:
                 committed = await self._commit(feed, pending.committable(), committed)
-            self._failures = 0
+            self._backoff.reset()
 
     async def _pause(self) -> Sequence[FedRecord]:
         await self._sleep(self._settle_s / 10)

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from query_api.http.context import PROBLEMS, TENANT_PROBLEMS, ApiContext, Context
 from retrieval.encoders.port import ModelRevision
 from retrieval.rerank.port import RerankerRevision, RerankSettings
-from retrieval.serving.freshness import now_us
 from retrieval.serving.replica_status import ReplicaStatus
+from runtime.clock import SYSTEM_CLOCK
 from runtime.rights.keys import CallerRights, Rights
 from schemas.api.status import (
     CatalogueStatus,
@@ -50,7 +50,7 @@ async def get_status(context: Context, rights: CallerRights) -> StatusResponse:
         reranker=None if reranker is None else reranker_status(reranker, searchers.settings.search.rerank),
         catalogue=await _catalogue(context, rights),
         replica=replica_health(opened.replica_status, stale=opened.replica_is_stale),
-        freshness=opened.freshness.summary(now_us()),
+        freshness=opened.freshness.summary(SYSTEM_CLOCK.now_us()),
         generation=GenerationStatus(answering=searchers.generation, live=searchers.live, loaded=searchers.generations),
         degraded=_degraded(context),
     )
@@ -87,7 +87,7 @@ async def metrics(context: Context) -> Response:
     context.metrics.worker(
         ready=not searchers.waiting_for,
         lag=None if status is None else status.lag,
-        freshness_s=freshness_gauges(searchers.current.freshness.summary(now_us())),
+        freshness_s=freshness_gauges(searchers.current.freshness.summary(SYSTEM_CLOCK.now_us())),
     )
     return Response(await searchers.off_loop(context.metrics.exposition), media_type=CONTENT_TYPE_LATEST)
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +24,8 @@ from query_api.replica.tailing.tailer import ReplicaTailer
 from retrieval.generations.fitting import require_text_fit, text_folder
 from retrieval.text.factory import open_writer
 from retrieval.text.tantivy_index.commit_files import holds_index
-from runtime.retry import Backoff
+from runtime.retry import Backoff, retry
 from runtime.supervision import Supervisor
-from schemas.errors import RetryableError
 from schemas.generations import Generation
 
 log = structlog.get_logger(__name__)
@@ -110,35 +110,37 @@ class GenerationFollower:
         """Put the newest snapshot of our log in place. The log is asked for its identity first: nothing is served without it."""
         store = SnapshotStore(self._settings.snapshots.url)
         log_id = await self._log_id()
-        backoff = self._backoff()
-        for attempt in range(1, _RESTORE_ATTEMPTS + 1):
-            try:
-                await asyncio.to_thread(
-                    restore_newest,
-                    store,
-                    self.directory,
-                    topic=self.topic,
-                    log_id=log_id,
-                    oldest_s=self._settings.snapshots.oldest_s,
-                )
-            except SnapshotStoreError as error:
-                log.warning("snapshot store is away", attempt=attempt, of=_RESTORE_ATTEMPTS, reason=str(error))
-                await asyncio.sleep(backoff.next())
-            else:
-                return
-        log.warning("no snapshot was restored; the replica is built from the log", store=store.name)
+        restoring = partial(
+            asyncio.to_thread,
+            restore_newest,
+            store,
+            self.directory,
+            topic=self.topic,
+            log_id=log_id,
+            oldest_s=self._settings.snapshots.oldest_s,
+        )
+        try:
+            await retry(
+                restoring,
+                "snapshot store is away",
+                backoff=self._backoff(),
+                errors=SnapshotStoreError,
+                attempts=_RESTORE_ATTEMPTS,
+            )
+        except SnapshotStoreError as error:
+            log.warning(
+                "no snapshot was restored; the replica is built from the log", store=store.name, reason=str(error)
+            )
 
     async def _log_id(self) -> str:
-        backoff = self._backoff()
-        while True:
+        async def ask() -> str:
             document_log = self._open_log()
             try:
                 return (await document_log.open()).log_id
-            except RetryableError as error:
-                log.warning("the log is away", code=error.code, error=str(error))
-                await asyncio.sleep(backoff.next())
             finally:
                 await document_log.close()
+
+        return await retry(ask, "the log is away", backoff=self._backoff())
 
     async def _tail(self) -> None:
         index = self._settings.text.index.model_copy(update={"directory": self.directory})

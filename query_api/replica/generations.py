@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-import time
 from collections.abc import Iterable
 from functools import partial
 from hashlib import blake2b
@@ -35,6 +34,7 @@ from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.supervisor import GenerationSupervisor
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.text.tantivy_index.compatibility import current_metadata
+from runtime.clock import SYSTEM_CLOCK
 from runtime.supervision import Supervisor
 from schemas.errors import FerrofluxError
 from schemas.generations import MAIN, Generation, ReplicaReport, Stage
@@ -164,18 +164,18 @@ class GenerationFollowers(Collector):
                 continue
             report = await asyncio.to_thread(self._current, view)
             said = (report.ready, [(worker.serving, worker.ready) for worker in report.workers])
-            if said == last and time.monotonic() - told_at < _REPORT_AT_LEAST_EVERY_S:
+            if said == last and SYSTEM_CLOCK.monotonic() - told_at < _REPORT_AT_LEAST_EVERY_S:
                 continue
             try:
                 await self._store.report(report)
             except FerrofluxError as error:
                 log.warning("the replica could not report", reason=str(error))
             else:
-                last, told_at = said, time.monotonic()
+                last, told_at = said, SYSTEM_CLOCK.monotonic()
 
     def _current(self, view: GenerationView) -> ReplicaReport:
         text = current_metadata()
-        now_us = time.time_ns() // 1000
+        now_us = SYSTEM_CLOCK.now_us()
         ready = {}
         for name in view.replicated():
             follower = self._followers.get(name)

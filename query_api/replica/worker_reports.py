@@ -13,6 +13,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from runtime.files import atomic_write
 from schemas.generations import WorkerReport
 
 REPORT_EVERY_S: Final = 1.0
@@ -30,9 +31,7 @@ class WorkerReports:
     def write(self, report: WorkerReport) -> None:
         """Replace our file, whole or not at all."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        draft = self._folder / f".{self.name}.tmp"
-        draft.write_bytes(report.model_dump_json().encode())
-        draft.replace(self._folder / f"{self.name}.json")
+        atomic_write(self._folder / f"{self.name}.json", report.model_dump_json().encode(), durable=False)
 
     def withdraw(self) -> None:
         """The worker ends."""

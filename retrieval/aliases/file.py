@@ -6,7 +6,6 @@ replaced whole, so that a reader never sees half, and it keeps the entries over 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final
 import structlog
 
 from retrieval.aliases.live import LiveAliases
+from runtime.files import atomic_write
 from runtime.isolation import Reason, concerns_one
 from schemas.aliases import AliasRecord
 
@@ -64,9 +64,8 @@ class AliasFile:
     def write(self, records: Iterable[AliasRecord]) -> None:
         """Replace the content, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_bytes(b"".join(record.key.encode() + b"\t" + record.to_bytes() + b"\n" for record in records))
-        draft.replace(self.path)
+        lines = (record.key.encode() + b"\t" + record.to_bytes() + b"\n" for record in records)
+        atomic_write(self.path, b"".join(lines), durable=False)
 
 
 class AliasWatch:

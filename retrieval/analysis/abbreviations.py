@@ -6,11 +6,9 @@ abbreviation wherever it stands, and one that is so only with its point (`int.` 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Self
-
-from retrieval.analysis.folding import fold
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +23,6 @@ class Abbreviations:
     slashed: Mapping[str, str]
     everywhere: Mapping[str, str]
     pointed: Mapping[str, str]
-
-    def extended(self, revision: str, words: Mapping[str, str]) -> Self:
-        """This table with a tenant's own words over it; `tor.` counts with its point, `p/` with its slash."""
-        slashed, everywhere, pointed = dict(self.slashed), dict(self.everywhere), dict(self.pointed)
-        for written, meant in words.items():
-            short = fold(written)
-            table = slashed if short.endswith("/") else pointed if short.endswith(".") else everywhere
-            table[short.rstrip("./")] = fold(meant)
-        return replace(self, revision=revision, slashed=slashed, everywhere=everywhere, pointed=pointed)
 
     def __hash__(self) -> int:
         return hash(self.revision)

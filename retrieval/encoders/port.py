@@ -1,6 +1,6 @@
 """The text encoders' ports: texts to unit vectors, or to weights of words, and the revision that says which space they live in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,11 @@ class SparseVector:
 
     indices: npt.NDArray[np.uint32]
     values: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, indices: Iterable[int], values: Iterable[float]) -> "SparseVector":
+        """From any numbers."""
+        return cls(np.fromiter(indices, np.uint32), np.fromiter(values, np.float32))
 
     def __len__(self) -> int:
         return len(self.indices)

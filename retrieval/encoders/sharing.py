@@ -7,7 +7,6 @@ a load of a catalogue as much as all queries together. Each call waits for its t
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +18,7 @@ import numpy as np
 from retrieval.encoders.fair_queue import FairQueue, Turn
 from retrieval.encoders.port import Matrix, ModelRevision, SparseEncoder, SparseVector, TextEncoder
 from retrieval.encoders.settings import EncoderShares
+from runtime.clock import SYSTEM_CLOCK, Clock
 
 R = TypeVar("R")
 
@@ -54,7 +54,7 @@ def on_behalf_of(kind: Urgency) -> Iterator[None]:
 class InferenceShares:
     """Hands out turns by weight. Thread-safe; a turn is waited for on the caller's own thread."""
 
-    def __init__(self, shares: EncoderShares, *, at_once: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, shares: EncoderShares, *, at_once: int, clock: Clock = SYSTEM_CLOCK) -> None:
         weights: dict[str, float] = {
             Urgency.QUERY: shares.queries,
             Urgency.LIVE: shares.live,
@@ -62,7 +62,7 @@ class InferenceShares:
         }
         self._queue: FairQueue[_Waiting] = FairQueue(weights, at_once=at_once)
         self._lock = threading.Lock()
-        self._monotonic = monotonic
+        self._clock = clock
 
     @contextmanager
     def turn(self, kind: Urgency, units: int) -> Iterator[None]:
@@ -72,13 +72,13 @@ class InferenceShares:
             self._queue.add(kind, waiting, units)
             self._let_go()
         waiting.called.wait()
-        turn, began = waiting.turn, self._monotonic()
+        turn, began = waiting.turn, self._clock.monotonic()
         assert turn is not None
         try:
             yield
         finally:
             with self._lock:
-                self._queue.done(turn, self._monotonic() - began)
+                self._queue.done(turn, self._clock.monotonic() - began)
                 self._let_go()
 
     def _let_go(self) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import orjson
 
 from retrieval.generations.transitions import Transition
 from retrieval.generations.view import GenerationView, Records, is_report, report_record, view_of
+from runtime.files import atomic_write
 from schemas.errors import IncompatibleIndexError
 from schemas.generations import ReplicaReport
 
@@ -68,16 +67,7 @@ class GenerationFile:
         """Replace the content, durably, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         content = {key: orjson.Fragment(value) for key, value in sorted(records.items())}
-        descriptor, draft = tempfile.mkstemp(prefix=f".{FILE_NAME}.", dir=self.folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(orjson.dumps(content))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(draft).replace(self.path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        atomic_write(self.path, orjson.dumps(content))
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from retrieval.aliases.shipped import shipped_aliases
@@ -10,9 +11,11 @@ from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.errors import GenerationUnfitError
 from retrieval.generations.view import AS_CONFIGURED
 from retrieval.text.tantivy_index.compatibility import current_metadata
+from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
 from runtime.redaction import without_credentials
 from schemas.building import DocumentPolicy
-from schemas.generations import EncoderChoice, Generation, Origin
+from schemas.errors import ConfigurationError
+from schemas.generations import EncoderChoice, Generation, Origin, StoreChoice
 from schemas.version import canonical_digest
 
 
@@ -64,6 +67,39 @@ def encoder_settings(own: EncoderSettings, manifest: Generation) -> EncoderSetti
     )
 
 
+def store_choice(settings: VectorSettings, assignments: Mapping[str, str] | None = None) -> StoreChoice:
+    """The part of the settings that belongs to a collection, with these other values.
+
+    Raises:
+        ConfigurationError: a name is not one of them, or a value is not valid.
+    """
+    chosen = {"quantisation": settings.quantisation, **settings.hnsw.model_dump(include=set(StoreChoice.model_fields))}
+    for name, value in (assignments or {}).items():
+        if name not in chosen:
+            raise ConfigurationError(
+                f"--set vectors.{name}: the names are {', '.join(f'vectors.{one}' for one in chosen)}"
+            )
+        chosen[name] = value
+    try:
+        hnsw = HnswSettings.model_validate({name: value for name, value in chosen.items() if name != "quantisation"})
+        return StoreChoice(quantisation=Quantisation(chosen["quantisation"]), **hnsw.model_dump(exclude={"ef_search"}))
+    except ValueError as error:
+        raise ConfigurationError(f"--set vectors: {error}") from error
+
+
+def vector_settings(own: VectorSettings, manifest: Generation) -> VectorSettings:
+    """The settings of the generation's collection."""
+    chosen = manifest.store or store_choice(own)
+    graph = chosen.model_dump(exclude={"quantisation"})
+    return own.model_copy(
+        update={
+            "collection": manifest.collection,
+            "quantisation": Quantisation(chosen.quantisation),
+            "hnsw": own.hnsw.model_copy(update=graph),
+        }
+    )
+
+
 def _with_credentials(recorded: str, own: str) -> str:
     """The model of a manifest as this process reaches it: by its own URL, where that names the same."""
     return own if without_credentials(own) == without_credentials(recorded) else recorded
@@ -74,22 +110,28 @@ def text_folder(root: Path, manifest: Generation) -> Path:
     return root / "generations" / manifest.identity if manifest.identity else root
 
 
-def configured(*, documents: str = "", collection: str = "", encoder: EncoderSettings | None = None) -> Generation:
+def configured(
+    *, documents: str = "", vectors: VectorSettings | None = None, encoder: EncoderSettings | None = None
+) -> Generation:
     """`main` as this process's settings describe it; what the process has no setting for is empty.
 
     No revision and no version binds it: its collection records which encoder fits, and each version writes its text index anew.
     """
+    found = {} if vectors is None else {"collection": vectors.collection, "store": store_choice(vectors)}
     choice = AS_CONFIGURED.encoder if encoder is None else _choice(encoder)
-    return AS_CONFIGURED.model_copy(update={"collection": collection, "documents": documents, "encoder": choice})
+    return AS_CONFIGURED.model_copy(update={"documents": documents, "encoder": choice, **found})
 
 
-def planned(name: str, main: Generation, *, now_us: int, origin: Origin, starts: dict[str, int] | None) -> Generation:
+def planned(
+    name: str, main: Generation, store: StoreChoice, *, now_us: int, origin: Origin, starts: dict[str, int] | None
+) -> Generation:
     """A generation beside `main`, in a collection and a topic of its own; `built_with` completes its manifest."""
     return Generation(
         name=name,
         collection=f"{main.collection}.{name}",
         documents=f"{main.documents}.{name}",
         encoder=main.encoder,
+        store=store,
         origin=origin,
         starts=starts or {},
         created_us=now_us,

@@ -10,8 +10,7 @@ counts, so under load reranking gets shallower instead of slower.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +18,7 @@ from typing import Final
 import structlog
 
 from retrieval.rerank.port import Reranker, RerankSettings
+from runtime.clock import SYSTEM_CLOCK, Clock
 
 log = structlog.get_logger(__name__)
 
@@ -47,19 +47,17 @@ class _Run:
 class TimedReranker:
     """Runs a reranker off the event loop, `at_once` searches side by side. Used from one event loop; `close` ends its threads."""
 
-    def __init__(
-        self, reranker: Reranker, settings: RerankSettings, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, reranker: Reranker, settings: RerankSettings, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._reranker = reranker
         self._batch = settings.batch_size
         self._budget_s = settings.budget_ms / 1000
-        self._monotonic = monotonic
+        self._clock = clock
         self._threads = ThreadPoolExecutor(settings.at_once, thread_name_prefix="rerank")
         self._seconds_per_character = 0.0
 
     async def score(self, query: str, passages: Sequence[str]) -> Scored:
         """Score as many passages as the budget allows, from the first on. Never raises what the reranker raises."""
-        began = self._monotonic()
+        began = self._clock.monotonic()
         run = _Run(query, passages, began + self._budget_s)
         working = asyncio.get_running_loop().run_in_executor(self._threads, self._work, run)
         failed = False
@@ -73,7 +71,7 @@ class TimedReranker:
             # A defect in the reranker must not take the answer away: the fusion's order stands, and the caller is told.
             log.error("reranker failed", model=self._reranker.revision.model, exc_info=error)
             failed = True
-        return Scored(tuple(run.scores), failed, (self._monotonic() - began) * 1000)
+        return Scored(tuple(run.scores), failed, (self._clock.monotonic() - began) * 1000)
 
     def close(self) -> None:
         """End the threads; a batch that runs ends by itself."""
@@ -81,14 +79,14 @@ class TimedReranker:
 
     def _work(self, run: _Run) -> None:
         while len(run.scores) < len(run.passages) and not run.given_up:
-            left = run.deadline - self._monotonic()
+            left = run.deadline - self._clock.monotonic()
             batch = self._fitting(run, left)
             if not batch:
                 return
-            began = self._monotonic()
+            began = self._clock.monotonic()
             scores = self._reranker.score(run.query, batch)
             run.scores += scores.tolist()
-            self._learn(sum(map(len, batch)) + len(batch) * len(run.query), self._monotonic() - began)
+            self._learn(sum(map(len, batch)) + len(batch) * len(run.query), self._clock.monotonic() - began)
 
     def _fitting(self, run: _Run, seconds: float) -> Sequence[str]:
         """The next passages that will be scored in this time: at most a batch, none where not even one will."""

@@ -27,11 +27,6 @@ class SearchQuery:
     offset: int = 0
     facets: bool = True
 
-    @property
-    def is_listing(self) -> bool:
-        """Whether there is nothing to match, only filters."""
-        return not self.text.strip()
-
 
 @dataclass(frozen=True, slots=True)
 class Hit:

@@ -9,7 +9,8 @@ from retrieval.analysis.folding import LONGEST_QUERY, fold
 from retrieval.analysis.pipeline import analyse
 from retrieval.filters import CatalogueFilter
 from retrieval.text.port import TextIndexReader
-from retrieval.vectors.port import TEXT_VECTOR, VectorHit, VectorIndex
+from retrieval.vectors.port import VectorHit, VectorIndex
+from retrieval.vectors.spaces import TEXT_VECTOR
 from schemas.identity import SkuKey, TenantId
 
 _LOOKED_AT: Final = 40

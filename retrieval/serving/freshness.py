@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import bisect
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -138,8 +137,3 @@ def _stages(visible: Sequence[VisibleDocument]) -> StageTimes:
         return percentiles([seconds[stage] * 1000 for seconds in found if stage in seconds])
 
     return StageTimes(log_ms=of("log"), index_ms=of("index"), commit_ms=of("commit"), visible_ms=of("visible"))
-
-
-def now_us() -> int:
-    """The present, microseconds since 1970."""
-    return time.time_ns() // 1000

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -15,12 +14,13 @@ import structlog
 
 from retrieval.aliases.live import LiveAliases
 from retrieval.encoders.port import TextEncoder
-from retrieval.serving.freshness import FreshnessWindow, Load, now_us
+from retrieval.serving.freshness import FreshnessWindow, Load
 from retrieval.serving.parts import GenerationParts, ServingSettings
 from retrieval.serving.replica_status import STATUS_FILE, ReplicaStatus, read_status
 from retrieval.serving.searcher import Searcher
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
+from runtime.clock import SYSTEM_CLOCK
 from runtime.event_loop import freeze_heap
 from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import FatalError, FerrofluxError, NotReadyError, RetryableError
@@ -88,7 +88,7 @@ class OpenGeneration:
 
     def start(self) -> None:
         """Begin to open the parts; returns at once."""
-        self.freshness.begin_at(now_us())
+        self.freshness.begin_at(SYSTEM_CLOCK.now_us())
         start, decides = self._supervisor.start, self._decides
         self._tasks = [
             start("open-generation", self._become_ready, instance=self.name, ends=True, decides=decides),
@@ -145,7 +145,7 @@ class OpenGeneration:
     def replica_is_stale(self) -> bool:
         """Whether the tailer's heartbeat is too old."""
         status = self.replica_status
-        return status is not None and now_us() - status.written_us > self._settings.heartbeat_s * 1_000_000
+        return status is not None and SYSTEM_CLOCK.now_us() - status.written_us > self._settings.heartbeat_s * 1_000_000
 
     def _not_ready(self) -> str:
         reasons = "; ".join(f"{part}: {reason}" for part, reason in self.waiting.items()) or "the worker is starting"
@@ -197,13 +197,13 @@ class OpenGeneration:
         largest = sorted(products, key=lambda tenant: (-products[tenant], tenant))[:_LEARNT_AHEAD]
         learnt = 0
         for tenant in largest:
-            began = time.monotonic()
+            began = SYSTEM_CLOCK.monotonic()
             try:
                 await searcher.hybrid.warm([tenant])
                 learnt += 1
             except Exception:  # one tenant's words that cannot be learnt keep no other's from it
                 log.exception("tenant not learnt ahead", generation=self.name, tenant=tenant)
-            await asyncio.sleep(time.monotonic() - began)
+            await asyncio.sleep(SYSTEM_CLOCK.monotonic() - began)
         freeze_heap()
         log.info("tenants learnt ahead", generation=self.name, tenants=learnt, of=len(products))
 
@@ -262,9 +262,9 @@ class OpenGeneration:
             await asyncio.sleep(self._settings.refresh_s)
             try:
                 if self._reader is not None:
-                    began = now_us()
+                    began = SYSTEM_CLOCK.now_us()
                     await self._parts.off_loop(self._reader.refresh)
-                    self.freshness.loaded(Load(began, now_us()))
+                    self.freshness.loaded(Load(began, SYSTEM_CLOCK.now_us()))
                 await self._read_status()
             except (OSError, ValueError) as error:
                 # Tantivy raises ValueError for a file that is not there, or not whole.
@@ -273,9 +273,9 @@ class OpenGeneration:
 
     async def _read_status(self) -> None:
         folder = self._parts.report_folder
-        if folder is None or time.monotonic() - self._status_read_at < _STATUS_EVERY_S:
+        if folder is None or SYSTEM_CLOCK.monotonic() - self._status_read_at < _STATUS_EVERY_S:
             return
-        self._status_read_at = time.monotonic()
+        self._status_read_at = SYSTEM_CLOCK.monotonic()
         try:
             facts = (folder / STATUS_FILE).stat()
         except FileNotFoundError:

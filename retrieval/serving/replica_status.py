@@ -5,14 +5,12 @@ index and replaces it atomically; a worker reads it when its modification time c
 checkpoint: losing it loses nothing (the offsets that count are committed inside the index).
 """
 
-import contextlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from runtime.files import atomic_write
 from schemas.errors import IncompatibleIndexError
 
 STATUS_FILE: Final = "replica-status.json"
@@ -120,15 +118,7 @@ def write_status(folder: Path, status: ReplicaStatus) -> None:
 
     Not synced to disk: after a power cut the report may be gone, and the tailer writes the next within a second.
     """
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{STATUS_FILE}.", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(status.model_dump_json().encode())
-        Path(temporary).replace(folder / STATUS_FILE)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
+    atomic_write(folder / STATUS_FILE, status.model_dump_json().encode(), durable=False)
 
 
 def read_status(folder: Path) -> ReplicaStatus | None:

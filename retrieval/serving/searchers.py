@@ -21,10 +21,11 @@ from retrieval.generations.file import GenerationFile, Stamp
 from retrieval.generations.fitting import configured
 from retrieval.generations.view import view_of
 from retrieval.rerank.port import Reranker
-from retrieval.serving.freshness import VisibleDocument, now_us
+from retrieval.serving.freshness import VisibleDocument
 from retrieval.serving.opening import OpenGeneration
 from retrieval.serving.parts import GenerationParts, HeldParts, ServingSettings, SharedModels
 from retrieval.serving.searcher import Searcher
+from runtime.clock import SYSTEM_CLOCK
 from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import NotReadyError
 from schemas.generations import Generation, WorkerReport
@@ -66,7 +67,7 @@ class Searchers:
         folder = settings.text.directory if settings.tailed else None
         self._file = None if folder is None else GenerationFile(folder)
         self._stamp: Stamp | None = None
-        self._configured = configured(collection=settings.vectors.collection, encoder=settings.encoder)
+        self._configured = configured(vectors=settings.vectors, encoder=settings.encoder)
         self._view = view_of({}, self._configured)
         self._open: dict[str, OpenGeneration] = {}
         self._absent: dict[str, str] = {}
@@ -147,7 +148,7 @@ class Searchers:
     def report(self, worker: str = "worker") -> WorkerReport:
         """What this process answers from, and what keeps it from the other generations."""
         serving = self._current.name if self._current is not None else ""
-        return WorkerReport(worker=worker, serving=serving, ready=self.generations, written_us=now_us())
+        return WorkerReport(worker=worker, serving=serving, ready=self.generations, written_us=SYSTEM_CLOCK.now_us())
 
     async def off_loop(self, work: Callable[[], T]) -> T:
         """Run a short blocking read of the replica on threads for it."""

@@ -4,27 +4,20 @@ Deterministic: equal scores are ordered by key. Each method runs without yieldin
 Search compares with every vector; a few thousand points are its measure.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from retrieval.encoders.port import ModelRevision, SparseVector
+from retrieval.encoders.port import SparseVector
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors.identity import new_identity
-from retrieval.vectors.model_record import require_same_model, revision_record
-from retrieval.vectors.port import (
-    TEXT_VECTOR,
-    AnyVector,
-    NamedVectors,
-    PointPayload,
-    PointWrite,
-    Vector,
-    VectorCounts,
-    VectorHit,
-)
-from retrieval.vectors.record import require_distinct
+from retrieval.vectors.port import AnyVector, NamedVectors, PointPayload, PointWrite, Vector, VectorCounts, VectorHit
+from retrieval.vectors.record import require_distinct, without_empty
+from retrieval.vectors.spaces import Spaces, require_same_spaces
 from schemas.errors import NotReadyError
 from schemas.identity import SkuKey, TenantId
 
@@ -42,12 +35,12 @@ class MemoryIndex:
 
     def __init__(self) -> None:
         self._points: dict[SkuKey, StoredPoint] = {}
-        self._revision: ModelRevision | None = None
+        self._spaces = Spaces()
         self._identity: str | None = None
 
     async def recorded(self) -> Mapping[str, Any] | None:
-        """The recorded revision; None before the first `prepare`."""
-        return None if self._revision is None else revision_record(self._revision)
+        """The record of the spaces; None before the first `prepare`."""
+        return self._spaces.record() if self._spaces else None
 
     async def identity(self) -> str | None:
         """None before the first `prepare`."""
@@ -59,11 +52,14 @@ class MemoryIndex:
             raise NotReadyError("the index in memory is not prepared yet")
         return self._identity
 
-    async def prepare(self, revision: ModelRevision) -> None:
-        """Record the encoder's revision, or check it against the recorded one."""
-        if self._revision is None:
-            self._revision, self._identity = revision, new_identity()
-        require_same_model(revision_record(self._revision), revision, where="the index in memory")
+    async def prepare(self, spaces: Spaces) -> None:
+        """Note the spaces, or check them against those that are noted."""
+        if not self._spaces:
+            self._spaces, self._identity = spaces, new_identity()
+        require_same_spaces(self._spaces.record(), spaces, where="the index in memory")
+
+    async def apply_settings(self) -> None:
+        """There are none."""
 
     async def read(self, keys: Sequence[SkuKey]) -> dict[SkuKey, PointPayload]:
         """Payloads of the points that exist."""
@@ -105,7 +101,10 @@ class MemoryIndex:
         return VectorCounts(
             alive=len(alive),
             dead=len(points) - len(alive),
-            with_text_vector=sum(TEXT_VECTOR in point.vectors for point in alive),
+            vectors={
+                **dict.fromkeys(self._spaces, 0),
+                **Counter(chain.from_iterable(point.vectors for point in alive)),
+            },
         )
 
     async def scan(
@@ -116,26 +115,24 @@ class MemoryIndex:
         for start in range(0, len(keys), page):
             yield {key: self._points[key].payload for key in keys[start : start + page]}
 
-    async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, Vector]:
-        """Stored vectors of the points that have one of that name."""
+    async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, AnyVector]:
+        """Stored vectors of the points that have one of that space."""
         held = {key: self._vectors_of(key).get(using) for key in keys}
-        return {
-            key: vector for key, vector in held.items() if vector is not None and not isinstance(vector, SparseVector)
-        }
+        return {key: vector for key, vector in held.items() if vector is not None}
 
     async def close(self) -> None:
         """Nothing is held open; the content stays until the instance goes."""
 
-    def _vectors_of(self, key: SkuKey) -> NamedVectors:
+    def _vectors_of(self, key: SkuKey) -> dict[str, AnyVector]:
         point = self._points.get(key)
-        return point.vectors if point else {}
+        return dict(point.vectors) if point else {}
 
     def _apply(self, write: PointWrite) -> bool:
         held = self._points.get(write.key)
         if write.expected_rev != (held.payload.rev if held else None):
             return False
-        named = {name: _stored(vector) for name, vector in write.vectors.items()}
-        self._points[write.key] = StoredPoint(write.payload, {**self._vectors_of(write.key), **named})
+        named = self._vectors_of(write.key) | {name: _stored(vector) for name, vector in write.vectors.items()}
+        self._points[write.key] = StoredPoint(write.payload, without_empty(named))
         return True
 
 

@@ -5,15 +5,18 @@ on is refused and reported, never half applied. Search sees only living products
 in the adapters' one filter builder, nowhere else.
 """
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.port import ModelRevision, SparseVector
+from retrieval.encoders.port import SparseVector
 from retrieval.filters import CatalogueFilter
+from retrieval.vectors.spaces import TEXT_VECTOR, Provenance, Spaces
 from schemas.identity import SkuKey, TenantId
 
 Vector = npt.NDArray[np.float32]
@@ -21,29 +24,30 @@ AnyVector = Vector | SparseVector
 NamedVectors = Mapping[str, AnyVector]
 """A text's vectors by the name of their space."""
 
-TEXT_VECTOR = "text"
-"""Name of the vector space of catalogue texts."""
-SPARSE_VECTOR = "splade"
-"""Name of the sparse space of catalogue texts; only a collection whose revision names a sparse encoder has it."""
-
 
 @dataclass(frozen=True, slots=True)
 class PointPayload:
     """What a point holds beside its vectors: revision, merged state, vector provenance and the filterable fields.
 
-    `state` is `ItemState.to_bytes()`; `text_hash` and `text_model` say which text and encoder the text vector came
-    from (empty: no text vector yet). `brand` and `category` are folded (`fold_keyword`).
+    `state` is `ItemState.to_bytes()`; `provenance` says by space which input and encoder the vector came from.
+    `brand` and `category` are folded (`fold_keyword`).
     """
 
     rev: int
     alive: bool
     state: bytes
-    text_hash: str = ""
-    text_model: str = ""
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)
     brand: str = ""
     category: str = ""
     price: float | None = None
     in_stock: bool = True
+
+    def provenance_of(self, space: str) -> Provenance:
+        """Of its vector in this space; the empty provenance where it has none."""
+        return self.provenance.get(space, _NO_PROVENANCE)
+
+
+_NO_PROVENANCE: Final = Provenance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +73,37 @@ class VectorHit:
 
 @dataclass(frozen=True, slots=True)
 class VectorCounts:
-    """How many points there are: living products, tombstones (or items not created yet), and living ones with a text vector."""
+    """How many points there are: living products, tombstones (or items not created yet), and living ones with a vector, by space."""
 
     alive: int
     dead: int
-    with_text_vector: int
+    vectors: Mapping[str, int]
+
+    @property
+    def with_text_vector(self) -> int:
+        """Living products with a vector of their text."""
+        return self.vectors.get(TEXT_VECTOR, 0)
+
+    def plus(self, other: VectorCounts, *, times: int = 1) -> VectorCounts:
+        """The two together; `times` -1 takes the other off."""
+        spaces = {**self.vectors, **other.vectors}
+        return VectorCounts(
+            self.alive + times * other.alive,
+            self.dead + times * other.dead,
+            {space: self.vectors.get(space, 0) + times * other.vectors.get(space, 0) for space in spaces},
+        )
+
+    @property
+    def coverage(self) -> dict[str, float]:
+        """The part of the living products that has a vector, by space; 1 where there are none."""
+        return {space: min(1.0, count / self.alive) if self.alive else 1.0 for space, count in self.vectors.items()}
 
 
 class VectorIndex(Protocol):
     """Every method may raise StoreUnavailableError, after the adapter's own retries of what is safe to retry."""
 
     async def recorded(self) -> Mapping[str, Any] | None:
-        """The revision that the collection records, as its fields; None where there is no collection, or it records none."""
+        """The record of the collection's spaces (`Spaces.recorded`); None where there is no collection, or it has none."""
         ...
 
     async def identity(self) -> str | None:
@@ -95,13 +118,19 @@ class VectorIndex(Protocol):
         """
         ...
 
-    async def prepare(self, revision: ModelRevision) -> None:
-        """Create the collection for this encoder where it is absent, with its payload indexes; else check the recorded revision.
-
-        It has a sparse space where the revision names a sparse encoder.
+    async def prepare(self, spaces: Spaces) -> None:
+        """Create the collection with these spaces where it is absent, with its payload indexes; else check the recorded ones.
 
         Raises:
-            ModelMismatchError: the collection was written by another encoder, or with another sparse encoder or none.
+            ModelMismatchError: the collection was written by other encoders, or lacks a space, or has one more.
+        """
+        ...
+
+    async def apply_settings(self) -> None:
+        """Give a collection that is there the graph and the quantisation of the settings; the process that writes it does.
+
+        Raises:
+            ConfigurationError: the store cannot change what differs; the message says how to come to it.
         """
         ...
 
@@ -139,8 +168,8 @@ class VectorIndex(Protocol):
         """Every point, page by page, tombstones included; each point at least once while others are written."""
         ...
 
-    async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, Vector]:
-        """Stored vectors of the points that have one of that name, a dense space's."""
+    async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, AnyVector]:
+        """Stored vectors of the points that have one of that space."""
         ...
 
     async def close(self) -> None:

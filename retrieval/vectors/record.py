@@ -2,13 +2,16 @@
 
 `tenant` and `sku` stand in it because a point id is a one-way digest of them. Flags are the integers 0 and 1: Edge's
 Python binding turns a boolean match into an integer match, which no boolean ever meets (see decision 0010). `writer`
-names the write that stored the point; a writer recognises its own work by it when it reads back (decision 0009).
+names the write that stored the point; a writer recognises its own work by it when it reads back (decision 0009). A space's
+provenance stands under its name with `_hash` and `_model` behind it.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from retrieval.vectors.port import PointPayload
+from retrieval.encoders.port import SparseVector
+from retrieval.vectors.port import AnyVector, NamedVectors, PointPayload
+from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, Provenance, Spaces
 from schemas.identity import SkuId, SkuKey, TenantId
 
 TENANT: Final = "tenant"
@@ -20,8 +23,6 @@ CATEGORY: Final = "category"
 PRICE: Final = "price"
 IN_STOCK: Final = "in_stock"
 STATE: Final = "state"
-TEXT_HASH: Final = "text_hash"
-TEXT_MODEL: Final = "text_model"
 WRITER: Final = "writer"
 
 KEYWORD_FIELDS: Final = (BRAND, CATEGORY)
@@ -49,12 +50,9 @@ def to_record(key: SkuKey, payload: PointPayload, writer: str) -> Record:
         STATE: payload.state.decode(),
         WRITER: writer,
     }
-    for name, text in (
-        (TEXT_HASH, payload.text_hash),
-        (TEXT_MODEL, payload.text_model),
-        (BRAND, payload.brand),
-        (CATEGORY, payload.category),
-    ):
+    for space, provenance in payload.provenance.items():
+        record[f"{space}_hash"], record[f"{space}_model"] = provenance
+    for name, text in ((BRAND, payload.brand), (CATEGORY, payload.category)):
         if text:
             record[name] = text
     if payload.price is not None:
@@ -62,18 +60,17 @@ def to_record(key: SkuKey, payload: PointPayload, writer: str) -> Record:
     return record
 
 
-def from_record(record: Mapping[str, Any]) -> PointPayload:
+def from_record(record: Mapping[str, Any], spaces: Spaces) -> PointPayload:
     """Read what `to_record` wrote. Total: one damaged record, or another program's, must not hide those that it is read with.
 
-    What is absent or of another type reads as empty; a state that is no state shows when it is merged or built from.
+    `spaces` are the collection's. What is absent or of another type reads as empty; a state that is no state shows when it is merged or built from.
     """
     price = record.get(PRICE)
     return PointPayload(
         rev=rev_of(record),
         alive=bool(record.get(ALIVE)),
         state=_text(record, STATE).encode("utf-8", "replace"),
-        text_hash=_text(record, TEXT_HASH),
-        text_model=_text(record, TEXT_MODEL),
+        provenance=_provenance(record, spaces),
         brand=_text(record, BRAND),
         category=_text(record, CATEGORY),
         price=float(price) if isinstance(price, int | float) else None,
@@ -93,14 +90,30 @@ def key_of(record: Mapping[str, Any]) -> SkuKey | None:
     return SkuKey(TenantId(tenant), SkuId(sku)) if tenant and sku else None
 
 
-def page_of(records: Iterable[Mapping[str, Any]]) -> dict[SkuKey, PointPayload]:
+def page_of(records: Iterable[Mapping[str, Any]], spaces: Spaces) -> dict[SkuKey, PointPayload]:
     """A page of a scan; records that are no points of ours are left out."""
-    return {key: from_record(record) for record in records if (key := key_of(record)) is not None}
+    return {key: from_record(record, spaces) for record in records if (key := key_of(record)) is not None}
+
+
+def _provenance(record: Mapping[str, Any], spaces: Spaces) -> dict[str, Provenance]:
+    """By space. A release before wrote the text's alone, with the id of both encoders' revisions where there were two."""
+    found: dict[str, Provenance] = {}
+    for space in spaces or (TEXT_VECTOR,):
+        if digest := _text(record, f"{space}_hash"):
+            found[space] = Provenance(digest, _text(record, f"{space}_model"))
+    if SPARSE_VECTOR in spaces and (text := found.get(TEXT_VECTOR)) and text.revision == spaces.pair:
+        found |= {name: Provenance(text.hash, spaces[name].revision) for name in (TEXT_VECTOR, SPARSE_VECTOR)}
+    return found
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:
     value = record.get(name, "")
     return value if isinstance(value, str) else ""
+
+
+def without_empty(vectors: NamedVectors) -> dict[str, AnyVector]:
+    """An empty sparse vector is none: stored, it would count as one."""
+    return {name: one for name, one in vectors.items() if not isinstance(one, SparseVector) or len(one)}
 
 
 def require_distinct(keys: list[SkuKey]) -> None:

@@ -16,7 +16,8 @@ import structlog
 
 from retrieval.encoders.port import Matrix, TextEncoder
 from retrieval.passages import passage_text, text_hash
-from retrieval.vectors.port import TEXT_VECTOR, PointPayload, VectorIndex
+from retrieval.vectors.port import PointPayload, VectorIndex
+from retrieval.vectors.spaces import TEXT_VECTOR, spaces_of
 from schemas.building import build_document
 from schemas.errors import ModelMismatchError
 from schemas.identity import SkuKey
@@ -61,7 +62,7 @@ async def open_collection(index: VectorIndex, encoder: TextEncoder, *, where: st
         ModelMismatchError: the collection was written by another encoder, by name or by its numbers.
         StoreUnavailableError: the store did not answer.
     """
-    await index.prepare(encoder.revision)
+    await index.prepare(spaces_of(encoder.revision))
     await require_same_vectors(index, encoder, where=where)
 
 
@@ -75,7 +76,7 @@ async def require_same_vectors(index: VectorIndex, encoder: TextEncoder, *, wher
     bounds = EXACT if encoder.revision.quantisation in _UNQUANTISED else QUANTISED
     for attempt in range(1, _ATTEMPTS + 1):
         began = perf_counter()
-        texts, stored = await _held(index, encoder.revision.id)
+        texts, stored = await _held(index, spaces_of(encoder.revision)[TEXT_VECTOR].revision)
         if not texts:
             return
         again = await asyncio.to_thread(encoder.encode_passages, texts)
@@ -122,7 +123,7 @@ async def _held(index: VectorIndex, revision: str) -> tuple[list[str], Matrix]:
     keys = [key for key, (rev, _) in sample.items() if key in stored and key in after and after[key].rev == rev]
     if not keys:
         return [], np.empty((0, 0), dtype=np.float32)
-    return [sample[key][1] for key in keys], np.stack([stored[key] for key in keys])
+    return [sample[key][1] for key in keys], np.stack([np.asarray(stored[key]) for key in keys])
 
 
 async def _sample(index: VectorIndex, revision: str) -> dict[SkuKey, tuple[int, str]]:
@@ -131,7 +132,11 @@ async def _sample(index: VectorIndex, revision: str) -> dict[SkuKey, tuple[int, 
     looked_at = 0
     async for page in index.scan(page=_LOOKED_AT // 4):
         for key, payload in page.items():
-            text = _text_of(key, payload) if payload.text_model == revision and payload.alive else None
+            text = (
+                _text_of(key, payload)
+                if payload.provenance_of(TEXT_VECTOR).revision == revision and payload.alive
+                else None
+            )
             if text is not None:
                 texts[key] = (payload.rev, text)
             if len(texts) == SAMPLE:
@@ -150,4 +155,4 @@ def _text_of(key: SkuKey, payload: PointPayload) -> str | None:
         # Only a sample is taken: one state that cannot be read is the pipeline's to report.
         log.warning("a stored state cannot be read", tenant=key.tenant, sku=key.sku, exc_info=True)
         return None
-    return text if text_hash(text) == payload.text_hash else None
+    return text if text_hash(text) == payload.provenance_of(TEXT_VECTOR).hash else None

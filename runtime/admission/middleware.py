@@ -7,8 +7,7 @@ first piece of its body, and no thread takes part in it.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -18,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runtime.admission.bounds import Admission, Bound, Reason, Refused
 from runtime.admission.callers import OTHERS, Callers
+from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.http.problems import SHED, TITLES, TooManyRequestsError
 from runtime.http.routes import route_of
 from schemas.api.limits import MAX_CHANGES_BYTES
@@ -99,9 +99,7 @@ class Doors:
 class AdmissionMiddleware:
     """ASGI layer inside the one that names requests. A place is held until the whole answer is sent, streams included."""
 
-    def __init__(
-        self, app: ASGIApp, doors: Doors, callers: Callers, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, app: ASGIApp, doors: Doors, callers: Callers, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._app = app
         self._doors = doors
         self._callers = callers
@@ -123,7 +121,7 @@ class AdmissionMiddleware:
             await self._refuse(refused, OTHERS, route, scope, send)
             return
         tenant, receive = await self._callers.name(route, scope, receive)
-        place = door.enter(tenant, self._clock(), units=_units(route, scope))
+        place = door.enter(tenant, self._clock.monotonic(), units=_units(route, scope))
         if isinstance(place, Refused):
             await self._refuse(place, tenant, route, scope, send)
             return
@@ -131,7 +129,7 @@ class AdmissionMiddleware:
         try:
             await self._app(scope, receive, send)
         finally:
-            door.leave(place, self._clock())
+            door.leave(place, self._clock.monotonic())
             metrics.inside(route.kind, door.inside, door.limit)
             if scope.get("state", {}).get(SHED):
                 metrics.shed(route.kind, Reason.ENCODER, tenant)

@@ -8,27 +8,26 @@ commit. So two operators cannot both change it from the same state.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from runtime.clock import SYSTEM_CLOCK
 from runtime.kafka.clients import administering, consuming, fetched, open_producer, stopped
 from runtime.kafka.topic_identity import TopicIds
 from runtime.kafka.topics import create_topics
+from runtime.retry import Backoff, BackoffPolicy, retry
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
-
-log = structlog.get_logger(__name__)
 
 _POLL_MS: Final = 200
 _ABSENT_S: Final = 1.0
 """How often a topic that is not there is looked for: a system in which nothing was ever written to it has none."""
-_AWAY_S: Final = 1.0
+_CHANGING: Final = BackoffPolicy(base_s=1.0, cap_s=8.0)
+_FOLLOWING: Final = BackoffPolicy(base_s=0.5, cap_s=1.0)
 _ATTEMPTS: Final = 5
 _LOG_APPEND_TIME: Final = 1
 
@@ -113,36 +112,43 @@ class ControlTopic(Generic[V]):
         async with administering(self._settings) as admin:
             if not await self._ids.is_there(self._topic):
                 await self._create(admin)
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return await self._change_once(decide)
-            except LogUnavailableError as error:
-                if attempt == _ATTEMPTS:
-                    raise
-                log.info("change is tried again", topic=self._topic, attempt=attempt, reason=str(error))
-                await asyncio.sleep(_AWAY_S * attempt)
-        raise AssertionError("the last attempt returns or raises")
+        return await retry(
+            lambda: self._change_once(decide),
+            f"topic {self._topic} is not changed yet",
+            backoff=Backoff(_CHANGING),
+            errors=LogUnavailableError,
+            attempts=_ATTEMPTS,
+        )
 
     async def follow(self, hear: Callable[[Heard[V]], Awaitable[None]]) -> None:
         """Tell for ever, several times a second, changed or not; brokers that are away, or an absent topic, are waited for."""
-        while True:
-            try:
-                async with self._consuming() as consumer:
-                    await self._until_there(hear)
-                    state = await self._to_end(consumer)
-                    while True:
-                        await hear(Heard(state, await self._age_s(consumer)))
-                        await self._poll_into(consumer, state)
-            except (LogUnavailableError, KafkaError, OSError) as error:
-                log.warning("control topic is away", topic=self._topic, error=str(error), again_in_s=_AWAY_S)
-                await asyncio.sleep(_AWAY_S)
+        backoff = Backoff(_FOLLOWING)
+        away = f"control topic {self._topic} is away"
+        await retry(lambda: self._follow(hear, backoff), away, backoff=backoff, errors=LogUnavailableError)
+
+    async def _follow(self, hear: Callable[[Heard[V]], Awaitable[None]], backoff: Backoff) -> None:
+        """Tell until the brokers are away.
+
+        Raises:
+            LogUnavailableError: they are.
+        """
+        try:
+            async with self._consuming() as consumer:
+                await self._until_there(hear)
+                state = await self._to_end(consumer)
+                backoff.reset()
+                while True:
+                    await hear(Heard(state, await self._age_s(consumer)))
+                    await self._poll_into(consumer, state)
+        except (KafkaError, OSError) as error:
+            raise LogUnavailableError(f"topic {self._topic} was not read: {error!r}") from error
 
     async def _until_there(self, hear: Callable[[Heard[V]], Awaitable[None]]) -> None:
         while True:
-            asked = time.monotonic()
+            asked = SYSTEM_CLOCK.monotonic()
             if await self._ids.is_there(self._topic):
                 return
-            await hear(Heard({}, time.monotonic() - asked, absent=True))
+            await hear(Heard({}, SYSTEM_CLOCK.monotonic() - asked, absent=True))
             await asyncio.sleep(_ABSENT_S)
 
     async def _age_s(self, consumer: Any) -> float | None:
@@ -150,7 +156,7 @@ class ControlTopic(Generic[V]):
         stable, fetched_ms = consumer.last_stable_offset(self._place), consumer.last_poll_timestamp(self._place)
         if stable is None or fetched_ms is None or await consumer.position(self._place) < stable:
             return None
-        age_s: float = time.time() - fetched_ms / 1_000
+        age_s: float = SYSTEM_CLOCK.now_us() / 1e6 - fetched_ms / 1_000
         return max(0.0, age_s)
 
     async def _change_once(
@@ -211,9 +217,9 @@ class ControlTopic(Generic[V]):
         consumer.assign([self._place])
         await consumer.seek_to_beginning(self._place)
         state: dict[str, V] = {}
-        gives_up_at = time.monotonic() + self._kind.read_within_s
+        gives_up_at = SYSTEM_CLOCK.monotonic() + self._kind.read_within_s
         while await consumer.position(self._place) < end:
-            if time.monotonic() > gives_up_at:
+            if SYSTEM_CLOCK.monotonic() > gives_up_at:
                 if self._kind.open_is_uncommitted:
                     break
                 raise LogUnavailableError(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import jwt
 import orjson
 import structlog
 
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import RetryableError
 
 log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ class PublishedKeys:
         *,
         timeout_s: float,
         fetch: Callable[[], Awaitable[bytes]] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._url = url
         self._timeout_s = timeout_s
@@ -81,16 +81,16 @@ class PublishedKeys:
         return next(iter(self._keys.values())) if len(self._keys) == 1 else None
 
     def _age(self) -> float:
-        return float("inf") if self._fetched is None else self._clock() - self._fetched
+        return float("inf") if self._fetched is None else self._clock.monotonic() - self._fetched
 
     def _may_ask(self) -> bool:
-        return self._asked is None or self._clock() - self._asked >= _AGAIN_S
+        return self._asked is None or self._clock.monotonic() - self._asked >= _AGAIN_S
 
     async def _renew(self) -> None:
-        self._asked = self._clock()
+        self._asked = self._clock.monotonic()
         try:
             self._keys = _keys_of(await self._fetch())
-            self._fetched = self._clock()
+            self._fetched = self._clock.monotonic()
         except (httpx.HTTPError, OSError, ValueError, jwt.PyJWTError) as error:
             log.warning("keys of the issuer not fetched", url=self._url.partition("?")[0], error=type(error).__name__)
 

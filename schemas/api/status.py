@@ -32,6 +32,10 @@ class CatalogueStatus(BaseModel):
     embedding: Coverage = Field(description="Products whose document says that it has a text vector.")
     images: Coverage = Field(description="Products with at least one picture.")
     vectors: int | None = Field(description="Living products in the vector store; null while it does not answer.")
+    spaces: dict[str, Coverage] = Field(
+        default_factory=dict,
+        description="Of these, those with a vector, by vector space; empty while it does not answer.",
+    )
     by_tenant: dict[str, int] = Field(description="Living products of each tenant.")
 
 

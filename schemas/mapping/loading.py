@@ -59,11 +59,6 @@ def default_mapping(default_tenant: str = "default") -> CompiledMapping:
     return load_mapping(None, default_tenant)
 
 
-def default_text() -> str:
-    """The default mapping as YAML: a working example to start one's own from."""
-    return _DEFAULT.read_text(encoding="utf-8")
-
-
 def _described(error: ValidationError, raw: Any) -> str:
     details = error.errors(include_url=False, include_context=False, include_input=False)
     lines = [f"{_place(detail['loc'], raw)}: {detail['msg']}" for detail in details[:_SHOWN_ERRORS]]

@@ -25,7 +25,7 @@ class Clock:
     def __init__(self) -> None:
         self.us = 1_800_000_000_000_000
 
-    def __call__(self) -> int:
+    def now_us(self) -> int:
         self.us += 1
         return self.us
 
@@ -50,11 +50,11 @@ class OrderStoreContract:
 
     @pytest.fixture
     def store(self, database, clock) -> OrderStore:
-        return OrderStore(database, now_us=clock)
+        return OrderStore(database, clock=clock)
 
     @pytest.fixture
     def outbox(self, database, clock) -> Outbox:
-        return Outbox(database, now_us=clock)
+        return Outbox(database, clock=clock)
 
     async def test_numbers_come_back_exactly_as_they_went_in(self, store) -> None:
         lines = (

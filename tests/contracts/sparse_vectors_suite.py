@@ -8,7 +8,8 @@ import pytest
 from retrieval.encoders.port import SparseVector
 from retrieval.encoders.testing import HashingSparseEncoder
 from retrieval.filters import CatalogueFilter
-from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, PointWrite
+from retrieval.vectors.port import PointWrite
+from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, Provenance, spaces_of
 from schemas.errors import ModelMismatchError
 from tests.contracts.vector_index_suite import OTHER_TENANT, REVISION, TENANT, axis, found, key, payload
 
@@ -100,6 +101,32 @@ class SparseVectorsContract:
         assert await sparse_hits(index, weights()) == []
         assert set(await found(index, axis(0))) == {"a", "b"}
 
+    async def test_an_empty_vector_alone_takes_the_stored_one_away_and_leaves_the_other_space(self, index):
+        await index.write([write("a", weights(i5=1.0))])
+        assert not await index.write([write("a", weights(), rev=2, expected=1, dense=False)])
+        assert await index.vectors([key("a")], using=SPARSE_VECTOR) == {}
+        assert await found(index, axis(0)) == ["a"]
+
+    async def test_stored_vectors_are_given_back_as_they_were_written(self, index):
+        await index.write([write("a", weights(i5=1.0, i1=0.5)), write("b"), write("none", weights())])
+        asked = [key(sku) for sku in ("a", "b", "none", "absent")]
+        (vector,) = (await index.vectors(asked, using=SPARSE_VECTOR)).values()
+        assert (vector.indices.dtype, vector.values.dtype) == (np.uint32, np.float32)
+        assert (vector.indices.tolist(), vector.values.tolist()) == ([1, 5], [0.5, 1.0])
+        assert set(await index.vectors(asked, using=TEXT_VECTOR)) == set(asked[:3])
+
+    async def test_coverage_is_counted_by_space(self, index):
+        assert (await index.counts()).coverage == {TEXT_VECTOR: 1.0, SPARSE_VECTOR: 1.0}
+        await index.write([write("a", weights(i5=1.0)), write("b"), write("none", weights()), write("d", dense=False)])
+        counts = await index.counts()
+        assert dict(counts.vectors) == {TEXT_VECTOR: 3, SPARSE_VECTOR: 1}
+        assert counts.coverage == {TEXT_VECTOR: 0.75, SPARSE_VECTOR: 0.25}
+
+    async def test_provenance_is_kept_by_space(self, index):
+        provenance = {TEXT_VECTOR: Provenance("h1", "r1"), SPARSE_VECTOR: Provenance("h2", "r2")}
+        await index.write([write("a", weights(i5=1.0), provenance=provenance)])
+        assert (await index.read([key("a")]))[key("a")].provenance == provenance
+
     async def test_a_refused_write_changes_neither(self, index):
         await index.write([write("a", weights(i5=1.0), rev=5)])
         assert await index.write([write("a", weights(i6=1.0), rev=3, expected=2)]) == {key("a")}
@@ -107,9 +134,9 @@ class SparseVectorsContract:
         assert await sparse_hits(index, weights(i6=1.0)) == []
 
     async def test_another_sparse_encoder_or_none_is_refused_with_the_remedy(self, index):
-        await index.prepare(SPARSE_REVISION)
+        await index.prepare(spaces_of(SPARSE_REVISION))
         other = replace(SPARSE_REVISION, sparse=HashingSparseEncoder(99).revision)
         with pytest.raises(ModelMismatchError, match="generation"):
-            await index.prepare(other)
+            await index.prepare(spaces_of(other))
         with pytest.raises(ModelMismatchError, match="FERROFLUX_ENCODER__SPARSE__MODEL"):
-            await index.prepare(REVISION)
+            await index.prepare(spaces_of(REVISION))

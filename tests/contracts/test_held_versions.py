@@ -31,6 +31,7 @@ from schemas.identity import SkuKey
 from schemas.merge import ItemState, merge_all
 from schemas.sources import SourceHistory
 from tests.contracts.held_versions_suite import DELETED, EVENTS, LIVING, OTHERS, PRICE, SOURCES, HeldVersionsContract
+from tests.support.clock import ClockOf
 
 NOW_US = 1_790_000_000_000_000
 
@@ -49,7 +50,9 @@ def up(
     """The route as `ferroflux up` serves it."""
     app, access = FastAPI(), Access(keys or {})
     app.state.access = access
-    app.include_router(held_router(StoreHeldVersions(index, now_us=lambda: NOW_US, sources=lambda: SOURCES)))
+    app.include_router(
+        held_router(StoreHeldVersions(index, clock=ClockOf(lambda: NOW_US / 1e6), sources=lambda: SOURCES))
+    )
     install_problem_handlers(app)
     app.add_middleware(BodyGateMiddleware, access=access, bounds=BodyBounds(most))
     return httpx.ASGITransport(app)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from indexer.sources.file import FileSourceStore
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations.memory import MemoryGenerationStore
 from retrieval.vectors.port import VectorCounts
+from runtime.clock import SYSTEM_CLOCK
 from runtime.http.problems import install_problem_handlers
 from runtime.rights.keys import Access
 from schemas.errors import FerrofluxError
@@ -52,7 +52,7 @@ class Facts:
     """Generations that hold ten products each and are followed by nobody."""
 
     async def counts(self, _manifest: object) -> VectorCounts:
-        return VectorCounts(10, 0, 10)
+        return VectorCounts(10, 0, {"text": 10})
 
     async def lag(self, _manifest: object) -> int:
         return 0
@@ -78,7 +78,7 @@ class Installation(DirectOperations):
         self.dead_letters = DeadLetterService(
             FileDeadLetterStore(self.file, self._again, clock=clock, find_original=_none)
         )
-        store = FileSourceStore(folder / "sources.json", lambda: time.time_ns() // 1_000_000)
+        store = FileSourceStore(folder / "sources.json", SYSTEM_CLOCK)
         declared = compile_mapping(parse_mapping("facets: [{facet: stock, fed_by: warehouse}]")).declared
         self.sources = SourceDesk(store, declared)
         self.records = MemoryGenerationStore()

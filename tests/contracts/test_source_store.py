@@ -10,10 +10,13 @@ from indexer.sources.file import FileSourceStore
 from indexer.sources.kafka import KafkaSourceStore
 from indexer.sources.live import LiveSources, SourcesUnknownError
 from indexer.sources.memory import MemorySourceStore
+from runtime.clock import SYSTEM_CLOCK
 from schemas.errors import ConfigurationError, IncompatibleIndexError
 from schemas.sources import HOLDS_AFTER_MS
 from schemas.topics import KafkaSettings
 from tests.contracts.source_store_suite import SourceStoreContract, hand_over
+from tests.support.clock import ClockOf
+from tests.support.indexing.fakes import FakeClock
 from tests.support.waiting import eventually
 
 
@@ -24,20 +27,20 @@ def now_ms() -> int:
 class TestMemory(SourceStoreContract):
     @pytest.fixture
     async def store(self):
-        return MemorySourceStore(now_ms)
+        return MemorySourceStore(SYSTEM_CLOCK)
 
 
 class TestFile(SourceStoreContract):
     @pytest.fixture
     async def store(self, tmp_path):
-        return FileSourceStore(tmp_path / "sources.json", now_ms)
+        return FileSourceStore(tmp_path / "sources.json", SYSTEM_CLOCK)
 
     async def test_an_entry_outlives_the_process_and_was_heard_of_before_the_answer(self, tmp_path):
-        live = LiveSources()
-        added = await FileSourceStore(tmp_path / "sources.json", lambda: 1_000, live.hear).add(partial(hand_over, "a"))
-        assert added.since_ms == 1_000 + HOLDS_AFTER_MS
+        live, clock = LiveSources(), FakeClock()
+        added = await FileSourceStore(tmp_path / "sources.json", clock, live.hear).add(partial(hand_over, "a"))
+        assert added.since_ms == clock.now_us() // 1_000 + HOLDS_AFTER_MS
         assert list(live.history().entries.values()) == [added]
-        assert await FileSourceStore(tmp_path / "sources.json", now_ms).entries() == (added,)
+        assert await FileSourceStore(tmp_path / "sources.json", SYSTEM_CLOCK).entries() == (added,)
 
     @pytest.mark.parametrize("damaged", ["{", "[1]", '{"a": 1}', "[[]]"])
     async def test_a_damaged_file_is_refused_with_a_remedy(self, store, tmp_path, damaged):
@@ -49,7 +52,7 @@ class TestFile(SourceStoreContract):
 class TestLive:
     def test_it_says_so_where_it_does_not_know(self):
         now = [100.0]
-        live = LiveSources(lambda: now[0], fresh_for_s=3.0)
+        live = LiveSources(ClockOf(lambda: now[0]), fresh_for_s=3.0)
         with pytest.raises(SourcesUnknownError):
             live.history()
         live.hear((), age_s=1.0)

@@ -19,6 +19,7 @@ from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.qdrant.index import QdrantIndex
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
+from retrieval.vectors.spaces import spaces_of
 from tests.contracts.vector_index_suite import REVISION, VectorIndexContract
 from tests.support.qdrant_grpc import StandInServer
 
@@ -29,7 +30,7 @@ class TestMemory(VectorIndexContract):
     @pytest.fixture
     async def index(self) -> VectorIndex:
         index = MemoryIndex()
-        await index.prepare(REVISION)
+        await index.prepare(spaces_of(REVISION))
         return index
 
 
@@ -37,7 +38,7 @@ class TestEdge(VectorIndexContract):
     @pytest.fixture
     async def index(self, tmp_path) -> AsyncIterator[VectorIndex]:
         index = await EdgeIndex.open(VectorSettings(directory=tmp_path / "vectors"))
-        await index.prepare(REVISION)
+        await index.prepare(spaces_of(REVISION))
         yield index
         await index.close()
 
@@ -50,7 +51,7 @@ class TestQdrantLocal(VectorIndexContract):
     @pytest.fixture
     async def index(self, client) -> VectorIndex:
         index = QdrantIndex(client, VectorSettings(), local=True)
-        await index.prepare(REVISION)
+        await index.prepare(spaces_of(REVISION))
         return index
 
     @pytest.fixture
@@ -64,7 +65,7 @@ class ServerContract(VectorIndexContract):
     @pytest.fixture
     async def index(self, settings) -> AsyncIterator[VectorIndex]:
         index = await open_vector_index(settings)
-        await index.prepare(REVISION)
+        await index.prepare(spaces_of(REVISION))
         yield index
         await index.close()
 

@@ -8,7 +8,8 @@ import pytest
 
 from retrieval.encoders.port import ModelRevision
 from retrieval.filters import CatalogueFilter
-from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite, Vector, VectorCounts, VectorIndex
+from retrieval.vectors.port import PointPayload, PointWrite, Vector, VectorCounts, VectorIndex
+from retrieval.vectors.spaces import TEXT_VECTOR, Provenance, spaces_of
 from schemas.errors import ModelMismatchError
 from schemas.identity import SkuKey, TenantId
 
@@ -92,7 +93,12 @@ class VectorIndexContract:
 
     async def test_a_created_point_is_read_back_whole(self, index):
         full = payload(
-            1, text_hash="h1", text_model=REVISION.id, brand="truper", category="llaves", price=12.5, in_stock=False
+            1,
+            provenance={TEXT_VECTOR: Provenance("h1", REVISION.id)},
+            brand="truper",
+            category="llaves",
+            price=12.5,
+            in_stock=False,
         )
         bare = payload(3, alive=False)
         refused = await index.write(
@@ -261,9 +267,9 @@ class VectorIndexContract:
                 create("e", tenant=OTHER_TENANT),
             ]
         )
-        assert await index.counts(TENANT) == VectorCounts(alive=3, dead=1, with_text_vector=2)
-        assert await index.counts() == VectorCounts(alive=4, dead=1, with_text_vector=2)
-        assert await index.counts(TenantId("nobody")) == VectorCounts(0, 0, 0)
+        assert await index.counts(TENANT) == VectorCounts(alive=3, dead=1, vectors={TEXT_VECTOR: 2})
+        assert await index.counts() == VectorCounts(alive=4, dead=1, vectors={TEXT_VECTOR: 2})
+        assert await index.counts(TenantId("nobody")) == VectorCounts(0, 0, {TEXT_VECTOR: 0})
 
     async def test_a_scan_visits_every_point_of_the_tenant(self, index):
         count = 20
@@ -299,7 +305,12 @@ class VectorIndexContract:
 
     async def test_preparing_again_with_the_same_encoder_keeps_everything(self, index, other):
         await index.write([create("a", axis(0))])
-        await asyncio.gather(index.prepare(REVISION), other.prepare(REVISION))
+        await asyncio.gather(index.prepare(spaces_of(REVISION)), other.prepare(spaces_of(REVISION)))
+        assert await found(index, axis(0)) == ["a"]
+
+    async def test_the_settings_it_was_made_with_are_applied_to_it_again(self, index, other):
+        await index.write([create("a", axis(0))])
+        await asyncio.gather(index.apply_settings(), other.apply_settings())
         assert await found(index, axis(0)) == ["a"]
 
     async def test_the_recorded_revision_is_read_back_and_tells_what_to_open_it_with(self, index, other):
@@ -310,18 +321,20 @@ class VectorIndexContract:
         with pytest.raises(
             ModelMismatchError, match=r"with float32 layers.*has int8 layers: unset .*LAYERS.*generation"
         ):
-            await index.prepare(int8)
+            await index.prepare(spaces_of(int8))
 
     async def test_sparse_vectors_cannot_be_turned_on_over_it(self, index):
         with pytest.raises(ModelMismatchError, match=r"encoder\.sparse\.model .* cannot be added .* generation"):
-            await index.prepare(replace(REVISION, sparse=replace(REVISION, model="splade", normalised=False)))
-        await index.prepare(REVISION)
+            await index.prepare(
+                spaces_of(replace(REVISION, sparse=replace(REVISION, model="splade", normalised=False)))
+            )
+        await index.prepare(spaces_of(REVISION))
 
     async def test_another_encoder_is_refused_by_name(self, index):
         for change in ({"weights": "f" * 16}, {"dimension": 16}, {"passage_prompt": ""}):
             newcomer = replace(REVISION, model="newcomer", **change)
             with pytest.raises(ModelMismatchError) as raised:
-                await index.prepare(newcomer)
+                await index.prepare(spaces_of(newcomer))
             message = str(raised.value)
             assert all(part in message for part in (REVISION.id, newcomer.id, "tiny", "newcomer", *change))
 
@@ -329,5 +342,5 @@ class VectorIndexContract:
         made = await index.identity()
         assert made
         assert made == await other.identity() == await index.identify() == await other.identify()
-        await other.prepare(REVISION)
+        await other.prepare(spaces_of(REVISION))
         assert await other.identity() == made

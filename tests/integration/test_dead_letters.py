@@ -9,8 +9,8 @@ import pytest
 
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.deadletters.service import DeadLetterService, LetterFilter, Settled
-from indexer.service.clock import SystemClock
 from retrieval.filters import CatalogueFilter
+from runtime.clock import SystemClock
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.errors import PoisonError
 from schemas.events.parser import EventParser

@@ -10,11 +10,11 @@ from aiokafka.admin import NewPartitions, RecordsToDelete
 
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.deadletters.service import DeadLetterService, LetterFilter
-from indexer.service.clock import SystemClock
 from query_api.replica.settings import TailSettings
 from query_api.replica.tailing.kafka import KafkaDocumentLog, KafkaLetterBox
 from query_api.replica.tailing.tailer import ReplicaTailer
 from retrieval.text.port import Checkpoint
+from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter
 from runtime.retry import Backoff
 from schemas.topics import KafkaSettings

@@ -14,9 +14,9 @@ from indexer.kafka.reader import KafkaReader
 from indexer.replay.replayer import Replayer
 from indexer.replay.selection import Selection
 from indexer.replay.sources import KafkaReplaySource
-from indexer.service.clock import SystemClock
 from indexer.tombstone_gc import KafkaTombstones, TombstoneGc
 from retrieval.vectors.memory import MemoryIndex
+from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter
 from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.documents import SearchDocument

@@ -11,10 +11,10 @@ from ferroflux.operations.reconcile.production import production_stores
 from indexer.reconcile.compare import Kind
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.reconcile.warehouse import PostgresRows, WarehouseAwayError
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from query_api.settings import TextSettings
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
+from runtime.clock import SystemClock
 from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.identity import SkuKey
 from schemas.mapping.loading import load_mapping

@@ -69,6 +69,7 @@ from schemas.fields import attribute_value, normalise_fields
 from schemas.identity import SkuKey, TenantId, sku_id
 from schemas.mapping.columns import comparable, identity_text
 from schemas.mapping.spelling import ColumnSpelling
+from tests.support.clock import ClockOf
 
 TENANT: Final = TenantId("acme")
 WITHIN: Final = CatalogueFilter(TENANT)
@@ -124,7 +125,7 @@ def _knowledge() -> ReplicaKnowledge:
     )
     aliases = LiveAliases(shipped_aliases())
     aliases.apply({record.key: record for record in own})
-    return ReplicaKnowledge(MemoryTextReader(store), aliases, clock=lambda: 0.0)
+    return ReplicaKnowledge(MemoryTextReader(store), aliases, clock=ClockOf(lambda: 0.0))
 
 
 _KNOWLEDGE: Final = _knowledge()

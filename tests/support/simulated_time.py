@@ -3,6 +3,7 @@
 import asyncio
 
 from runtime.supervision import Time
+from tests.support.clock import ClockOf
 
 
 class SimulatedTime:
@@ -12,7 +13,7 @@ class SimulatedTime:
         self.now_s = 0.0
         self.rests: list[float] = []
         self._sleepers: list[tuple[float, asyncio.Event]] = []
-        self.time = Time(now=lambda: self.now_s, sleep=self._sleep)
+        self.time = Time(clock=ClockOf(lambda: self.now_s), sleep=self._sleep)
 
     async def pass_by(self, seconds: float) -> None:
         """Let this much time go by, and everything happen that it lets happen."""

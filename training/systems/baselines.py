@@ -22,7 +22,7 @@ import numpy.typing as npt
 import snowballstemmer
 
 from retrieval.filters import CatalogueFilter
-from retrieval.vectors.port import TEXT_VECTOR
+from retrieval.vectors.spaces import TEXT_VECTOR
 from schemas.documents import SearchDocument
 from schemas.identity import TenantId
 from training.systems.indexed_catalogue import IndexedCatalogue

@@ -14,6 +14,7 @@ import numpy as np
 
 from retrieval.encoders.port import Matrix, ModelRevision, SparseEncoder, SparseVector, TextEncoder
 from retrieval.vectors.port import Vector
+from runtime.files import atomic_writer
 
 _KEYS_SUFFIX: Final = ".keys.npy"
 _VECTORS_SUFFIX: Final = ".vectors.npy"
@@ -93,9 +94,8 @@ class CachedEncoder:
         keys = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_BYTES)
         np.save(self._folder / f"{name}{_VECTORS_SUFFIX}", vectors)
         # The keys come last and by renaming: a segment is there whole or not at all.
-        draft = self._folder / f".{name}.npy"
-        np.save(draft, keys)
-        draft.rename(self._folder / f"{name}{_KEYS_SUFFIX}")
+        with atomic_writer(self._folder / f"{name}{_KEYS_SUFFIX}", durable=False) as file:
+            np.save(file, keys)
         self._unsaved.clear()
 
     def _load(self, keys_file: Path) -> None:
@@ -147,16 +147,14 @@ class CachedSparseEncoder:
         if not digests:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        draft = self._folder / f".{uuid4().hex}{_SUFFIX}"
-        np.savez(
-            draft,
-            keys=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_BYTES),
-            lengths=np.array([len(vector) for vector in vectors], np.int64),
-            indices=np.concatenate([vector.indices for vector in vectors]),
-            values=np.concatenate([vector.values for vector in vectors]),
-        )
-        # A segment is there whole or not at all.
-        draft.rename(draft.with_name(draft.name.removeprefix(".")))
+        with atomic_writer(self._folder / f"{uuid4().hex}{_SUFFIX}", durable=False) as file:
+            np.savez(
+                file,
+                keys=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_BYTES),
+                lengths=np.array([len(vector) for vector in vectors], np.int64),
+                indices=np.concatenate([vector.indices for vector in vectors]),
+                values=np.concatenate([vector.values for vector in vectors]),
+            )
 
     def _vectors(self, texts: Sequence[str], kind: bytes) -> list[SparseVector]:
         digests = [_digest(text, kind) for text in texts]

@@ -66,7 +66,7 @@ def build(
         list[str] | None,
         typer.Option(
             "--set",
-            help="Another setting of the encoder, as NAME=VALUE: query_prompt, layers, sparse.model. May be repeated.",
+            help="Another setting of the encoder or the collection, as NAME=VALUE: query_prompt, layers, sparse.model, vectors.quantisation. May be repeated.",
             show_default=False,
         ),
     ] = None,

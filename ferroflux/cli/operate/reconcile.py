@@ -22,10 +22,10 @@ from indexer.reconcile.ports import SourceOfTruth
 from indexer.reconcile.report import ReconcileReport
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.reconcile.warehouse import PostgresRows
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
 from retrieval.generations.fitting import text_folder
+from runtime.clock import SystemClock
 from runtime.logs import configure_quiet_logging
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser

@@ -1,10 +1,10 @@
 """Times and durations of the operator's commands: `2h`, `15d`, `2026-11-20`, `2026-11-20T10:00+01:00`."""
 
 import re
-import time
 from datetime import UTC, datetime
 from typing import Final
 
+from runtime.clock import SYSTEM_CLOCK
 from schemas.errors import InvalidRequestError
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -30,7 +30,7 @@ def moment_us(text: str, now_us: int | None = None) -> int:
         InvalidRequestError: it is neither.
     """
     if _DURATION.fullmatch(text.strip()):
-        return (time.time_ns() // 1000 if now_us is None else now_us) - int(duration_s(text) * 1e6)
+        return (SYSTEM_CLOCK.now_us() if now_us is None else now_us) - int(duration_s(text) * 1e6)
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:

@@ -28,6 +28,7 @@ from ferroflux.embedded.storage.layout import DataDirectory
 from ferroflux.embedded.system import EmbeddedSystem
 from query_api.bootstrap import VARIABLES
 from query_api.settings import ApiSettings
+from runtime.clock import SYSTEM_CLOCK
 from runtime.event_loop import freeze_heap
 from runtime.logs import configure_logging, configure_quiet_logging
 from runtime.rights.openness import announce, bareness, openness, require_guarded
@@ -57,7 +58,7 @@ async def run_embedded(options: EmbeddedOptions) -> None:
     _tell_rights(console, options)
     system = EmbeddedSystem(options, reporter)
     stopping = _stop_on_signals(console)
-    started = time.monotonic()
+    started = SYSTEM_CLOCK.monotonic()
     starting = asyncio.create_task(system.start())
     stop_asked = asyncio.create_task(stopping.wait())
     await asyncio.wait({starting, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -67,7 +68,7 @@ async def run_embedded(options: EmbeddedOptions) -> None:
         await asyncio.gather(starting, return_exceptions=True)
         return
     await starting
-    await _tell_ready(console, system, time.monotonic() - started)
+    await _tell_ready(console, system, SYSTEM_CLOCK.monotonic() - started)
     await _live(console, system, stopping)
 
 
@@ -106,7 +107,7 @@ async def _load_sample(console: Console, system: EmbeddedSystem) -> None:
     counts = await system.vectors.counts()
     if not system.options.sample or not is_due(directory, empty=counts.alive + counts.dead == 0):
         return
-    started = time.monotonic()
+    started = SYSTEM_CLOCK.monotonic()
     try:
         with FractionProgress(console, "loading the sample catalogue") as bar:
             products = await load_sample(
@@ -115,7 +116,7 @@ async def _load_sample(console: Console, system: EmbeddedSystem) -> None:
     except FerrofluxError as error:
         log.error("sample catalogue not loaded", code=error.code, error=str(error))  # noqa: TRY400 - the sentence is the remedy
         return
-    seconds = time.monotonic() - started
+    seconds = SYSTEM_CLOCK.monotonic() - started
     log.info("sample catalogue loaded", products=products, seconds=round(seconds, 1))
     if console.is_terminal:
         console.print(f"  [green]✓[/] sample catalogue: {products:,} products in {seconds:.0f} s, all searchable\n")

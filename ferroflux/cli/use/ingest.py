@@ -1,7 +1,6 @@
 """`ferroflux ingest`: a catalogue file as change events, with progress, resumable."""
 
 import asyncio
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Final
@@ -25,6 +24,7 @@ from ferroflux.ingest.rows import Row, RowSource
 from ferroflux.ingest.run import IngestReport, IngestRun
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget, KafkaTarget
 from ferroflux.operations.http_client import api_key, locate
+from runtime.clock import SYSTEM_CLOCK
 from runtime.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
 from schemas.identity import tenant_id
@@ -126,7 +126,7 @@ def ingest(
         RunState(
             file=str(file.absolute()),
             target=target.name,
-            first_sequence=time.time_ns() // 1_000 if sequence is None else sequence,
+            first_sequence=SYSTEM_CLOCK.now_us() if sequence is None else sequence,
         ),
         restart=restart,
     )
@@ -153,14 +153,14 @@ def ingest(
         else None
     )
     _announce(console, rows, converter, target, checkpoint)
-    started = time.monotonic()
+    started = SYSTEM_CLOCK.monotonic()
     try:
         report = asyncio.run(_run(console, rows, converter, target, checkpoint, reject, gate))
     except KeyboardInterrupt:
         done = checkpoint.state.rows_done
         console.print(f"interrupted after row {done:,}: the same command goes on there", highlight=False)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    _summarise(console, report, time.monotonic() - started, target.name, reject)
+    _summarise(console, report, SYSTEM_CLOCK.monotonic() - started, target.name, reject)
     if report.rejected:
         raise typer.Exit(EXIT_REJECTED)
     if report.older:

@@ -22,6 +22,7 @@ from ferroflux.ingest.held.port import VersionRefusedError
 from ferroflux.ingest.held.verdict import Judged, Verdict
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget
 from ferroflux.operations.http_client import ApiClient, api_key, locate
+from runtime.clock import SYSTEM_CLOCK
 from runtime.logs import configure_quiet_logging
 from schemas.changes import ITEM_FACET, ChangeEvent, facet_key, facet_name
 from schemas.errors import InvalidRequestError, NotFoundError, NotReadyError
@@ -97,7 +98,7 @@ def produce(
     """Send one change of one product."""
     configure_quiet_logging()
     source_name(source)
-    sequence = time.time_ns() // 1_000 if version is None else version
+    sequence = SYSTEM_CLOCK.now_us() if version is None else version
     event = build_event(tenant, sku, sets or [], facet, delete=delete, version=SourceVersion.of(sequence, epoch))
     base = "" if kafka else locate(url, data_dir)
     gate = (
@@ -142,9 +143,9 @@ async def _produce(
             raise VersionRefusedError(f"not sent: {before.reason}")
         if before.verdict is Verdict.OLDER:
             _tell_older(f"not sent: {before.reason}")
-        started = time.monotonic()
+        started = SYSTEM_CLOCK.monotonic()
         await send([EncodedEvent.of(event, source)])
-        sent = time.monotonic() - started
+        sent = SYSTEM_CLOCK.monotonic() - started
         already = ", which was there already" if before.verdict is Verdict.EQUAL else ""
         print(f"{event.key}: {event.facet} at version {event.version} taken in {sent * 1000:.0f} ms{already}")
         if not wait:
@@ -154,7 +155,7 @@ async def _produce(
         after = await _judged(gate, event)
         if after.verdict in (Verdict.OLDER, Verdict.CANNOT_WIN, Verdict.FROZEN):
             _tell_older(f"taken, but without effect: {after.reason}")
-        print(f"visible to searches after {(time.monotonic() - started) * 1000:.0f} ms")
+        print(f"visible to searches after {(SYSTEM_CLOCK.monotonic() - started) * 1000:.0f} ms")
 
 
 async def _judged(gate: Gate | None, event: ChangeEvent) -> Judged:
@@ -183,7 +184,7 @@ def build_event(
         raise InvalidRequestError("nothing to send: give --set field=value, or --delete")
     chosen = facet_key(facet) if facet else facet_key(_facet_of(fields))
     normal = None if delete else normalise_fields(facet_name(chosen), fields)
-    return ChangeEvent(key, chosen, version, normal, changed_at_us=time.time_ns() // 1_000)
+    return ChangeEvent(key, chosen, version, normal, changed_at_us=SYSTEM_CLOCK.now_us())
 
 
 def _pair(raw: str) -> tuple[str, Any]:
@@ -211,9 +212,9 @@ def _facet_of(fields: dict[str, Any]) -> str:
 
 def _until_visible(url: str, data_dir: Path | None, key: str, event: ChangeEvent) -> None:
     """Wait until the API's view of the product is as new as the change: by its own time of change."""
-    deadline = time.monotonic() + _WAIT_S
+    deadline = SYSTEM_CLOCK.monotonic() + _WAIT_S
     with ApiClient(locate(url, data_dir), key=key) as client:
-        while time.monotonic() < deadline:
+        while SYSTEM_CLOCK.monotonic() < deadline:
             if _is_visible(client, event):
                 return
             time.sleep(_POLL_S)

@@ -1,6 +1,6 @@
 """`ferroflux status`: how a running system is."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import orjson
 import typer
@@ -31,9 +31,6 @@ Exits with 1 where the system is not ready, so a script can wait for it.
 @app.command(help=_HELP)
 def status(
     *,
-    tenant: Annotated[
-        str, typer.Option(help="Only this shop (where the server asks for its key).", show_default=False)
-    ] = "",
     url: UrlOption = "",
     data_dir: DataDirOption = None,
     key: KeyOption = "",
@@ -42,7 +39,7 @@ def status(
     """Show how a running system is."""
     base = locate(url, data_dir)
     with ApiClient(base, key=api_key(key)) as client:
-        answer = client.get("/v1/status", tenant=tenant or None)
+        answer = client.get("/v1/status")
     if as_json:
         print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
     else:

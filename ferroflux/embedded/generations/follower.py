@@ -8,7 +8,6 @@ that is kept too early cannot be: what is applied twice changes nothing.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from indexer.journal import SqliteChangeJournal
 from indexer.ports import DeadLetterSink
 from indexer.records import DeadLetter
 from retrieval.encoders.sharing import Urgency, on_behalf_of
+from runtime.files import atomic_write
 from runtime.retry import BackoffPolicy
 
 log = structlog.get_logger(__name__)
@@ -48,9 +48,7 @@ class PlaceFile:
     def write(self, after: int) -> None:
         """Keep the place, whole or not at all."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_bytes(orjson.dumps({"after": after}))
-        draft.replace(self.path)
+        atomic_write(self.path, orjson.dumps({"after": after}), durable=False)
 
     def forget(self) -> None:
         """Everything is to be applied again."""

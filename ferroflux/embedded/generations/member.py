@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Unpack
 
-import structlog
-
 from ferroflux.embedded.broker import EmbeddedBroker
 from ferroflux.embedded.generations.follower import FOLLOWER_BACKOFF, JournalFollower, LeftToMain, PlaceFile
 from ferroflux.embedded.intake.progress import LogEnds, LogProgress, Stage
@@ -23,7 +21,8 @@ from ferroflux.embedded.publishing import LARGEST_BYTES, PacedPublisher
 from ferroflux.embedded.recovery import MARKER, reconcile, respell_once
 from ferroflux.embedded.replica import EmbeddedReplica
 from ferroflux.embedded.settings import EmbeddedSettings
-from indexer.batch.embedding import Embedding, OffLoopEncoder, VectorReuse
+from indexer.batch.caching import CachingEncoder
+from indexer.batch.embedding import Embedding, VectorReuse
 from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits, Settler
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
@@ -33,15 +32,17 @@ from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.ports import DocumentRemover, Target, Timing
 from indexer.respelling import Respeller
-from indexer.service.clock import SystemClock
 from query_api.replica.tailing.kafka import KafkaDocumentLog
 from query_api.replica.tailing.letters import LetterBox
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.sharing import Urgency, on_behalf_of
+from retrieval.generations.fitting import vector_settings
 from retrieval.serving.parts import HeldParts
+from retrieval.vectors.contents import ContentVectors
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
+from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter
 from runtime.supervision import Options, RunningTask, Supervisor, Work
 from schemas.building import DocumentPolicy, build_document
@@ -49,8 +50,6 @@ from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser
 from schemas.generations import Generation, Origin
 from schemas.identity import SkuKey
-
-log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN_S: Final = 0.02
 
@@ -68,6 +67,7 @@ class Surroundings:
     parser: EventParser
     policy: DocumentPolicy
     main: VectorIndex
+    contents: ContentVectors | None
     letters: LetterBox
     machine_went_down: bool
     stores_may_differ: bool
@@ -84,6 +84,7 @@ class GenerationMember:
     around: Surroundings
     is_live: Callable[[], bool]
     reuse: VectorReuse | None = None
+    contents: ContentVectors | None = None
     vectors: EdgeIndex = field(init=False)
     replica: EmbeddedReplica = field(init=False)
     _pipeline: Pipeline = field(init=False)
@@ -97,7 +98,6 @@ class GenerationMember:
     _documents: LogEnds = field(init=False)
     _follower: JournalFollower | None = None
     _tasks: list[RunningTask] = field(default_factory=list)
-    _seeded: bool = False
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     @property
@@ -196,13 +196,15 @@ class GenerationMember:
         return HeldParts(self.vectors, self.encoder, self.replica.reader, self.folder / "text")
 
     async def _open_vectors(self) -> None:
-        settings = self.around.settings.vectors.model_copy(update={"directory": self.folder / "vectors"})
+        settings = vector_settings(self.around.settings.vectors, self.manifest)
+        settings = settings.model_copy(update={"directory": self.folder / "vectors"})
         self.vectors = await EdgeIndex.open(settings)
         self._stack.push_async_callback(self.vectors.close)
         if self.vectors.is_absent or self.around.machine_went_down:
             # The place may speak of writes that are not there; all of it is applied again.
             await asyncio.to_thread(self._place.forget)
         await open_collection(self.vectors, self.encoder)
+        await self.vectors.apply_settings()
 
     async def _open_replica(self) -> None:
         around, topic = self.around, self.manifest.documents
@@ -228,7 +230,7 @@ class GenerationMember:
         around = self.around
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"encode-{self.manifest.name}")
         self._stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-        self._embedding = Embedding(OffLoopEncoder(self.encoder, executor), self.reuse)
+        self._embedding = Embedding(CachingEncoder(self.encoder, executor, self.contents), self.reuse)
         self._timing = Timing(SystemClock(), random.Random())  # noqa: S311 - jitter, no secret
         self._limits = PipelineLimits(embed_chunk=around.settings.indexer.consumer.embed_chunk)
         writer = LogWriter(around.settings.kafka)
@@ -265,13 +267,7 @@ class GenerationMember:
         await self._documents.reached(self.around.progress, Stage.READABLE)
 
     def _respeller(self) -> Respeller:
-        return Respeller(
-            self._target,
-            self._remover,
-            self._embedding.encoder,
-            self._timing,
-            dense_only=self.encoder.sparse is None,
-        )
+        return Respeller(self._target, self._remover, self._embedding.encoder, self._timing)
 
     async def _seed(self, on_progress: OnProgress) -> None:
         counts = await self.around.main.counts()

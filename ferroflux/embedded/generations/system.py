@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -20,8 +19,7 @@ from ferroflux.operations.generations.desk import GenerationDesk
 from indexer.batch.embedding import CollectionReuse
 from indexer.generations.build import BuildOutcome, BuildProgress, OnProgress
 from indexer.generations.settings import configured_by
-from indexer.process.generation_builder import CountingEncoder
-from indexer.service.clock import SystemClock
+from indexer.process.generation_builder import BuildRequest, CountingEncoder
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.port import TextEncoder
@@ -44,6 +42,8 @@ from retrieval.serving.parts import HeldParts
 from retrieval.serving.searchers import Searchers
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from retrieval.vectors.port import VectorCounts
+from retrieval.vectors.spaces import Spaces, spaces_of
+from runtime.clock import SystemClock
 from schemas.errors import NotReadyError
 from schemas.generations import MAIN, Generation, Origin, ReplicaReport
 
@@ -131,9 +131,7 @@ class EmbeddedGenerations:
         for name in list(self._members):
             await self._members.pop(name).close()
 
-    async def build(
-        self, name: str, encoder: EncoderSettings, *, origin: Origin | None, take_over: bool, on_progress: OnProgress
-    ) -> BuildOutcome:
+    async def build(self, request: BuildRequest, on_progress: OnProgress) -> BuildOutcome:
         """Build a generation until it follows the journal closely; cancelled, it is gone on with by the same command.
 
         Raises:
@@ -143,7 +141,7 @@ class EmbeddedGenerations:
         if self._building.locked():
             raise NotReadyError("another generation is being built; try again when that has finished")
         async with self._building:
-            return await self._build(name, encoder, origin=origin, take_over=take_over, on_progress=on_progress)
+            return await self._build(request, on_progress)
 
     @property
     def is_building(self) -> bool:
@@ -175,7 +173,7 @@ class EmbeddedGenerations:
         if manifest.name == MAIN:
             return await self._around.main.counts()
         member = self._members.get(manifest.name)
-        return VectorCounts(0, 0, 0) if member is None else await member.vectors.counts()
+        return VectorCounts(0, 0, {}) if member is None else await member.vectors.counts()
 
     async def lag(self, manifest: Generation) -> int:
         """Records of the journal that it has not taken in."""
@@ -238,23 +236,24 @@ class EmbeddedGenerations:
             self._members.pop(name, None)
             await member.close()
 
-    async def _build(
-        self, name: str, chosen: EncoderSettings, *, origin: Origin | None, take_over: bool, on_progress: OnProgress
-    ) -> BuildOutcome:
-        began = time.monotonic()
-        chosen = await self._settled_layers(chosen)
+    async def _build(self, request: BuildRequest, on_progress: OnProgress) -> BuildOutcome:
+        began, name = self._clock.monotonic(), request.name
+        chosen = await self._settled_layers(request.encoder)
         view = view_of(await self._file.records())
         manifest = view.manifests.get(name)
         encoder = CountingEncoder(await self._encoder_of(chosen))
         if manifest is None:
-            manifest = await self._planned(name, chosen, encoder, origin)
+            manifest = await self._planned(request, chosen, encoder)
         require_text_fit(manifest)
         require_revision(manifest, encoder.revision)
         await self.commit(transitions.create(manifest, now_us=self._clock.now_us()))
-        takes_over = take_over and encoder.sparse is None and encoder.revision == self._encoder.revision
-        reuse = CollectionReuse(self._around.main, encoder.revision.id) if takes_over else None
+        own, wanted = spaces_of(self._encoder.revision), spaces_of(encoder.revision).items()
+        common = Spaces(named for named in wanted if named in own.items())
+        reuse = CollectionReuse(self._around.main, common) if request.take_over and common else None
         if name not in self._members:
-            self._members[name] = await self._opened(manifest, chosen, encoder=encoder, reuse=reuse)
+            self._members[name] = await self._opened(
+                manifest, chosen, encoder=encoder, reuse=reuse, by_content=request.take_over
+            )
             try:
                 await self._members[name].follow(on_progress)
             except BaseException:
@@ -267,10 +266,10 @@ class EmbeddedGenerations:
         await self.commit(transitions.mark_prepared(name, now_us=self._clock.now_us(), set_apart=apart.total()))
         return BuildOutcome(
             manifest,
-            seconds=time.monotonic() - began,
+            seconds=self._clock.monotonic() - began,
             products=(await member.vectors.counts()).alive,
             taken_over=0 if reuse is None else reuse.given,
-            embedded=encoder.texts,
+            computed=encoder.computed,
             set_apart=apart,
         )
 
@@ -287,9 +286,7 @@ class EmbeddedGenerations:
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _planned(
-        self, name: str, chosen: EncoderSettings, encoder: TextEncoder, origin: Origin | None
-    ) -> Generation:
+    async def _planned(self, request: BuildRequest, chosen: EncoderSettings, encoder: TextEncoder) -> Generation:
         """From the whole journal; where old records were forgotten, from the products that there are."""
         journal = self._around.journal
         first = None
@@ -297,16 +294,18 @@ class EmbeddedGenerations:
             first = slice_.last
             break
         cut = first is not None and first > 1
-        if origin is Origin.CHANGES and cut:
+        if request.origin is Origin.CHANGES and cut:
             raise GenerationRefusedError(
                 "the journal was pruned and no longer reaches back: leave --from out, or give --from documents"
             )
-        chosen_origin = origin or (Origin.DOCUMENTS if cut else Origin.CHANGES)
+        origin = request.origin or (Origin.DOCUMENTS if cut else Origin.CHANGES)
         starts = {}
-        if chosen_origin is Origin.DOCUMENTS:
+        if origin is Origin.DOCUMENTS:
             starts = {"journal": await journal.end()}
             await self._settled()
-        plan = planned(name, self._main, now_us=self._clock.now_us(), origin=chosen_origin, starts=starts)
+        plan = planned(
+            request.name, self._main, request.store, now_us=self._clock.now_us(), origin=origin, starts=starts
+        )
         return built_with(plan, chosen, encoder, self._around.policy)
 
     async def _opened(
@@ -316,12 +315,14 @@ class EmbeddedGenerations:
         *,
         encoder: TextEncoder | None = None,
         reuse: CollectionReuse | None = None,
+        by_content: bool = True,
     ) -> GenerationMember:
         require_text_fit(manifest)
         encoder = encoder or await self._encoder_of(chosen)
         require_revision(manifest, encoder.revision)
         is_live = partial(self._following.is_live, manifest.name)
-        member = GenerationMember(manifest, encoder, self._around, is_live, reuse)
+        contents = self._around.contents if by_content else None
+        member = GenerationMember(manifest, encoder, self._around, is_live, reuse, contents)
         await member.open()
         return member
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferroflux.embedded.storage.layout import DataDirectory
+from runtime.files import atomic_write
 
 
 class Endpoint(BaseModel):
@@ -19,9 +20,7 @@ class Endpoint(BaseModel):
 
     def publish(self, directory: DataDirectory) -> None:
         """Write the file, whole or not at all."""
-        draft = directory.endpoint.with_suffix(".tmp")
-        draft.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        draft.replace(directory.endpoint)
+        atomic_write(directory.endpoint, (self.model_dump_json(indent=2) + "\n").encode(), durable=False)
 
     @classmethod
     def find(cls, directory: DataDirectory) -> "Endpoint | None":

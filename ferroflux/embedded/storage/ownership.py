@@ -17,6 +17,7 @@ from typing import Final
 import orjson
 
 from ferroflux.embedded.storage.layout import DataDirectory
+from runtime.files import atomic_write
 from schemas.errors import IndexInUseError
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -80,7 +81,7 @@ class Ownership:
 
 
 def _mark(directory: DataDirectory, boot_id: str | None) -> None:
-    _write_synced(directory.running, orjson.dumps({"pid": os.getpid(), "boot_id": boot_id}))
+    atomic_write(directory.running, orjson.dumps({"pid": os.getpid(), "boot_id": boot_id}))
 
 
 def _previous_stop(marker: Path) -> PreviousStop:
@@ -100,15 +101,3 @@ def _boot_id() -> str | None:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return None
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

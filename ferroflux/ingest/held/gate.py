@@ -6,13 +6,13 @@ versions all the same, so nothing is lost by it but the word beforehand.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ferroflux.ingest.held.port import HeldVersions, Look, NotLookedError, VersionRefusedError
 from ferroflux.ingest.held.verdict import MAX_AHEAD_US, Judged, Rules, Verdict, lead_us
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.changes import ChangeEvent
 from schemas.errors import UndeclaredSourceError
 from schemas.sources import DEFAULT_SOURCE, epoch_taken
@@ -21,10 +21,6 @@ CLOCK_DIFFERS_US: Final = 5 * 1_000_000
 """What two clocks that are kept never differ by, with the time of a request between them."""
 
 _CANNOT: Final = (Verdict.CANNOT_WIN, Verdict.FROZEN)
-
-
-def _local_us() -> int:
-    return time.time_ns() // 1_000
 
 
 @dataclass(slots=True)
@@ -36,7 +32,7 @@ class Gate:
     source: str = DEFAULT_SOURCE
     force: bool = False
     on_note: Callable[[str], None] = lambda _: None
-    local_us: Callable[[], int] = _local_us
+    clock: Clock = SYSTEM_CLOCK
     looks: bool = True
     """False from the first look on that was not possible."""
     _noted: set[str] = field(default_factory=set)
@@ -49,7 +45,7 @@ class Gate:
         """
         if not self.looks or not changes:
             return [Judged(Verdict.UNKNOWN)] * len(changes)
-        before_us = self.local_us()
+        before_us = self.clock.now_us()
         try:
             look = await self.held.look({(change.key, change.facet): None for change in changes})
         except NotLookedError as error:
@@ -99,7 +95,7 @@ class Gate:
         return judged
 
     def _now_us(self, look: Look, before_us: int) -> int:
-        after_us = self.local_us()
+        after_us = self.clock.now_us()
         if look.now_us is None:
             return after_us
         middle_us = (before_us + after_us) // 2

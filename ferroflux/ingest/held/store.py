@@ -16,6 +16,7 @@ from indexer.sources.kafka import KafkaSourceStore
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import PointPayload, VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.clock import Clock
 from schemas.changes import FacetKey
 from schemas.errors import FerrofluxError, RetryableError
 from schemas.identity import SkuKey, TenantId
@@ -36,18 +37,18 @@ OPEN_WITHIN_S: Final = 10.0
 class StoreHeldVersions:
     """The port `HeldVersions` over a vector index that somebody else opened and closes.
 
-    `now_us` is the server's clock, if any; `sources` says who feeds which facet.
+    `clock` is the server's, if any; `sources` says who feeds which facet.
     """
 
     def __init__(
         self,
         index: VectorIndex,
         *,
-        now_us: Callable[[], int] | None = None,
+        clock: Clock | None = None,
         sources: Callable[[], SourceHistory] = SourceHistory,
     ) -> None:
         self._index = index
-        self._now_us = now_us
+        self._clock = clock
         self._sources = sources
 
     async def look(self, registers: Collection[Register]) -> Look:
@@ -63,7 +64,9 @@ class StoreHeldVersions:
                 raise NotLookedError(f"the vector store does not answer ({error})") from error
             # Off the loop that answers searches: a state may be large.
             held |= await asyncio.to_thread(_held, points, asked)
-        return Look(held, None if self._now_us is None else self._now_us(), histories_of(self._sources(), registers))
+        return Look(
+            held, None if self._clock is None else self._clock.now_us(), histories_of(self._sources(), registers)
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,12 +9,12 @@ from typing import Any, Final, Protocol
 import structlog
 
 from ferroflux.operations.generations.gate import Evidence, JudgedFigures, Limits, known, objections
-from indexer.ports import Clock
 from retrieval.generations import transitions
 from retrieval.generations.errors import GateFailedError, GenerationRefusedError
 from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import AS_CONFIGURED, GenerationView, Records, reports_of, view_of
 from retrieval.vectors.port import VectorCounts
+from runtime.clock import Clock
 from runtime.redaction import redacted_value
 from schemas.errors import NotReadyError
 from schemas.generations import Generation, ReplicaReport, Stage
@@ -206,6 +206,7 @@ class GenerationDesk:
             found |= {
                 "products": counts.alive,
                 "vectors": counts.with_text_vector,
+                "spaces": dict(counts.vectors),
                 "lag": await self._facts.lag(manifest),
             }
         return found

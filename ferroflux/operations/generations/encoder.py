@@ -1,17 +1,24 @@
-"""The encoder of a new generation, from the settings and what the command line or a caller of the API changes of them."""
+"""The encoder and the collection of a new generation, from the settings and what the command line or a caller of the API changes of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
+from ferroflux.operations.port import BuildBody
+from indexer.process.generation_builder import BuildRequest
+from indexer.settings import IndexerSettings
 from retrieval.encoders.models.sources import CONFIG_FILE, available_models, fetch_ahead
 from retrieval.encoders.settings import EncoderSettings
+from retrieval.generations.fitting import store_choice
 from runtime.rights.fetching import FetchSettings, require_fetchable, require_resolved_below
 from schemas.errors import ConfigurationError, InvalidRequestError
+
+_STORE: Final = "vectors."
+"""Before the names of what concerns the collection."""
 
 
 def chosen_encoder(settings: EncoderSettings, model: str, assignments: Sequence[str]) -> EncoderSettings:
@@ -22,6 +29,8 @@ def chosen_encoder(settings: EncoderSettings, model: str, assignments: Sequence[
     """
     raw: dict[str, Any] = settings.model_dump()
     for assignment in (*([f"model={model}"] if model else ()), *assignments):
+        if assignment.startswith(_STORE):
+            continue
         path, sign, value = assignment.partition("=")
         *sections, name = path.removeprefix("encoder.").split(".")
         section = raw
@@ -37,6 +46,18 @@ def chosen_encoder(settings: EncoderSettings, model: str, assignments: Sequence[
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise ConfigurationError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def build_request(settings: IndexerSettings, asked: BuildBody) -> BuildRequest:
+    """What is to be built: as the settings say, with what was asked; `vectors.NAME=VALUE` concerns the collection.
+
+    Raises:
+        ConfigurationError: a name is not one of the encoder's or a collection's settings, or a value is not valid.
+    """
+    changed = (each.removeprefix(_STORE).partition("=") for each in asked.assignments if each.startswith(_STORE))
+    store = store_choice(settings.vectors, {name: value for name, _, value in changed})
+    encoder = chosen_encoder(settings.encoder, asked.model, asked.assignments)
+    return BuildRequest(asked.name, settings, encoder, store, asked.origin, asked.take_over)
 
 
 class CallersModels:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from retrieval.generations.view import GenerationView
 from retrieval.vectors.port import VectorCounts
+from retrieval.vectors.spaces import TEXT_VECTOR
 from schemas.generations import ReplicaReport, Stage
 
 HEARD_OF_US: Final = 60 * 1_000_000
@@ -90,8 +91,12 @@ def _count_objections(name: str, evidence: Evidence, limits: Limits) -> list[str
             f"it has {candidate.alive:,} living products, the live generation {live.alive:,}: wait until it has caught up, "
             "or look with `ferroflux reconcile --generation` for what differs"
         )
-    if candidate.with_text_vector < candidate.alive:
-        found.append(f"{candidate.alive - candidate.with_text_vector:,} of its products have no vector: build it again")
+    for space, count in candidate.vectors.items():
+        # A text of which a sparse encoder keeps nothing has no vector there.
+        allowed = 0 if space == TEXT_VECTOR else limits.missing_share * candidate.alive
+        if candidate.alive - count > allowed:
+            where = "" if space == TEXT_VECTOR else f" in the space {space}"
+            found.append(f"{candidate.alive - count:,} of its products have no vector{where}: build it again")
     record = evidence.view.stages.get(name)
     if record is not None and record.set_apart > limits.missing_share * live.alive:
         found.append(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import httpx
 
 from ferroflux.operations.generations.gate import JudgedFigures
 from ferroflux.operations.http_client import problem_sentence
+from runtime.retry import Backoff, BackoffPolicy, retry
 from schemas.errors import ConfigurationError, InvalidRequestError, NotReadyError
 from training.experiments.comparison import Comparison, compare
 from training.experiments.run import Run
@@ -20,7 +22,7 @@ from training.systems.port import RankedAnswer
 
 _AT_ONCE: Final = 4
 _ATTEMPTS: Final = 5
-_PAUSE_S: Final = 0.5
+_BACKOFF: Final = BackoffPolicy(base_s=0.5, cap_s=4.0)
 _TIMEOUT_S: Final = 30.0
 
 OnProgress = Callable[[float, str], None]
@@ -82,30 +84,38 @@ async def _run(
 async def _answer(client: httpx.AsyncClient, query: JudgedQuery, generation: str, tenant: str) -> RankedAnswer:
     """A whole answer: one from which a retriever is missing says nothing of the generation, and is asked for again."""
     body = {"tenant": tenant, "text": query.text, "limit": DEPTH, "facets": False, "generation": generation}
-    why = ""
-    for attempt in range(_ATTEMPTS):
-        if attempt:
-            await asyncio.sleep(_PAUSE_S * attempt)
-        try:
-            response = await client.post("/v1/search", json=body)
-        except httpx.TransportError as error:
-            raise ConfigurationError(
-                f"no search API answers at {client.base_url}: {error!r}; give its --url"
-            ) from error
-        if response.is_success:
-            found: dict[str, Any] = response.json()
-            if not found["degraded"]:
-                return RankedAnswer(
-                    skus=tuple(str(hit["item"]["sku"]) for hit in found["hits"]),
-                    low_confidence=found["low_confidence"] is not None,
-                    milliseconds={"total": found["timings_ms"]["total"]},
-                )
-            why = f"retrievers were missing: {found['degraded']}"
-        elif response.status_code in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS):
-            why = problem_sentence(response)
-        else:
-            raise InvalidRequestError(problem_sentence(response))
-    raise NotReadyError(f"generation {generation} gave no whole answer to {query.text!r} in {_ATTEMPTS} tries: {why}")
+    try:
+        found = await retry(
+            partial(_found, client, body),
+            "no whole answer",
+            backoff=Backoff(_BACKOFF),
+            errors=NotReadyError,
+            attempts=_ATTEMPTS,
+        )
+    except NotReadyError as error:
+        raise NotReadyError(
+            f"generation {generation} gave no whole answer to {query.text!r} in {_ATTEMPTS} tries: {error}"
+        ) from error
+    return RankedAnswer(
+        skus=tuple(str(hit["item"]["sku"]) for hit in found["hits"]),
+        low_confidence=found["low_confidence"] is not None,
+        milliseconds={"total": found["timings_ms"]["total"]},
+    )
+
+
+async def _found(client: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        response = await client.post("/v1/search", json=body)
+    except httpx.TransportError as error:
+        raise ConfigurationError(f"no search API answers at {client.base_url}: {error!r}; give its --url") from error
+    if response.status_code in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS):
+        raise NotReadyError(problem_sentence(response))
+    if not response.is_success:
+        raise InvalidRequestError(problem_sentence(response))
+    found: dict[str, Any] = response.json()
+    if found["degraded"]:
+        raise NotReadyError(f"retrievers were missing: {found['degraded']}")
+    return found
 
 
 async def _only_tenant(client: httpx.AsyncClient, judged: JudgedSet) -> str:

@@ -18,7 +18,6 @@ from ferroflux.embedded.storage.ownership import Ownership
 from ferroflux.operations.reconcile.stores import OpenStores
 from indexer.journal import SqliteChangeJournal
 from indexer.records import InboundRecord, LogId
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from indexer.sources.file import FileSourceStore
 from retrieval.text.factory import open_reader
@@ -28,6 +27,7 @@ from retrieval.text.settings import TextIndexSettings
 from retrieval.text.tantivy_index.commit_files import holds_index
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.clock import SystemClock
 from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
@@ -65,7 +65,7 @@ async def embedded_stores(
                 adopt=_nothing,
                 changes=JournalledChanges(journal, settings.kafka.topics.changes[0]),
                 republisher=marked,
-                sources=FileSourceStore(directory.sources, lambda: SystemClock().now_us() // 1_000),
+                sources=FileSourceStore(directory.sources, SystemClock()),
             )
         finally:
             await vectors.close()

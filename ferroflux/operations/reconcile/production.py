@@ -18,7 +18,6 @@ from indexer.kafka.reader import KafkaReader
 from indexer.ports import Target
 from indexer.process.bootstrap import offset_guard
 from indexer.records import InboundRecord
-from indexer.service.clock import SystemClock
 from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from query_api.settings import TextSettings
@@ -26,6 +25,7 @@ from retrieval.text.factory import open_reader
 from retrieval.text.tantivy_index.commit_files import holds_index
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.settings import VectorStoreKind
+from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from runtime.kafka.topic_identity import TopicIds
 from schemas.building import build_document

@@ -19,6 +19,7 @@ from retrieval.text.factory import open_reader
 from retrieval.text.settings import TextIndexSettings
 from retrieval.text.tantivy_index.commit_files import META_FILE, files_of_commit, pinned_commit
 from retrieval.text.tantivy_index.compatibility import METADATA_FILE, current_metadata
+from runtime.clock import SYSTEM_CLOCK
 from schemas.errors import NotReadyError
 
 log = structlog.get_logger(__name__)
@@ -35,7 +36,7 @@ def create_snapshot(directory: Path, store: SnapshotStore, *, topic: str) -> Man
         SnapshotStoreError: the store did not take it; what was written so far is no snapshot.
     """
     started = time.perf_counter()
-    now_us = time.time_ns() // 1000
+    now_us = SYSTEM_CLOCK.now_us()
     with pinned_commit(directory) as pinned:
         reader = open_reader(TextIndexSettings(directory=pinned))
         checkpoint, counts = reader.checkpoint(), reader.counts()

@@ -6,7 +6,6 @@ from, cannot name a file outside the folder that it is restored to.
 
 import re
 import secrets
-import time
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -15,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from retrieval.text.port import Checkpoint
 from retrieval.text.tantivy_index.commit_files import COMMIT_FILE, META_FILE
 from retrieval.text.tantivy_index.compatibility import METADATA_FILE, current_metadata
+from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.kafka.topic_identity import is_same_log
 from schemas.errors import FerrofluxError, RetryableError
 
-FORMAT: Final = 1
 _DAY_S: Final = 86_400
 MANIFEST_FILE: Final = "manifest.json"
 SNAPSHOT_ID: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
@@ -108,7 +107,9 @@ def new_snapshot_id(now_us: int) -> str:
     return f"{datetime.fromtimestamp(now_us / 1e6, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-def require_fitting(manifest: Manifest, *, topic: str, log_id: str | None, oldest_s: float | None) -> None:
+def require_fitting(
+    manifest: Manifest, *, topic: str, log_id: str | None, oldest_s: float | None, clock: Clock = SYSTEM_CLOCK
+) -> None:
     """Check that a snapshot can serve this version and this log, and is no older than `oldest_s` seconds.
 
     Without a `log_id` any log will do; `oldest_s` is None where the replica is compared with the vector index afterwards.
@@ -128,7 +129,7 @@ def require_fitting(manifest: Manifest, *, topic: str, log_id: str | None, oldes
         raise IncompatibleSnapshotError(
             f"snapshot {manifest.id} is of log {manifest.log_id!r}, this replica of {log_id!r}: the topic was made again, or is another cluster's"
         )
-    age_s = time.time() - manifest.created_us / 1e6
+    age_s = (clock.now_us() - manifest.created_us) / 1e6
     if oldest_s is not None and age_s > oldest_s:
         raise IncompatibleSnapshotError(
             f"snapshot {manifest.id} was taken {age_s / _DAY_S:.1f} days ago, more than {oldest_s / _DAY_S:.1f} "

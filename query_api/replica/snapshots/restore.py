@@ -29,6 +29,7 @@ from retrieval.text.tantivy_index.commit_files import (
     holds_index,
     place_commit,
 )
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import ConfigurationError, IncompatibleIndexError
 
 log = structlog.get_logger(__name__)
@@ -53,7 +54,13 @@ class Restored:
 
 
 def restore_newest(
-    store: SnapshotStore, directory: Path, *, topic: str, log_id: str | None, oldest_s: float | None
+    store: SnapshotStore,
+    directory: Path,
+    *,
+    topic: str,
+    log_id: str | None,
+    oldest_s: float | None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Restored:
     """Put the newest snapshot in place that is whole and fits (`require_fitting`); refuse the others with a reason, and restore none if none does.
 
@@ -67,7 +74,7 @@ def restore_newest(
             manifest = store.manifest(snapshot_id)
             if manifest is None:
                 continue
-            require_fitting(manifest, topic=topic, log_id=log_id, oldest_s=oldest_s)
+            require_fitting(manifest, topic=topic, log_id=log_id, oldest_s=oldest_s, clock=clock)
             restore_snapshot(store, manifest, directory)
         except (CorruptSnapshotError, IncompatibleSnapshotError) as error:
             log.warning("snapshot refused", snapshot=snapshot_id, code=error.code, reason=str(error))
@@ -102,7 +109,7 @@ def restore_snapshot(store: SnapshotStore, manifest: Manifest, directory: Path) 
         store=store.name,
         directory=str(directory),
         products=manifest.alive,
-        age_s=round(time.time() - manifest.created_us / 1e6),
+        age_s=round((SYSTEM_CLOCK.now_us() - manifest.created_us) / 1e6),
         seconds=round(time.perf_counter() - started, 2),
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ import structlog
 from query_api.replica.settings import SnapshotSettings
 from query_api.replica.snapshots.create import create_snapshot, newest_of_kind, prune_snapshots
 from query_api.replica.snapshots.store import SnapshotStore
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import FerrofluxError
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ class SnapshotSchedule:
         log_of_replica: Callable[[], str | None],
         metrics: SnapshotMetrics,
         rng: random.Random,
-        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._directory = directory
         self._settings = settings
@@ -63,7 +63,7 @@ class SnapshotSchedule:
         self._log_of_replica = log_of_replica
         self._metrics = metrics
         self._rng = rng
-        self._now_us = now_us
+        self._clock = clock
 
     async def run(self) -> None:
         """Take one whenever it is due, until cancelled. A store that is away, or a full disk, costs a warning and is tried again."""
@@ -87,10 +87,10 @@ class SnapshotSchedule:
             return _LOOK_AGAIN_S
         newest = await asyncio.to_thread(newest_of_kind, self._store, topic=self._topic, log_id=log_id)
         due_us = 0 if newest is None else newest.created_us + int(self._settings.interval_s * 1e6)
-        if newest is None or self._now_us() >= due_us:
+        if newest is None or self._clock.now_us() >= due_us:
             newest = await asyncio.to_thread(partial(create_snapshot, self._directory, self._store, topic=self._topic))
             await asyncio.to_thread(partial(prune_snapshots, self._store, newest, keep=self._settings.keep))
             due_us = newest.created_us + int(self._settings.interval_s * 1e6)
         self._metrics.snapshot_taken(newest.created_us)
         spread = self._rng.uniform(0, _SPREAD * self._settings.interval_s)
-        return max(0.0, (due_us - self._now_us()) / 1e6) + spread
+        return max(0.0, (due_us - self._clock.now_us()) / 1e6) + spread

@@ -7,7 +7,6 @@ module makes or checks are ever joined to a path. All methods block; callers run
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from query_api.replica.snapshots.manifest import (
     SnapshotFile,
     SnapshotStoreError,
 )
+from runtime.files import atomic_writer
 from runtime.redaction import redacted, without_credentials
 from schemas.errors import ConfigurationError, FerrofluxError
 
@@ -110,15 +110,15 @@ class SnapshotStore:
                 source = self._files.open(self._path(snapshot_id, entry.name), "rb")
             except FileNotFoundError as error:
                 raise CorruptSnapshotError(f"snapshot {snapshot_id} lacks its file {entry.name}") from error
-            with source, (folder / entry.name).open("xb") as target:
+            with source, atomic_writer(folder / entry.name) as target:
                 while size <= entry.bytes and (chunk := source.read(_CHUNK)):
                     size += len(chunk)
                     digest.update(chunk)
                     target.write(chunk)
-                target.flush()
-                os.fsync(target.fileno())
-        if size != entry.bytes or digest.hexdigest() != entry.sha256:
-            raise CorruptSnapshotError(f"the file {entry.name} of snapshot {snapshot_id} is not what was written")
+                if size != entry.bytes or digest.hexdigest() != entry.sha256:
+                    raise CorruptSnapshotError(
+                        f"the file {entry.name} of snapshot {snapshot_id} is not what was written"
+                    )
 
     def remove(self, snapshot_id: str) -> None:
         """Remove a snapshot: its manifest first, so that no half of one is ever taken for a whole."""

@@ -10,7 +10,6 @@ tried again with every start. What is set apart lies in a file of its own, so th
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,10 +25,12 @@ from retrieval.aliases.file import AliasFile
 from retrieval.aliases.live import LiveAliases, require_usable
 from retrieval.text.apart.ledger import Ledger
 from retrieval.text.apart.values import Apart, Flaw, LogNotes
+from runtime.clock import SYSTEM_CLOCK, Clock
+from runtime.files import atomic_write
 from runtime.isolation import Batch, Isolation
-from runtime.retry import Backoff
+from runtime.retry import Backoff, retry
 from schemas.aliases import AliasRecord
-from schemas.errors import InvalidEventError, RetryableError
+from schemas.errors import InvalidEventError
 
 log = structlog.get_logger(__name__)
 
@@ -47,17 +48,17 @@ class AliasTailer:
         backoff: Backoff,
         topic: str = "",
         letters: LetterBox | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`topic` and `letters`: where dead letters say that a record is from, and where they go; None sends none."""
         self._file = file
         self._open_log = open_log
         self._backoff = backoff
+        self._clock = clock
         self._entries = LiveAliases()
         self._apart = _LedgerFile(file.folder / APART_FILE)
         self._isolation = Isolation("read alias entries")
-        self._letters = LetterDispatch(
-            letters, topic=topic, now_us=_now_us, backoff=Backoff(backoff.policy, backoff.rng)
-        )
+        self._letters = LetterDispatch(letters, topic=topic, clock=clock, backoff=Backoff(backoff.policy, backoff.rng))
 
     @property
     def degraded(self) -> dict[str, str]:
@@ -79,15 +80,7 @@ class AliasTailer:
         await asyncio.to_thread(self._apart.read)
         self._entries.apply({record.key: record for record in held})
         try:
-            while True:
-                try:
-                    await self._follow()
-                except RetryableError as error:
-                    seconds = self._backoff.next()
-                    log.warning(
-                        "the alias log is away", error=str(error), code=error.code, again_in_s=round(seconds, 2)
-                    )
-                    await asyncio.sleep(seconds)
+            await retry(self._follow, "the alias log is away", backoff=self._backoff)
         finally:
             await self._letters.close()
 
@@ -104,12 +97,12 @@ class AliasTailer:
                     await self._apply(polled.records)
                 told = self._letters.turn(self._apart.ledger.untold)
                 if told:
-                    await self._note(LogNotes(_now_us(), told=frozenset(told)), {})
+                    await self._note(LogNotes(self._clock.now_us(), told=frozenset(told)), {})
         finally:
             await alias_log.close()
 
     async def _apply(self, records: Iterable[LogRecord]) -> None:
-        now_us = _now_us()
+        now_us = self._clock.now_us()
         decoded = decode(records, isolation=self._isolation, now_us=now_us)
         if self._entries.apply(decoded.changes):
             await asyncio.to_thread(self._file.write, self._entries.records())
@@ -184,11 +177,5 @@ class _LedgerFile:
     def write(self, ledger: Ledger) -> None:
         """Replace it, whole or not at all."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._path.with_suffix(".tmp")
-        draft.write_bytes(ledger.to_json())
-        draft.replace(self._path)
+        atomic_write(self._path, ledger.to_json(), durable=False)
         self.ledger = ledger
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

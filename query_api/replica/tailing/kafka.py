@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from aiokafka.errors import KafkaError
 from query_api.replica.settings import TailSettings
 from query_api.replica.tailing.letters import ReplicaLetter
 from query_api.replica.tailing.log import Bounds, LogRecord, LogView, Polled
+from runtime.clock import SYSTEM_CLOCK
 from runtime.kafka.clients import administering, answering, fetched, open_consumer, stopped
 from runtime.kafka.fitting import append_letters
 from runtime.kafka.log_writer import LogWriter
@@ -66,7 +66,7 @@ class KafkaDocumentLog:
         self._consumer.assign(list(self._followed))
         for partition in self._followed:
             self._consumer.seek(partition, positions[partition.partition])
-        self._followed_since = time.time()
+        self._followed_since = SYSTEM_CLOCK.now_us() / 1e6
 
     async def poll(self) -> Polled:
         """Records of all partitions, those of one partition in order."""
@@ -105,7 +105,7 @@ class KafkaDocumentLog:
         """Tell a broker that is away by the age of its newest answer: aiokafka itself retries in silence, for ever."""
         answers = [self._consumer.last_poll_timestamp(tp) for tp in self._followed]
         heard = max([answer / 1000 for answer in answers if answer is not None], default=0.0)
-        silent = time.time() - max(heard, self._followed_since)
+        silent = SYSTEM_CLOCK.now_us() / 1e6 - max(heard, self._followed_since)
         if self._followed and silent > self._tail.silence_s:
             raise LogUnavailableError(f"Kafka at {self._kafka.bootstrap} has answered no fetch for {silent:.0f} s")
 
@@ -121,7 +121,7 @@ class KafkaDocumentLog:
         places = [TopicPartition(self._topic, number) for number in numbers]
         if self._log_id is not None:
             return self._log_id, places
-        self._known_id, self._looked_at = await self._topic_id(), time.monotonic()
+        self._known_id, self._looked_at = await self._topic_id(), SYSTEM_CLOCK.monotonic()
         if self._known_id is None and self._topic_ids is not None and not self._topic_ids.is_unknowable(self._topic):
             raise LogUnavailableError(f"Kafka does not describe topic {self._topic} yet")
         return log_identity(str(cluster["cluster_id"]), self._known_id), places
@@ -140,9 +140,9 @@ class KafkaDocumentLog:
                 raise LogUnavailableError(
                     f"topic {self._topic} was deleted and made again; it is read from its beginning"
                 )
-        due = time.monotonic() - self._looked_at >= self._tail.metadata_age_s
+        due = SYSTEM_CLOCK.monotonic() - self._looked_at >= self._tail.metadata_age_s
         if self._known_id is not None and self._looking is None and due:
-            self._looked_at = time.monotonic()
+            self._looked_at = SYSTEM_CLOCK.monotonic()
             self._looking = asyncio.create_task(self._topic_id())
 
 

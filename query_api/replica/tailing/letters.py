@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -19,6 +19,7 @@ import structlog
 
 from query_api.replica.tailing.log import LogRecord
 from retrieval.text.apart.values import Apart, Place
+from runtime.clock import Clock
 from runtime.retry import Backoff
 from schemas.errors import RetryableError
 from schemas.events.dead_letters import (
@@ -94,13 +95,13 @@ class LetterDispatch:
         box: LetterBox | None,
         *,
         topic: str,
-        now_us: Callable[[], int],
+        clock: Clock,
         backoff: Backoff,
     ) -> None:
         """Without a box nothing is sent, and what is set apart stays untold."""
         self._box = box
         self._topic = topic
-        self._now_us = now_us
+        self._clock = clock
         self._backoff = backoff
         self._records: dict[Place, LogRecord] = {}
         self._held_bytes = 0
@@ -130,8 +131,8 @@ class LetterDispatch:
                 if self._records.pop(place, None) is not None:
                     self._held_bytes -= place.size
         waiting = [apart for apart in untold if apart.place not in told][:_AT_ONCE]
-        if self._box is not None and waiting and asyncio.get_running_loop().time() >= self._not_before:
-            now_us = self._now_us()
+        if self._box is not None and waiting and self._clock.monotonic() >= self._not_before:
+            now_us = self._clock.now_us()
             letters = [
                 letter_of(one, self._records.get(one.place), topic=self._topic, now_us=now_us) for one in waiting
             ]
@@ -153,7 +154,7 @@ class LetterDispatch:
         except Exception as error:  # noqa: BLE001 - shown in readiness and tried again, whatever it is
             # Whatever it is, the replica goes on: readiness says that letters wait, and why.
             seconds = self._backoff.next()
-            self._not_before = asyncio.get_running_loop().time() + seconds
+            self._not_before = self._clock.monotonic() + seconds
             # It is read by everybody who may ask for readiness: a dependency's own words may name a host.
             self.trouble = str(type(error)()) if isinstance(error, RetryableError) else str(error) or repr(error)
             log.warning("dead letters wait", letters=len(letters), error=repr(error), again_in_s=round(seconds, 1))

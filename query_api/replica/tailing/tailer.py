@@ -34,6 +34,7 @@ from query_api.replica.tailing.report import HEARTBEAT_US, Report
 from retrieval.serving.replica_status import FreshnessSample
 from retrieval.text.apart.values import LogNotes, Place
 from retrieval.text.port import Applied, TextIndexWriter
+from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.event_loop import freeze_heap
 from runtime.isolation import DefectError, Isolation
 from runtime.kafka.topic_identity import is_same_log
@@ -58,11 +59,6 @@ async def breathe() -> None:
     await asyncio.sleep(_BREATH_S)
 
 
-def wall_clock_us() -> int:
-    """Microseconds since 1970."""
-    return time.time_ns() // 1000
-
-
 class ReplicaTailer:
     """Follows one documents log into one text index. `run` is the whole life, once; `request_stop` ends it in order.
 
@@ -81,25 +77,23 @@ class ReplicaTailer:
         backoff: Backoff,
         letters: LetterBox | None = None,
         metrics: ReplicaMetrics | None = None,
-        now_us: Callable[[], int] = wall_clock_us,
+        clock: Clock = SYSTEM_CLOCK,
         rest: Callable[[], Awaitable[None]] = breathe,
     ) -> None:
         self._writer = writer
         self._open_log = open_log
         self._report_to = report_to
         self._backoff = backoff
-        self._now_us = now_us
+        self._clock = clock
         self._rest = rest
         self._stopping = asyncio.Event()
         # One thread: commits follow each other in order, and none runs any more once the pool is shut down.
         self._index_thread = ThreadPoolExecutor(1, thread_name_prefix="replica-index")
         self._waiting_for: str | None = "the log's first answer"
         self._reading = Isolation("read documents")
-        self._letters = LetterDispatch(
-            letters, topic=topic, now_us=now_us, backoff=Backoff(backoff.policy, backoff.rng)
-        )
+        self._letters = LetterDispatch(letters, topic=topic, clock=clock, backoff=Backoff(backoff.policy, backoff.rng))
         self.metrics = metrics or ReplicaMetrics()
-        self.report = Report(topic, os.getpid(), now_us())
+        self.report = Report(topic, os.getpid(), clock.now_us())
 
     @property
     def not_ready(self) -> str | None:
@@ -111,7 +105,7 @@ class ReplicaTailer:
     @property
     def degraded(self) -> dict[str, str]:
         """What is not as it should be although the replica answers, by part, as a sentence."""
-        return self.report.status(self._now_us()).degraded
+        return self.report.status(self._clock.now_us()).degraded
 
     def request_stop(self) -> None:
         """Ask `run` to return; from the loop's own thread."""
@@ -135,7 +129,7 @@ class ReplicaTailer:
             if self.report.ended and self._report_to is not None:
                 # The workers beside us go on with the last commit, and say so.
                 with suppress(OSError):
-                    self.report.write(self._report_to, self._now_us())
+                    self.report.write(self._report_to, self._clock.now_us())
             await asyncio.to_thread(self._index_thread.shutdown)
 
     async def _try_again(self) -> None:
@@ -149,7 +143,7 @@ class ReplicaTailer:
             held = self._writer.to_try_again(sum(open_now.values()))
             for start in range(0, len(held), _AGAIN_AT_ONCE):
                 assert checkpoint is not None, "what is held was committed with one"
-                notes = LogNotes(now_us=self._now_us(), again=True)
+                notes = LogNotes(now_us=self._clock.now_us(), again=True)
                 self._writer.apply(held[start : start + _AGAIN_AT_ONCE], checkpoint, notes=notes)
             return len(held), len(self._writer.to_try_again(len(held)))
 
@@ -209,7 +203,7 @@ class ReplicaTailer:
         checkpoint = progress.checkpoint()
 
         def decode_and_commit() -> tuple[Decoded, Applied]:
-            now_us = self._now_us()
+            now_us = self._clock.now_us()
             decoded = decode(polled.records, isolation=self._reading, now_us=now_us)
             documents = [_stamped(document, now_us) for document in decoded.documents]
             notes = LogNotes(now_us, decoded.places, decoded.incomplete, decoded.malformed)
@@ -218,7 +212,7 @@ class ReplicaTailer:
         began = time.perf_counter()
         decoded, applied = await asyncio.get_running_loop().run_in_executor(self._index_thread, decode_and_commit)
         seconds = time.perf_counter() - began
-        now_us = self._now_us()
+        now_us = self._clock.now_us()
         # What is read while catching up was changed long ago, so was what a bulk load or a replay brings, and what a repair
         # publishes again was not logged for it: their ages say nothing of how fresh a change arrives.
         timed = (document.times for document in decoded.documents)
@@ -260,7 +254,7 @@ class ReplicaTailer:
     def _commit_told(self, told: tuple[Place, ...]) -> None:
         checkpoint = self._writer.checkpoint()
         assert checkpoint is not None, "what was told was committed with one"
-        self._writer.apply((), checkpoint, notes=LogNotes(self._now_us(), told=frozenset(told)))
+        self._writer.apply((), checkpoint, notes=LogNotes(self._clock.now_us(), told=frozenset(told)))
 
     def _note_set_apart(self) -> None:
         set_apart = self._writer.set_apart()
@@ -273,7 +267,7 @@ class ReplicaTailer:
         await self._write_report()
 
     async def _write_report(self) -> None:
-        now_us = self._now_us()
+        now_us = self._clock.now_us()
         if self._report_to is not None and self.report.due(now_us):
             await asyncio.get_running_loop().run_in_executor(
                 self._index_thread, self.report.write, self._report_to, now_us
@@ -285,11 +279,12 @@ class ReplicaTailer:
         self._waiting_for = str(error)
         self.metrics.failed()
         log.warning("the log is away", error=str(error), code=error.code, again_in_s=round(seconds, 2))
-        ends_at = time.monotonic() + seconds
-        while not self._stopping.is_set() and (left := ends_at - time.monotonic()) > 0:
+        while not self._stopping.is_set() and seconds > 0:
             await self._write_report()
+            pause = min(seconds, HEARTBEAT_US / 1e6)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), min(left, HEARTBEAT_US / 1e6))
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            seconds -= pause
 
 
 def _ending(error: Exception) -> str:

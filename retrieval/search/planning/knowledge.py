@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
@@ -16,6 +14,7 @@ from retrieval.filters import CatalogueFilter
 from retrieval.spelling import Correction, SpellingDictionary
 from retrieval.text.port import TextIndexReader
 from runtime.bounded_cache import BoundedCache
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.identity import TenantId
 
 _DICTIONARY_BYTES: Final = 256 * 1024 * 1024
@@ -81,9 +80,7 @@ class ReplicaKnowledge:
     again at most every 20 seconds, only new words being filed. Of a tenant without products nothing is kept.
     """
 
-    def __init__(
-        self, reader: TextIndexReader, aliases: LiveAliases, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, reader: TextIndexReader, aliases: LiveAliases, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._reader = reader
         self._aliases = aliases
         self._clock = clock
@@ -109,7 +106,7 @@ class ReplicaKnowledge:
                 turn = self._learning[tenant] = _Turn()
         with turn.lock:  # its own: no tenant waits while another's words are read
             learned = self._learned.get(tenant)
-            if learned is None or self._clock() - learned.learned_at > _REFRESH_S:
+            if learned is None or self._clock.monotonic() - learned.learned_at > _REFRESH_S:
                 learned = self._learn(tenant, learned)
         return _TenantView(tenant, self._reader, aliases, learned, self._counts)
 
@@ -119,7 +116,7 @@ class ReplicaKnowledge:
         grown = before is not None and len(before.dictionary) <= _STALE_FROM * len(words)
         dictionary = before.dictionary if before is not None and grown else SpellingDictionary()
         dictionary.add(words)
-        learned = _Learned(dictionary, self._clock())
+        learned = _Learned(dictionary, self._clock.monotonic())
         if words:
             self._learned.put(tenant, learned)
         else:

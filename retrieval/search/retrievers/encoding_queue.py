@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -21,6 +20,7 @@ from typing import Final
 
 from retrieval.encoders.port import Matrix
 from retrieval.vectors.port import Vector
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import OverloadedError
 
 _REMEMBERED: Final = 0.7
@@ -48,7 +48,7 @@ class EncodingQueue:
         at_once: int = 1,
         batch: int = 4,
         within_s: float = math.inf,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._encode = encode
         self._executor = executor
@@ -111,7 +111,7 @@ class EncodingQueue:
 
     async def _encode_batch(self, batch: Sequence[_Waiting]) -> None:
         texts = [entry.text for entry in batch]
-        began = self._clock()
+        began = self._clock.monotonic()
         try:
             matrix = await asyncio.get_running_loop().run_in_executor(self._executor, self._encode, texts)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait
@@ -119,7 +119,7 @@ class EncodingQueue:
                 entry.vector.set_exception(error)
                 entry.vector.exception()  # seen, even where nobody waits any more
         else:
-            took = (self._clock() - began) / len(texts)
+            took = (self._clock.monotonic() - began) / len(texts)
             self._text_s = took if not self._text_s else _REMEMBERED * self._text_s + (1 - _REMEMBERED) * took
             for entry, row in zip(batch, matrix, strict=True):
                 # A copy of the row: a view would keep the encoder's whole output buffer alive and writable.

@@ -17,7 +17,8 @@ from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.fusion import RankedHit
 from retrieval.search.retrievers.query_encoders import QueryVectors, SparseQueryEncoder
 from retrieval.text.port import TextIndexReader
-from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, VectorIndex
+from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR
 from schemas.api.retrievers import RetrieverName
 from schemas.errors import InvalidEventError
 from schemas.identity import SkuKey, TenantId

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from retrieval.text.tantivy_index.compatibility import METADATA_FILE
+from runtime.clock import SYSTEM_CLOCK
+from runtime.files import sync_folder
 from schemas.errors import ContentionError, NotReadyError
 
 META_FILE: Final = "meta.json"
@@ -96,9 +98,9 @@ def place_commit(staged: Path, directory: Path) -> None:
             leftover.unlink()
     for name in [*files_of_commit((staged / META_FILE).read_bytes()), _MANAGED_FILE, METADATA_FILE]:
         (staged / name).replace(directory / name)
-    _sync_folder(directory)
+    sync_folder(directory)
     (staged / META_FILE).replace(directory / META_FILE)
-    _sync_folder(directory)
+    sync_folder(directory)
 
 
 def _pin(directory: Path, pinned: Path) -> bool:
@@ -136,13 +138,5 @@ def _remove(pinned: Path) -> None:
 def _clear_abandoned(directory: Path) -> None:
     """Remove what a process left that was killed while it held a commit."""
     for folder in directory.glob(f"{_PIN_PREFIX}*"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED_S:
+        if SYSTEM_CLOCK.now_us() / 1e6 - folder.stat().st_mtime > _ABANDONED_S:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sync_folder(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +10,7 @@ import tantivy
 
 from retrieval.analysis.pipeline import ANALYSER_VERSION
 from retrieval.text.tantivy_index.schema import SCHEMA_VERSION
+from runtime.files import atomic_write
 from schemas.errors import IncompatibleIndexError
 
 METADATA_FILE: Final = "ferroflux-index.json"
@@ -26,9 +26,7 @@ def current_metadata() -> dict[str, str]:
 
 def write_metadata(directory: Path) -> None:
     """Record `current_metadata` in the folder, whole or not at all."""
-    draft = directory / f"{METADATA_FILE}.{os.getpid()}"
-    draft.write_text(json.dumps(current_metadata(), indent=1) + "\n")
-    draft.replace(directory / METADATA_FILE)
+    atomic_write(directory / METADATA_FILE, (json.dumps(current_metadata(), indent=1) + "\n").encode())
 
 
 def require_compatible(directory: Path) -> None:

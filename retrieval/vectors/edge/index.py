@@ -21,24 +21,16 @@ import numpy as np
 import qdrant_edge as edge
 import structlog
 
-from retrieval.encoders.port import ModelRevision, SparseVector
+from retrieval.encoders.port import SparseVector
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
 from retrieval.vectors.edge import filters
 from retrieval.vectors.edge.ownership import DirectoryOwner
 from retrieval.vectors.edge.shard import ShardFiles
-from retrieval.vectors.port import (
-    TEXT_VECTOR,
-    AnyVector,
-    NamedVectors,
-    PointPayload,
-    PointWrite,
-    Vector,
-    VectorCounts,
-    VectorHit,
-)
-from retrieval.vectors.record import from_record, page_of, require_distinct, rev_of, to_record
+from retrieval.vectors.port import AnyVector, NamedVectors, PointPayload, PointWrite, VectorCounts, VectorHit
+from retrieval.vectors.record import from_record, page_of, require_distinct, rev_of, to_record, without_empty
 from retrieval.vectors.settings import VectorSettings
+from retrieval.vectors.spaces import Spaces
 from schemas.errors import NotReadyError, StoreRefusedError, StoreUnavailableError
 from schemas.identity import SkuId, SkuKey, TenantId
 
@@ -93,7 +85,7 @@ class EdgeIndex:
         return self._opened is None
 
     async def recorded(self) -> Mapping[str, Any] | None:
-        """The revision in the file beside the shard."""
+        """The record in the file beside the shard."""
         return None if self.is_absent else await self._run(self._files.recorded)
 
     async def identity(self) -> str | None:
@@ -106,14 +98,18 @@ class EdgeIndex:
             raise NotReadyError(f"the vector index in {self._settings.directory} is not prepared yet")
         return await self._run(self._files.identify)
 
-    async def prepare(self, revision: ModelRevision) -> None:
-        """Create the shard for this encoder where it is absent, else check the recorded revision."""
-        await self._run(self._prepare, revision)
+    async def prepare(self, spaces: Spaces) -> None:
+        """Create the shard with these spaces where it is absent, else check the recorded ones."""
+        await self._run(self._prepare, spaces)
+
+    async def apply_settings(self) -> None:
+        """Check what opening the shard did not change; graphs and quantised vectors are built by `maintain`."""
+        await self._run(self._files.require_settings)
 
     async def read(self, keys: Sequence[SkuKey]) -> dict[SkuKey, PointPayload]:
         """Payloads of the points that exist."""
         held = await self._retrieve(keys, payload=True)
-        return {key: from_record(point.payload or {}) for key, point in held.items()}
+        return {key: from_record(point.payload or {}, self._files.spaces) for key, point in held.items()}
 
     async def write(self, writes: Sequence[PointWrite]) -> frozenset[SkuKey]:
         """Apply guarded writes chunk by chunk; other calls get their turn between two chunks."""
@@ -158,7 +154,10 @@ class EdgeIndex:
         return VectorCounts(
             alive=await self._count(filters.population(tenant, alive=True)),
             dead=await self._count(filters.population(tenant, alive=False)),
-            with_text_vector=await self._count(filters.population(tenant, alive=True, vector=TEXT_VECTOR)),
+            vectors={
+                space: await self._count(filters.population(tenant, alive=True, vector=space))
+                for space in self._files.spaces
+            },
         )
 
     async def scan(
@@ -175,15 +174,15 @@ class EdgeIndex:
                 with_vector=False,
             )
             points, offset = await self._run(self._scroll, request)
-            yield page_of(point.payload or {} for point in points)
+            yield page_of((point.payload or {} for point in points), self._files.spaces)
             if offset is None:
                 return
 
-    async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, Vector]:
-        """Stored vectors of the points that have one of that name."""
+    async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, AnyVector]:
+        """Stored vectors of the points that have one of that space."""
         held = await self._retrieve(list(keys), payload=False, vectors=[using])
         return {
-            key: np.asarray(point.vector[using], dtype=np.float32)
+            key: _array(point.vector[using])
             for key, point in held.items()
             if isinstance(point.vector, dict) and using in point.vector
         }
@@ -226,20 +225,20 @@ class EdgeIndex:
         if self._opened is None and self._files.exists():
             self._opened = self._files.open()
 
-    def _prepare(self, revision: ModelRevision) -> None:
+    def _prepare(self, spaces: Spaces) -> None:
         if self._files.exists():
-            self._files.require_model(revision)
+            self._files.require_spaces(spaces)
             self._open_existing()
             return
-        self._opened = self._files.create(revision)
-        log.info("vector index created", model=revision.model, revision=revision.id)
+        self._opened = self._files.create(spaces)
+        log.info("vector index created", spaces={name: space.revision for name, space in spaces.items()})
 
     def _write_chunk(self, writes: Sequence[PointWrite]) -> set[SkuKey]:
         shard = self._shard
         by_id = {write.key.point_id: write.key for write in writes}
         held = {by_id[str(point.id)]: point for point in shard.retrieve(list(by_id), [record.REV], False)}
         due = [write for write in writes if write.expected_rev == _rev_of(held.get(write.key))]
-        spaces = self._files.spaces()
+        spaces = self._files.spaces.keys() or {""}  # of a shard without a record nothing is whole
         whole = [write for write in due if write.expected_rev is None or spaces <= write.vectors.keys()]
         # What cannot be laid out is a matter of that write, and no failure of the disk.
         operations: list[edge.UpdateOperation] = []
@@ -251,9 +250,12 @@ class EdgeIndex:
             operations.append(edge.UpdateOperation.upsert_points(points))
         for write in due:
             if write.expected_rev is not None and not spaces <= write.vectors.keys():
-                if write.vectors:
-                    named = edge.PointVectors(write.key.point_id, _lists(write.vectors))
+                vectors = _lists(write.vectors)
+                if vectors:
+                    named = edge.PointVectors(write.key.point_id, vectors)
                     operations.append(edge.UpdateOperation.update_vectors([named]))
+                if emptied := list(write.vectors.keys() - vectors.keys()):
+                    operations.append(edge.UpdateOperation.delete_vectors([write.key.point_id], emptied))
                 stored = to_record(write.key, write.payload, WRITER)
                 operations.append(edge.UpdateOperation.overwrite_payload([write.key.point_id], stored))
         try:
@@ -330,12 +332,14 @@ class EdgeIndex:
 
 
 def _lists(vectors: NamedVectors) -> dict[str, edge.NamedVector]:
-    """By name; an empty sparse vector is none, so that the one before it goes with the point that is replaced."""
-    return {
-        name: _edge_vector(vector)
-        for name, vector in vectors.items()
-        if not isinstance(vector, SparseVector) or len(vector)
-    }
+    """By name, without empty ones."""
+    return {name: _edge_vector(vector) for name, vector in without_empty(vectors).items()}
+
+
+def _array(stored: Any) -> AnyVector:
+    if isinstance(stored, edge.SparseVector):
+        return SparseVector.of(stored.indices, stored.values)
+    return np.asarray(stored, dtype=np.float32)
 
 
 def _edge_vector(vector: AnyVector) -> Any:

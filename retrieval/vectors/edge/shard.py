@@ -1,7 +1,7 @@
 """The files of an Edge index: the shard, and beside it the record of the model that wrote it.
 
     directory/owner.lock   who owns it now
-    directory/model.json   the model revision, and the index's own id
+    directory/model.json   the record of the vector spaces, and the index's own id
     directory/shard/       Edge's own files
 
 The shard is built under another name and moved into place when it is whole, and the record is written before that: a
@@ -10,24 +10,24 @@ process that dies in between leaves nothing that the next one would misread.
 
 from __future__ import annotations
 
-import os
 import shutil
-from functools import cache
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import orjson
 import qdrant_edge as edge
 
-from retrieval.encoders.port import ModelRevision
 from retrieval.vectors import record
 from retrieval.vectors.identity import IDENTITY_KEY, new_identity
-from retrieval.vectors.model_record import RECORD_KEY, require_same_model, revision_record
-from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR
 from retrieval.vectors.settings import Quantisation, VectorSettings
+from retrieval.vectors.spaces import RECORD_KEY, TEXT_VECTOR, SpaceKind, Spaces, require_same_spaces
+from runtime.files import atomic_write
+from schemas.errors import ConfigurationError
 
 BYTES_PER_NUMBER = 4
 """Vectors are float32."""
+_EDGE_CONFIG = "edge_config.json"
+"""In the shard: what Edge was opened with last."""
 
 
 class ShardFiles:
@@ -44,35 +44,42 @@ class ShardFiles:
 
     def open(self) -> edge.EdgeShard:
         """Open the shard; what its write-ahead log holds beyond the last flush is applied again."""
-        recorded = self.recorded() or {}
-        dimension = recorded.get("dimension")
         # With a configuration, Edge takes over today's thresholds and graph settings; what they change, `maintain` builds.
-        return edge.EdgeShard.load(
-            str(self._shard), None if dimension is None else self._config(dimension, sparse="sparse" in recorded)
-        )
+        return edge.EdgeShard.load(str(self._shard), self._config(self.spaces) if self.spaces else None)
 
-    def require_model(self, revision: ModelRevision) -> None:
-        """Check the recorded model.
+    def require_spaces(self, spaces: Spaces) -> None:
+        """Check the recorded spaces.
 
         Raises:
-            ModelMismatchError: another encoder wrote the shard.
+            ModelMismatchError: other encoders wrote the shard.
         """
-        require_same_model(self.recorded(), revision, where=f"the vector index in {self._settings.directory}")
+        require_same_spaces(self.recorded(), spaces, where=f"the vector index in {self._settings.directory}")
 
-    @cache  # noqa: B019 - one of these lives as long as its process
-    def spaces(self) -> frozenset[str]:
-        """The names of the vector spaces; asked of a shard that is there, and they never change."""
-        sparse = "sparse" in (self.recorded() or {})
-        return frozenset({TEXT_VECTOR, SPARSE_VECTOR} if sparse else {TEXT_VECTOR})
+    def require_settings(self) -> None:
+        """Check that the shard is as the settings have it; what Edge can change of it, it does when it is opened.
 
-    def create(self, revision: ModelRevision) -> edge.EdgeShard:
-        """Record the model and create an empty shard with its payload indexes."""
-        self._write({RECORD_KEY: revision_record(revision), IDENTITY_KEY: new_identity()})
+        Raises:
+            ConfigurationError: it is quantised, and is not to be.
+        """
+        opened_with = orjson.loads((self._shard / _EDGE_CONFIG).read_bytes())
+        if self._settings.quantisation is Quantisation.NONE and opened_with.get("quantization_config"):
+            raise ConfigurationError(
+                f"the vector index in {self._settings.directory} is quantised, which Edge cannot take back: set "
+                "FERROFLUX_VECTORS__QUANTISATION=scalar, or build a generation without (`ferroflux generation build NAME "
+                "--set vectors.quantisation=none`), which reuses its vectors"
+            )
+
+    @cached_property
+    def spaces(self) -> Spaces:
+        """Those of the record; asked of a shard that is there, and they never change."""
+        return Spaces.recorded(self.recorded())
+
+    def create(self, spaces: Spaces) -> edge.EdgeShard:
+        """Record the spaces and create an empty shard with its payload indexes."""
+        self._write({RECORD_KEY: spaces.record(), IDENTITY_KEY: new_identity()})
         unfinished = self._shard.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
-        shard = edge.EdgeShard.create(
-            str(unfinished), self._config(revision.dimension, sparse=revision.sparse is not None)
-        )
+        shard = edge.EdgeShard.create(str(unfinished), self._config(spaces))
         for field, schema in _payload_indexes().items():
             shard.update(edge.UpdateOperation.create_field_index(field, schema))
         shard.flush()
@@ -81,7 +88,7 @@ class ShardFiles:
         return self.open()
 
     def recorded(self) -> dict[str, Any] | None:
-        """The revision's fields in the record; None where there is none."""
+        """The record of the spaces; None where there is none."""
         return self._read().get(RECORD_KEY)
 
     def identity(self) -> str | None:
@@ -102,22 +109,34 @@ class ShardFiles:
         return held
 
     def _write(self, held: dict[str, Any]) -> None:
-        _write_durably(self._model, orjson.dumps(held, option=orjson.OPT_INDENT_2))
+        atomic_write(self._model, orjson.dumps(held, option=orjson.OPT_INDENT_2))
 
-    def _config(self, dimension: int, *, sparse: bool) -> edge.EdgeConfig:
+    def _config(self, spaces: Spaces) -> edge.EdgeConfig:
         hnsw = self._settings.hnsw
-        index_after_kb = self._settings.index_after_points * dimension * BYTES_PER_NUMBER // 1024
-        scalar = edge.ScalarQuantizationConfig(edge.ScalarType.Int8)
+        index_after_kb = self._settings.index_after_points * spaces[TEXT_VECTOR].dimension * BYTES_PER_NUMBER // 1024
+        sparse = {name for name, space in spaces.items() if space.kind is SpaceKind.SPARSE}
         return edge.EdgeConfig(
-            vectors={TEXT_VECTOR: edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Cosine)},
-            sparse_vectors={SPARSE_VECTOR: edge.EdgeSparseVectorParams()} if sparse else None,
+            vectors={
+                name: edge.EdgeVectorParams(
+                    size=space.dimension,
+                    distance=getattr(edge.Distance, space.distance),
+                    quantization_config=_quantisation(space.quantisation),
+                )
+                for name, space in spaces.items()
+                if name not in sparse
+            },
+            sparse_vectors={name: edge.EdgeSparseVectorParams() for name in sparse} or None,
             hnsw_config=edge.HnswIndexConfig(
                 m=hnsw.m, ef_construct=hnsw.ef_construct, full_scan_threshold=10_000, payload_m=hnsw.payload_m
             ),
-            quantization_config=scalar if self._settings.quantisation is Quantisation.SCALAR else None,
+            quantization_config=_quantisation(self._settings.quantisation),
             optimizers=edge.EdgeOptimizersConfig(indexing_threshold=max(1, index_after_kb)),
             wal_enabled=True,
         )
+
+
+def _quantisation(chosen: Quantisation | None) -> edge.ScalarQuantizationConfig | None:
+    return edge.ScalarQuantizationConfig(edge.ScalarType.Int8) if chosen is Quantisation.SCALAR else None
 
 
 def _payload_indexes() -> dict[str, edge.PayloadSchemaParams]:
@@ -127,12 +146,3 @@ def _payload_indexes() -> dict[str, edge.PayloadSchemaParams]:
         **{field: edge.IntegerIndexParams(lookup=True, range=False) for field in record.INTEGER_FIELDS},
         **{field: edge.FloatIndexParams() for field in record.FLOAT_FIELDS},
     }
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

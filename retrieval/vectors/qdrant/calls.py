@@ -5,7 +5,6 @@ not have taken effect is simply made again; the guard turns the second effect in
 """
 
 import asyncio
-import random
 import re
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -15,6 +14,7 @@ import structlog
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 
 from retrieval.vectors.settings import RetrySettings
+from runtime.retry import Backoff, BackoffPolicy
 from schemas.errors import ConfigurationError, FerrofluxError, StoreRefusedError, StoreUnavailableError
 
 log = structlog.get_logger(__name__)
@@ -55,8 +55,8 @@ class StoreCalls:
         self._store = store
         self._timeout_s = timeout_s
         self._retry = retry
-        # Jitter only has to differ between processes; nothing secret hangs on it.
-        self._random = random.Random()  # noqa: S311
+        # The first bound is the policy's for one failure: twice its base.
+        self._policy = BackoffPolicy(base_s=retry.first_delay_s / 2, cap_s=retry.max_delay_s)
 
     async def __call__(self, what: str, attempt: Callable[[], Awaitable[T]], *, of_points: bool = False) -> T:
         """Await `attempt()` until it succeeds; `what` names it in logs and errors.
@@ -71,15 +71,16 @@ class StoreCalls:
         """
         now = asyncio.get_running_loop().time
         deadline = now() + self._retry.deadline_s
-        tried = 0
+        backoff = Backoff(self._policy)
         while True:
-            tried += 1
             try:
                 async with asyncio.timeout(max(0.0, min(self._timeout_s, deadline - now()))):
                     return await attempt()
             except (grpc.aio.AioRpcError, ResourceExhaustedResponse, NotAppliedError, OSError) as error:
                 failure = self._meaning(what, error, of_points=of_points)
-                pause = self._pause_s(tried, error)
+                # Never sooner than the server asked for.
+                asked = float(error.retry_after_s) if isinstance(error, ResourceExhaustedResponse) else 0.0
+                pause, tried = asked + backoff.next(), backoff.failures
                 if not isinstance(failure, StoreUnavailableError):
                     raise failure from error
                 if tried >= self._retry.attempts or now() + pause >= deadline:
@@ -88,12 +89,6 @@ class StoreCalls:
                 "vector store call failed", call=what, tried=tried, retry_in_s=round(pause, 3), reason=str(failure)
             )
             await asyncio.sleep(pause)
-
-    def _pause_s(self, tried: int, error: BaseException) -> float:
-        """Full jitter under a doubling bound, but never sooner than the server asked for."""
-        bound = min(self._retry.max_delay_s, self._retry.first_delay_s * 2 ** (tried - 1))
-        asked = float(error.retry_after_s) if isinstance(error, ResourceExhaustedResponse) else 0.0
-        return asked + self._random.uniform(0.0, bound)
 
     def _meaning(self, what: str, error: BaseException, *, of_points: bool) -> FerrofluxError:
         if isinstance(error, grpc.aio.AioRpcError):

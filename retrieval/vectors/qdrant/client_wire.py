@@ -8,7 +8,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from retrieval.encoders.port import SparseVector
 from retrieval.vectors import record
-from retrieval.vectors.port import AnyVector, Vector
+from retrieval.vectors.port import AnyVector
 from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import NotAppliedError
 from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, Selection, StoredPoint, StoredVector, Upsert
@@ -53,8 +53,10 @@ class ClientWire:
         guarded = models.FilterSelector(filter=filters.dead_at_revisions(tombstones))
         await self._apply([models.DeleteOperation(delete=guarded)])
 
-    def array(self, stored: StoredVector) -> Vector:
-        """The numbers of a stored vector."""
+    def array(self, stored: StoredVector) -> AnyVector:
+        """A stored vector as the port has it."""
+        if isinstance(stored, models.SparseVector):
+            return SparseVector.of(stored.indices, stored.values)
         return np.asarray(stored, dtype=np.float32)
 
     async def _apply(self, operations: Sequence[models.UpdateOperation]) -> None:

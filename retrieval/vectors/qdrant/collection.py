@@ -1,6 +1,6 @@
-"""The collection: made for one encoder where it is absent, checked where it is there.
+"""The collection: made with its spaces where it is absent, checked where it is there.
 
-Several processes may prepare the same collection at once. The model revision is part of the request that creates it,
+Several processes may prepare the same collection at once. The record of the spaces is part of the request that creates it,
 so there is no moment at which it exists without one, and each later step is harmless to repeat.
 """
 
@@ -10,13 +10,11 @@ from typing import Any, Final
 import structlog
 from qdrant_client import AsyncQdrantClient, models
 
-from retrieval.encoders.port import ModelRevision
 from retrieval.vectors import record
 from retrieval.vectors.identity import IDENTITY_KEY, adopted_identity, new_identity
-from retrieval.vectors.model_record import RECORD_KEY, require_same_model, revision_record
-from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR
 from retrieval.vectors.qdrant.calls import StoreCalls
 from retrieval.vectors.settings import Quantisation, VectorSettings
+from retrieval.vectors.spaces import RECORD_KEY, SpaceKind, Spaces, require_same_spaces
 from schemas.errors import ConfigurationError, NotReadyError
 
 log = structlog.get_logger(__name__)
@@ -65,19 +63,19 @@ async def identify_collection(client: AsyncQdrantClient, calls: StoreCalls, name
 
 
 async def ensure_collection(
-    client: AsyncQdrantClient, calls: StoreCalls, settings: VectorSettings, revision: ModelRevision, *, indexes: bool
+    client: AsyncQdrantClient, calls: StoreCalls, settings: VectorSettings, spaces: Spaces, *, indexes: bool
 ) -> None:
-    """Create what is absent of the collection and its payload indexes, and check the recorded revision.
+    """Create what is absent of the collection and its payload indexes, and check the recorded spaces.
 
     Raises:
-        ModelMismatchError: the collection was written by another encoder.
+        ModelMismatchError: the collection was written by other encoders.
     """
     name = settings.collection
     if not await calls("look for the collection", lambda: client.collection_exists(name)):
-        await _create(client, calls, settings, revision)
+        await _create(client, calls, settings, spaces)
     info = await calls("describe the collection", lambda: client.get_collection(name))
     recorded = (info.config.metadata or {}).get(RECORD_KEY)
-    require_same_model(recorded, revision, where=f"collection {name!r}")
+    require_same_spaces(recorded, spaces, where=f"collection {name!r}")
     if not indexes:
         return
     for field, schema in _payload_indexes().items():
@@ -88,25 +86,53 @@ async def ensure_collection(
             )
 
 
-async def _create(
-    client: AsyncQdrantClient, calls: StoreCalls, settings: VectorSettings, revision: ModelRevision
-) -> None:
+async def apply_settings(client: AsyncQdrantClient, calls: StoreCalls, settings: VectorSettings) -> None:
+    """Give the collection the graph and the quantisation of the settings; the server builds anew what that changes, while it serves."""
+    name = settings.collection
+    held = (await calls("describe the collection", lambda: client.get_collection(name))).config
+    hnsw, quantisation = _hnsw(settings), _quantisation(settings.quantisation)
+    if hnsw.payload_m is None and held.hnsw_config.payload_m is not None:
+        hnsw.payload_m = hnsw.m
+    graph = hnsw.model_dump(exclude_none=True)
+    is_scalar = isinstance(held.quantization_config, models.ScalarQuantization)
+    quantised = is_scalar if quantisation is not None else held.quantization_config is None
+    if quantised and graph.items() <= held.hnsw_config.model_dump().items():
+        return
+    await calls(
+        "change the collection's settings",
+        lambda: client.update_collection(
+            name, hnsw_config=hnsw, quantization_config=quantisation or models.Disabled.DISABLED
+        ),
+    )
+    log.info("collection was given the settings", collection=name, hnsw=graph, quantisation=str(settings.quantisation))
+
+
+async def _create(client: AsyncQdrantClient, calls: StoreCalls, settings: VectorSettings, spaces: Spaces) -> None:
     async def create() -> bool:
         # A process beside us, or a first try whose answer was lost, may have made it since we looked.
         if await client.collection_exists(settings.collection):
             return False
         return await client.create_collection(
             settings.collection,
-            vectors_config={TEXT_VECTOR: models.VectorParams(size=revision.dimension, distance=models.Distance.COSINE)},
-            sparse_vectors_config=None if revision.sparse is None else {SPARSE_VECTOR: models.SparseVectorParams()},
-            hnsw_config=models.HnswConfigDiff(
-                m=settings.hnsw.m, payload_m=settings.hnsw.payload_m, ef_construct=settings.hnsw.ef_construct
-            ),
-            quantization_config=_quantisation(settings),
+            vectors_config={
+                name: models.VectorParams(
+                    size=space.dimension,
+                    distance=models.Distance(space.distance),
+                    quantization_config=_quantisation(space.quantisation),
+                )
+                for name, space in spaces.items()
+                if space.kind is SpaceKind.DENSE
+            },
+            sparse_vectors_config={
+                name: models.SparseVectorParams() for name, space in spaces.items() if space.kind is SpaceKind.SPARSE
+            }
+            or None,
+            hnsw_config=_hnsw(settings),
+            quantization_config=_quantisation(settings.quantisation),
             shard_number=settings.shards,
             replication_factor=settings.replicas,
             write_consistency_factor=settings.replicas // 2 + 1,
-            metadata={RECORD_KEY: revision_record(revision), IDENTITY_KEY: new_identity()},
+            metadata={RECORD_KEY: spaces.record(), IDENTITY_KEY: new_identity()},
         )
 
     try:
@@ -117,11 +143,20 @@ async def _create(
             raise
         created = False
     if created:
-        log.info("collection created", collection=settings.collection, model=revision.model, revision=revision.id)
+        log.info(
+            "collection created",
+            collection=settings.collection,
+            spaces={name: space.revision for name, space in spaces.items()},
+        )
 
 
-def _quantisation(settings: VectorSettings) -> models.ScalarQuantization | None:
-    if settings.quantisation is Quantisation.NONE:
+def _hnsw(settings: VectorSettings) -> models.HnswConfigDiff:
+    hnsw = settings.hnsw
+    return models.HnswConfigDiff(m=hnsw.m, payload_m=hnsw.payload_m, ef_construct=hnsw.ef_construct)
+
+
+def _quantisation(chosen: Quantisation | None) -> models.ScalarQuantization | None:
+    if chosen is not Quantisation.SCALAR:
         return None
     return models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8))
 

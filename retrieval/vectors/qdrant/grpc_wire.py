@@ -18,7 +18,7 @@ from qdrant_client.conversions.conversion import RestToGrpc, value_to_json
 from retrieval.encoders.port import SparseVector
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
-from retrieval.vectors.port import AnyVector, Vector
+from retrieval.vectors.port import AnyVector
 from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import NotAppliedError
 from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, Selection, StoredPoint, StoredVector, Upsert
@@ -94,8 +94,12 @@ class GrpcWire:
         request.operations.add().delete_points.points.filter.CopyFrom(guard)
         await self._apply(request)
 
-    def array(self, stored: StoredVector) -> Vector:
-        """The numbers of a stored vector, from its present or its deprecated field."""
+    def array(self, stored: StoredVector) -> AnyVector:
+        """A stored vector as the port has it, from its present or its deprecated fields."""
+        if stored.HasField("sparse"):
+            return SparseVector.of(stored.sparse.indices, stored.sparse.values)
+        if stored.HasField("indices"):
+            return SparseVector.of(stored.indices.data, stored.data)
         return np.asarray(stored.dense.data if stored.HasField("dense") else stored.data, dtype=np.float32)
 
     def _update_batch(self) -> messages.UpdateBatchPoints:

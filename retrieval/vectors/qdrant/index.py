@@ -17,26 +17,16 @@ from typing import Any, Final, TypeVar
 
 from qdrant_client import AsyncQdrantClient, models
 
-from retrieval.encoders.port import ModelRevision, SparseVector
+from retrieval.encoders.port import SparseVector
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
 from retrieval.vectors.identity import IDENTITY_KEY
-from retrieval.vectors.model_record import RECORD_KEY
-from retrieval.vectors.port import (
-    SPARSE_VECTOR,
-    TEXT_VECTOR,
-    AnyVector,
-    NamedVectors,
-    PointPayload,
-    PointWrite,
-    Vector,
-    VectorCounts,
-    VectorHit,
-)
+from retrieval.vectors.port import AnyVector, PointPayload, PointWrite, VectorCounts, VectorHit
 from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import MessageTooLargeError, StoreCalls
 from retrieval.vectors.qdrant.client_wire import ClientWire
 from retrieval.vectors.qdrant.collection import (
+    apply_settings,
     ensure_collection,
     identify_collection,
     metadata_of,
@@ -44,15 +34,13 @@ from retrieval.vectors.qdrant.collection import (
 )
 from retrieval.vectors.qdrant.grpc_wire import GrpcWire
 from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, PointWire, Selection, StoredPoint, StoredVector, Upsert
-from retrieval.vectors.record import from_record, page_of, require_distinct, rev_of, to_record
+from retrieval.vectors.record import from_record, page_of, require_distinct, rev_of, to_record, without_empty
 from retrieval.vectors.settings import VectorSettings
+from retrieval.vectors.spaces import RECORD_KEY, Spaces
 from runtime.redaction import without_credentials
 from schemas.identity import SkuId, SkuKey, TenantId
 
 Item = TypeVar("Item")
-
-_DENSE_ALONE: Final = frozenset({TEXT_VECTOR})
-_SPACES: Final = frozenset({TEXT_VECTOR, SPARSE_VECTOR})
 
 _WRITE_BYTES: Final = 8 * 1024 * 1024
 """Of one request: the server takes 32 MiB, and what a point keeps of its vectors comes on top."""
@@ -70,7 +58,7 @@ class QdrantIndex:
         self._settings = settings
         self._collection = settings.collection
         self._local = local
-        self._spaces = _DENSE_ALONE
+        self._known_spaces = Spaces()
         self._wire: PointWire = ClientWire(client, settings.collection) if local else GrpcWire(client, settings)
         self._calls = StoreCalls(
             "in memory" if local else without_credentials(settings.url),
@@ -79,7 +67,7 @@ class QdrantIndex:
         )
 
     async def recorded(self) -> Mapping[str, Any] | None:
-        """The revision in the collection's metadata."""
+        """The record in the collection's metadata."""
         return (await metadata_of(self._client, self._calls, self._collection) or {}).get(RECORD_KEY)
 
     async def identity(self) -> str | None:
@@ -90,17 +78,23 @@ class QdrantIndex:
         """The id in the collection's metadata, put there where there was none."""
         return await identify_collection(self._client, self._calls, self._collection)
 
-    async def prepare(self, revision: ModelRevision) -> None:
-        """Create the collection for this encoder where it is absent, else check the recorded revision."""
-        self._spaces = _SPACES if revision.sparse is not None else _DENSE_ALONE
+    async def prepare(self, spaces: Spaces) -> None:
+        """Create the collection with these spaces where it is absent, else check the recorded ones."""
         if not self._local:
             await require_recent_server(self._client, self._calls)
-        await ensure_collection(self._client, self._calls, self._settings, revision, indexes=not self._local)
+        await ensure_collection(self._client, self._calls, self._settings, spaces, indexes=not self._local)
+        self._known_spaces = spaces
+
+    async def apply_settings(self) -> None:
+        """The server changes what differs; its imitation has neither graphs nor quantised vectors."""
+        if not self._local:
+            await apply_settings(self._client, self._calls, self._settings)
 
     async def read(self, keys: Sequence[SkuKey]) -> dict[SkuKey, PointPayload]:
         """Payloads of the points that exist, in one round trip."""
         held = await self._retrieve(keys, payload=True)
-        return {key: from_record(point.payload) for key, point in held.items()}
+        spaces = await self._spaces()
+        return {key: from_record(point.payload, spaces) for key, point in held.items()}
 
     async def write(self, writes: Sequence[PointWrite]) -> frozenset[SkuKey]:
         """Apply guarded writes in requests of `write_batch` points; return the refused keys."""
@@ -134,12 +128,13 @@ class QdrantIndex:
 
     async def counts(self, tenant: TenantId | None = None) -> VectorCounts:
         """Exact counts over one tenant, or over all."""
-        alive, dead, with_text_vector = await asyncio.gather(
+        spaces = list(await self._spaces())
+        alive, dead, *filled = await asyncio.gather(
             self._count(filters.population(tenant, alive=True)),
             self._count(filters.population(tenant, alive=False)),
-            self._count(filters.population(tenant, alive=True, vector=TEXT_VECTOR)),
+            *(self._count(filters.population(tenant, alive=True, vector=space)) for space in spaces),
         )
-        return VectorCounts(alive, dead, with_text_vector)
+        return VectorCounts(alive, dead, dict(zip(spaces, filled, strict=True)))
 
     async def scan(
         self, tenant: TenantId | None = None, *, page: int = 1000
@@ -164,12 +159,12 @@ class QdrantIndex:
                     raise
                 page //= 2
                 continue
-            yield page_of(stored for point in points if (stored := point.payload))
+            yield page_of((stored for point in points if (stored := point.payload)), await self._spaces())
             if offset is None:
                 return
 
-    async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, Vector]:
-        """Stored vectors of the points that have one of that name."""
+    async def vectors(self, keys: Collection[SkuKey], *, using: str) -> dict[SkuKey, AnyVector]:
+        """Stored vectors of the points that have one of that space."""
         held = await self._retrieve(keys, payload=False, vectors=[using])
         return {key: self._wire.array(point.vectors[using]) for key, point in held.items() if using in point.vectors}
 
@@ -177,10 +172,21 @@ class QdrantIndex:
         """Close the connections; the server flushes by itself."""
         await self._client.close()
 
+    async def _spaces(self) -> Spaces:
+        """The collection's; asked of the server where nobody has prepared it here."""
+        if not self._known_spaces:
+            self._known_spaces = Spaces.recorded(await self.recorded())
+        return self._known_spaces
+
     async def _write_batch(self, writes: Sequence[PointWrite], token: str) -> set[SkuKey]:
-        stored = await self._vectors_to_keep(writes)
+        spaces = (await self._spaces()).keys() or {""}  # of a collection without a record every vector is kept
+        # Those whose stored vectors may have to survive: they update a point and do not name every space.
+        keeping = {
+            write.key for write in writes if write.expected_rev is not None and not spaces <= write.vectors.keys()
+        }
+        stored = await self._vectors_to_keep([write for write in writes if write.key in keeping])
         upserts = _upserts(
-            [write for write in writes if write.key in stored or not self._keeps_vectors(write)], stored, token
+            [write for write in writes if write.key in stored or write.key not in keeping], stored, token
         )
         if upserts:
             await self._calls("write points", lambda: self._wire.upsert(upserts), of_points=True)
@@ -192,12 +198,12 @@ class QdrantIndex:
         }
 
     async def _vectors_to_keep(self, writes: Sequence[PointWrite]) -> dict[SkuKey, Mapping[str, StoredVector]]:
-        """Stored vectors of the points whose writes do not replace them all, where the revision is the expected one.
+        """Stored vectors of the points, where the revision is the expected one.
 
         Revision and vectors are read together, so under a guard of that revision they belong together. A point that
         has moved on is left out: its guard could not hold any more, since a revision never goes back.
         """
-        expected = {write.key: write.expected_rev for write in writes if self._keeps_vectors(write)}
+        expected = {write.key: write.expected_rev for write in writes}
         if not expected:
             return {}
         held = await self._retrieve(list(expected), payload=[record.REV], vectors=True)
@@ -229,10 +235,6 @@ class QdrantIndex:
         )
         return counted.count
 
-    def _keeps_vectors(self, write: PointWrite) -> bool:
-        """Whether a stored vector may have to survive this write: it updates a point and does not name every space."""
-        return write.expected_rev is not None and not self._spaces <= write.vectors.keys()
-
 
 def _upserts(
     writes: Sequence[PointWrite], stored: Mapping[SkuKey, Mapping[str, StoredVector]], token: str
@@ -244,7 +246,7 @@ def _upserts(
     for write in writes:
         kept = {name: vector for name, vector in stored.get(write.key, {}).items() if name not in write.vectors}
         point_id = write.key.point_id
-        point = NewPoint(point_id, to_record(write.key, write.payload, token), _stored(write.vectors), kept)
+        point = NewPoint(point_id, to_record(write.key, write.payload, token), without_empty(write.vectors), kept)
         if write.expected_rev is None:
             creates.append(point)
         else:
@@ -268,8 +270,3 @@ def batches(items: Sequence[Item], most: int, most_bytes: int, size: Callable[[I
 
 def _written_bytes(write: PointWrite) -> int:
     return len(write.payload.state) + _VECTOR_BYTES
-
-
-def _stored(vectors: NamedVectors) -> NamedVectors:
-    """An empty sparse vector is none: the point that is replaced takes the one before it along."""
-    return {name: one for name, one in vectors.items() if not isinstance(one, SparseVector) or len(one)}

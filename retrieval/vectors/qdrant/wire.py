@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from retrieval.filters import CatalogueFilter
-from retrieval.vectors.port import AnyVector, NamedVectors, Vector
+from retrieval.vectors.port import AnyVector, NamedVectors
 from retrieval.vectors.record import Record
 
 StoredVector = Any
@@ -86,6 +86,6 @@ class PointWire(Protocol):
         """
         ...
 
-    def array(self, stored: StoredVector) -> Vector:
-        """The numbers of a stored vector."""
+    def array(self, stored: StoredVector) -> AnyVector:
+        """A stored vector as the port has it."""
         ...

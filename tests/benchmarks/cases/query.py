@@ -18,7 +18,8 @@ from retrieval.search.suggestions import suggest
 from retrieval.text.factory import open_reader
 from retrieval.text.port import TextIndexReader
 from retrieval.text.query import TextQuery
-from retrieval.vectors.port import TEXT_VECTOR, VectorIndex
+from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.spaces import TEXT_VECTOR
 from schemas.identity import TenantId
 from tests.benchmarks.cases.context import Context
 from tests.benchmarks.report.distribution import Distribution

@@ -23,8 +23,9 @@ from retrieval.encoders.prepare import PrepareSettings
 from retrieval.text.settings import TextIndexSettings
 from retrieval.text.tantivy_index.compatibility import require_compatible
 from retrieval.vectors.edge.index import EdgeIndex
-from retrieval.vectors.port import TEXT_VECTOR, PointWrite, VectorIndex
+from retrieval.vectors.port import PointWrite, VectorIndex
 from retrieval.vectors.settings import VectorSettings
+from retrieval.vectors.spaces import TEXT_VECTOR
 from schemas.errors import IncompatibleIndexError
 from tests.benchmarks.systems.embedded import Embedded
 from tests.benchmarks.workload.catalogue import Catalogue

@@ -25,6 +25,7 @@ from retrieval.text.storage import MEMORY_BACKED, file_system_of
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
+from retrieval.vectors.spaces import spaces_of
 from tests.benchmarks.systems.prepared import Prepared, encoder
 from tests.support.data import ROOT
 from tests.support.kafka.server import KafkaServer
@@ -181,7 +182,7 @@ class Production:
     async def _open_collection(self) -> None:
         index = await self.vector_index()
         try:
-            await index.prepare(encoder().revision)
+            await index.prepare(spaces_of(encoder().revision))
             if self._loaded and (await index.counts()).alive == 0:
                 await self._prepared.pour_into(index)
                 if not self._server:

@@ -26,7 +26,9 @@ from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, TopicPartition
 from indexer.verification.feed import FedRecord
 from indexer.verification.verifier import DocumentVerifier
-from retrieval.vectors.port import TEXT_VECTOR, NamedVectors
+from retrieval.encoders.testing import HashingEncoder
+from retrieval.vectors.port import AnyVector
+from retrieval.vectors.spaces import spaces_of
 from runtime.kafka.log_writer import OutboundRecord
 from runtime.retry import BackoffPolicy
 from schemas.building import build_document
@@ -50,7 +52,7 @@ from tests.sim.model.oddities import Oddity
 from tests.sim.model.store import ModelStore, SimIndex
 from tests.sim.model.world import Process
 
-MODEL: Final = "model-1"
+MODEL: Final = HashingEncoder(2).revision
 METRICS: Final = IndexerMetrics(CollectorRegistry())
 BACKOFF: Final = BackoffPolicy(base_s=0.05, cap_s=0.4)
 _SETTLE_S: Final = 0.5
@@ -59,17 +61,17 @@ _SETTLE_S: Final = 0.5
 class SimEncoder:
     """Takes time, and may be stopped meanwhile; what it computes is of no interest here."""
 
-    model = MODEL
+    spaces = spaces_of(MODEL)
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
+    async def encode(self, space: str, texts: Sequence[str]) -> Sequence[AnyVector]:
         await asyncio.sleep(self._process.world.latency())
         await self._process.point()
         if any(Oddity.ENCODE in text for text in texts):
             raise ZeroDivisionError
-        return [{TEXT_VECTOR: np.zeros(2, dtype=np.float32)} for _ in texts]
+        return [np.zeros(2, dtype=np.float32) for _ in texts]
 
     async def lengths(self, texts: Sequence[str]) -> Sequence[int]:
         await asyncio.sleep(self._process.world.latency())
@@ -188,7 +190,7 @@ class IndexerProcess:
         )  # fmt: skip
         self._lanes = Lanes(
             self._run, self, bulk_topic=BULK, live_turns=2, slice_length=SliceLength(0.05, 3, products=1, smallest=1),
-            monotonic=world.monotonic,
+            clock=world,
         )  # fmt: skip
         self.feed = SimFeed(GroupClient(documents, process), broker, process)
         self.verifier = DocumentVerifier(

@@ -12,6 +12,7 @@ from query_api.replica.tailing.log import LogRecord
 from retrieval.passages import passage_text, text_hash
 from retrieval.text.content import content_of
 from retrieval.text.memory import MemoryTextStore
+from retrieval.vectors.spaces import TEXT_VECTOR
 from schemas.building import build_document, state_digest
 from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
@@ -84,7 +85,7 @@ def in_store(key: SkuKey, possible: Sequence[ItemState | None], point: Point | N
     if point.payload.alive != held.alive:
         return [f"vector store takes {key} for {'alive' if point.payload.alive else 'dead'}"]
     wanted = text_hash(passage_text(build_document(key, held, rev=1))) if held.alive else ""
-    if held.alive and (point.payload.text_hash, point.text_hash_of_vector) != (wanted, wanted):
+    if held.alive and (point.payload.provenance_of(TEXT_VECTOR).hash, point.text_hash_of_vector) != (wanted, wanted):
         return [f"vector store holds the vector of another text of {key}"]
     return []
 

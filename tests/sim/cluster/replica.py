@@ -37,7 +37,7 @@ def build_tailer(process: Process, broker: Broker, writer: TextIndexWriter) -> R
         backoff=Backoff(BackoffPolicy(0.0, 0.0)),
         letters=box if process.world.guards.letters_again else Unheard(box),
         metrics=_METRICS,
-        now_us=process.world.now_us,
+        clock=process.world,
     )
 
 

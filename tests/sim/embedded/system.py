@@ -20,6 +20,7 @@ from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, LogId, TopicPartition, next_offsets
 from retrieval.text.memory import MemoryTextReader
 from runtime.kafka.log_writer import OutboundRecord
+from runtime.retry import Backoff, BackoffPolicy
 from schemas.errors import RetryableError
 from schemas.topics import TopicNames
 from tests.sim.cluster.indexer import BACKOFF, METRICS, SimTopics, build_pipeline
@@ -112,7 +113,7 @@ class SystemRun:
         lanes = Lanes(
             self._runner(journal, pipeline).run, self, bulk_topic=BULK, live_turns=2,
             slice_length=SliceLength(0.05, 3, products=1, smallest=1), live_length=SliceLength(0.05, 3, products=1, smallest=1),
-            monotonic=self.process.world.monotonic,
+            clock=self.process.world,
         )  # fmt: skip
         topic_names = TopicNames(changes=(CHANGES,), bulk=BULK, documents=DOCUMENTS)
         self.intake = ChangeIntake(_Producer(self._broker, self.process), topic_names, self._progress, self._searchable)
@@ -123,7 +124,9 @@ class SystemRun:
         source: Any = journal
         if found.watermarks_are_void and guards.void_watermarks and not guards.voided_durably:
             source = _WholeJournal(journal)
-        await self._persist(lambda: replay(source, pipeline, lambda *_: None))
+        await self._persist(
+            lambda: replay(source, pipeline, lambda *_: None, Backoff(BackoffPolicy(), random.Random(0)))
+        )
         await self._documents.reached(self._progress, Stage.READABLE)
         if found.stores_may_differ and guards.compare:
             self._reader.refresh()

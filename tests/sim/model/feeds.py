@@ -67,12 +67,12 @@ class Feeds:
 
     def begin(self, world: "World") -> None:
         self._world = world
-        self._store = MemorySourceStore(lambda: world.now_us() // 1_000, holds_after_ms=HOLDS_AFTER_MS)
+        self._store = MemorySourceStore(world, holds_after_ms=HOLDS_AFTER_MS)
 
     def parser_of(self, process: "Process") -> EventParser:
         """How a process that follows the history reads records."""
         guards = self._world.guards
-        live = LiveSources(self._world.monotonic, fresh_for_s=FRESH_FOR_S if guards.sources_known else 1e9)
+        live = LiveSources(self._world, fresh_for_s=FRESH_FOR_S if guards.sources_known else 1e9)
         if not guards.sources_known:
             live.hear(())
         process.spawn(self._follow(process, live))

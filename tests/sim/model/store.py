@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retrieval.vectors.port import PointPayload, PointWrite
+from retrieval.vectors.spaces import TEXT_VECTOR
 from schemas.errors import StoreRefusedError, StoreUnavailableError
 from schemas.identity import SkuKey
 from tests.sim.model.oddities import Oddity
@@ -63,7 +64,13 @@ class ModelStore:
             if not self.world.guards.tombstone and not write.payload.alive:
                 self.points.pop(write.key, None)
                 continue
-            vector = write.payload.text_hash if write.vectors else held.text_hash_of_vector if held else ""
+            vector = (
+                write.payload.provenance_of(TEXT_VECTOR).hash
+                if write.vectors
+                else held.text_hash_of_vector
+                if held
+                else ""
+            )
             self.points[write.key] = Point(write.payload, token, vector, self.world.now)
             self.world.note(
                 "store",

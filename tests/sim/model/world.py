@@ -85,7 +85,7 @@ class Process:
 
     async def _supervised(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         world = self.world
-        supervisor = Supervisor(time=Time(world.monotonic, asyncio.sleep), rng=world.mishaps)
+        supervisor = Supervisor(time=Time(world, asyncio.sleep), rng=world.mishaps)
         supervisor.start(name, lambda: self._watched(work), backoff=RESTARTS)
         try:
             await supervisor.failed()

@@ -6,13 +6,13 @@ from typing import Any
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agent.checkpoints.port import store_failures_as_ours
-from agent.clock import SystemClock
 from agent.conversation.limits import AgentLimits
 from agent.conversation.turn import TurnRequest
 from agent.planners.deterministic import DeterministicPlanner
 from agent.testing import CountingOrders, LocalGuard, NoRecord
 from agent.turns.graph import build_graph
 from agent.turns.runtime import AgentRuntime
+from runtime.clock import SystemClock
 from schemas.api.chat import TurnReply
 from tests.support.agent.catalogue import MemoryCatalogue
 

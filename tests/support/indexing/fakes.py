@@ -4,14 +4,15 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from indexer.batch.embedding import Embedding, encoded
+from indexer.batch.embedding import Embedding
 from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
 from indexer.ports import LeaseLostError, Published, Target, Timing
 from indexer.records import DeadLetter, InboundRecord, TopicPartition
 from retrieval.encoders.testing import HashingEncoder
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import NamedVectors, VectorIndex
+from retrieval.vectors.port import AnyVector, VectorIndex
+from retrieval.vectors.spaces import spaces_of
 from schemas.building import build_document
 from schemas.changes import ChangeEvent, facet_key
 from schemas.documents import SearchDocument
@@ -75,14 +76,14 @@ class DeadLetterLog:
 class CountingEncoder:
     """Hashed words, computed at once; remembers every text that it was asked for."""
 
-    def __init__(self, model: str = "") -> None:
+    def __init__(self) -> None:
         self._encoder = HashingEncoder()
-        self.model = model or self._encoder.revision.id
+        self.spaces = spaces_of(self._encoder.revision)
         self.texts: list[str] = []
 
-    async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
+    async def encode(self, space: str, texts: Sequence[str]) -> Sequence[AnyVector]:
         self.texts.extend(texts)
-        return encoded(self._encoder, texts)
+        return list(self._encoder.encode_passages(texts))
 
     async def lengths(self, texts: Sequence[str]) -> Sequence[int]:
         return self._encoder.passage_lengths(texts)

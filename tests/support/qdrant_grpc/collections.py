@@ -49,6 +49,13 @@ class Collection:
         self.description["metadata"] = {**self.description["metadata"], **more}
         (self.directory / "collection.json").write_bytes(orjson.dumps(self.description))
 
+    def change(self, hnsw: dict[str, int], quantisation: str | None) -> None:
+        """What is named of the settings; they are kept, and build nothing."""
+        self.description["hnsw"] = {**self.description.get("hnsw", {"m": 16, "ef_construct": 100}), **hnsw}
+        if quantisation is not None:
+            self.description["quantisation"] = None if quantisation == "disabled" else quantisation
+        (self.directory / "collection.json").write_bytes(orjson.dumps(self.description))
+
     def close(self) -> None:
         self.shard.flush()
         self.shard.close()

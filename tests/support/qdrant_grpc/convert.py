@@ -36,6 +36,11 @@ def value_to_wire(value: Any) -> wire.Value:
     return wire.Value(null_value=0)
 
 
+def fields_of(message: Any) -> dict[str, Any]:
+    """The fields that are set."""
+    return {field.name: value for field, value in message.ListFields()}
+
+
 def payload_from_wire(payload: Any) -> dict[str, Any]:
     return {name: value_from_wire(value) for name, value in payload.items()}
 

@@ -197,6 +197,7 @@ class Points(wire.PointsServicer):
                 filter=convert.optional_filter(request, "filter"),
                 with_payload=convert.with_payload(request.with_payload),
                 with_vector=convert.with_vectors(request.with_vectors),
+                order_by=edge.OrderBy(request.order_by.key) if request.HasField("order_by") else None,
             )
             points, following = collection.shard.scroll(wanted)
             return wire.ScrollResponse(
@@ -249,6 +250,8 @@ class CollectionsService(wire.CollectionsServicer):
                 "vectors": {name: params.size for name, params in request.vectors_config.params_map.map.items()},
                 "sparse": list(request.sparse_vectors_config.map),
                 "metadata": convert.payload_from_wire(request.metadata),
+                "hnsw": {"m": 16, "ef_construct": 100} | convert.fields_of(request.hnsw_config),
+                "quantisation": request.quantization_config.WhichOneof("quantization"),
             }
             self._served.collections.create(request.collection_name, description)
             return wire.CollectionOperationResponse(result=True)
@@ -260,6 +263,9 @@ class CollectionsService(wire.CollectionsServicer):
 
         def effect() -> wire.CollectionOperationResponse:
             collection.add_metadata(convert.payload_from_wire(request.metadata))
+            collection.change(
+                convert.fields_of(request.hnsw_config), request.quantization_config.WhichOneof("quantization")
+            )
             return wire.CollectionOperationResponse(result=True)
 
         return await self._served.run("Update", context, effect)
@@ -298,7 +304,12 @@ def describe(collection: Collection) -> wire.CollectionInfo:
                 shard_number=1,
                 vectors_config=wire.VectorsConfig(params_map=wire.VectorParamsMap(map=vectors)),
             ),
-            hnsw_config=wire.HnswConfigDiff(m=16, ef_construct=100, full_scan_threshold=10_000),
+            hnsw_config=wire.HnswConfigDiff(
+                **{"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000} | collection.description.get("hnsw", {})
+            ),
+            quantization_config=wire.QuantizationConfig(scalar=wire.ScalarQuantization(type=wire.QuantizationType.Int8))
+            if collection.description.get("quantisation")
+            else None,
             optimizer_config=wire.OptimizersConfigDiff(
                 deleted_threshold=0.2, vacuum_min_vector_number=1000, default_segment_number=0, flush_interval_sec=5
             ),

@@ -16,6 +16,7 @@ from ferroflux.operations.direct import DirectOperations
 from ferroflux.operations.routes import operations_router
 from indexer.sources.desk import SourceDesk
 from indexer.sources.file import FileSourceStore
+from runtime.clock import SYSTEM_CLOCK
 from runtime.http.problems import install_problem_handlers
 from runtime.rights.keys import Access
 from runtime.rights.settings import KeyGrant
@@ -38,7 +39,7 @@ class Facets(DirectOperations):
 
 
 def client(folder: Path, **keys: str) -> TestClient:
-    store = FileSourceStore(folder / "sources.json", lambda: time.time_ns() // 1_000_000)
+    store = FileSourceStore(folder / "sources.json", SYSTEM_CLOCK)
     app = FastAPI()
     install_problem_handlers(app)
     app.state.access = Access(

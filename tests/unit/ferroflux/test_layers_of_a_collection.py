@@ -22,6 +22,7 @@ from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorSettings
+from retrieval.vectors.spaces import spaces_of
 from schemas.errors import ModelMismatchError
 from tests.support.tiny_bert import write_tiny_bert
 from tests.unit.query_api.app_under_test import serving
@@ -42,7 +43,7 @@ def settings(tmp_path: Path) -> EncoderSettings:
 @pytest.fixture
 async def old(settings: EncoderSettings) -> AsyncIterator[MemoryIndex]:
     index = MemoryIndex()
-    await index.prepare(load_encoder(settings.model_copy(update={"layers": "float32"})).revision)
+    await index.prepare(spaces_of(load_encoder(settings.model_copy(update={"layers": "float32"})).revision))
     recorded = dict(await index.recorded() or {})
     assert {name: recorded[name] for name in FLOAT32_AS_RECORDED} == FLOAT32_AS_RECORDED
     assert recorded.keys() - FLOAT32_AS_RECORDED.keys() == {"weights", "library"}
@@ -92,7 +93,7 @@ async def test_a_data_directory_of_the_embedded_system_is_followed_too(settings,
     before = load_encoder(settings.model_copy(update={"layers": "float32"}))
     index = await EdgeIndex.open(vectors)
     assert await index.recorded() is None
-    await index.prepare(before.revision)
+    await index.prepare(spaces_of(before.revision))
     await index.close()
     # The file as it lies in the directories of the release before.
     record = json.loads((tmp_path / "vectors" / "model.json").read_bytes())["model_revision"]

@@ -28,6 +28,7 @@ from schemas.changes import ITEM_FACET, FacetKey
 from schemas.identity import SkuKey, TenantId
 from schemas.sources import DEFAULT_SOURCE, FIRST_OPERATOR_EPOCH, SourceEntry, SourceHistory
 from schemas.version import SourceVersion, Stamp
+from tests.support.clock import ClockOf
 
 NOW = 1_790_000_000_000_000
 DAY = 86_400_000_000
@@ -82,7 +83,12 @@ class Shop:
     def gate(self, *, by_clock: bool = True, force: bool = False, local_us: int = NOW) -> Gate:
         rules = Rules("--sequence", by_clock=by_clock)
         return Gate(
-            self.held, rules, self.gate_source, force=force, on_note=self.notes.append, local_us=lambda: local_us
+            self.held,
+            rules,
+            self.gate_source,
+            force=force,
+            on_note=self.notes.append,
+            clock=ClockOf(lambda: local_us / 1e6),
         )
 
     async def ingest(self, rows: Sequence[dict], gate: Gate | None, *, first: int = NOW) -> IngestReport:

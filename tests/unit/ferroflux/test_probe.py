@@ -65,7 +65,7 @@ class System:
         return httpx.Response(200, json={"sku": "p", **{name: instant(micros) for name, micros in times.items()}})
 
     def prober(self, timeout_s: float = 5.0) -> Prober:
-        prober = Prober(self, "http://fake", sku="p", timeout_s=timeout_s, now_us=self.now_us)
+        prober = Prober(self, "http://fake", sku="p", timeout_s=timeout_s, clock=self)
         prober._api = httpx.AsyncClient(base_url="http://fake", transport=httpx.MockTransport(self.answer))
         return prober
 

@@ -21,6 +21,7 @@ from retrieval.text.port import Checkpoint
 from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
+from retrieval.vectors.spaces import spaces_of
 from schemas.changes import ChangeEvent
 from schemas.identity import SkuKey
 from tests.support.indexing.fakes import DocumentLog, event, make_pipeline, records_of
@@ -46,7 +47,7 @@ class Installation:
         self.directory.root.mkdir(exist_ok=True)
         journal = SqliteChangeJournal.open(self.directory.journal)
         index = await EdgeIndex.open(self.vectors)
-        await index.prepare(HashingEncoder().revision)
+        await index.prepare(spaces_of(HashingEncoder().revision))
         topic = DocumentLog()
         await make_pipeline(index, publisher=topic).process(records_of(indexed))
         await index.close()

@@ -1,6 +1,7 @@
 """A dead letter keeps its record as it was, and says beside it why, whence and how often."""
 
 import random
+import sys
 from collections.abc import Sequence
 from hashlib import sha256
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.deadletters.letter import Letter, read_record
-from indexer.kafka.publisher import KafkaDeadLetterSink, dead_letter_headers, letter_record
+from indexer.kafka.publisher import KafkaDeadLetterSink, letter_record
 from indexer.records import DeadLetter, InboundRecord
 from runtime.kafka.log_writer import LogWriter, OutboundRecord, record_bytes
 from schemas.errors import ConfigurationError, PoisonError, RecordTooLargeError
@@ -48,7 +49,7 @@ def letter(**options: object) -> DeadLetter:
 
 
 def test_headers_name_reason_coordinates_attempt_and_keep_the_originals() -> None:
-    headers = dead_letter_headers(letter(), now_us=5)
+    headers = letter_record(letter(), now_us=5, most=sys.maxsize).headers
     assert headers[:2] == [("trace", b"\x00\x01"), ("null", None)]
     assert dict(headers[2:]) == {
         "ferroflux.reason": b"unparsable",

@@ -13,6 +13,7 @@ from indexer.records import InboundRecord, TopicPartition
 from runtime.kafka.log_writer import OutboundRecord
 from schemas.errors import PoisonError, RecordTooLargeError
 from schemas.events.dead_letters import TAKEN_HEADER
+from tests.support.clock import ClockOf
 
 LIVE, BULK = "warehouse.changes", "warehouse.changes.bulk"
 
@@ -63,7 +64,7 @@ class Log:
     def lanes(self, *, live_turns: int = 2, slice_records: int = 3) -> Lanes:
         length = SliceLength(0.03, 500, slice_records)
         return Lanes(
-            self.run, self, bulk_topic=BULK, live_turns=live_turns, slice_length=length, monotonic=lambda: self.now
+            self.run, self, bulk_topic=BULK, live_turns=live_turns, slice_length=length, clock=ClockOf(lambda: self.now)
         )
 
     @property
@@ -223,7 +224,7 @@ def sliced(log: Log, *, records: int = 4, stopping: bool = False) -> Lanes:
         live_turns=2,
         slice_length=SliceLength(0.03, 500, 3),
         live_length=SliceLength(0.05, 500, records),
-        monotonic=lambda: log.now,
+        clock=ClockOf(lambda: log.now),
     )
     if stopping:
         lanes.stop()

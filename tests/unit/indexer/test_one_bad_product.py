@@ -10,7 +10,7 @@ import pytest
 from indexer.batch.batch import ENCODE, PLAN, PUBLISH, READ, WRITE
 from indexer.batch.settling import PipelineLimits
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import TEXT_VECTOR, NamedVectors, PointPayload, PointWrite
+from retrieval.vectors.port import AnyVector, PointPayload, PointWrite
 from runtime.isolation import DefectError
 from schemas.building import build_document
 from schemas.errors import StoreRefusedError, StoreUnavailableError
@@ -47,13 +47,12 @@ class Index(MemoryIndex):
 class Encoder(CountingEncoder):
     """It raises for a text with "crash", and gives no numbers for one with "nan"."""
 
-    async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
+    async def encode(self, space: str, texts: Sequence[str]) -> Sequence[AnyVector]:
         if any("crash" in text for text in texts):
             raise RuntimeError("the tokenizer found no piece")
-        vectors = await super().encode(texts)
+        vectors = await super().encode(space, texts)
         return [
-            {TEXT_VECTOR: np.full_like(each[TEXT_VECTOR], np.nan)} if "nan" in text else each
-            for text, each in zip(texts, vectors, strict=True)
+            np.full_like(each, np.nan) if "nan" in text else each for text, each in zip(texts, vectors, strict=True)
         ]
 
     async def lengths(self, texts: Sequence[str]) -> Sequence[int]:

@@ -11,7 +11,8 @@ from indexer.batch.plan import Arrival
 from indexer.batch.settling import PipelineLimits
 from indexer.ports import LeaseLostError, Published
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import TEXT_VECTOR, NamedVectors, PointPayload, PointWrite
+from retrieval.vectors.port import AnyVector, PointPayload, PointWrite
+from retrieval.vectors.spaces import TEXT_VECTOR
 from schemas.building import build_document
 from schemas.documents import SearchDocument
 from schemas.errors import ContentionError, LogUnavailableError, StoreUnavailableError
@@ -185,9 +186,9 @@ async def test_changes_without_inference_do_not_wait_for_those_with() -> None:
     released = asyncio.Event()
 
     class Slow(CountingEncoder):
-        async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
+        async def encode(self, space: str, texts: Sequence[str]) -> Sequence[AnyVector]:
             await released.wait()
-            return await super().encode(texts)
+            return await super().encode(space, texts)
 
     events = [*(event(f"N{n}", "item", 1, {"title": f"Nut {n}"}) for n in range(10)), PRICE]
     working = asyncio.create_task(make_pipeline(index, publisher=log, encoder=Slow()).process(records_of(events)))
@@ -203,9 +204,9 @@ async def test_two_chunks_are_encoded_ahead_of_the_one_that_is_written() -> None
     order: list[str] = []
 
     class Telling(CountingEncoder):
-        async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
+        async def encode(self, space: str, texts: Sequence[str]) -> Sequence[AnyVector]:
             order.append(f"encode {len(self.texts)}")
-            return await super().encode(texts)
+            return await super().encode(space, texts)
 
     class TellingIndex(MemoryIndex):
         async def write(self, writes: Sequence[PointWrite]) -> frozenset[SkuKey]:
@@ -225,13 +226,13 @@ async def test_texts_of_like_length_are_encoded_together_and_keep_their_vectors(
     await make_pipeline(index, encoder=encoder).process(records_of(events))
     assert [len(text.split()) for text in encoder.texts] == [1] * 4 + [2] * 4 + [3] * 4
     for one in events:
-        (vectors,) = await encoder.encode([str(one.fields["title"]).strip()])
-        assert ((await index.vectors([one.key], using=TEXT_VECTOR))[one.key] == vectors[TEXT_VECTOR]).all()
+        (vector,) = await encoder.encode(TEXT_VECTOR, [str(one.fields["title"]).strip()])
+        assert ((await index.vectors([one.key], using=TEXT_VECTOR))[one.key] == vector).all()
 
 
 async def test_an_encoder_that_fails_leaves_no_task_behind_and_no_write() -> None:
     class Broken(CountingEncoder):
-        async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
+        async def encode(self, space: str, texts: Sequence[str]) -> Sequence[AnyVector]:
             raise MemoryError("out of memory")
 
     index = MemoryIndex()

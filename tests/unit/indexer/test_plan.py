@@ -1,16 +1,20 @@
 """What a batch decides for one product, as tables."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from indexer.batch.plan import Action, Arrival, fold, merge, plan
+from retrieval.encoders.testing import HashingEncoder
 from retrieval.vectors.port import PointPayload
+from retrieval.vectors.spaces import TEXT_VECTOR, spaces_of
 from schemas.building import build_document
 from schemas.changes import ChangeEvent
 from schemas.identity import SkuKey
 from tests.support.indexing.fakes import event, record
 
+SPACES = {name: spaces_of(replace(HashingEncoder().revision, model=name)) for name in ("m1", "m2")}
 KEY = SkuKey.of("acme", "A1")
 BOLT = {"title": "Hex bolt M8", "brand": "Fix It", "category": "Bolts"}
 
@@ -21,7 +25,7 @@ def arrivals(*events: ChangeEvent) -> list[Arrival]:
 
 def decide(stored: PointPayload | None, *events: ChangeEvent, model: str = "m1") -> Any:
     came = arrivals(*events)
-    return plan(KEY, stored, merge(stored, came), came, compose=build_document, model=model)
+    return plan(KEY, stored, merge(stored, came), came, compose=build_document, spaces=SPACES[model])
 
 
 def stored_after(*events: ChangeEvent, model: str = "m1") -> PointPayload:
@@ -70,7 +74,8 @@ def test_decision(
 def test_another_model_embeds_again_even_where_nothing_changed() -> None:
     decision = decide(stored_after(NEW), NEW, model="m2")
     assert decision.action is Action.EMBED
-    assert decision.document.model == decision.write.payload.text_model == "m2"
+    revision = SPACES["m2"][TEXT_VECTOR].revision
+    assert decision.document.model == decision.write.payload.provenance_of(TEXT_VECTOR).revision == revision
 
 
 def test_a_write_names_the_revision_that_was_read_and_counts_on() -> None:
@@ -93,7 +98,7 @@ def test_the_payload_holds_folded_filters_and_the_document_the_times() -> None:
 def test_a_tombstone_keeps_the_provenance_of_its_vector_and_carries_times() -> None:
     alive = stored_after(NEW)
     gone = decide(alive, event("A1", "item", 11, None))
-    assert gone.write.payload.text_hash == alive.text_hash
+    assert gone.write.payload.provenance == alive.provenance
     assert not gone.write.payload.alive
     assert gone.document.deleted
     assert gone.document.times.logged_us

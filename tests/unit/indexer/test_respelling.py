@@ -17,7 +17,8 @@ from indexer.reconcile.ports import NO_DOCUMENTS
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.respelling import Respelled, Respeller
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite
+from retrieval.vectors.port import PointPayload, PointWrite
+from retrieval.vectors.spaces import TEXT_VECTOR
 from schemas.building import build_document
 from schemas.changes import ChangeEvent, facet_key
 from schemas.identity import SkuId, SkuKey, TenantId

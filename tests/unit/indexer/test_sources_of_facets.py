@@ -33,8 +33,8 @@ class Shop:
         self.log: list[InboundRecord] = []
         self.letters = DeadLetterLog()
         self.index = MemoryIndex()
-        self.live = LiveSources(self.clock.monotonic, fresh_for_s=1e9)
-        self.store = MemorySourceStore(lambda: self.clock.now_us() // 1_000)
+        self.live = LiveSources(self.clock, fresh_for_s=1e9)
+        self.store = MemorySourceStore(self.clock)
         self.max_ahead_s = max_ahead_s
         self.live.hear(())
         self.pipeline = self.reading(self.index, self.letters)
@@ -123,7 +123,7 @@ async def test_a_clock_a_year_ahead_freezes_nothing_and_a_rebuild_a_year_later_a
 
 
 async def test_a_batch_waits_where_the_history_is_not_known(shop: Shop) -> None:
-    shop.live = LiveSources(shop.clock.monotonic)
+    shop.live = LiveSources(shop.clock)
     waiting = shop.reading(shop.index, shop.letters)
     await shop.sends("producer", 1, 1.0)
     with pytest.raises(SourcesUnknownError):

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from indexer.batch.embedding import OffLoopEncoder, encoded
+from indexer.batch.embedding import OffLoopEncoder
 from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, NamedVectors
+from retrieval.vectors.port import AnyVector
+from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, encoders_of, spaces_of
 from schemas.errors import ModelMismatchError
 from schemas.identity import SkuKey, TenantId
 from tests.support.indexing.fakes import CountingEncoder
@@ -25,12 +26,15 @@ class BothEncoder(CountingEncoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self._both = HashingEncoder(sparse=SPARSE)
-        self.model = self._both.revision.id
+        both = HashingEncoder(sparse=SPARSE)
+        self.spaces, self._encoders = spaces_of(both.revision), encoders_of(both)
+        self.of_space: dict[str, list[str]] = {space: [] for space in self.spaces}
 
-    async def encode(self, texts: Sequence[str]) -> Sequence[NamedVectors]:
-        self.texts.extend(texts)
-        return encoded(self._both, texts)
+    async def encode(self, space: str, texts: Sequence[str]) -> Sequence[AnyVector]:
+        self.of_space[space].extend(texts)
+        if space == TEXT_VECTOR:
+            self.texts.extend(texts)
+        return list(self._encoders[space](texts))
 
 
 async def sparse_skus(index: MemoryIndex, text: str) -> list[str]:
@@ -56,24 +60,26 @@ async def test_the_points_provenance_names_both_encoders() -> None:
     index = MemoryIndex()
     await make_pipeline(index, encoder=BothEncoder()).process(records_of([event("A1", "item", 1, {"title": "Hammer"})]))
     (point,) = (await index.read([SkuKey.of("acme", "A1")])).values()
-    assert point.text_model == HashingEncoder(sparse=SPARSE).revision.id
-    assert point.text_model != HashingEncoder().revision.id
+    assert point.provenance_of(TEXT_VECTOR).revision == HashingEncoder().revision.id
+    assert point.provenance_of(SPARSE_VECTOR).revision == SPARSE.revision.id
 
 
 async def test_an_indexer_with_another_sparse_encoder_does_not_start() -> None:
     index = MemoryIndex()
-    await index.prepare(HashingEncoder(sparse=SPARSE).revision)
+    await index.prepare(spaces_of(HashingEncoder(sparse=SPARSE).revision))
     for other in (HashingEncoder(sparse=HashingSparseEncoder(7)), HashingEncoder()):
         with pytest.raises(ModelMismatchError):
-            await index.prepare(other.revision)
+            await index.prepare(spaces_of(other.revision))
 
 
 def test_encoding_runs_off_the_loop() -> None:
     with ThreadPoolExecutor(1) as executor:
         port = OffLoopEncoder(HashingEncoder(sparse=SPARSE), executor)
-        (named,) = asyncio.run(port.encode(["steel hammer"]))
-    assert set(named) == {TEXT_VECTOR, SPARSE_VECTOR}
-    assert len(named[SPARSE_VECTOR]) == 2
+        (words,) = asyncio.run(port.encode(SPARSE_VECTOR, ["steel hammer"]))
+    assert set(port.spaces) == {TEXT_VECTOR, SPARSE_VECTOR}
+    assert len(words) == 2
     with ThreadPoolExecutor(1) as executor:
-        (alone,) = asyncio.run(OffLoopEncoder(HashingEncoder(), executor).encode(["steel hammer"]))
-    assert set(alone) == {TEXT_VECTOR}
+        alone = OffLoopEncoder(HashingEncoder(), executor)
+        (dense,) = asyncio.run(alone.encode(TEXT_VECTOR, ["steel hammer"]))
+    assert set(alone.spaces) == {TEXT_VECTOR}
+    assert len(dense) == 64

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import FastAPI
 
-from indexer.batch.embedding import encoded
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
 from retrieval.encoders.port import SparseEncoder
@@ -19,6 +18,7 @@ from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextW
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
+from retrieval.vectors.spaces import TEXT_VECTOR, Provenance, encoders_of, spaces_of
 from schemas.documents import DocumentTimes, SearchDocument
 
 
@@ -61,12 +61,13 @@ class Stores:
         self._documents = documents
 
     async def embed(self) -> None:
-        await self.vectors.prepare(self.encoder.revision)
-        vectors = encoded(self.encoder, [passage_text(one) for one in self._documents])
+        await self.vectors.prepare(spaces_of(self.encoder.revision))
+        texts = [passage_text(one) for one in self._documents]
+        vectors = {space: list(encode(texts)) for space, encode in encoders_of(self.encoder).items()}
         await self.vectors.write(
             [
-                PointWrite(one.key, None, _payload(one), named)
-                for one, named in zip(self._documents, vectors, strict=True)
+                PointWrite(one.key, None, _payload(one), {space: rows[row] for space, rows in vectors.items()})
+                for row, one in enumerate(self._documents)
             ]
         )
 
@@ -84,8 +85,7 @@ def _payload(one: SearchDocument) -> PointPayload:
         rev=one.rev,
         alive=not one.deleted,
         state=b"",
-        text_hash="h",
-        text_model="m",
+        provenance={TEXT_VECTOR: Provenance("h", "m")},
         brand=fold_keyword(one.brand),
         category=fold_keyword(one.category),
         price=one.price,

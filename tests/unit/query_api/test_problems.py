@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from retrieval.vectors.spaces import spaces_of
 from runtime.http.problems import TITLES
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
 from schemas.errors import StoreUnavailableError
@@ -141,7 +142,9 @@ async def test_a_usable_request_id_is_kept_and_another_is_replaced(client):
 
 async def test_a_worker_that_is_not_ready_says_what_it_waits_for():
     stores = Stores()
-    await stores.vectors.prepare(type(stores.encoder)(dimension=32).revision)  # another encoder wrote the collection
+    await stores.vectors.prepare(
+        spaces_of(type(stores.encoder)(dimension=32).revision)
+    )  # another encoder wrote the collection
     async with serving(stores.app(), ready=False) as client:
         assert (await client.get("/healthz")).status_code == 200
         for _ in range(200):

@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from runtime.shared_answer import SharedAnswers
+from tests.support.clock import ClockOf
 
 
 class Counting:
     def __init__(self) -> None:
         self.now, self.asked, self.takes_s = 0.0, [], 0.0
         self.fails: Exception | None = None
-        self.answers = SharedAnswers(self._compute, most=3, clock=lambda: self.now)
+        self.answers = SharedAnswers(self._compute, most=3, clock=ClockOf(lambda: self.now))
 
     async def _compute(self, key: str) -> str:
         self.asked.append(key)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import TEXT_VECTOR, PointPayload, PointWrite
+from retrieval.vectors.port import PointPayload, PointWrite
+from retrieval.vectors.spaces import TEXT_VECTOR
 from schemas.errors import ConfigurationError
 from schemas.identity import SkuKey, TenantId
 from tests.unit.training.doubles import tiny_catalogue

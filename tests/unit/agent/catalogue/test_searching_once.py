@@ -4,7 +4,6 @@ from decimal import Decimal
 
 import pytest
 
-from agent.clock import SystemClock
 from agent.conversation.limits import AgentLimits
 from agent.conversation.products import Found
 from agent.conversation.state import ThreadState, ToolCall
@@ -12,6 +11,7 @@ from agent.errors import CatalogueUnavailableError
 from agent.testing import CountingOrders
 from agent.tools.cached_search import CachedSearch
 from agent.tools.dispatch import ToolRunner
+from runtime.clock import SystemClock
 from schemas.identity import TenantId
 from tests.support.agent.catalogue import MemoryCatalogue, product
 

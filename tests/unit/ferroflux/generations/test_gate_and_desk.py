@@ -37,8 +37,8 @@ async def evidence(**changes) -> Evidence:
     await prepared(store, "a")
     found = {
         "view": view_of(await store.records()),
-        "live": VectorCounts(10_000, 5, 10_000),
-        "candidate": VectorCounts(10_000, 5, 10_000),
+        "live": VectorCounts(10_000, 5, {"text": 10_000}),
+        "candidate": VectorCounts(10_000, 5, {"text": 10_000}),
         "lag": 0,
         "reports": [report()],
         "judged": EQUAL,
@@ -50,8 +50,8 @@ async def evidence(**changes) -> Evidence:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"candidate": VectorCounts(9_980, 5, 9_980)}, "9,980 living products, the live generation 10,000"),
-        ({"candidate": VectorCounts(10_000, 5, 9_999)}, "1 of its products have no vector"),
+        ({"candidate": VectorCounts(9_980, 5, {"text": 9_980})}, "9,980 living products, the live generation 10,000"),
+        ({"candidate": VectorCounts(10_000, 5, {"text": 9_999})}, "1 of its products have no vector"),
         ({"lag": 1_001}, "1,001 records behind"),
         ({"judged": None}, "give --judged FILE"),
         ({"judged": worse("ndcg@10", 0.02)}, "ndcg@10 is 0.0200 lower"),
@@ -74,7 +74,7 @@ async def test_each_objection_is_a_sentence_with_its_remedy(changes, said):
     [
         {},
         {"judged": worse("ndcg@10", 0.01)},
-        {"candidate": VectorCounts(9_991, 0, 9_991), "lag": 1_000},
+        {"candidate": VectorCounts(9_991, 0, {"text": 9_991}), "lag": 1_000},
         # A host of the version before goes on with the generation before until it is replaced.
         {"reports": [report(), report("needs analyser 1", name="old", analyser="0")]},
         # One that has not been heard of for a minute is gone.
@@ -94,7 +94,7 @@ class Facts:
         self.removed = []
 
     async def counts(self, manifest):
-        return VectorCounts(10, 0, 10)
+        return VectorCounts(10, 0, {"text": 10})
 
     async def lag(self, manifest):
         return self.behind

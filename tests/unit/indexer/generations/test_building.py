@@ -19,7 +19,8 @@ from indexer.settings import IndexerSettings
 from retrieval.encoders.testing import HashingEncoder
 from retrieval.generations.view import GenerationView
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import TEXT_VECTOR, PointWrite
+from retrieval.vectors.port import PointWrite
+from retrieval.vectors.spaces import TEXT_VECTOR, spaces_of
 from schemas.building import build_document
 from schemas.errors import ConfigurationError
 from schemas.generations import MAIN, Origin, Pointer
@@ -117,7 +118,7 @@ def inbound(records) -> list[InboundRecord]:
 
 
 async def taken_in(records, index, encoder, donor=None) -> DocumentLog:
-    await index.prepare(encoder.revision)
+    await index.prepare(spaces_of(encoder.revision))
     log = DocumentLog()
     pipeline = make_pipeline(index, publisher=log, encoder=OffLoopEncoder(encoder, None), reuse=donor)
     await pipeline.process(inbound(records))
@@ -129,7 +130,7 @@ async def test_a_rebuild_with_the_same_model_takes_every_vector_over_and_with_an
     source, same, other = MemoryIndex(), MemoryIndex(), MemoryIndex()
     await taken_in(records, source, HashingEncoder(16))
     encoder = CountingEncoder(16)
-    donor = CollectionReuse(source, encoder.revision.id)
+    donor = CollectionReuse(source, spaces_of(encoder.revision))
     await taken_in(records, same, encoder, donor)
     alive = [key for key, state in oracle_of(records).items() if state.alive]
     assert encoder.texts == 0
@@ -138,7 +139,7 @@ async def test_a_rebuild_with_the_same_model_takes_every_vector_over_and_with_an
     assert all(np.allclose(held[key], given[key], atol=1e-6) for key in alive)
 
     another = CountingEncoder(8)
-    donor = CollectionReuse(source, another.revision.id)
+    donor = CollectionReuse(source, spaces_of(another.revision))
     await taken_in(records, other, another, donor)
     assert (donor.given, another.texts) == (0, len(alive))
 
@@ -147,7 +148,7 @@ async def test_only_texts_that_differ_are_encoded():
     records = history(1, skus=40, changes=300)
     source, target, encoder = MemoryIndex(), MemoryIndex(), CountingEncoder(16)
     await taken_in(records[:200], source, HashingEncoder(16))
-    donor = CollectionReuse(source, encoder.revision.id)
+    donor = CollectionReuse(source, spaces_of(encoder.revision))
     await taken_in(records, target, encoder, donor)
     alive = sum(state.alive for state in oracle_of(records).values())
     assert 0 < encoder.texts < alive
@@ -181,7 +182,7 @@ async def test_seeding_joins_every_state_publishes_it_and_does_it_once():
     await taken_in(records[300:], target, encoder)  # live changes may come first
     before = encoder.texts
     log = DocumentLog()
-    seeder = seeder_of(source, target, log, encoder, CollectionReuse(source, encoder.revision.id))
+    seeder = seeder_of(source, target, log, encoder, CollectionReuse(source, spaces_of(encoder.revision)))
     ghost, removed = SkuKey.of("acme", "GHOST"), SkuKey.of("acme", "REMOVED")
 
     async def listing():

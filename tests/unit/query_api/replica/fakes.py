@@ -16,6 +16,19 @@ from schemas.errors import LogUnavailableError
 from schemas.identity import SkuKey
 
 
+class SetClock:
+    """Moves only when it is told to."""
+
+    def __init__(self) -> None:
+        self.us = 1_000_000_000
+
+    def now_us(self) -> int:
+        return self.us
+
+    def monotonic(self) -> float:
+        return self.us / 1e6
+
+
 def document(sku: str, rev: int = 1, **fields: Any) -> SearchDocument:
     return SearchDocument(tenant="acme", sku=sku, rev=rev, state=f"{rev:016x}", title=f"title {sku}", **fields)
 

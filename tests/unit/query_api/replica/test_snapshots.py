@@ -5,7 +5,6 @@ import json
 import random
 import shutil
 import threading
-import time
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +28,10 @@ from retrieval.text.apart.values import Place as Place_
 from retrieval.text.factory import open_reader, open_writer
 from retrieval.text.port import Checkpoint
 from retrieval.text.settings import TextIndexSettings
+from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import ConfigurationError, NotReadyError
 from tests.support.waiting import eventually
-from tests.unit.query_api.replica.fakes import document
+from tests.unit.query_api.replica.fakes import SetClock, document
 
 pytestmark = pytest.mark.slow
 
@@ -55,8 +55,8 @@ class Place:
     def take(self) -> Manifest:
         return create_snapshot(self.directory, self.store, topic=TOPIC)
 
-    def restore(self, log_id: str | None = "log-1"):
-        return restore_newest(self.store, self.restored, topic=TOPIC, log_id=log_id, oldest_s=86_400.0)
+    def restore(self, log_id: str | None = "log-1", clock: Clock = SYSTEM_CLOCK):
+        return restore_newest(self.store, self.restored, topic=TOPIC, log_id=log_id, oldest_s=86_400.0, clock=clock)
 
     def held(self) -> dict[str, int]:
         reader = open_reader(TextIndexSettings(directory=self.restored))
@@ -298,7 +298,7 @@ class Counts:
 
 async def test_the_schedule_takes_one_an_interval_and_lets_old_ones_go(place):
     place.write("A")
-    counts, now, whole = Counts(), [0], [False]
+    counts, clock, whole = Counts(), SetClock(), [False]
     schedule = SnapshotSchedule(
         place.directory,
         SnapshotSettings(url=f"file://{place.folder}", interval_s=600, keep=2),
@@ -306,7 +306,7 @@ async def test_the_schedule_takes_one_an_interval_and_lets_old_ones_go(place):
         log_of_replica=lambda: "log-1" if whole[0] else None,
         metrics=counts,
         rng=random.Random(1),
-        now_us=lambda: now[0],
+        clock=clock,
     )
     assert await schedule.turn() == 5.0
     assert place.store.ids() == []
@@ -314,11 +314,11 @@ async def test_the_schedule_takes_one_an_interval_and_lets_old_ones_go(place):
     for _ in range(4):
         await schedule.turn()
         newest = newest_of_kind(place.store, topic=TOPIC, log_id="log-1")
-        now[0] = newest.created_us + 1
+        clock.us = newest.created_us + 1
         rest_s = await schedule.turn()
         assert 599 <= rest_s <= 600 * 1.05
         assert newest_of_kind(place.store, topic=TOPIC, log_id="log-1") == newest
-        now[0] = newest.created_us + 600_000_000
+        clock.us = newest.created_us + 600_000_000
     assert len(place.store.ids()) == 2
 
 
@@ -355,14 +355,14 @@ def test_a_snapshot_of_any_log_fits_where_none_is_asked_for(place):
         check(log_id="log-2")
 
 
-def test_a_snapshot_that_is_older_than_the_topic_remembers_deletions_is_refused_with_the_remedy(place, monkeypatch):
+def test_a_snapshot_that_is_older_than_the_topic_remembers_deletions_is_refused_with_the_remedy(place):
     place.write("A")
     taken = place.take()
-    now = taken.created_us / 1e6
-    monkeypatch.setattr(time, "time", lambda: now + 1.5 * 86_400)
-    restored = place.restore()
+    clock = SetClock()
+    clock.us = taken.created_us + 129_600_000_000
+    restored = place.restore(clock=clock)
     assert restored.manifest is None
     assert "1.5 days ago, more than 1.0 (snapshots.oldest_s)" in restored.refused[0].reason
     assert "built from the log" in restored.refused[0].reason
-    monkeypatch.setattr(time, "time", lambda: now + 0.9 * 86_400)
-    assert place.restore().manifest == taken
+    clock.us = taken.created_us + 77_760_000_000
+    assert place.restore(clock=clock).manifest == taken

@@ -14,24 +14,14 @@ from retrieval.text.port import Checkpoint
 from runtime.retry import Backoff, BackoffPolicy
 from schemas.documents import DocumentTimes
 from tests.support.waiting import eventually
-from tests.unit.query_api.replica.fakes import FakeBroker, FakeWriter, document, key
-
-
-class Clock:
-    """Moves only when it is told to."""
-
-    def __init__(self) -> None:
-        self.us = 1_000_000_000
-
-    def __call__(self) -> int:
-        return self.us
+from tests.unit.query_api.replica.fakes import FakeBroker, FakeWriter, SetClock, document, key
 
 
 class Scene:
     def __init__(self, folder: Path) -> None:
         self.broker = FakeBroker()
         self.writer = FakeWriter()
-        self.clock = Clock()
+        self.clock = SetClock()
         self.folder = folder
         self.rests = 0
 
@@ -45,7 +35,7 @@ class Scene:
             topic="catalog.documents",
             report_to=self.folder,
             backoff=Backoff(BackoffPolicy(0.001, 0.002)),
-            now_us=self.clock,
+            clock=self.clock,
             rest=self.rest,
         )
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.analysis.abbreviations import SHIPPED
 from retrieval.analysis.lexer import LexemeKind
 from retrieval.analysis.pipeline import analyse, analyse_stages
 from retrieval.analysis.tokens import TokenKind
@@ -99,14 +98,6 @@ def test_texts_without_content_have_no_tokens(text):
 
 def test_a_negation_is_kept():
     assert {"sin", "no"} <= texts("taladro sin cable no inalambrico")
-
-
-def test_a_tenants_abbreviation_joins_the_shipped_ones():
-    table = SHIPPED.extended("acme-1", {"Rmch.": "remachadora", "tj/": "tarjeta", "plgd": "plegado"})
-    assert slots("rmch. plgd galv", abbreviations=table) == [
-        {"rmch", "remachador"}, {"plgd", "plegad"}, {"galv", "galvanizad"},
-    ]  # fmt: skip
-    assert slots("rmch.") == [{"rmch"}]
 
 
 def test_stages_show_what_each_made_of_the_text():

@@ -14,11 +14,15 @@ from retrieval.generations.fitting import (
     planned,
     require_revision,
     require_text_fit,
+    store_choice,
     text_folder,
+    vector_settings,
 )
 from retrieval.generations.view import GenerationView, view_of
+from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
 from schemas.building import DEFAULT_POLICY, DocumentPolicy
-from schemas.generations import MAIN, EncoderChoice, Origin, Pointer, Stage
+from schemas.errors import ConfigurationError
+from schemas.generations import MAIN, EncoderChoice, Origin, Pointer, Stage, StoreChoice
 from tests.contracts.generation_store_suite import manifest
 
 
@@ -120,7 +124,14 @@ def test_a_manifest_records_layers_that_were_chosen_and_not_an_open_setting():
 
 def test_a_process_refuses_what_it_cannot_serve(tmp_path):
     encoder = HashingEncoder(8)
-    plan = planned("a", configured(documents="d", collection="c"), now_us=5, origin=Origin.CHANGES, starts=None)
+    plan = planned(
+        "a",
+        configured(documents="d", vectors=VectorSettings(collection="c")),
+        StoreChoice(),
+        now_us=5,
+        origin=Origin.CHANGES,
+        starts=None,
+    )
     chosen = EncoderSettings(model="hashing", layers="float32")
     made = built_with(plan, chosen, encoder, DEFAULT_POLICY)
     require_text_fit(made)
@@ -142,7 +153,7 @@ def test_a_view_without_records_is_the_system_of_the_settings():
 def test_main_is_what_the_settings_say_and_its_manifest_what_it_was_built_with():
     chosen = EncoderSettings(model="hashing", layers="float32")
     policy = DocumentPolicy(price_list="retail", stock_from=frozenset({"", "annex"}))
-    own = configured(documents="d", collection="c", encoder=chosen)
+    own = configured(documents="d", vectors=VectorSettings(collection="c", hnsw={"m": 24}), encoder=chosen)
     encoder = HashingEncoder(8, sparse=HashingSparseEncoder())
     made = built_with(own, chosen, encoder, policy)
     records = after(with_prepared("a"), transitions.record(made))
@@ -150,6 +161,7 @@ def test_main_is_what_the_settings_say_and_its_manifest_what_it_was_built_with()
     assert (view.names(), view.manifest(MAIN), view.manifests[MAIN]) == ((MAIN, "a"), own, made)
     assert transitions.record(made)(view) == {}
     assert (made.encoder.model, made.revision, made.policy) == ("hashing", encoder.revision.id, policy)
+    assert made.store == StoreChoice(m=24)
     assert made.revision != HashingEncoder(8).revision.id, "the sparse part counts"
     assert "" not in (made.text_schema, made.analyser, made.aliases)
     assert built_with(made, EncoderSettings(), HashingEncoder(9), DEFAULT_POLICY) is made
@@ -170,3 +182,18 @@ def test_the_manifest_of_a_main_that_was_dropped_goes_with_it_and_does_not_come_
     assert [view_of(one).manifests.keys() - {"a"} for one in (dropping, gone)] == [{MAIN}, set()]
     for one in (dropping, gone):
         assert transitions.record(made)(view_of(one)) == {}
+
+
+def test_a_collections_settings_belong_to_its_generation():
+    own = VectorSettings(quantisation="scalar", hnsw=HnswSettings(m=24, ef_search=9), directory="here")
+    chosen = store_choice(own, {"quantisation": "none", "ef_construct": "64"})
+    assert chosen == StoreChoice(quantisation="none", m=24, ef_construct=64)
+    found = vector_settings(own, manifest("a", store=chosen))
+    assert (found.collection, found.quantisation, found.directory) == ("catalogue.a", Quantisation.NONE, own.directory)
+    assert found.hnsw == HnswSettings(m=24, ef_construct=64, ef_search=9)
+    of_a_release_before = vector_settings(own, manifest("a"))
+    assert of_a_release_before == own.model_copy(update={"collection": "catalogue.a"})
+    assert vector_settings(own, configured(vectors=own)) == own
+    for wrong in ({"quantisation": "half"}, {"m": "-1"}, {"shards": "2"}):
+        with pytest.raises(ConfigurationError, match="--set vectors"):
+            store_choice(own, wrong)

@@ -8,6 +8,7 @@ import numpy as np
 
 from retrieval.rerank.port import RerankerRevision, RerankSettings
 from retrieval.rerank.timed import TimedReranker
+from tests.support.clock import ClockOf
 
 
 class Clock:
@@ -40,7 +41,7 @@ PASSAGES = [f"passage {number:02}" for number in range(20)]
 
 def timed(clock, seconds, **settings):
     reranker = CostlyReranker(clock, seconds)
-    return TimedReranker(reranker, RerankSettings(**settings), monotonic=clock), reranker
+    return TimedReranker(reranker, RerankSettings(**settings), clock=ClockOf(clock)), reranker
 
 
 async def test_everything_is_scored_in_batches_where_there_is_time():

@@ -9,6 +9,7 @@ import pytest
 
 from retrieval.search.retrievers.encoding_queue import EncodingQueue
 from schemas.errors import OverloadedError
+from tests.support.clock import ClockOf
 
 
 class SlowEncoder:
@@ -156,7 +157,7 @@ class Clock:
 
 
 async def test_a_text_that_would_wait_too_long_is_refused_at_once(encoder, executor):
-    queue = EncodingQueue(encoder, executor, batch=1, within_s=60.0, clock=Clock(25.0))
+    queue = EncodingQueue(encoder, executor, batch=1, within_s=60.0, clock=ClockOf(Clock(25.0)))
     encoder.let_go()
     await queue.vectors(["a"])  # a text takes 25 seconds
     waiting = [await ask(queue, encoder, "bb", calls=2)]

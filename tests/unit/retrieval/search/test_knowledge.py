@@ -6,6 +6,7 @@ from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextW
 from retrieval.text.port import Checkpoint
 from runtime.bounded_cache import caches
 from schemas.documents import SearchDocument
+from tests.support.clock import ClockOf
 
 
 class Shop:
@@ -14,7 +15,7 @@ class Shop:
         store = MemoryTextStore()
         self._writer = MemoryTextWriter(store)
         self.reader = MemoryTextReader(store)
-        self.knowledge = ReplicaKnowledge(self.reader, LiveAliases(), clock=lambda: self.now)
+        self.knowledge = ReplicaKnowledge(self.reader, LiveAliases(), clock=ClockOf(lambda: self.now))
 
     def write(self, tenant: str, *titles: str, deleted: bool = False, rev: int = 1) -> None:
         documents = [

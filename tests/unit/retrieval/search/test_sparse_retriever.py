@@ -10,7 +10,8 @@ from retrieval.search.query import SearchQuery
 from retrieval.search.retrievers.fanout import DegradedReason
 from retrieval.search.retrievers.query_encoders import mean
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.port import SPARSE_VECTOR, TEXT_VECTOR, PointPayload, PointWrite
+from retrieval.vectors.port import PointPayload, PointWrite
+from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, spaces_of
 from schemas.api.retrievers import RetrieverName
 from tests.unit.retrieval.search.doubles import STORE_AWAY, WITHIN, ShelfReader, document, searcher
 
@@ -34,7 +35,7 @@ def patient(reader, **parts):
 
 async def index_of(encoder) -> MemoryIndex:
     index = MemoryIndex()
-    await index.prepare(encoder.revision)
+    await index.prepare(spaces_of(encoder.revision))
     for one in SHELF:
         vectors = {TEXT_VECTOR: encoder.encode_passages([passage_text(one)])[0]}
         if encoder.sparse is not None:

@@ -23,6 +23,7 @@ from runtime.rights.customers import Customers
 from runtime.rights.jwks import IssuerUnavailableError, PublishedKeys
 from runtime.rights.settings import CustomerTokens
 from schemas.identity import TenantId
+from tests.support.clock import ClockOf
 
 SECRET, OTHER = (
     "one secret of more than sixty-four bytes, enough for every algorithm",
@@ -234,7 +235,7 @@ class Fetching:
     def __init__(self) -> None:
         self.keys: list[dict] | None = [published("one", RSA)]
         self.asked, self.now = 0, 1_000.0
-        self.published = PublishedKeys("https://id", timeout_s=1, fetch=self.fetch, clock=lambda: self.now)
+        self.published = PublishedKeys("https://id", timeout_s=1, fetch=self.fetch, clock=ClockOf(lambda: self.now))
 
     async def fetch(self) -> bytes:
         self.asked += 1

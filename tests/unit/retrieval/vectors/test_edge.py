@@ -13,6 +13,7 @@ import pytest
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.settings import HnswSettings, VectorSettings
+from retrieval.vectors.spaces import spaces_of
 from schemas.errors import IndexInUseError, ModelMismatchError, NotReadyError, StoreRefusedError
 from tests.contracts.vector_index_suite import REVISION, TENANT, axis, create, key, payload, update
 from tests.support.data import ROOT
@@ -24,11 +25,12 @@ import asyncio, sys
 from pathlib import Path
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.settings import VectorSettings
+from retrieval.vectors.spaces import spaces_of
 from tests.contracts.vector_index_suite import REVISION, axis, create, update
 
 async def main():
     index = await EdgeIndex.open(VectorSettings(directory=Path(sys.argv[1]), flush_every=int(sys.argv[2])))
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     for start in range(0, 10**6, 10):
         skus = [f"s{n}" for n in range(start, start + 10)]
         await index.write([create(sku, axis(0)) for sku in skus])
@@ -47,7 +49,7 @@ def settings(tmp_path) -> VectorSettings:
 @pytest.fixture
 async def index(settings) -> AsyncIterator[EdgeIndex]:
     index = await EdgeIndex.open(settings)
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     yield index
     await index.close()
 
@@ -62,7 +64,7 @@ async def test_a_closed_index_lets_the_next_owner_in_with_all_that_was_written(i
     await index.write([update("b", 1, price=3.0)])
     await index.close()
     reopened = await EdgeIndex.open(settings)
-    await reopened.prepare(REVISION)
+    await reopened.prepare(spaces_of(REVISION))
     assert await reopened.read([key("a"), key("b")]) == {key("a"): payload(1), key("b"): payload(2, price=3.0)}
     assert [hit.key.sku for hit in await _search(reopened)] == ["a"]
     await reopened.close()
@@ -80,7 +82,7 @@ async def test_another_encoder_is_refused_after_a_restart(index, settings):
     await index.close()
     reopened = await EdgeIndex.open(settings)
     with pytest.raises(ModelMismatchError, match="weights"):
-        await reopened.prepare(replace(REVISION, weights="other"))
+        await reopened.prepare(spaces_of(replace(REVISION, weights="other")))
     await reopened.close()
 
 
@@ -101,7 +103,7 @@ async def test_a_creation_that_was_cut_short_is_begun_again(settings):
     (unfinished / "rubbish").write_bytes(b"\0")
     (settings.directory / "model.json").write_bytes(b'{"model_revision": {"model": "another"}}')
     index = await EdgeIndex.open(settings)
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     assert await index.write([create("a", axis(0))]) == frozenset()
     await index.close()
 
@@ -119,7 +121,7 @@ async def test_every_acknowledged_write_survives_a_killed_process(tmp_path, flus
     assert len(skus) >= 300, "the writer died before it was killed"
 
     index = await EdgeIndex.open(VectorSettings(directory=directory))
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     assert await index.read([key(sku) for sku in skus]) == {key(sku): payload(2, price=2.0) for sku in skus}
     assert len(await index.vectors([key(sku) for sku in skus], using="text")) == len(skus)
     await index.close()
@@ -128,7 +130,7 @@ async def test_every_acknowledged_write_survives_a_killed_process(tmp_path, flus
 async def test_maintenance_builds_a_graph_once_there_are_points_enough(tmp_path):
     settings = VectorSettings(directory=tmp_path / "vectors", index_after_points=64, hnsw=HnswSettings(ef_search=32))
     index = await EdgeIndex.open(settings)
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     assert await index.maintain() is False
     await index.write([create(f"s{n}", axis(n % 8, lean=n / 400)) for n in range(400)])
     assert await index.maintain() is True
@@ -142,7 +144,7 @@ async def test_maintenance_builds_a_graph_once_there_are_points_enough(tmp_path)
 async def test_flushing_while_writing_loses_nothing(tmp_path):
     settings = VectorSettings(directory=tmp_path / "vectors", flush_every=1)
     index = await EdgeIndex.open(settings)
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     for start in range(0, 200, 100):
         await index.write([create(f"s{n}", axis(0)) for n in range(start, start + 100)])
     assert (await index.counts(TENANT)).with_text_vector == 200

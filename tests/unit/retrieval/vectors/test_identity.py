@@ -10,8 +10,8 @@ from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.factory import drop_collection, open_vector_index, remote_client
 from retrieval.vectors.identity import IDENTITY_KEY
 from retrieval.vectors.memory import MemoryIndex
-from retrieval.vectors.model_record import RECORD_KEY
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
+from retrieval.vectors.spaces import RECORD_KEY, spaces_of
 from schemas.errors import NotReadyError
 from tests.contracts.vector_index_suite import REVISION
 from tests.support.qdrant_grpc import StandInServer
@@ -19,7 +19,7 @@ from tests.support.qdrant_grpc import StandInServer
 
 async def opened(settings: VectorSettings):
     index = await open_vector_index(settings)
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     return index
 
 
@@ -71,7 +71,7 @@ async def test_a_collection_that_is_made_anew_has_another_id(server):
     made = await index.identity()
     await drop_collection(server)
     assert await index.identity() is None
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     assert await index.identity() not in (None, made)
     await index.close()
 

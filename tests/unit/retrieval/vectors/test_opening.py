@@ -8,6 +8,7 @@ from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.factory import local_index, open_vector_index
 from retrieval.vectors.qdrant.index import QdrantIndex
 from retrieval.vectors.settings import Quantisation, VectorSettings, VectorStoreKind
+from retrieval.vectors.spaces import spaces_of
 from tests.contracts.vector_index_suite import REVISION, axis, create, key
 
 
@@ -22,7 +23,7 @@ async def test_the_kind_chooses_the_adapter(tmp_path):
 
 async def test_a_local_index_works_without_a_server():
     index = local_index()
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     assert await index.write([create("a", axis(0))]) == frozenset()
     assert await index.revisions([key("a")]) == {key("a"): 1}
     await index.close()
@@ -59,7 +60,7 @@ def test_settings_that_cannot_work_are_refused_by_name(fields, reason):
 
 async def test_vectors_can_be_quantised_in_process(tmp_path):
     index = await open_vector_index(VectorSettings(directory=tmp_path, quantisation=Quantisation.SCALAR))
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     await index.write([create("a", axis(0))])
     assert await index.revisions([key("a")]) == {key("a"): 1}
     await index.close()

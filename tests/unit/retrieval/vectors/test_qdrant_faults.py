@@ -9,6 +9,7 @@ from retrieval.filters import CatalogueFilter
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import PointWrite, VectorIndex
 from retrieval.vectors.settings import RetrySettings, VectorSettings, VectorStoreKind
+from retrieval.vectors.spaces import spaces_of
 from schemas.errors import ConfigurationError, StoreRefusedError, StoreUnavailableError
 from tests.contracts.vector_index_suite import REVISION, TENANT, axis, create, key, payload, update
 from tests.support.qdrant_grpc import Fault, StandInServer
@@ -36,7 +37,7 @@ async def server() -> AsyncIterator[StandInServer]:
 @pytest.fixture
 async def index(server) -> AsyncIterator[VectorIndex]:
     index = await open_vector_index(settings_for(server))
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     yield index
     await index.close()
 
@@ -165,7 +166,7 @@ async def test_a_server_that_restarts_is_found_again(tmp_path):
     await server.start()
     retry = RetrySettings(attempts=50, first_delay_s=0.1, max_delay_s=0.2, deadline_s=30.0)
     index = await open_vector_index(settings_for(server, retry=retry))
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     await index.write(BATCH)
     await server.stop()
     reading = asyncio.create_task(index.read(KEYS))
@@ -185,7 +186,7 @@ async def test_an_absent_server_is_unavailable_and_named():
     )
     index = await open_vector_index(settings)
     with pytest.raises(StoreUnavailableError, match=r"http://127\.0\.0\.1:6333"):
-        await index.prepare(REVISION)
+        await index.prepare(spaces_of(REVISION))
     await index.close()
 
 
@@ -206,14 +207,14 @@ async def test_a_server_too_old_for_guarded_creates_is_refused():
     async with StandInServer(version="1.16.2", build_indexes=False) as server:
         index = await open_vector_index(settings_for(server))
         with pytest.raises(ConfigurationError, match=r"1\.16\.2.*1\.17"):
-            await index.prepare(REVISION)
+            await index.prepare(spaces_of(REVISION))
         await index.close()
 
 
 async def test_processes_that_prepare_at_once_make_one_collection():
     async with StandInServer(build_indexes=False) as server:
         indexes = [await open_vector_index(settings_for(server)) for _ in range(4)]
-        await asyncio.gather(*(index.prepare(REVISION) for index in indexes))
+        await asyncio.gather(*(index.prepare(spaces_of(REVISION)) for index in indexes))
         assert await indexes[0].write([create("a", axis(0))]) == frozenset()
         assert await indexes[3].revisions([key("a")]) == {key("a"): 1}
         for index in indexes:
@@ -224,6 +225,6 @@ async def test_a_create_whose_answer_was_lost_is_recognised():
     async with StandInServer(build_indexes=False) as server:
         index = await open_vector_index(settings_for(server))
         server.faults.inject("Create", Fault.UNAVAILABLE_AFTER)
-        await index.prepare(REVISION)
+        await index.prepare(spaces_of(REVISION))
         assert await index.write([create("a", axis(0))]) == frozenset()
         await index.close()

@@ -9,6 +9,7 @@ from retrieval.vectors.port import PointPayload
 from retrieval.vectors.qdrant.calls import MessageTooLargeError, StoreCalls
 from retrieval.vectors.qdrant.index import QdrantIndex, batches
 from retrieval.vectors.settings import RetrySettings
+from retrieval.vectors.spaces import Spaces, spaces_of
 from schemas.errors import ConfigurationError, StoreRefusedError, StoreUnavailableError
 from tests.contracts.vector_index_suite import REVISION, axis, create, key
 
@@ -49,7 +50,7 @@ async def test_what_a_status_means(error, of_points, expected):
 @pytest.fixture
 async def index():
     index = local_index()
-    await index.prepare(REVISION)
+    await index.prepare(spaces_of(REVISION))
     await index.write([create(f"s{n}", axis(n % 8)) for n in range(7)])
     yield index
     await index.close()
@@ -92,5 +93,6 @@ def test_writes_go_in_requests_of_so_many_and_so_many_bytes():
 
 @pytest.mark.parametrize("damaged", [{}, {"rev": "x", "state": 7}, {"tenant": "a", "sku": "b", "price": "dear"}])
 def test_a_damaged_record_reads_as_an_empty_one(damaged):
-    assert record.from_record(damaged) == PointPayload(0, alive=False, state=b"", in_stock=False)
-    assert len(record.page_of([damaged, {"tenant": "a", "sku": "c", "rev": 1}])) == 1 + ("sku" in damaged)
+    assert record.from_record(damaged, Spaces()) == PointPayload(0, alive=False, state=b"", in_stock=False)
+    found = record.page_of([damaged, {"tenant": "a", "sku": "c", "rev": 1}], Spaces())
+    assert len(found) == 1 + ("sku" in damaged)

@@ -12,6 +12,7 @@ from retrieval.encoders.testing import HashingEncoder
 from retrieval.vectors import self_check
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.self_check import QUANTISED, SAMPLE, agreement, open_collection
+from retrieval.vectors.spaces import TEXT_VECTOR, Provenance, spaces_of
 from schemas.errors import ModelMismatchError
 from tests.support.indexing.fakes import event, make_pipeline, records_of
 
@@ -49,7 +50,7 @@ def _turned(vectors: Matrix) -> Matrix:
 
 async def _filled(encoder: HashingEncoder, products: int = 40) -> MemoryIndex:
     index = MemoryIndex()
-    await index.prepare(encoder.revision)
+    await index.prepare(spaces_of(encoder.revision))
     pipeline = make_pipeline(index, encoder=OffLoopEncoder(encoder, None))
     rows = [
         event(
@@ -100,13 +101,14 @@ async def test_an_empty_collection_opens_without_inference():
 async def test_points_of_another_text_or_encoder_or_state_are_not_taken_for_it():
     encoder = HashingEncoder(64)
     index = await _filled(encoder, products=6)
+    first = index._points[min(index._points)].payload
     changes = [
-        {"text_hash": "of another template"},
-        {"text_model": "another"},
+        {"provenance": {TEXT_VECTOR: Provenance("of another template", encoder.revision.id)}},
+        {"provenance": {TEXT_VECTOR: Provenance(first.provenance_of(TEXT_VECTOR).hash, "another")}},
         {"alive": False},
         {"state": b"cut sho"},
         {"state": b"[]"},
-        {"text_hash": ""},
+        {"provenance": {}},
     ]
     for (key, point), change in zip(list(index._points.items()), changes, strict=True):
         index._points[key] = replace(point, payload=replace(point.payload, **change))
@@ -173,7 +175,7 @@ class Busy(MemoryIndex):
     """An index that others write to: texts change while their vectors are read, with their revision or, at first, without."""
 
     def __init__(self, real: MemoryIndex, *, moves: bool, times: int) -> None:
-        self._points, self._revision = real._points, real._revision
+        self._points, self._spaces = real._points, real._spaces
         self._moves, self._times = moves, times
 
     async def vectors(self, keys, *, using):

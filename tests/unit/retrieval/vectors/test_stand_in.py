@@ -8,6 +8,7 @@ import pytest
 
 from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.settings import RetrySettings, VectorSettings, VectorStoreKind
+from retrieval.vectors.spaces import spaces_of
 from schemas.errors import StoreUnavailableError
 from tests.contracts.vector_index_suite import REVISION, axis, create, key
 from tests.support.data import ROOT
@@ -36,7 +37,7 @@ async def test_the_process_fails_on_demand_and_keeps_its_data(tmp_path):
     process, port = _start(tmp_path)
     try:
         index = await open_vector_index(_settings(port))
-        await index.prepare(REVISION)
+        await index.prepare(spaces_of(REVISION))
         assert await index.write([create("a", axis(0))]) == frozenset()
         faults = RemoteFaults(port)
         await faults.inject("Get", Fault.UNAVAILABLE_BEFORE, times=5)
@@ -51,7 +52,7 @@ async def test_the_process_fails_on_demand_and_keeps_its_data(tmp_path):
     process, port = _start(tmp_path)
     try:
         index = await open_vector_index(_settings(port))
-        await index.prepare(REVISION)
+        await index.prepare(spaces_of(REVISION))
         assert await index.revisions([key("a")]) == {key("a"): 1}
         await index.close()
     finally:

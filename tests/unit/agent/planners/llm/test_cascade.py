@@ -1,3 +1,4 @@
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -15,6 +16,7 @@ from agent.tools.dispatch import TOOLS
 from schemas.identity import TenantId
 from tests.support.agent.contexts import context, result
 from tests.support.agent.models import ScriptedModel, calling
+from tests.support.clock import ClockOf
 
 SEARCH = ("catalog_search", {"query": "clavos"})
 ADD = ("order_add", {"sku": "CLA-1", "quantity": 3})
@@ -74,7 +76,11 @@ class Setup:
             for model, name in zip(self.models, ("cheap", "strong"), strict=False)
         ]
         self.planner = CascadePlanner(
-            asked, builtin or Builtin(SEARCH), self.ledger, PlannerSettings(**settings), now=lambda: self.time
+            asked,
+            builtin or Builtin(SEARCH),
+            self.ledger,
+            PlannerSettings(**settings),
+            clock=ClockOf(lambda: self.time),
         )
 
 
@@ -219,7 +225,7 @@ async def test_no_tool_takes_a_price_a_total_or_a_tenant() -> None:
 async def test_usage_adds_up_by_tenant_and_day(tmp_path) -> None:
     database = await Database.open(DatabaseSettings(directory=tmp_path))
     day = "2026-01-01"
-    ledger = DatabaseLedger(database, today=lambda: day)
+    ledger = DatabaseLedger(database, clock=ClockOf(lambda: datetime.fromisoformat(f"{day}T12:00Z").timestamp()))
     answer = ModelAnswer(calling(), 100, 10, Decimal("0.000140"), estimated=False)
     for tenant, model in (("norte", "cheap"), ("norte", "cheap"), ("norte", "strong"), ("sur", "cheap")):
         await ledger.add(TenantId(tenant), model, answer)
@@ -232,7 +238,7 @@ async def test_usage_adds_up_by_tenant_and_day(tmp_path) -> None:
 async def test_usage_of_an_address_is_kept_for_its_day_whatever_tenants_it_names(tmp_path) -> None:
     database = await Database.open(DatabaseSettings(directory=tmp_path))
     day = "2026-01-01"
-    ledger = DatabaseLedger(database, today=lambda: day)
+    ledger = DatabaseLedger(database, clock=ClockOf(lambda: datetime.fromisoformat(f"{day}T12:00Z").timestamp()))
     answer = ModelAnswer(calling(), 100, 10, Decimal(0), estimated=False)
     for tenant, spender in (("norte", "a"), ("norte", "a"), ("norte", "b"), ("sur", "a"), ("norte", "")):
         await ledger.add(TenantId(tenant), "cheap", answer, spender)
