@@ -1,7 +1,8 @@
 """Generations: a vector collection, a documents topic and a text index that were built together, and which one is live.
 
-These are the record values of the compacted topic `catalog.generations` (in the embedded system, of a file). A system
-without a record of them has one generation, `main`, which its settings describe.
+These are the record values of the compacted topic `catalog.generations` (in the embedded system, of a file). The first
+generation, `main`, is not built by a command: the settings of each process describe it, and whoever has opened its stores
+records what they were built with.
 """
 
 from enum import StrEnum
@@ -9,8 +10,10 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from schemas.building import DocumentPolicy
+
 MAIN: Final = "main"
-"""The generation that needs no manifest: the collection and the topic of the settings."""
+"""The first generation: the collection, the topic and the encoder of the settings."""
 
 GenerationName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 
@@ -41,7 +44,7 @@ class EncoderChoice(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
-    model: str = Field(min_length=1)
+    model: str
     layers: str = "float32"
     query_prompt: str | None = None
     passage_prompt: str | None = None
@@ -63,7 +66,7 @@ class StoreChoice(BaseModel):
 
 
 class Generation(BaseModel):
-    """The manifest: written once, before the build begins, and never changed."""
+    """The manifest: what a generation is built with. Written before the build begins and never changed; that of `main`, at a start."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -73,12 +76,13 @@ class Generation(BaseModel):
     encoder: EncoderChoice
     store: StoreChoice | None = Field(None, description="None: as each process's settings have it.")
     revision: str = Field(
-        description="Id of the encoder's revision; a process whose encoder differs does not serve it."
+        "", description="Id of the encoder's revision, its sparse part with it; another encoder does not serve it."
     )
-    text_schema: str = Field(description="Version of the text index's fields.")
-    analyser: str = Field(description="Version of the text analysis.")
+    text_schema: str = Field("", description="Version of the text index's fields.")
+    analyser: str = Field("", description="Version of the text analysis.")
     aliases: str = Field("", description="Digest of the shipped alias table of the version that built it.")
     origin: Origin = Origin.CHANGES
+    policy: DocumentPolicy | None = Field(None, description="How several rows become one value; none: not recorded.")
     starts: dict[str, int] = Field(
         default_factory=dict, description="First offset to follow by `topic/partition`, for the origin documents."
     )
@@ -86,8 +90,8 @@ class Generation(BaseModel):
 
     @property
     def identity(self) -> str:
-        """Tells it from an earlier generation of the same name: consumer groups and folders carry it."""
-        return f"{self.name}.{self.created_us}"
+        """Tells it from an earlier one of its name: consumer groups and folders carry it. Empty for the one of the settings."""
+        return f"{self.name}.{self.created_us}" if self.created_us else ""
 
 
 class StageRecord(BaseModel):

@@ -351,7 +351,6 @@ class EmbeddedSystem:
             step.note(f"{replayed.records:,} changes")
 
     async def _open_generations(self) -> None:
-        mapping = load_mapping(self.settings.indexer.mapping, self.settings.indexer.default_tenant)
         around = Surroundings(
             folder=self.options.directory.generations,
             settings=self.settings,
@@ -360,7 +359,7 @@ class EmbeddedSystem:
             progress=self.progress,
             thread=self._thread,
             parser=self._parser,
-            compose=partial(build_document, policy=mapping.policy),
+            policy=self._policy,
             main=self.vectors,
             contents=self.contents,
             letters=self._letters,
@@ -427,9 +426,9 @@ class EmbeddedSystem:
                 self._start("fill-contents", fill, ends=True, ready_without=True)
         Endpoint(pid=os.getpid(), url=self.server.url, kafka=self.broker.address).publish(self.options.directory)
 
-    def _held_parts(self, manifest: Generation | None) -> HeldParts:
+    def _held_parts(self, manifest: Generation) -> HeldParts:
         """What the searchers of this process answer from: stores that are open here already."""
-        if manifest is None:
+        if manifest.name == MAIN:
             return HeldParts(self.vectors, self.encoder, self.reader)
         return self.generations.parts_of(manifest)
 

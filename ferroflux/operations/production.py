@@ -14,7 +14,7 @@ from ferroflux.operations.port import BuildBody, Json, OnProgress, Replay, Tombs
 from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.deadletters.service import DeadLetterService
 from indexer.generations.build import BuildProgress, lag_of
-from indexer.generations.settings import settings_for, settings_of
+from indexer.generations.settings import configured_by, settings_for, settings_of
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.reader import KafkaReader
 from indexer.process.generation_builder import GenerationBuilder
@@ -66,7 +66,8 @@ class ProductionOperations(DirectOperations):
         Raises:
             ConfigurationError: the vector store is Edge, which a running `ferroflux up` owns.
         """
-        return GenerationService(_store(self._settings), ProductionFacts(self._settings), _CLOCK)
+        facts, own = ProductionFacts(self._settings), configured_by(self._settings)
+        return GenerationService(_store(self._settings), facts, _CLOCK, configured=own)
 
     async def replay(self, asked: Replay, on_progress: OnProgress) -> Json:
         """Through a pipeline of this process."""
@@ -137,7 +138,7 @@ class ProductionFacts:
     def __init__(self, settings: IndexerSettings) -> None:
         self._settings = settings
 
-    async def counts(self, manifest: Generation | None) -> VectorCounts:
+    async def counts(self, manifest: Generation) -> VectorCounts:
         """Asked of the server."""
         index = await open_vector_index(settings_for(self._settings, manifest).vectors)
         try:
@@ -145,7 +146,7 @@ class ProductionFacts:
         finally:
             await index.close()
 
-    async def lag(self, manifest: Generation | None) -> int:
+    async def lag(self, manifest: Generation) -> int:
         """What the generation's group has not committed."""
         settings = settings_for(self._settings, manifest)
         async with GroupAdmin(settings.kafka) as admin, KafkaReader(settings.kafka) as reader:
@@ -153,13 +154,13 @@ class ProductionFacts:
             ends = await reader.ends(places)
             return lag_of(await admin.committed(settings.consumer.group_id), await reader.begins(places), ends)
 
-    async def followers(self, manifest: Generation | None) -> int:
+    async def followers(self, manifest: Generation) -> int:
         """Members of the generation's group."""
         settings = settings_for(self._settings, manifest)
         async with GroupAdmin(settings.kafka) as admin:
             return await admin.members(settings.consumer.group_id)
 
-    async def remove(self, manifest: Generation | None) -> None:
+    async def remove(self, manifest: Generation) -> None:
         """Remove the collection and the documents topic."""
         settings = settings_for(self._settings, manifest)
         await drop_collection(settings.vectors)

@@ -71,7 +71,7 @@ class BuildProgress:
 OnProgress = Callable[[BuildProgress], None]
 
 
-async def change_log_range(settings: IndexerSettings, source: Generation | None) -> ChangeLogRange:
+async def change_log_range(settings: IndexerSettings, source: Generation) -> ChangeLogRange:
     """Look at the change topics and at the group of the generation that is live."""
     group = settings_for(settings, source).consumer.group_id
     async with GroupAdmin(settings.kafka) as admin:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from indexer.settings import IndexerSettings
 from retrieval.generations.errors import GenerationRefusedError
-from retrieval.generations.fitting import encoder_settings, vector_settings
+from retrieval.generations.fitting import configured, encoder_settings, vector_settings
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import view_of
 from schemas.generations import Generation, GenerationStage
 
 
-def settings_for(settings: IndexerSettings, manifest: Generation | None) -> IndexerSettings:
-    """The settings that an indexer of the generation runs with; those of `main` are the settings themselves."""
-    if manifest is None:
-        return settings
+def configured_by(settings: IndexerSettings) -> Generation:
+    """`main` as the settings describe it."""
+    return configured(documents=settings.kafka.topics.documents, vectors=settings.vectors, encoder=settings.encoder)
+
+
+def settings_for(settings: IndexerSettings, manifest: Generation) -> IndexerSettings:
+    """The settings that an indexer of the generation runs with."""
     topics = settings.kafka.topics.model_copy(update={"documents": manifest.documents})
-    group = f"{settings.consumer.group_id}.{manifest.identity}"
+    group = ".".join(filter(None, (settings.consumer.group_id, manifest.identity)))
     return settings.model_copy(
         update={
             "kafka": settings.kafka.model_copy(update={"topics": topics}),
@@ -26,19 +29,19 @@ def settings_for(settings: IndexerSettings, manifest: Generation | None) -> Inde
     )
 
 
-async def generation_of(settings: IndexerSettings, name: str = "") -> Generation | None:
-    """The manifest of the generation, None for `main`; without a name, of the live one.
+async def generation_of(settings: IndexerSettings, name: str = "") -> Generation:
+    """The manifest of the generation; without a name, of the live one.
 
     Raises:
         GenerationRefusedError: there is none of that name, or it is not followed any more.
     """
-    view = view_of(await KafkaGenerationStore(settings.kafka).records())
+    view = view_of(await KafkaGenerationStore(settings.kafka).records(), configured_by(settings))
     chosen = name or view.live
     if view.stage(chosen) is not GenerationStage.PREPARED:
         raise GenerationRefusedError(
             f"there is no prepared generation {chosen}; `ferroflux generation status` lists them"
         )
-    return view.manifests.get(chosen)
+    return view.manifest(chosen)
 
 
 async def settings_of(settings: IndexerSettings, name: str = "") -> IndexerSettings:

@@ -23,7 +23,7 @@ from indexer.batch.settling import PipelineLimits
 from indexer.consuming.publish_lock import PublishLock
 from indexer.consuming.runner import BatchRunner, JournalledLog, Observers
 from indexer.generations.leadership import LeaderDeadLetterSink, Leadership
-from indexer.generations.settings import settings_for
+from indexer.generations.settings import configured_by, settings_for
 from indexer.identity import OffsetGuard
 from indexer.kafka.consumer import ChangeConsumer
 from indexer.kafka.diversion import SnapshotDiversion
@@ -44,7 +44,7 @@ from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
-from retrieval.generations.fitting import require_revision
+from retrieval.generations.fitting import built_with, require_revision
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.vectors.contents import ContentVectors
 from retrieval.vectors.factory import open_vector_index, opened_contents
@@ -213,7 +213,10 @@ async def run_indexer(settings: IndexerSettings) -> None:
     stack = AsyncExitStack()
     contents = await stack.enter_async_context(opened_contents(settings.vectors))
     generations = GenerationSupervisor(
-        KafkaGenerationStore(settings.kafka), MemberFactory(settings, tasks, sources, contents), supervisor
+        KafkaGenerationStore(settings.kafka),
+        configured_by(settings),
+        MemberFactory(settings, tasks, sources, contents),
+        supervisor,
     )
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -256,7 +259,7 @@ class MemberFactory:
         self._contents = contents
         self._encoders: WeakValueDictionary[EncoderSettings, TextEncoder] = WeakValueDictionary()
 
-    async def __call__(self, manifest: Generation | None, leadership: Leadership) -> Member:
+    async def __call__(self, manifest: Generation, leadership: Leadership) -> Member:
         """The indexer of a generation; nothing is connected yet.
 
         Raises:
@@ -266,7 +269,7 @@ class MemberFactory:
         mapping = load_mapping(settings.mapping, settings.default_tenant)
         index = await open_vector_index(settings.vectors)
         try:
-            encoder = await self._encoder(settings.encoder, index)
+            chosen, encoder = await self._encoder(settings.encoder, index)
             require_revision(manifest, encoder.revision)
         except BaseException:
             await index.close()
@@ -283,13 +286,13 @@ class MemberFactory:
             leadership=leadership,
             tasks=self._tasks,
         )
-        return Member(app, index, settings.kafka)
+        return Member(built_with(manifest, chosen, encoder, mapping.policy), app, index, settings.kafka)
 
-    async def _encoder(self, settings: EncoderSettings, index: VectorIndex) -> TextEncoder:
+    async def _encoder(self, settings: EncoderSettings, index: VectorIndex) -> tuple[EncoderSettings, TextEncoder]:
         """The encoder that the collection asks for where the settings leave it open, shared by all that have the same."""
         recorded = await index.recorded() if settings.layers is LayerChoice.AUTO else None
         chosen = await asyncio.to_thread(settle_layers, settings, recorded)
         encoder = self._encoders.get(chosen)
         if encoder is None:
             encoder = self._encoders[chosen] = await asyncio.to_thread(load_encoder, chosen)
-        return encoder
+        return chosen, encoder

@@ -31,7 +31,7 @@ from indexer.generations.build import (
     waiting_in,
 )
 from indexer.generations.leadership import Leadership
-from indexer.generations.settings import settings_for
+from indexer.generations.settings import configured_by, settings_for
 from indexer.kafka.groups import GroupAdmin
 from indexer.kafka.publisher import KafkaDocumentPublisher
 from indexer.kafka.reader import KafkaReader
@@ -46,7 +46,7 @@ from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.port import Matrix, SparseEncoder, SparseVector, TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations import transitions
-from retrieval.generations.fitting import choice_of, new_manifest, require_revision, require_text_fit
+from retrieval.generations.fitting import built_with, planned, require_revision, require_text_fit
 from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import view_of
 from retrieval.vectors.contents import ContentVectors
@@ -139,8 +139,8 @@ class GenerationBuilder:
             FatalError, RetryableError: as the indexer's own start; the same command goes on where this one stopped.
         """
         began = self._clock.monotonic()
-        view = view_of(await self._store.records())
-        source = view.manifests.get(view.live)
+        view = view_of(await self._store.records(), configured_by(self._request.settings))
+        source = view.manifest(view.live)
         chosen = await self._chosen(source)
         encoder = CountingEncoder(await asyncio.to_thread(self._load, chosen))
         manifest = view.manifests.get(self._request.name) or await self._plan(chosen, encoder, source)
@@ -167,7 +167,7 @@ class GenerationBuilder:
         log.info("generation prepared", live=view.live, **outcome.to_json())
         return outcome
 
-    async def _chosen(self, source: Generation | None) -> EncoderSettings:
+    async def _chosen(self, source: Generation) -> EncoderSettings:
         """Where the layers are open, those of the generation that answers, whose vectors can then be taken over."""
         chosen = self._request.encoder
         if chosen.layers is not LayerChoice.AUTO:
@@ -176,21 +176,15 @@ class GenerationBuilder:
             recorded = await origin.recorded()
         return await asyncio.to_thread(settle_layers, chosen, recorded)
 
-    async def _plan(self, chosen: EncoderSettings, encoder: TextEncoder, source: Generation | None) -> Generation:
+    async def _plan(self, chosen: EncoderSettings, encoder: TextEncoder, source: Generation) -> Generation:
         request = self._request
         log_range = await change_log_range(request.settings, source)
         origin = origin_of(log_range, request.origin)
-        return new_manifest(
-            request.name,
-            collection=request.settings.vectors.collection,
-            documents=request.settings.kafka.topics.documents,
-            encoder=choice_of(chosen),
-            store=request.store,
-            revision=encoder.revision,
-            now_us=self._clock.now_us(),
-            origin=origin,
-            starts=log_range.starts if origin is Origin.DOCUMENTS else None,
-        )
+        starts = log_range.starts if origin is Origin.DOCUMENTS else None
+        main, now_us = configured_by(request.settings), self._clock.now_us()
+        plan = planned(request.name, main, request.store, now_us=now_us, origin=origin, starts=starts)
+        mapping = load_mapping(request.settings.mapping, request.settings.default_tenant)
+        return built_with(plan, chosen, encoder, mapping.policy)
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from indexer.generations.leadership import Leadership
 from indexer.kafka.topics import TopicAdmin
 from indexer.process.app import IndexerApp
 from indexer.readiness import Readiness
+from retrieval.generations import transitions
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.vectors.port import VectorIndex
@@ -42,20 +43,24 @@ _BACKOFF: Final = BackoffPolicy(base_s=0.5, cap_s=10.0)
 class Member:
     """The indexer of one generation and what it was made of. `kafka` names the generation's own documents topic."""
 
+    manifest: Generation
     app: IndexerApp
     index: VectorIndex
     kafka: KafkaSettings
 
 
-OpenMember = Callable[[Generation | None, Leadership], Awaitable[Member]]
+OpenMember = Callable[[Generation, Leadership], Awaitable[Member]]
 """Puts the indexer of a generation together; raises FatalError where that cannot be, with the remedy."""
 
 
 class GenerationSupervisor(Collector):
     """The indexers of one process. As a collector of metrics it gives those of the live one, and a line for each generation."""
 
-    def __init__(self, store: KafkaGenerationStore, open_member: OpenMember, supervisor: Supervisor) -> None:
+    def __init__(
+        self, store: KafkaGenerationStore, configured: Generation, open_member: OpenMember, supervisor: Supervisor
+    ) -> None:
         self._store = store
+        self._configured = configured
         self._open_member = open_member
         self._view: GenerationView | None = None
         self._members: dict[str, Member] = {}
@@ -117,7 +122,7 @@ class GenerationSupervisor(Collector):
         return self._view is not None and self._view.live == name
 
     async def _hear(self, records: Records) -> None:
-        view = self._view = view_of(records)
+        view = self._view = view_of(records, self._configured)
         for leadership in self._leaderships.values():
             leadership.view = view
         wanted = view.prepared()
@@ -127,21 +132,23 @@ class GenerationSupervisor(Collector):
                 log.info("generation is taken on", generation=name, live=view.live)
                 self._tasks[name] = self._supervisor.start(
                     "index-generation",
-                    partial(self._index, name, view.manifests.get(name)),
+                    partial(self._index, view, name),
                     instance=name,
                     backoff=_BACKOFF,
                     decides=partial(self._is_live, name),
                 )
         await asyncio.gather(*(task.stop() for task in gone))
 
-    async def _index(self, name: str, manifest: Generation | None) -> None:
+    async def _index(self, view: GenerationView, name: str) -> None:
         """Index one generation until cancelled, or until it cannot be indexed any more: raises what ended it."""
         leadership = self._leaderships[name] = Leadership(name, self._view)
         try:
-            member = await self._open_member(manifest, leadership)
+            member = await self._open_member(view.manifest(name), leadership)
             self._members[name] = member
             try:
                 await _start(member)
+                if view.manifests.get(name) != member.manifest:
+                    await self._record(member.manifest)
                 raise await member.app.failed()
             finally:
                 self._members.pop(name, None)
@@ -150,6 +157,13 @@ class GenerationSupervisor(Collector):
         finally:
             self._leaderships.pop(name, None)
             self._lag.pop(name, None)
+
+    async def _record(self, manifest: Generation) -> None:
+        """Tell operators what the generation was built with: nothing waits for that, and the next start tries again."""
+        try:
+            await self._store.commit(transitions.record(manifest))
+        except FerrofluxError as error:
+            log.warning("the manifest was not recorded", generation=manifest.name, reason=str(error))
 
 
 async def _start(member: Member) -> None:

@@ -21,7 +21,7 @@ from query_api.replica.tailing.kafka import KafkaDocumentLog
 from query_api.replica.tailing.letters import LetterBox
 from query_api.replica.tailing.metrics import ReplicaMetrics
 from query_api.replica.tailing.tailer import ReplicaTailer
-from retrieval.generations.fitting import name_of, require_text_fit, text_folder
+from retrieval.generations.fitting import require_text_fit, text_folder
 from retrieval.text.factory import open_writer
 from retrieval.text.tantivy_index.commit_files import holds_index
 from runtime.retry import Backoff, retry
@@ -40,15 +40,15 @@ class GenerationFollower:
     def __init__(
         self,
         settings: ReplicaSettings,
-        manifest: Generation | None,
+        manifest: Generation,
         *,
         supervisor: Supervisor,
         letters: LetterBox | None,
         takes_snapshots: Callable[[], bool],
     ) -> None:
-        self.name = name_of(manifest)
+        self.name = manifest.name
         self.metrics = ReplicaMetrics()
-        self.topic = settings.kafka.topics.documents if manifest is None else manifest.documents
+        self.topic = manifest.documents
         self.directory = text_folder(settings.text.directory, manifest)
         self._settings = settings
         self._manifest = manifest

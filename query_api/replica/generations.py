@@ -29,7 +29,7 @@ from query_api.replica.worker_reports import WorkerReports
 from retrieval.aliases.file import FILE_NAME as ALIASES_FILE
 from retrieval.generations.file import FILE_NAME as GENERATIONS_FILE
 from retrieval.generations.file import GenerationFile
-from retrieval.generations.fitting import text_folder
+from retrieval.generations.fitting import configured, text_folder
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.supervisor import GenerationSupervisor
 from retrieval.generations.view import GenerationView, Records, view_of
@@ -91,7 +91,7 @@ class GenerationFollowers(Collector):
         held = await asyncio.to_thread(self._file.read)
         if held:
             # What is on disk is served at once, while Kafka may still be away.
-            await self._follow(view_of(held))
+            await self._follow(held)
         self._supervisor.start("follow-generations", lambda: self._store.follow(self._hear))
         self._supervisor.start("report-replica", self._report, ready_without=True)
 
@@ -120,21 +120,22 @@ class GenerationFollowers(Collector):
             if held != records:
                 # The workers see it before the replicas change: a generation that is let go is not answered from.
                 await asyncio.to_thread(self._file.write, records)
-        await self._follow(view_of(records))
+        await self._follow(records)
 
-    async def _follow(self, view: GenerationView) -> None:
+    async def _follow(self, records: Records) -> None:
+        view = view_of(records, configured(documents=self._settings.kafka.topics.documents))
         await self._generations.follow(view)
         for name in self._followers.keys() - set(view.replicated()):
             del self._followers[name]
         await asyncio.to_thread(self._remove_leftovers, view)
 
-    async def _hold(self, name: str, manifest: Generation | None) -> None:
-        follower = self._followers[name] = GenerationFollower(
+    async def _hold(self, manifest: Generation) -> None:
+        follower = self._followers[manifest.name] = GenerationFollower(
             self._settings,
             manifest,
             supervisor=self._supervisor,
             letters=self._letters,
-            takes_snapshots=partial(self._generations.is_live, name),
+            takes_snapshots=partial(self._generations.is_live, manifest.name),
         )
         await follower.run()
 
@@ -159,7 +160,7 @@ class GenerationFollowers(Collector):
         while True:
             await asyncio.sleep(_REPORT_EVERY_S)
             view = self._generations.view
-            if view is None or not view.manifests:
+            if view is None or view.names() == (MAIN,):
                 continue
             report = await asyncio.to_thread(self._current, view)
             said = (report.ready, [(worker.serving, worker.ready) for worker in report.workers])

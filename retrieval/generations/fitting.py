@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from retrieval.aliases.shipped import shipped_aliases
-from retrieval.encoders.port import ModelRevision
+from retrieval.encoders.port import ModelRevision, TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.errors import GenerationUnfitError
+from retrieval.generations.view import AS_CONFIGURED
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
 from runtime.redaction import without_credentials
+from schemas.building import DocumentPolicy
 from schemas.errors import ConfigurationError
-from schemas.generations import MAIN, EncoderChoice, Generation, Origin, StoreChoice
+from schemas.generations import EncoderChoice, Generation, Origin, StoreChoice
 from schemas.version import canonical_digest
 
 
@@ -27,6 +29,10 @@ def choice_of(settings: EncoderSettings) -> EncoderChoice:
     """
     if settings.layers is LayerChoice.AUTO:
         raise ValueError("a manifest records the layers that were chosen: settle_layers comes first")
+    return _choice(settings)
+
+
+def _choice(settings: EncoderSettings) -> EncoderChoice:
     return EncoderChoice(
         model=without_credentials(settings.model),
         layers=str(settings.layers),
@@ -39,10 +45,8 @@ def choice_of(settings: EncoderSettings) -> EncoderChoice:
     )
 
 
-def encoder_settings(own: EncoderSettings, manifest: Generation | None) -> EncoderSettings:
-    """The generation's encoder with this process's threads, cache and the like; of `main`, the settings as they are."""
-    if manifest is None:
-        return own
+def encoder_settings(own: EncoderSettings, manifest: Generation) -> EncoderSettings:
+    """The generation's encoder with this process's threads, cache and the like."""
     choice = manifest.encoder
     sparse = own.sparse.model_copy(
         update={
@@ -83,10 +87,8 @@ def store_choice(settings: VectorSettings, assignments: Mapping[str, str] | None
         raise ConfigurationError(f"--set vectors: {error}") from error
 
 
-def vector_settings(own: VectorSettings, manifest: Generation | None) -> VectorSettings:
-    """The settings of the generation's collection; those of `main` are the settings themselves."""
-    if manifest is None:
-        return own
+def vector_settings(own: VectorSettings, manifest: Generation) -> VectorSettings:
+    """The settings of the generation's collection."""
     chosen = manifest.store or store_choice(own)
     graph = chosen.model_dump(exclude={"quantisation"})
     return own.model_copy(
@@ -103,71 +105,81 @@ def _with_credentials(recorded: str, own: str) -> str:
     return own if without_credentials(own) == without_credentials(recorded) else recorded
 
 
-def text_folder(root: Path, manifest: Generation | None) -> Path:
+def text_folder(root: Path, manifest: Generation) -> Path:
     """Where a replica in `root` holds the generation: `main` there, any other in a folder of its own below."""
-    return root if manifest is None else root / "generations" / manifest.identity
+    return root / "generations" / manifest.identity if manifest.identity else root
 
 
-def new_manifest(
-    name: str,
-    *,
-    collection: str,
-    documents: str,
-    encoder: EncoderChoice,
-    revision: ModelRevision,
-    now_us: int,
-    origin: Origin,
-    starts: dict[str, int] | None = None,
-    store: StoreChoice | None = None,
+def configured(
+    *, documents: str = "", vectors: VectorSettings | None = None, encoder: EncoderSettings | None = None
 ) -> Generation:
-    """The manifest of a generation that this version builds; `collection` and `documents` are those of `main`."""
-    text = current_metadata()
+    """`main` as this process's settings describe it; what the process has no setting for is empty.
+
+    No revision and no version binds it: its collection records which encoder fits, and each version writes its text index anew.
+    """
+    found = {} if vectors is None else {"collection": vectors.collection, "store": store_choice(vectors)}
+    choice = AS_CONFIGURED.encoder if encoder is None else _choice(encoder)
+    return AS_CONFIGURED.model_copy(update={"documents": documents, "encoder": choice, **found})
+
+
+def planned(
+    name: str, main: Generation, store: StoreChoice, *, now_us: int, origin: Origin, starts: dict[str, int] | None
+) -> Generation:
+    """A generation beside `main`, in a collection and a topic of its own; `built_with` completes its manifest."""
     return Generation(
         name=name,
-        collection=f"{collection}.{name}",
-        documents=f"{documents}.{name}",
-        encoder=encoder,
+        collection=f"{main.collection}.{name}",
+        documents=f"{main.documents}.{name}",
+        encoder=main.encoder,
         store=store,
-        revision=revision.id,
-        text_schema=text["schema"],
-        analyser=text["analyser"],
-        aliases=canonical_digest([record.model_dump(mode="json") for record in shipped_aliases()]),
         origin=origin,
         starts=starts or {},
         created_us=now_us,
     )
 
 
-def require_text_fit(manifest: Generation | None) -> None:
+def built_with(
+    manifest: Generation, chosen: EncoderSettings, encoder: TextEncoder, policy: DocumentPolicy
+) -> Generation:
+    """The manifest with what this version builds the generation with; one that says so already stays as it is."""
+    if manifest.revision:
+        return manifest
+    text = current_metadata()
+    return manifest.model_copy(
+        update={
+            "encoder": choice_of(chosen),
+            "revision": encoder.revision.id,
+            "text_schema": text["schema"],
+            "analyser": text["analyser"],
+            "aliases": canonical_digest([record.model_dump(mode="json") for record in shipped_aliases()]),
+            "policy": policy,
+        }
+    )
+
+
+def require_text_fit(manifest: Generation) -> None:
     """Check that this version writes and reads text indexes as the generation has them.
 
     Raises:
         GenerationUnfitError: it does not.
     """
-    if manifest is None:
-        return
     current = current_metadata()
     for aspect, wanted in (("schema", manifest.text_schema), ("analyser", manifest.analyser)):
-        if current[aspect] != wanted:
+        if wanted not in ("", current[aspect]):
             raise GenerationUnfitError(
                 f"generation {manifest.name} has text {aspect} {wanted}, this version has {current[aspect]}: run the version "
                 "that built it, or build a generation with this version and promote that"
             )
 
 
-def require_revision(manifest: Generation | None, revision: ModelRevision) -> None:
+def require_revision(manifest: Generation, revision: ModelRevision) -> None:
     """Check that the encoder that was loaded is the one that the generation was built with.
 
     Raises:
         GenerationUnfitError: it is not.
     """
-    if manifest is not None and manifest.revision != revision.id:
+    if manifest.revision not in ("", revision.id):
         raise GenerationUnfitError(
             f"generation {manifest.name} was built with revision {manifest.revision} of {without_credentials(manifest.encoder.model)}, this "
             f"process has {revision.id}: use the same model files and library, or build a generation with these"
         )
-
-
-def name_of(manifest: Generation | None) -> str:
-    """The generation's name; without a manifest it is `main`."""
-    return MAIN if manifest is None else manifest.name

@@ -19,8 +19,8 @@ from schemas.generations import Generation
 
 log = structlog.get_logger(__name__)
 
-Hold = Callable[[str, Generation | None], Coroutine[Any, Any, None]]
-"""Works on a generation until it is asked to end or cancelled; `main` has no manifest."""
+Hold = Callable[[Generation], Coroutine[Any, Any, None]]
+"""Works on a generation until it is asked to end or cancelled."""
 
 
 class GenerationSupervisor:
@@ -56,7 +56,7 @@ class GenerationSupervisor:
                 log.info("generation is taken on", task=self._task, generation=name, live=view.live)
                 self._tasks[name] = self._supervisor.start(
                     self._task,
-                    partial(self._hold, name, view.manifests.get(name)),
+                    partial(self._hold, view.manifest(name)),
                     instance=name,
                     backoff=self._backoff,
                     decides=partial(self.is_live, name),

@@ -45,6 +45,16 @@ def create(manifest: Generation, *, now_us: int) -> Transition:
     return decide
 
 
+def record(manifest: Generation) -> Transition:
+    """What `main` was built with, as whoever opened its stores found; anew where settings or version changed."""
+
+    def decide(view: GenerationView) -> Changes:
+        gone = view.stage(manifest.name) is not GenerationStage.PREPARED
+        return {} if gone or view.manifests.get(manifest.name) == manifest else dict((manifest_record(manifest),))
+
+    return decide
+
+
 def mark_prepared(name: str, *, now_us: int, set_apart: int = 0) -> Transition:
     """The build has caught up, without `set_apart` products: from now on the live indexers follow it."""
 
@@ -116,9 +126,10 @@ def finish_drop(name: str, *, now_us: int) -> Transition:
     def decide(view: GenerationView) -> Changes:
         if view.stage(name) is not GenerationStage.DROPPING:
             raise GenerationRefusedError(f"generation {name} is not being dropped")
+        changes: dict[str, bytes | None] = dict.fromkeys(keys_of(name))
         if name == MAIN:
-            return dict((stage_record(name, StageRecord(stage=GenerationStage.DROPPED, at_us=now_us)),))
-        return dict.fromkeys(keys_of(name))
+            changes |= dict((stage_record(name, StageRecord(stage=GenerationStage.DROPPED, at_us=now_us)),))
+        return changes
 
     return decide
 

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from schemas.generations import MAIN, Generation, GenerationStage, Pointer, ReplicaReport, StageRecord
+from schemas.generations import MAIN, EncoderChoice, Generation, GenerationStage, Pointer, ReplicaReport, StageRecord
 
 log = structlog.get_logger(__name__)
 
@@ -17,6 +17,8 @@ M = TypeVar("M", bound=BaseModel)
 
 POINTER_KEY: Final = "pointer"
 _MANIFEST: Final = "generation/"
+_CONFIGURED: Final = "configured/"
+"""The manifest of `main`; under the other key, the release before would take it for a generation that was built."""
 _STAGE: Final = "stage/"
 _REPORT: Final = "replica/"
 
@@ -26,13 +28,29 @@ Changes = Mapping[str, bytes | None]
 """Values to write by record key; None forgets the key."""
 
 
+AS_CONFIGURED: Final = Generation(name=MAIN, collection="", documents="", encoder=EncoderChoice(model=""))
+"""`main` to whoever has no settings for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationView:
-    """What there is and which is live. `main` is there without a manifest, unless it was dropped."""
+    """What there is and which is live. `main` is there from the beginning, unless it was dropped: `configured` describes it.
+
+    `manifests` are those that are recorded.
+    """
 
     manifests: Mapping[str, Generation] = field(default_factory=dict)
     stages: Mapping[str, StageRecord] = field(default_factory=dict)
     pointer: Pointer = field(default_factory=Pointer)
+    configured: Generation = AS_CONFIGURED
+
+    def manifest(self, name: str) -> Generation:
+        """What this process opens of a generation that there is: for `main`, by its own settings.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return self.configured if name == self.configured.name else self.manifests[name]
 
     @property
     def live(self) -> str:
@@ -52,7 +70,7 @@ class GenerationView:
         """Every generation that there is, `main` first, then in the order of their making."""
         made = sorted(self.manifests.values(), key=lambda manifest: (manifest.created_us, manifest.name))
         main = () if self.stage(MAIN) is GenerationStage.DROPPED else (MAIN,)
-        return (*main, *(manifest.name for manifest in made))
+        return (*main, *(manifest.name for manifest in made if manifest.name != MAIN))
 
     def prepared(self) -> tuple[str, ...]:
         """The generations that are followed and can answer: the live one, the previous one, and those that wait."""
@@ -64,13 +82,13 @@ class GenerationView:
         return tuple(name for name in self.names() if self.stage(name) in wanted)
 
 
-def view_of(records: Records) -> GenerationView:
-    """Fold the newest records; one that cannot be read is logged and left out."""
+def view_of(records: Records, configured: Generation = AS_CONFIGURED) -> GenerationView:
+    """Fold the newest records; one that cannot be read is logged and left out. `configured` is `main` by the process's settings."""
     manifests: dict[str, Generation] = {}
     stages: dict[str, StageRecord] = {}
     pointer = Pointer()
     for key, value in records.items():
-        if key.startswith(_MANIFEST):
+        if key.startswith((_MANIFEST, _CONFIGURED)):
             manifest = _read(Generation, key, value)
             if manifest is not None:
                 manifests[manifest.name] = manifest
@@ -80,7 +98,7 @@ def view_of(records: Records) -> GenerationView:
                 stages[key.removeprefix(_STAGE)] = stage
         elif key == POINTER_KEY:
             pointer = _read(Pointer, key, value) or pointer
-    return GenerationView(manifests, stages, pointer)
+    return GenerationView(manifests, stages, pointer, configured)
 
 
 def reports_of(records: Records) -> list[ReplicaReport]:
@@ -96,7 +114,7 @@ def is_report(key: str) -> bool:
 
 def manifest_record(manifest: Generation) -> tuple[str, bytes]:
     """Key and value of a manifest."""
-    return f"{_MANIFEST}{manifest.name}", _bytes(manifest)
+    return f"{_MANIFEST if manifest.identity else _CONFIGURED}{manifest.name}", _bytes(manifest)
 
 
 def stage_record(name: str, record: StageRecord) -> tuple[str, bytes]:
@@ -116,7 +134,7 @@ def report_record(report: ReplicaReport) -> tuple[str, bytes]:
 
 def keys_of(name: str) -> Iterable[str]:
     """The keys of everything that is recorded of a generation."""
-    return f"{_MANIFEST}{name}", f"{_STAGE}{name}"
+    return f"{_MANIFEST}{name}", f"{_CONFIGURED}{name}", f"{_STAGE}{name}"
 
 
 def _bytes(record: BaseModel) -> bytes:

@@ -95,7 +95,7 @@ class GenerationParts:
 
     def __init__(
         self,
-        manifest: Generation | None,
+        manifest: Generation,
         settings: ServingSettings,
         models: SharedModels,
         blocking: Executor,
@@ -153,9 +153,7 @@ class GenerationParts:
 
     async def _store(self) -> VectorIndex:
         if self._vectors is None:
-            settings = self._settings.vectors
-            if self._manifest is not None:
-                settings = settings.model_copy(update={"collection": self._manifest.collection})
+            settings = self._settings.vectors.model_copy(update={"collection": self._manifest.collection})
             self._vectors = await open_vector_index(settings)
         return self._vectors
 

@@ -18,7 +18,8 @@ from retrieval.aliases.file import AliasFile, AliasWatch
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
 from retrieval.generations.file import GenerationFile, Stamp
-from retrieval.generations.view import GenerationView, view_of
+from retrieval.generations.fitting import configured
+from retrieval.generations.view import view_of
 from retrieval.rerank.port import Reranker
 from retrieval.serving.freshness import VisibleDocument
 from retrieval.serving.opening import OpenGeneration
@@ -38,8 +39,8 @@ _LOOK_EVERY_S: Final = 0.1
 _ALIASES_EVERY_LOOKS: Final = 3
 _CLOSE_GRACE_S: Final = 30.0
 
-HeldOf = Callable[[Generation | None], HeldParts]
-"""The parts of a generation that a launcher holds; None stands for `main`. Raises NotReadyError where it should hold some, and does not yet."""
+HeldOf = Callable[[Generation], HeldParts]
+"""The parts of a generation that a launcher holds. Raises NotReadyError where it should hold some, and does not yet."""
 
 
 class Searchers:
@@ -66,7 +67,8 @@ class Searchers:
         folder = settings.text.directory if settings.tailed else None
         self._file = None if folder is None else GenerationFile(folder)
         self._stamp: Stamp | None = None
-        self._view = GenerationView()
+        self._configured = configured(vectors=settings.vectors, encoder=settings.encoder)
+        self._view = view_of({}, self._configured)
         self._open: dict[str, OpenGeneration] = {}
         self._absent: dict[str, str] = {}
         """Why a launcher does not hold a generation's parts yet, by name."""
@@ -167,7 +169,7 @@ class Searchers:
         """Read the file of generations if it changed; whether it did. Blocking and cheap where nothing changed."""
         if self._file is None or (stamp := self._file.stamp()) == self._stamp:
             return False
-        self._view = view_of(self._file.read())
+        self._view = view_of(self._file.read(), self._configured)
         self._stamp = stamp
         return True
 
@@ -190,7 +192,7 @@ class Searchers:
     def _open_generation(self, name: str) -> None:
         opened = OpenGeneration(
             name,
-            self.parts_of(self._view.manifests.get(name)),
+            self.parts_of(self._view.manifest(name)),
             self.settings,
             aliases=self.aliases,
             supervisor=self._supervisor,
@@ -201,7 +203,7 @@ class Searchers:
         self._open[name] = opened
         opened.start()
 
-    def parts_of(self, manifest: Generation | None) -> GenerationParts:
+    def parts_of(self, manifest: Generation) -> GenerationParts:
         """The parts of a generation: those that a launcher holds, the others as the settings say."""
         return GenerationParts(manifest, self.settings, self._models, self._blocking, self._held_of(manifest))
 

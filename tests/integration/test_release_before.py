@@ -35,6 +35,9 @@ def test_a_folder_of_the_release_before_opens_is_searched_and_takes_changes(tmp_
             answer = client.get("/v1/search", params={"q": query, "tenant": "acme"}).raise_for_status()
             return {hit["item"]["sku"]: hit["item"]["price"] for hit in answer.json()["hits"]}
 
+        (main,) = client.get("/v1/generations").raise_for_status().json()["generations"]
+        assert main["name"] == "main"
+        assert all(main[part] for part in ("collection", "documents", "encoder", "revision", "text_schema", "policy"))
         assert next(iter(search("taladro para concreto"))) == "T-100"
         assert "E-500" not in search("escalera")
         assert client.get("/v1/items/E-500", params={"tenant": "acme"}).status_code == 404

@@ -29,7 +29,7 @@ from query_api.replica.snapshots.manifest import (
 from query_api.replica.snapshots.restore import restore_newest, restore_snapshot, verify_snapshot
 from query_api.replica.snapshots.store import SnapshotStore
 from retrieval.generations.file import GenerationFile
-from retrieval.generations.fitting import text_folder
+from retrieval.generations.fitting import configured, text_folder
 from retrieval.generations.view import view_of
 from retrieval.text.tantivy_index.commit_files import holds_index
 from runtime.logs import configure_quiet_logging
@@ -174,9 +174,9 @@ class _Place:
         topic, oldest_s = settings.kafka.topics.documents, settings.snapshots.oldest_s
         if data_dir is None:
             root = settings.text.directory
-            view = view_of(GenerationFile(root).read())
-            manifest = view.manifests.get(view.live)
-            return cls(text_folder(root, manifest), topic if manifest is None else manifest.documents, None, oldest_s)
+            view = view_of(GenerationFile(root).read(), configured(documents=topic))
+            manifest = view.manifest(view.live)
+            return cls(text_folder(root, manifest), manifest.documents, None, oldest_s)
         embedded = DataDirectory.resolve(data_dir)
         return cls(embedded.text, topic, embedded, None)
 

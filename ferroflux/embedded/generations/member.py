@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, Unpack
 
@@ -28,7 +29,7 @@ from indexer.generations.backfill import Backfill
 from indexer.generations.build import OnProgress, backfill_progress
 from indexer.journal import SqliteChangeJournal
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
-from indexer.ports import DocumentComposer, DocumentRemover, Target, Timing
+from indexer.ports import DocumentRemover, Target, Timing
 from indexer.respelling import Respeller
 from query_api.replica.tailing.kafka import KafkaDocumentLog
 from query_api.replica.tailing.letters import LetterBox
@@ -43,6 +44,7 @@ from retrieval.vectors.self_check import open_collection
 from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter
 from runtime.supervision import Options, RunningTask, Supervisor, Work
+from schemas.building import DocumentPolicy, build_document
 from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser
 from schemas.generations import Generation, Origin
@@ -62,7 +64,7 @@ class Surroundings:
     progress: LogProgress
     thread: LoopThread
     parser: EventParser
-    compose: DocumentComposer
+    policy: DocumentPolicy
     main: VectorIndex
     contents: ContentVectors | None
     letters: LetterBox
@@ -239,7 +241,11 @@ class GenerationMember:
             await ends.open()
             await writer.start()
             documents = self._remover = KafkaDocumentPublisher(writer, self.manifest.documents)
-            self._target = Target(self.vectors, PacedPublisher(documents, ends, around.progress), around.compose)
+            self._target = Target(
+                self.vectors,
+                PacedPublisher(documents, ends, around.progress),
+                partial(build_document, policy=around.policy),
+            )
             onward = KafkaDeadLetterSink(writer, around.settings.kafka.topics.dead_letters, clock=SystemClock())
             self._letters = LeftToMain(KeptDeadLetterSink(around.dead_letters, onward, clock=SystemClock()))
             intake = Intake(around.parser, self._letters, around.settings.indexer.kafka.topics.bulk)

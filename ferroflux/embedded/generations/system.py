@@ -18,6 +18,7 @@ from ferroflux.embedded.generations.member import GenerationMember, Surroundings
 from ferroflux.operations.generations.service import GenerationService
 from indexer.batch.embedding import CollectionReuse
 from indexer.generations.build import BuildOutcome, BuildProgress, OnProgress
+from indexer.generations.settings import configured_by
 from indexer.process.generation_builder import BuildRequest, CountingEncoder
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.models.architecture import settle_layers
@@ -27,9 +28,10 @@ from retrieval.generations import transitions
 from retrieval.generations.errors import GenerationRefusedError
 from retrieval.generations.file import FileGenerationStore
 from retrieval.generations.fitting import (
+    built_with,
     choice_of,
     encoder_settings,
-    new_manifest,
+    planned,
     require_revision,
     require_text_fit,
 )
@@ -78,7 +80,8 @@ class EmbeddedGenerations:
             around.supervisor, "generation", self._hold, wanted=self._wanted, backoff=FOLLOWER_BACKOFF
         )
         self._clock = SystemClock()
-        self.generation_service = GenerationService(self, self, self._clock)
+        self._main = configured_by(around.settings.indexer)
+        self.generation_service = GenerationService(self, self, self._clock, configured=self._main)
 
     async def open(self) -> None:
         """Open every generation that is prepared and let it catch up with the journal; a build that was interrupted waits for its command.
@@ -86,8 +89,8 @@ class EmbeddedGenerations:
         Raises:
             FatalError: the live generation does not fit this version or its model is gone; another one is told, and tried again.
         """
-        view = view_of(await self._file.records())
-        await self._following.follow(view)
+        own = await self._settled_layers(self._around.settings.indexer.encoder)
+        view = await self.commit(transitions.record(built_with(self._main, own, self._encoder, self._around.policy)))
         for name in self._wanted(view):
             while name not in self._members and not self._following.trouble(name):  # noqa: ASYNC110 - a build or a failure ends it, too
                 await asyncio.sleep(_LOOK_EVERY_S)
@@ -165,24 +168,24 @@ class EmbeddedGenerations:
 
     # The port `GenerationFacts`.
 
-    async def counts(self, manifest: Generation | None) -> VectorCounts:
+    async def counts(self, manifest: Generation) -> VectorCounts:
         """Of the vector index."""
-        if manifest is None:
+        if manifest.name == MAIN:
             return await self._around.main.counts()
         member = self._members.get(manifest.name)
         return VectorCounts(0, 0, {}) if member is None else await member.vectors.counts()
 
-    async def lag(self, manifest: Generation | None) -> int:
+    async def lag(self, manifest: Generation) -> int:
         """Records of the journal that it has not taken in."""
         end = await self._around.journal.end()
-        if manifest is None:
+        if manifest.name == MAIN:
             return (await self._around.journal.size()).pending
         member = self._members.get(manifest.name)
         return end if member is None else max(0, end - member.after)
 
-    async def followers(self, manifest: Generation | None) -> int:
+    async def followers(self, manifest: Generation) -> int:
         """1 while queries may still be answered from it; then it is closed."""
-        if manifest is None:
+        if manifest.name == MAIN:
             raise _main_stays()
         if self._is_held(manifest.name):
             return 1
@@ -192,9 +195,8 @@ class EmbeddedGenerations:
             await member.close()
         return 0
 
-    async def remove(self, manifest: Generation | None) -> None:
+    async def remove(self, manifest: Generation) -> None:
         """Remove its folder."""
-        assert manifest is not None, "followers refuses main"
         await asyncio.to_thread(shutil.rmtree, self._around.folder / manifest.identity, ignore_errors=True)
 
     def require_droppable(self, name: str) -> None:
@@ -211,14 +213,15 @@ class EmbeddedGenerations:
     def _wanted(self, view: GenerationView) -> list[str]:
         """The generations beside `main` that are followed: those that can answer, and those that a query still holds."""
         prepared = view.prepared()
-        return [name for name in view.manifests if name in prepared or (name in self._members and self._is_held(name))]
+        held = {name for name in self._members if self._is_held(name)}
+        return [name for name in view.names() if name != MAIN and (name in prepared or name in held)]
 
     def _is_held(self, name: str) -> bool:
         return self._searchers is not None and self._searchers.is_held(name)
 
-    async def _hold(self, name: str, manifest: Generation | None) -> None:
+    async def _hold(self, manifest: Generation) -> None:
         """Follow the journal with one generation until cancelled: one that a build has opened, or one that is opened here."""
-        assert manifest is not None, "main is the system's own"
+        name = manifest.name
         member = self._members.get(name)
         is_built = member is not None
         if member is None:
@@ -285,7 +288,7 @@ class EmbeddedGenerations:
 
     async def _planned(self, request: BuildRequest, chosen: EncoderSettings, encoder: TextEncoder) -> Generation:
         """From the whole journal; where old records were forgotten, from the products that there are."""
-        journal, settings = self._around.journal, self._around.settings
+        journal = self._around.journal
         first = None
         async for slice_ in journal.read(page=1):
             first = slice_.last
@@ -300,17 +303,10 @@ class EmbeddedGenerations:
         if origin is Origin.DOCUMENTS:
             starts = {"journal": await journal.end()}
             await self._settled()
-        return new_manifest(
-            request.name,
-            collection=settings.vectors.collection,
-            documents=settings.kafka.topics.documents,
-            encoder=choice_of(chosen),
-            store=request.store,
-            revision=encoder.revision,
-            now_us=self._clock.now_us(),
-            origin=origin,
-            starts=starts,
+        plan = planned(
+            request.name, self._main, request.store, now_us=self._clock.now_us(), origin=origin, starts=starts
         )
+        return built_with(plan, chosen, encoder, self._around.policy)
 
     async def _opened(
         self,

@@ -126,12 +126,12 @@ def _judged_objections(name: str, judged: JudgedFigures | None, limits: Limits) 
 
 def _replica_objections(name: str, evidence: Evidence) -> list[str]:
     """Every replica and worker that can serve it must be ready; one of another version goes on with the generation before."""
-    manifest = evidence.view.manifests.get(name)
+    manifest = evidence.view.manifest(name)
     reports = known(evidence.reports, evidence.now_us)
     fit = [
         report
         for report in reports
-        if manifest is None or (report.text_schema, report.analyser) == (manifest.text_schema, manifest.analyser)
+        if manifest.text_schema in ("", report.text_schema) and manifest.analyser in ("", report.analyser)
     ]
     if not fit:
         reason = (

@@ -12,7 +12,7 @@ from ferroflux.operations.generations.gate import Evidence, JudgedFigures, Limit
 from retrieval.generations import transitions
 from retrieval.generations.errors import GateFailedError, GenerationRefusedError
 from retrieval.generations.port import GenerationStore
-from retrieval.generations.view import GenerationView, Records, reports_of, view_of
+from retrieval.generations.view import AS_CONFIGURED, GenerationView, Records, reports_of, view_of
 from retrieval.vectors.port import VectorCounts
 from runtime.clock import Clock
 from runtime.redaction import redacted_value
@@ -26,21 +26,21 @@ _LOOK_EVERY_S: Final = 0.5
 
 
 class GenerationFacts(Protocol):
-    """What a kind of system knows of its generations. `manifest` None stands for `main`."""
+    """What a kind of system knows of its generations."""
 
-    async def counts(self, manifest: Generation | None) -> VectorCounts:
+    async def counts(self, manifest: Generation) -> VectorCounts:
         """Points of its collection."""
         ...
 
-    async def lag(self, manifest: Generation | None) -> int:
+    async def lag(self, manifest: Generation) -> int:
         """Records of the change log that it has not taken in yet."""
         ...
 
-    async def followers(self, manifest: Generation | None) -> int:
+    async def followers(self, manifest: Generation) -> int:
         """Indexers that still work on it."""
         ...
 
-    async def remove(self, manifest: Generation | None) -> None:
+    async def remove(self, manifest: Generation) -> None:
         """Remove its collection and its documents topic."""
         ...
 
@@ -49,9 +49,17 @@ class GenerationService:
     """Decides on the records of one store, with what the facts say."""
 
     def __init__(
-        self, store: GenerationStore, facts: GenerationFacts, clock: Clock, limits: Limits | None = None
+        self,
+        store: GenerationStore,
+        facts: GenerationFacts,
+        clock: Clock,
+        limits: Limits | None = None,
+        *,
+        configured: Generation = AS_CONFIGURED,
     ) -> None:
+        """`configured` is `main`."""
         self._store = store
+        self._configured = configured
         self._facts = facts
         self._clock = clock
         self._limits = limits or Limits()
@@ -59,7 +67,7 @@ class GenerationService:
     async def status(self) -> dict[str, Any]:
         """Every generation with its figures, and every replica that is known."""
         records = await self._store.records()
-        view = view_of(records)
+        view = view_of(records, self._configured)
         return {
             "live": view.live,
             "previous": view.pointer.previous,
@@ -72,19 +80,19 @@ class GenerationService:
 
     async def view(self) -> GenerationView:
         """The generations and the pointer now."""
-        return view_of(await self._store.records())
+        return view_of(await self._store.records(), self._configured)
 
     async def objections(self, name: str, judged: JudgedFigures | None) -> tuple[list[str], GenerationView]:
         """What the gate says of a generation, and the view that it was said of."""
         records = await self._store.records()
-        view = view_of(records)
+        view = view_of(records, self._configured)
         if view.stage(name) is None:
             raise GenerationRefusedError(f"there is no generation {name}; `ferroflux generation status` lists them")
         evidence = Evidence(
             view=view,
-            live=await self._facts.counts(view.manifests.get(view.live)),
-            candidate=await self._facts.counts(view.manifests.get(name)),
-            lag=await self._facts.lag(view.manifests.get(name)),
+            live=await self._facts.counts(view.manifest(view.live)),
+            candidate=await self._facts.counts(view.manifest(name)),
+            lag=await self._facts.lag(view.manifest(name)),
             reports=reports_of(records),
             judged=judged,
             now_us=self._clock.now_us(),
@@ -127,12 +135,12 @@ class GenerationService:
             NotReadyError: somebody works on it still; the command may be given again.
         """
         records = await self._store.records()
-        view = view_of(records)
-        manifest = view.manifests.get(name)
+        view = view_of(records, self._configured)
         if view.stage(name) is GenerationStage.PREPARED and view.live != name:
             await self._require_unused(name, view, records, force)
         await self._store.commit(transitions.begin_drop(name, now_us=self._clock.now_us()))
-        await self._until_let_go(name, manifest, on_wait)
+        manifest = view.manifest(name)
+        await self._until_let_go(manifest, on_wait)
         await self._facts.remove(manifest)
         await self._store.commit(transitions.finish_drop(name, now_us=self._clock.now_us()))
         log.info("generation dropped", generation=name, forced=force)
@@ -161,15 +169,15 @@ class GenerationService:
                 "what keeps them from the live one"
             )
         if view.pointer.previous == name and not force:
-            lag = await self._facts.lag(view.manifests.get(name))
+            lag = await self._facts.lag(view.manifest(name))
             if lag:
                 raise GenerationRefusedError(
                     f"{name} was live before and is {lag:,} records behind: dead letters among them are its to send. Wait "
                     "until it has caught up, or give --force with a reason"
                 )
 
-    async def _until_let_go(self, name: str, manifest: Generation | None, on_wait: Callable[[str], None]) -> None:
-        gives_up = self._clock.monotonic() + _LET_GO_S
+    async def _until_let_go(self, manifest: Generation, on_wait: Callable[[str], None]) -> None:
+        name, gives_up = manifest.name, self._clock.monotonic() + _LET_GO_S
         while True:
             reports = known(reports_of(await self._store.records()), self._clock.now_us())
             holding = [report.replica for report in reports if _holds(report, name)]
@@ -185,15 +193,15 @@ class GenerationService:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _described(self, view: GenerationView, name: str) -> dict[str, Any]:
-        manifest = view.manifests.get(name)
         stage = view.stage(name)
         found: dict[str, Any] = {"name": name, "stage": str(stage), "live": name == view.live}
         if (record := view.stages.get(name)) is not None and record.set_apart:
             found["set_apart"] = record.set_apart
-        if manifest is not None:
+        if (recorded := view.manifests.get(name)) is not None:
             # A release before wrote models' URLs into manifests as they were given.
-            found |= redacted_value(manifest.model_dump(mode="json", exclude={"name", "starts"}))
+            found |= redacted_value(recorded.model_dump(mode="json", exclude={"name", "starts"}))
         if stage is not GenerationStage.DROPPING:
+            manifest = view.manifest(name)
             counts = await self._facts.counts(manifest)
             found |= {
                 "products": counts.alive,

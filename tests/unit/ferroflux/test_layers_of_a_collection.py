@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from indexer.generations.leadership import Leadership
+from indexer.generations.settings import configured_by
 from indexer.process.bootstrap import MemberFactory
 from indexer.settings import IndexerSettings
 from query_api.bootstrap import build_app
@@ -54,7 +55,8 @@ async def _member(settings: EncoderSettings, index: MemoryIndex, monkeypatch: py
         return index
 
     monkeypatch.setattr("indexer.process.bootstrap.open_vector_index", opened)
-    return await MemberFactory(IndexerSettings(encoder=settings))(None, Leadership("main"))
+    own = IndexerSettings(encoder=settings)
+    return await MemberFactory(own)(configured_by(own), Leadership("main"))
 
 
 async def test_an_indexer_goes_on_with_the_layers_that_the_collection_was_written_with(settings, old, monkeypatch):

@@ -63,14 +63,14 @@ class Two:
 
         def parts_of(generation):
             parts = opened(generation)
-            if generation is not None:
+            if generation.name != MAIN:
                 parts.close = self.close
             return parts
 
         self.worker.parts_of = parts_of
 
     def held_of(self, generation) -> HeldParts:
-        stores = self.main if generation is None else self.other
+        stores = self.main if generation.name == MAIN else self.other
         return HeldParts(stores.vectors, stores.encoder, stores.reader, self.folder)
 
     async def close(self) -> None:
@@ -197,7 +197,7 @@ async def test_a_generation_whose_parts_are_not_there_yet_is_told_and_opened_lat
     held_of, absent = two.worker._held_of, [NotReadyError("generation other is not open")] * 3
 
     def late(generation):
-        if generation is not None and absent:
+        if generation.name != MAIN and absent:
             raise absent.pop()
         return held_of(generation)
 

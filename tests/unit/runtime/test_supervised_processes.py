@@ -70,6 +70,9 @@ class NoStore:
         await on_records({})
         await asyncio.Event().wait()
 
+    async def commit(self, _transition) -> None:
+        return
+
     async def close(self) -> None:
         return
 
@@ -170,14 +173,14 @@ async def indexing(faults: Faults, _folder: Path, patch) -> AsyncIterator[asynci
         def __init__(self, _settings, tasks: TaskMetrics, _sources, _contents) -> None:
             self._tasks = tasks
 
-        async def __call__(self, _manifest, _leadership) -> Member:
+        async def __call__(self, manifest, _leadership) -> Member:
             app = IndexerApp(
                 Workers(part, part, part, part), KafkaEnds(StillConsumer(), part),
                 OpenedStore(MemoryIndex(), HashingEncoder(8), part, self_check=False),
                 Observers(ConsumerHealth(), IndexerMetrics(CollectorRegistry())),
                 clock=indexer.process.bootstrap.SystemClock(), tasks=self._tasks,
             )  # fmt: skip
-            return Member(app, MemoryIndex(), IndexerSettings().kafka)
+            return Member(manifest, app, MemoryIndex(), IndexerSettings().kafka)
 
     patch.setattr(indexer.process.bootstrap, "Supervisor", faults.make)
     patch.setattr(indexer.process.app, "Supervisor", faults.make)

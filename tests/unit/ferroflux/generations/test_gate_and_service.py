@@ -103,7 +103,7 @@ class Facts:
         return self.indexers
 
     async def remove(self, manifest):
-        self.removed.append(MAIN if manifest is None else manifest.name)
+        self.removed.append(manifest.name)
 
 
 class Clock(FakeClock):

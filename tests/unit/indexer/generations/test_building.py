@@ -11,7 +11,7 @@ from indexer.batch.settling import Settler
 from indexer.generations.backfill import Backfill
 from indexer.generations.build import ChangeLogRange, both, lag_of, origin_of, starts_of, waiting_in
 from indexer.generations.leadership import OVERLAP_US, LeaderDeadLetterSink, Leadership
-from indexer.generations.settings import settings_for
+from indexer.generations.settings import configured_by, settings_for
 from indexer.kafka.diversion import SnapshotDiversion
 from indexer.ports import Target, Timing
 from indexer.records import DeadLetter, InboundRecord
@@ -55,7 +55,7 @@ def test_a_generation_has_a_group_a_collection_and_a_topic_of_its_own():
     assert own.kafka.topics.documents == "catalog.documents.a"
     assert own.kafka.topics.changes == settings.kafka.topics.changes
     assert own.consumer.group_id == "ferroflux-indexer.a.5"
-    assert settings_for(settings, None) is settings
+    assert settings_for(settings, configured_by(settings)) == settings
 
 
 def view(live: str, previous: str | None, moved_us: int = 1_000_000_000) -> GenerationView:

@@ -3,13 +3,15 @@
 import pytest
 
 from retrieval.encoders.settings import EncoderSettings
-from retrieval.encoders.testing import HashingEncoder
+from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.generations import transitions
 from retrieval.generations.errors import GenerationRefusedError, GenerationUnfitError, PointerMovedError
 from retrieval.generations.fitting import (
+    built_with,
     choice_of,
+    configured,
     encoder_settings,
-    new_manifest,
+    planned,
     require_revision,
     require_text_fit,
     store_choice,
@@ -18,6 +20,7 @@ from retrieval.generations.fitting import (
 )
 from retrieval.generations.view import GenerationView, view_of
 from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
+from schemas.building import DEFAULT_POLICY, DocumentPolicy
 from schemas.errors import ConfigurationError
 from schemas.generations import MAIN, EncoderChoice, GenerationStage, Origin, Pointer, StoreChoice
 from tests.contracts.generation_store_suite import manifest
@@ -109,7 +112,9 @@ def test_an_encoder_choice_gives_the_settings_back_and_leaves_the_machine_its_ow
     here = encoder_settings(EncoderSettings(threads=1), made)
     assert choice_of(here) == made.encoder == EncoderChoice(model="m", query_prompt="q: ", truncate_dimension=32)
     assert here.threads == 1
-    assert encoder_settings(chosen, None) is chosen
+    assert encoder_settings(chosen, configured(encoder=chosen)) == chosen
+    own = EncoderSettings()
+    assert encoder_settings(own, configured(encoder=own)) == own
 
 
 def test_a_manifest_records_layers_that_were_chosen_and_not_an_open_setting():
@@ -119,15 +124,21 @@ def test_a_manifest_records_layers_that_were_chosen_and_not_an_open_setting():
 
 def test_a_process_refuses_what_it_cannot_serve(tmp_path):
     encoder = HashingEncoder(8)
-    made = new_manifest(
-        "a", collection="c", documents="d", encoder=EncoderChoice(model="hashing"), revision=encoder.revision, now_us=5,
+    plan = planned(
+        "a",
+        configured(documents="d", vectors=VectorSettings(collection="c")),
+        StoreChoice(),
+        now_us=5,
         origin=Origin.CHANGES,
-    )  # fmt: skip
+        starts=None,
+    )
+    chosen = EncoderSettings(model="hashing", layers="float32")
+    made = built_with(plan, chosen, encoder, DEFAULT_POLICY)
     require_text_fit(made)
     require_revision(made, encoder.revision)
     assert (made.collection, made.documents) == ("c.a", "d.a")
     assert text_folder(tmp_path, made) == tmp_path / "generations" / "a.5"
-    assert text_folder(tmp_path, None) == tmp_path
+    assert text_folder(tmp_path, configured()) == tmp_path
     with pytest.raises(GenerationUnfitError, match="analyser"):
         require_text_fit(made.model_copy(update={"analyser": "another"}))
     with pytest.raises(GenerationUnfitError, match="same model files"):
@@ -144,6 +155,40 @@ def test_a_view_without_records_is_the_system_of_the_settings():
     )
 
 
+def test_main_is_what_the_settings_say_and_its_manifest_what_it_was_built_with():
+    chosen = EncoderSettings(model="hashing", layers="float32")
+    policy = DocumentPolicy(price_list="retail", stock_from=frozenset({"", "annex"}))
+    own = configured(documents="d", vectors=VectorSettings(collection="c", hnsw={"m": 24}), encoder=chosen)
+    encoder = HashingEncoder(8, sparse=HashingSparseEncoder())
+    made = built_with(own, chosen, encoder, policy)
+    records = after(with_prepared("a"), transitions.record(made))
+    view = view_of(records, own)
+    assert (view.names(), view.manifest(MAIN), view.manifests[MAIN]) == ((MAIN, "a"), own, made)
+    assert transitions.record(made)(view) == {}
+    assert (made.encoder.model, made.revision, made.policy) == ("hashing", encoder.revision.id, policy)
+    assert made.store == StoreChoice(m=24)
+    assert made.revision != HashingEncoder(8).revision.id, "the sparse part counts"
+    assert "" not in (made.text_schema, made.analyser, made.aliases)
+    assert built_with(made, EncoderSettings(), HashingEncoder(9), DEFAULT_POLICY) is made
+    # Another version writes the text index anew, and the collection's own record refuses another encoder.
+    require_text_fit(own)
+    require_revision(own, HashingEncoder(9).revision)
+    with pytest.raises(GenerationRefusedError, match="collection c belongs to generation main"):
+        after(records, transitions.create(manifest("b", collection="c"), now_us=3))
+
+
+def test_the_manifest_of_a_main_that_was_dropped_goes_with_it_and_does_not_come_back():
+    made = built_with(configured(), EncoderSettings(layers="float32"), HashingEncoder(8), DEFAULT_POLICY)
+    records = after(after({}, transitions.record(made)), transitions.create(manifest("a"), now_us=1))
+    records = after(records, transitions.mark_prepared("a", now_us=2))
+    records = after(records, transitions.promote("a", expected_epoch=0, now_us=3))
+    dropping = after(records, transitions.begin_drop(MAIN, now_us=4))
+    gone = after(dropping, transitions.finish_drop(MAIN, now_us=5))
+    assert [view_of(one).manifests.keys() - {"a"} for one in (dropping, gone)] == [{MAIN}, set()]
+    for one in (dropping, gone):
+        assert transitions.record(made)(view_of(one)) == {}
+
+
 def test_a_collections_settings_belong_to_its_generation():
     own = VectorSettings(quantisation="scalar", hnsw=HnswSettings(m=24, ef_search=9), directory="here")
     chosen = store_choice(own, {"quantisation": "none", "ef_construct": "64"})
@@ -153,7 +198,7 @@ def test_a_collections_settings_belong_to_its_generation():
     assert found.hnsw == HnswSettings(m=24, ef_construct=64, ef_search=9)
     of_a_release_before = vector_settings(own, manifest("a"))
     assert of_a_release_before == own.model_copy(update={"collection": "catalogue.a"})
-    assert vector_settings(own, None) is own
+    assert vector_settings(own, configured(vectors=own)) == own
     for wrong in ({"quantisation": "half"}, {"m": "-1"}, {"shards": "2"}):
         with pytest.raises(ConfigurationError, match="--set vectors"):
             store_choice(own, wrong)
