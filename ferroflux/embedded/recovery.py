@@ -35,9 +35,9 @@ from indexer.respelling import Respeller
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import PointPayload, VectorIndex
 from runtime.retry import Backoff, BackoffPolicy, retry
-from schemas.building import DocumentPolicy, stored_digest
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
+from schemas.product.building import DocumentPolicy, stored_digest
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from retrieval.generations.errors import GenerationRefusedError
 from retrieval.generations.fitting import encoder_settings, vector_settings
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import view_of
-from schemas.generations import Generation, Stage
+from schemas.records.generations import Generation, Stage
 
 
 def settings_for(settings: IndexerSettings, manifest: Generation | None) -> IndexerSettings:

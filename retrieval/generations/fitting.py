@@ -13,7 +13,7 @@ from retrieval.text.tantivy_index.compatibility import current_metadata
 from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
 from runtime.redaction import without_credentials
 from schemas.errors import ConfigurationError
-from schemas.generations import MAIN, EncoderChoice, Generation, Origin, StoreChoice
+from schemas.records.generations import MAIN, EncoderChoice, Generation, Origin, StoreChoice
 from schemas.version import canonical_digest
 
 

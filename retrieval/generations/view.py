@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from schemas.generations import MAIN, Generation, Pointer, ReplicaReport, Stage, StageRecord
+from schemas.records.generations import MAIN, Generation, Pointer, ReplicaReport, Stage, StageRecord
 
 log = structlog.get_logger(__name__)
 

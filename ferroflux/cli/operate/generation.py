@@ -18,7 +18,7 @@ from ferroflux.operations.http_client import api_key, locate
 from ferroflux.operations.port import BuildBody, Json, JudgedBody
 from runtime.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError
-from schemas.generations import Origin
+from schemas.records.generations import Origin
 from training.experiments.comparison import Comparison
 from training.judgments import load_judged
 from training.metrics import METRICS, NDCG_10, mean

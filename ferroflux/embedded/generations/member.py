@@ -44,8 +44,8 @@ from runtime.kafka.log_writer import LogWriter
 from runtime.supervision import Options, RunningTask, Supervisor, Work
 from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser
-from schemas.generations import Generation, Origin
 from schemas.identity import SkuKey
+from schemas.records.generations import Generation, Origin
 
 _LOOK_AGAIN_S: Final = 0.02
 

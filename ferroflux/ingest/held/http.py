@@ -13,10 +13,10 @@ from ferroflux.ingest.held.port import Held, Look, NotLookedError, Register
 from ferroflux.ingest.patient import PatientClient
 from ferroflux.operations.http_client import problem_sentence
 from schemas.api.limits import MAX_HELD
-from schemas.changes import FacetKey
 from schemas.errors import InvalidRequestError
 from schemas.identity import SkuId, SkuKey, TenantId
-from schemas.sources import SourceEntry
+from schemas.product.changes import FacetKey
+from schemas.product.sources import SourceEntry
 from schemas.version import Stamp
 
 HELD_PATH: Final = "/v1/changes/held"

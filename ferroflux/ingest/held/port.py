@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
-from schemas.changes import FacetKey
 from schemas.errors import FerrofluxError, InvalidRequestError
 from schemas.identity import SkuKey, TenantId
-from schemas.sources import History
+from schemas.product.changes import FacetKey
+from schemas.product.sources import History
 from schemas.version import Stamp
 
 Register = tuple[SkuKey, FacetKey]

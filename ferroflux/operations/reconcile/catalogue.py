@@ -19,9 +19,9 @@ from ferroflux.ingest.columns import ColumnMapping
 from ferroflux.ingest.convert import Rejected, RowConverter
 from ferroflux.ingest.rows import Row, RowSource
 from indexer.reconcile.ports import NO_DOCUMENTS
-from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.events.canonical import parse_canonical
 from schemas.identity import tenant_id
+from schemas.product.changes import ITEM_FACET, ChangeEvent
 from schemas.version import SourceVersion
 
 log = structlog.get_logger(__name__)

@@ -28,13 +28,13 @@ from retrieval.vectors.settings import VectorStoreKind
 from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from runtime.kafka.topic_identity import TopicIds
-from schemas.building import build_document
-from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
 from schemas.events.canonical import encode_event
 from schemas.mapping.loading import load_mapping
-from schemas.sources import OPERATOR_SOURCE
+from schemas.product.building import build_document
+from schemas.product.changes import ChangeEvent
+from schemas.product.sources import OPERATOR_SOURCE
 from schemas.topics import KafkaSettings
 
 log = structlog.get_logger(__name__)

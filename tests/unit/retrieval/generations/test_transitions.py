@@ -19,7 +19,7 @@ from retrieval.generations.fitting import (
 from retrieval.generations.view import GenerationView, view_of
 from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
 from schemas.errors import ConfigurationError
-from schemas.generations import MAIN, EncoderChoice, Origin, Pointer, Stage, StoreChoice
+from schemas.records.generations import MAIN, EncoderChoice, Origin, Pointer, Stage, StoreChoice
 from tests.contracts.generation_store_suite import manifest
 
 
