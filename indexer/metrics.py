@@ -97,6 +97,15 @@ class IndexerMetrics:
             ["outcome"],
             registry=registry,
         )
+        self._contents = Counter(
+            "ferroflux_indexer_content_vectors_total",
+            "Texts by where their vectors come from: hit (found by content), miss (computed); and damaged vectors, failed calls.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._content_bytes = Gauge(
+            "ferroflux_indexer_content_bytes", "Bytes of the vectors that are found by content.", registry=registry
+        )
         self._lag = Gauge(
             "ferroflux_indexer_lag", "Records of a partition that are not processed yet.", ["topic", "partition"], registry=registry
         )  # fmt: skip
@@ -159,6 +168,11 @@ class IndexerMetrics:
         self._verified.labels("compared").inc(compared)
         self._verified.labels("repaired").inc(repaired)
         self._verified.labels("unknown").inc(unknown)
+
+    def contents(self, outcome: str, texts: int, held_bytes: int) -> None:
+        """Count what came of looking vectors up by content."""
+        self._contents.labels(outcome).inc(texts)
+        self._content_bytes.set(held_bytes)
 
     def lag(self, lag: Mapping[TopicPartition, int]) -> None:
         """Set the lag per partition; partitions that are not ours any more disappear."""

@@ -9,6 +9,7 @@ restore     what a pruned journal cannot bring back is journalled anew from the 
             that a start that is killed goes on, and every later rebuild has it as well
 replay      what lies beyond the watermarks is applied
 reconcile   the stores are compared product by product: the topic that connects them in the running system ends with the process
+fill        vectors that an older release computed are given to the content store, once, while the system serves
 respell     points that an older release stored under other spellings of a SKU are joined, once in the life of a vector index
 """
 
@@ -21,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import structlog
 
 from ferroflux.embedded.storage.ownership import PreviousStop
@@ -33,7 +35,9 @@ from indexer.reconcile.log_sources import changes_of
 from indexer.records import awaits_item, next_offsets
 from indexer.respelling import Respeller
 from retrieval.text.port import TextIndexReader
+from retrieval.vectors.contents import ContentVectors
 from retrieval.vectors.port import PointPayload, VectorIndex
+from retrieval.vectors.spaces import Spaces
 from runtime.retry import Backoff, BackoffPolicy, retry
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
@@ -43,6 +47,7 @@ log = structlog.get_logger(__name__)
 
 _ATTEMPTS: Final = 5
 _PAGE: Final = 500
+_FILL_REST_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,3 +205,27 @@ async def respell_once(marker: Path, respeller: Respeller) -> int:
     else:
         await asyncio.to_thread(marker.touch)
     return respelled.joined
+
+
+async def fill_contents(contents: ContentVectors, vectors: VectorIndex, spaces: Spaces) -> None:
+    """Give the content store what an older release computed with these models, once; beside searches, so with rests."""
+    mark: Final = ("filled", spaces.pair)
+    try:
+        if await contents.get(*mark, ["once"]):
+            return
+        async for page in vectors.scan(page=_PAGE):
+            for name, space in spaces.items():
+                hashes = {
+                    key: found.hash
+                    for key, point in page.items()
+                    if (found := point.provenance_of(name)).revision == space.revision
+                }
+                held = await vectors.vectors(list(hashes), using=name)
+                # A text that changed in between has another vector than the page says.
+                now = await vectors.revisions(list(held))
+                same = {hashes[key]: held[key] for key, rev in now.items() if rev == page[key].rev}
+                await contents.put(name, space.revision, same)
+            await asyncio.sleep(_FILL_REST_S)
+        await contents.put(*mark, {"once": np.ones(1, np.float32)})
+    except Exception as error:  # noqa: BLE001 -- it only saves work later; the next start tries again
+        log.warning("the content store was not filled from the vector index", error=repr(error))

@@ -35,7 +35,7 @@ from ferroflux.embedded.loop_thread import LoopThread
 from ferroflux.embedded.operations import EmbeddedOperations, Inside
 from ferroflux.embedded.progress_reporter import ProgressReporter
 from ferroflux.embedded.publishing import LARGEST_BYTES, KeptLetterBox, PacedPublisher
-from ferroflux.embedded.recovery import Found, reconcile, replay, respell_once, restore
+from ferroflux.embedded.recovery import Found, fill_contents, reconcile, replay, respell_once, restore
 from ferroflux.embedded.replica import EmbeddedReplica
 from ferroflux.embedded.settings import EmbeddedOptions, EmbeddedSettings
 from ferroflux.embedded.storage.endpoint import Endpoint
@@ -64,6 +64,7 @@ from retrieval.encoders.settings import EncoderSettings, available_cpus
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder
 from retrieval.serving.parts import HeldParts
 from retrieval.text.port import TextIndexReader
+from retrieval.vectors.contents import ContentVectors, SqliteContentVectors
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.spaces import spaces_of
 from runtime.clock import SYSTEM_CLOCK, SystemClock
@@ -107,6 +108,7 @@ class EmbeddedSystem:
     sources: FileSourceStore = field(init=False)
     dead_letters: DeadLetterFile = field(init=False)
     vectors: EdgeIndex = field(init=False)
+    contents: ContentVectors | None = field(init=False)
     broker: EmbeddedBroker = field(init=False)
     supervisor: Supervisor = field(init=False)
     """Of every background task on the caller's loop; what the indexer's thread runs ends by it, too."""
@@ -213,6 +215,12 @@ class EmbeddedSystem:
                 self.options.directory.dead_letters, self.settings.kafka.topics.dead_letters, clock=SystemClock()
             )
             self._stack.push_async_callback(self.dead_letters.close)
+            self.contents = None
+            if self.settings.vectors.content_bytes:
+                self.contents = SqliteContentVectors(
+                    self.options.directory.contents, self.settings.vectors.content_bytes
+                )
+                self._stack.push_async_callback(self.contents.close)
             spoken_of = await self.journal.collection()
             self._found = Found(
                 self.ownership.previous,
@@ -290,7 +298,13 @@ class EmbeddedSystem:
             await ends.open()
             app = build_indexer(
                 settings,
-                IndexerParts(self.vectors, self.encoder, self._parser, partial(build_document, policy=mapping.policy)),
+                IndexerParts(
+                    self.vectors,
+                    self.encoder,
+                    self._parser,
+                    partial(build_document, policy=mapping.policy),
+                    contents=self.contents,
+                ),
                 embedded=EmbeddedParts(
                     JournalledLog(WatchedJournal(self.journal, self.progress), self.broker.log_id),
                     pace=lambda publisher: PacedPublisher(publisher, ends, self.progress),
@@ -350,6 +364,7 @@ class EmbeddedSystem:
             parser=self._parser,
             compose=partial(build_document, policy=mapping.policy),
             main=self.vectors,
+            contents=self.contents,
             letters=self._letters,
             machine_went_down=self._found.previous is PreviousStop.MACHINE_DOWN,
             stores_may_differ=self._found.stores_may_differ,
@@ -409,6 +424,9 @@ class EmbeddedSystem:
             # The group's first rebalance takes three seconds by librdkafka's own clock; searches need not wait for it.
             await asyncio.gather(self._thread.call(self.indexer.start), self.server.serving.wait())
             self._start("indexer", self._run_indexer)
+            if self.contents is not None:
+                fill = partial(fill_contents, self.contents, self.vectors, spaces_of(self.encoder.revision))
+                self._start("fill-contents", fill, ends=True, ready_without=True)
         Endpoint(pid=os.getpid(), url=self.server.url, kafka=self.broker.address).publish(self.options.directory)
 
     def _held_parts(self, manifest: Generation | None) -> HeldParts:

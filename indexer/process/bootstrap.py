@@ -7,6 +7,7 @@ import random
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -15,7 +16,8 @@ from weakref import WeakValueDictionary
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from indexer.batch.embedding import Embedding, OffLoopEncoder, VectorReuse
+from indexer.batch.caching import CachingEncoder
+from indexer.batch.embedding import Embedding, VectorReuse
 from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
 from indexer.consuming.publish_lock import PublishLock
@@ -44,7 +46,8 @@ from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
 from retrieval.generations.fitting import require_revision
 from retrieval.generations.kafka import KafkaGenerationStore
-from retrieval.vectors.factory import open_vector_index
+from retrieval.vectors.contents import ContentVectors
+from retrieval.vectors.factory import open_vector_index, opened_contents
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
 from runtime import event_loop
@@ -71,13 +74,14 @@ found what was stored under other spellings of a SKU (decision 0076)."""
 
 @dataclass(frozen=True, slots=True)
 class IndexerParts:
-    """What one indexer is of: its collection, encoder, parser and composer, and vectors that exist elsewhere."""
+    """What one indexer is of: its collection, encoder, parser and composer, and vectors that exist elsewhere, by product and by content."""
 
     index: VectorIndex
     encoder: TextEncoder
     parser: EventParser
     compose: DocumentComposer
     reuse: VectorReuse | None = None
+    contents: ContentVectors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ def build_indexer(
     observers = Observers(ConsumerHealth(), IndexerMetrics(CollectorRegistry()))
     lock = PublishLock()
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
-    encoder = OffLoopEncoder(parts.encoder, executor)
+    encoder = CachingEncoder(parts.encoder, executor, parts.contents, observers.metrics.contents)
     topics = settings.kafka.topics
     writer = LogWriter(settings.kafka)
     documents = KafkaDocumentPublisher(writer, topics.documents)
@@ -206,8 +210,10 @@ async def run_indexer(settings: IndexerSettings) -> None:
     tasks = TaskMetrics(REGISTRY)
     supervisor = Supervisor(tasks)
     sources = LiveSources()
+    stack = AsyncExitStack()
+    contents = await stack.enter_async_context(opened_contents(settings.vectors))
     generations = GenerationSupervisor(
-        KafkaGenerationStore(settings.kafka), MemberFactory(settings, tasks, sources), supervisor
+        KafkaGenerationStore(settings.kafka), MemberFactory(settings, tasks, sources, contents), supervisor
     )
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -225,6 +231,7 @@ async def run_indexer(settings: IndexerSettings) -> None:
         await supervisor.run_until(stopping)
     finally:
         await supervisor.stop()
+        await stack.aclose()
 
 
 def main(settings: IndexerSettings) -> None:
@@ -236,12 +243,17 @@ class MemberFactory:
     """Puts the indexers of one process together, a generation each; those with the same encoder share it."""
 
     def __init__(
-        self, settings: IndexerSettings, tasks: TaskMetrics | None = None, sources: LiveSources | None = None
+        self,
+        settings: IndexerSettings,
+        tasks: TaskMetrics | None = None,
+        sources: LiveSources | None = None,
+        contents: ContentVectors | None = None,
     ) -> None:
-        """`sources` is what the process hears of the history of sources."""
+        """`sources` is what the process hears of the history of sources; `contents` is shared by all, and stays the caller's."""
         self._settings = settings
         self._rules = AdmissionRules(settings.max_ahead_s, (sources or LiveSources()).history)
         self._tasks = tasks
+        self._contents = contents
         self._encoders: WeakValueDictionary[EncoderSettings, TextEncoder] = WeakValueDictionary()
 
     async def __call__(self, manifest: Generation | None, leadership: Leadership) -> Member:
@@ -266,6 +278,7 @@ class MemberFactory:
                 encoder,
                 EventParser(mapping, settings.default_tenant, admission=self._rules),
                 partial(build_document, policy=mapping.policy),
+                contents=self._contents,
             ),
             leadership=leadership,
             tasks=self._tasks,

@@ -14,7 +14,8 @@ from typing import Final
 
 import structlog
 
-from indexer.batch.embedding import CollectionReuse, Embedding, OffLoopEncoder
+from indexer.batch.caching import CachingEncoder
+from indexer.batch.embedding import CollectionReuse, Embedding
 from indexer.batch.settling import PipelineLimits, Settler
 from indexer.generations.backfill import Backfill
 from indexer.generations.build import (
@@ -48,7 +49,8 @@ from retrieval.generations import transitions
 from retrieval.generations.fitting import choice_of, new_manifest, require_revision, require_text_fit
 from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import view_of
-from retrieval.vectors.factory import open_vector_index
+from retrieval.vectors.contents import ContentVectors
+from retrieval.vectors.factory import open_vector_index, opened_contents
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, spaces_of
 from runtime.clock import Clock, SystemClock
@@ -148,9 +150,15 @@ class GenerationBuilder:
         outcome = BuildOutcome(manifest)
         settings = settings_for(self._request.settings, manifest)
         source_settings = settings_for(self._request.settings, source)
-        async with _opened(settings) as target, _opened(source_settings) as origin:
+        async with (
+            _opened(settings) as target,
+            _opened(source_settings) as origin,
+            opened_contents(settings.vectors, wanted=self._request.take_over) as contents,
+        ):
             reuse = CollectionReuse(origin, spaces_of(encoder.revision)) if self._request.take_over else None
-            work = _Work(settings, source_settings, target, origin, encoder, reuse, outcome, on_progress, self._clock)
+            work = _Work(
+                settings, source_settings, target, origin, encoder, reuse, contents, outcome, on_progress, self._clock
+            )
             await work.carry_out()
         await self._store.commit(
             transitions.mark_prepared(manifest.name, now_us=self._clock.now_us(), set_apart=outcome.set_apart.total())
@@ -195,6 +203,7 @@ class _Work:
     origin: VectorIndex
     encoder: CountingEncoder
     reuse: CollectionReuse | None
+    contents: ContentVectors | None
     outcome: BuildOutcome
     on_progress: OnProgress
     clock: Clock
@@ -239,6 +248,7 @@ class _Work:
                 ),
                 partial(build_document, policy=mapping.policy),
                 self.reuse,
+                self.contents,
             ),
             # Not live: what the parse finds the live generation has sent to the dead letters, and it moves no snapshots.
             leadership=self.leadership,
@@ -270,7 +280,7 @@ class _Work:
                         KafkaDocumentPublisher(writer, self.settings.kafka.topics.documents),
                         partial(build_document, policy=mapping.policy),
                     ),
-                    Embedding(OffLoopEncoder(self.encoder, executor), self.reuse),
+                    Embedding(CachingEncoder(self.encoder, executor, self.contents), self.reuse),
                     Timing(self.clock, random.Random()),  # noqa: S311 - jitter, no secret
                     PipelineLimits(embed_chunk=self.settings.consumer.embed_chunk),
                 )

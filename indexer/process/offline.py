@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from indexer.batch.embedding import Embedding, OffLoopEncoder
+from indexer.batch.caching import CachingEncoder
+from indexer.batch.embedding import Embedding
 from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
 from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
@@ -20,7 +21,7 @@ from indexer.settings import IndexerSettings
 from indexer.sources.kafka import KafkaSourceStore
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.models.architecture import settle_layers
-from retrieval.vectors.factory import open_vector_index
+from retrieval.vectors.factory import open_vector_index, opened_contents
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorStoreKind
@@ -71,6 +72,7 @@ async def offline_indexer(settings: IndexerSettings) -> AsyncIterator[OfflineInd
         encoder = await asyncio.to_thread(load_encoder, chosen)
         executor = stack.enter_context(ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode"))
         await open_collection(index, encoder)
+        contents = await stack.enter_async_context(opened_contents(settings.vectors))
         writer = LogWriter(settings.kafka)
         stack.push_async_callback(writer.stop)
         await writer.start()
@@ -79,7 +81,7 @@ async def offline_indexer(settings: IndexerSettings) -> AsyncIterator[OfflineInd
         documents = KafkaDocumentPublisher(writer, topics.documents)
         pipeline = Pipeline(
             Target(index, documents, partial(build_document, policy=mapping.policy)),
-            Embedding(OffLoopEncoder(encoder, executor)),
+            Embedding(CachingEncoder(encoder, executor, contents)),
             Timing(clock, random.Random()),  # noqa: S311 - jitter, no secret
             Intake(parser, KafkaDeadLetterSink(writer, topics.dead_letters, clock=clock)),
             PipelineLimits(embed_chunk=settings.consumer.embed_chunk),

@@ -1,14 +1,18 @@
-"""Opens the vector index that the settings choose."""
+"""Opens the vector index and the content store that the settings choose."""
 
 import math
 import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import structlog
 from qdrant_client import AsyncQdrantClient
 
+from retrieval.vectors.contents import ContentVectors
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.qdrant.calls import StoreCalls
+from retrieval.vectors.qdrant.contents import QdrantContentVectors
 from retrieval.vectors.qdrant.index import QdrantIndex
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
 from runtime.redaction import without_credentials
@@ -36,6 +40,20 @@ async def open_vector_index(settings: VectorSettings) -> VectorIndex:
     if settings.kind is VectorStoreKind.EDGE:
         return await EdgeIndex.open(settings)
     return QdrantIndex(remote_client(settings), settings)
+
+
+@asynccontextmanager
+async def opened_contents(settings: VectorSettings, *, wanted: bool = True) -> AsyncIterator[ContentVectors | None]:
+    """The server's content store; None where the settings want none. It is not contacted yet."""
+    if not wanted or not settings.content_bytes:
+        yield None
+        return
+    client = remote_client(settings.model_copy(update={"connections": 1}))
+    contents = QdrantContentVectors(client, settings)
+    try:
+        yield contents
+    finally:
+        await contents.close()
 
 
 def local_index(settings: VectorSettings | None = None) -> QdrantIndex:

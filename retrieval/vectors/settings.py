@@ -103,6 +103,12 @@ class VectorSettings(BaseModel):
         32_768, ge=1, description="Edge: points written between two flushes of the write-ahead log."
     )
 
+    content_bytes: int = Field(
+        2 * 1024**3,
+        ge=0,
+        description="Bytes of the vectors that are kept by the text that they were computed from, so that none is computed twice; the oldest go first. 0: none are kept.",
+    )
+
     @model_validator(mode="after")
     def _url_names_a_server(self) -> Self:
         parts = urlsplit(self.url)

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -24,13 +23,11 @@ from runtime.retry import Backoff, BackoffPolicy, retry
 from schemas.errors import LogUnavailableError
 from schemas.topics import KafkaSettings
 
-log = structlog.get_logger(__name__)
-
 _POLL_MS: Final = 200
 _ABSENT_S: Final = 1.0
 """How often a topic that is not there is looked for: a system in which nothing was ever written to it has none."""
-_AWAY_S: Final = 1.0
-_BACKOFF: Final = BackoffPolicy(base_s=1.0, cap_s=8.0)
+_CHANGING: Final = BackoffPolicy(base_s=1.0, cap_s=8.0)
+_FOLLOWING: Final = BackoffPolicy(base_s=0.5, cap_s=1.0)
 _ATTEMPTS: Final = 5
 _LOG_APPEND_TIME: Final = 1
 
@@ -118,24 +115,33 @@ class ControlTopic(Generic[V]):
         return await retry(
             lambda: self._change_once(decide),
             f"topic {self._topic} is not changed yet",
-            backoff=Backoff(_BACKOFF),
+            backoff=Backoff(_CHANGING),
             errors=LogUnavailableError,
             attempts=_ATTEMPTS,
         )
 
     async def follow(self, hear: Callable[[Heard[V]], Awaitable[None]]) -> None:
         """Tell for ever, several times a second, changed or not; brokers that are away, or an absent topic, are waited for."""
-        while True:
-            try:
-                async with self._consuming() as consumer:
-                    await self._until_there(hear)
-                    state = await self._to_end(consumer)
-                    while True:
-                        await hear(Heard(state, await self._age_s(consumer)))
-                        await self._poll_into(consumer, state)
-            except (LogUnavailableError, KafkaError, OSError) as error:
-                log.warning("control topic is away", topic=self._topic, error=str(error), again_in_s=_AWAY_S)
-                await asyncio.sleep(_AWAY_S)
+        backoff = Backoff(_FOLLOWING)
+        away = f"control topic {self._topic} is away"
+        await retry(lambda: self._follow(hear, backoff), away, backoff=backoff, errors=LogUnavailableError)
+
+    async def _follow(self, hear: Callable[[Heard[V]], Awaitable[None]], backoff: Backoff) -> None:
+        """Tell until the brokers are away.
+
+        Raises:
+            LogUnavailableError: they are.
+        """
+        try:
+            async with self._consuming() as consumer:
+                await self._until_there(hear)
+                state = await self._to_end(consumer)
+                backoff.reset()
+                while True:
+                    await hear(Heard(state, await self._age_s(consumer)))
+                    await self._poll_into(consumer, state)
+        except (KafkaError, OSError) as error:
+            raise LogUnavailableError(f"topic {self._topic} was not read: {error!r}") from error
 
     async def _until_there(self, hear: Callable[[Heard[V]], Awaitable[None]]) -> None:
         while True:

@@ -104,6 +104,12 @@ class SparseVectorsContract:
         assert await sparse_hits(index, weights()) == []
         assert set(await found(index, axis(0))) == {"a", "b"}
 
+    async def test_an_empty_vector_alone_takes_the_stored_one_away_and_leaves_the_other_space(self, index):
+        await index.write([write("a", weights(i5=1.0))])
+        assert not await index.write([write("a", weights(), rev=2, expected=1, dense=False)])
+        assert await index.vectors([key("a")], using=SPARSE_VECTOR) == {}
+        assert await found(index, axis(0)) == ["a"]
+
     async def test_stored_vectors_are_given_back_as_they_were_written(self, index):
         await index.write([write("a", weights(i5=1.0, i1=0.5)), write("b"), write("none", weights())])
         asked = [key(sku) for sku in ("a", "b", "none", "absent")]

@@ -20,7 +20,8 @@ from ferroflux.embedded.publishing import LARGEST_BYTES, PacedPublisher
 from ferroflux.embedded.recovery import MARKER, reconcile, respell_once
 from ferroflux.embedded.replica import EmbeddedReplica
 from ferroflux.embedded.settings import EmbeddedSettings
-from indexer.batch.embedding import Embedding, OffLoopEncoder, VectorReuse
+from indexer.batch.caching import CachingEncoder
+from indexer.batch.embedding import Embedding, VectorReuse
 from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits, Settler
 from indexer.deadletters.file import DeadLetterFile, KeptDeadLetterSink
@@ -36,6 +37,7 @@ from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.sharing import Urgency, on_behalf_of
 from retrieval.generations.fitting import vector_settings
 from retrieval.serving.parts import HeldParts
+from retrieval.vectors.contents import ContentVectors
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
@@ -63,6 +65,7 @@ class Surroundings:
     parser: EventParser
     compose: DocumentComposer
     main: VectorIndex
+    contents: ContentVectors | None
     letters: LetterBox
     machine_went_down: bool
     stores_may_differ: bool
@@ -79,6 +82,7 @@ class GenerationMember:
     around: Surroundings
     is_live: Callable[[], bool]
     reuse: VectorReuse | None = None
+    contents: ContentVectors | None = None
     vectors: EdgeIndex = field(init=False)
     replica: EmbeddedReplica = field(init=False)
     _pipeline: Pipeline = field(init=False)
@@ -224,7 +228,7 @@ class GenerationMember:
         around = self.around
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"encode-{self.manifest.name}")
         self._stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-        self._embedding = Embedding(OffLoopEncoder(self.encoder, executor), self.reuse)
+        self._embedding = Embedding(CachingEncoder(self.encoder, executor, self.contents), self.reuse)
         self._timing = Timing(SystemClock(), random.Random())  # noqa: S311 - jitter, no secret
         self._limits = PipelineLimits(embed_chunk=around.settings.indexer.consumer.embed_chunk)
         writer = LogWriter(around.settings.kafka)

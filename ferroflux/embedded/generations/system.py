@@ -248,7 +248,9 @@ class EmbeddedGenerations:
         common = Spaces(named for named in wanted if named in own.items())
         reuse = CollectionReuse(self._around.main, common) if request.take_over and common else None
         if name not in self._members:
-            self._members[name] = await self._opened(manifest, chosen, encoder=encoder, reuse=reuse)
+            self._members[name] = await self._opened(
+                manifest, chosen, encoder=encoder, reuse=reuse, by_content=request.take_over
+            )
             try:
                 await self._members[name].follow(on_progress)
             except BaseException:
@@ -317,12 +319,14 @@ class EmbeddedGenerations:
         *,
         encoder: TextEncoder | None = None,
         reuse: CollectionReuse | None = None,
+        by_content: bool = True,
     ) -> GenerationMember:
         require_text_fit(manifest)
         encoder = encoder or await self._encoder_of(chosen)
         require_revision(manifest, encoder.revision)
         is_live = partial(self._following.is_live, manifest.name)
-        member = GenerationMember(manifest, encoder, self._around, is_live, reuse)
+        contents = self._around.contents if by_content else None
+        member = GenerationMember(manifest, encoder, self._around, is_live, reuse, contents)
         await member.open()
         return member
 

@@ -60,6 +60,11 @@ class DataDirectory:
         return self.root / "vectors"
 
     @property
+    def contents(self) -> Path:
+        """Vectors by the text that they were computed from (SQLite): a lost vector index is built from them without inference."""
+        return self.root / "contents.db"
+
+    @property
     def one_spelling(self) -> Path:
         """There once every point of the vector index is under its SKU's one spelling."""
         return self.root / "one-spelling"

@@ -255,9 +255,12 @@ class EdgeIndex:
             operations.append(edge.UpdateOperation.upsert_points(points))
         for write in due:
             if write.expected_rev is not None and not spaces <= write.vectors.keys():
-                if write.vectors:
-                    named = edge.PointVectors(write.key.point_id, _lists(write.vectors))
+                vectors = _lists(write.vectors)
+                if vectors:
+                    named = edge.PointVectors(write.key.point_id, vectors)
                     operations.append(edge.UpdateOperation.update_vectors([named]))
+                if emptied := list(write.vectors.keys() - vectors.keys()):
+                    operations.append(edge.UpdateOperation.delete_vectors([write.key.point_id], emptied))
                 stored = to_record(write.key, write.payload, WRITER)
                 operations.append(edge.UpdateOperation.overwrite_payload([write.key.point_id], stored))
         try:
@@ -334,7 +337,7 @@ class EdgeIndex:
 
 
 def _lists(vectors: NamedVectors) -> dict[str, edge.NamedVector]:
-    """By name; the vector before an empty one goes with the point that is replaced."""
+    """By name, without empty ones."""
     return {name: _edge_vector(vector) for name, vector in without_empty(vectors).items()}
 
 

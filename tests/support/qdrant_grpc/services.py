@@ -197,6 +197,7 @@ class Points(wire.PointsServicer):
                 filter=convert.optional_filter(request, "filter"),
                 with_payload=convert.with_payload(request.with_payload),
                 with_vector=convert.with_vectors(request.with_vectors),
+                order_by=edge.OrderBy(request.order_by.key) if request.HasField("order_by") else None,
             )
             points, following = collection.shard.scroll(wanted)
             return wire.ScrollResponse(

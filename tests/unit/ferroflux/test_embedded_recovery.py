@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
-from ferroflux.embedded.recovery import Found, reconcile, replay, restore
+from ferroflux.embedded.recovery import Found, fill_contents, reconcile, replay, restore
 from ferroflux.embedded.storage.ownership import PreviousStop
 from indexer.journal import SqliteChangeJournal
 from indexer.records import LogId
+from retrieval.encoders.testing import HashingEncoder
+from retrieval.passages import text_hash
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
+from retrieval.vectors.contents import SqliteContentVectors
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointWrite
 from runtime.retry import Backoff, BackoffPolicy
@@ -270,3 +275,41 @@ async def test_a_log_that_is_away_for_a_moment_does_not_end_the_recovery(journal
     await journal.append(LOG, records_of(HISTORY))
     await replay(journal, make_pipeline(MemoryIndex(), publisher=topic), ignore, Backoff(BackoffPolicy(0.0, 0.0)))
     assert set(topic.compacted()) == {SkuKey(one.key.tenant, one.key.sku) for one in HISTORY}
+
+
+async def test_the_content_store_is_filled_once_with_what_an_older_release_computed() -> None:
+    index, contents, encoder = MemoryIndex(), SqliteContentVectors(":memory:", 1 << 20), HashingEncoder()
+    await make_pipeline(index).process(records_of(HISTORY))
+    await fill_contents(contents, index, encoder.revision)
+    texts = ["Clavo 2 pulgadas", "Taquete"]
+    held = await contents.get("text", encoder.revision.id, [text_hash(text) for text in [*texts, "Pija"]])
+    vectors = encoder.encode_passages(texts)
+    assert np.allclose([held[text_hash(text)] for text in texts], vectors)
+    assert len(held) == 2, "and no others: a batch computes a product's last text"
+    await make_pipeline(index).process(records_of([event("D", "item", 1, {"title": "Lija"})]))
+    await fill_contents(contents, index, encoder.revision)
+    assert not await contents.get("text", encoder.revision.id, [text_hash("Lija")]), "not again"
+    await contents.close()
+
+
+async def test_a_text_that_changes_while_the_store_is_filled_leaves_no_vector_of_another_text() -> None:
+    class Changing(MemoryIndex):
+        async def vectors(self, keys, *, using):
+            await make_pipeline(self).process(records_of([event("A", "item", 20, {"title": "Lija"})]))
+            return await super().vectors(keys, using=using)
+
+    index, contents, revision = Changing(), SqliteContentVectors(":memory:", 1 << 20), HashingEncoder().revision
+    await make_pipeline(index).process(records_of(HISTORY))
+    await fill_contents(contents, index, revision)
+    assert set(await contents.get("text", revision.id, list(map(text_hash, ["Clavo 2 pulgadas", "Taquete"])))) == {
+        text_hash("Taquete")
+    }
+    await contents.close()
+
+
+async def test_a_content_store_that_cannot_be_filled_stops_nothing(tmp_path: Path) -> None:
+    contents = SqliteContentVectors(tmp_path / "absent" / "contents.db", 1 << 20)
+    with capture_logs() as logs:
+        await fill_contents(contents, MemoryIndex(), HashingEncoder().revision)
+    assert [entry["log_level"] for entry in logs] == ["warning"]
+    await contents.close()

@@ -167,7 +167,7 @@ async def indexing(faults: Faults, _folder: Path, patch) -> AsyncIterator[asynci
     part = StillPart()
 
     class Factory:
-        def __init__(self, _settings, tasks: TaskMetrics, _sources) -> None:
+        def __init__(self, _settings, tasks: TaskMetrics, _sources, _contents) -> None:
             self._tasks = tasks
 
         async def __call__(self, _manifest, _leadership) -> Member:
