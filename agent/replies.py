@@ -18,7 +18,7 @@ from agent.conversation.products import plain
 from agent.conversation.state import Card, ThreadState, ToolResult
 from agent.tools.dispatch import TOOLS
 from agent.tools.registry import Effect
-from schemas.orders import LineNotice, OrderLine
+from schemas.records.orders import LineNotice, OrderLine
 
 _REFUSALS: Final = {
     "not_in_order": "not_in_order",

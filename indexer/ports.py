@@ -15,7 +15,7 @@ from runtime.clock import Clock, Sleep
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import PoisonError, RetryableError
 from schemas.identity import SkuKey
-from schemas.merge import ItemState
+from schemas.product.merge import ItemState
 
 
 class LeaseLostError(RetryableError):
@@ -38,7 +38,7 @@ class DocumentPublisher(Protocol):
     async def publish(self, documents: Sequence[SearchDocument]) -> Published:
         """Append documents in order; when it returns they are durable in the log.
 
-        One that is larger than the log takes goes shortened (`schemas.shortening`), and says what it lacks.
+        One that is larger than the log takes goes shortened (`schemas.product.shortening`), and says what it lacks.
 
         Raises:
             LogUnavailableError: the log did not take them all; publishing them again is safe.

@@ -8,7 +8,7 @@ from typing import Final, NewType
 
 from retrieval.vectors.port import PointPayload
 from schemas.events.dead_letters import first_taken_ms
-from schemas.merge import ItemState
+from schemas.product.merge import ItemState
 
 LogId = NewType("LogId", str)
 """Identity of a log: Kafka's cluster id. Offsets of one log mean nothing in another."""

@@ -23,7 +23,7 @@ from indexer.generations.backfill import Backfill
 from indexer.ports import DocumentRemover, PassageEncoder, Target, Timing
 from retrieval.vectors.port import AnyVector, PointPayload, PointWrite, VectorIndex
 from schemas.identity import SkuKey
-from schemas.merge import ItemState
+from schemas.product.merge import ItemState
 
 log = structlog.get_logger(__name__)
 

@@ -2,10 +2,12 @@
 
 A document is a pure function of the item's merged state, so equal states give equal documents. A deleted product stays
 as a document with `deleted` set (a durable tombstone); the record is never null until garbage collection.
+Times are microseconds since 1970 inside, and RFC 3339 in UTC on the wire (`instant`).
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -127,3 +129,14 @@ def _bare(values: dict[str, Any]) -> SearchDocument:
     object.__setattr__(document, "__pydantic_extra__", None)
     object.__setattr__(document, "__pydantic_private__", None)
     return document
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_END_US: Final = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant(microseconds: int) -> datetime | None:
+    """The instant in UTC; None for 0 (unknown) and for a count that no calendar date has."""
+    if not 0 < microseconds <= _END_US:
+        return None
+    return _EPOCH + timedelta(microseconds=microseconds)

@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from schemas.changes import FieldValue
+FieldValue = Any
+"""A JSON value: null, bool, number, text, list or object."""
 
 MAX_TITLE: Final = 2_000
 MAX_DESCRIPTION: Final = 100_000

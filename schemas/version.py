@@ -35,7 +35,7 @@ class SourceVersion:
     without are compared. On a tie the one without is the greater: it may be any of the changes that shared its count.
 
     This order is total among versions that have positions and among those that have none. Over a mixture it is only true
-    of pairs, so a register that meets both keeps one of each kind (`schemas.merge`).
+    of pairs, so a register that meets both keeps one of each kind (`schemas.product.merge`).
     """
 
     epoch: int

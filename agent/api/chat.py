@@ -18,7 +18,7 @@ from runtime.http.problems import internal_problem, of_ferroflux, request_id
 from schemas.api.chat import ChatRequest, Deleted, Tenant, ThreadSetApart, ThreadsSetApart, ThreadView, TurnReply
 from schemas.api.limits import KEY_PATTERN, THREAD_PATTERN
 from schemas.api.orders import RetryRequest
-from schemas.api.times import instant
+from schemas.documents import instant
 from schemas.errors import FerrofluxError, InvalidRequestError
 from schemas.identity import TenantId
 

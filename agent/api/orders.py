@@ -17,7 +17,7 @@ from schemas.api.orders import (
     OrderView,
     RetryRequest,
 )
-from schemas.api.times import instant
+from schemas.documents import instant
 
 router = APIRouter(tags=["orders"], responses=PROBLEMS)
 

@@ -29,7 +29,7 @@ from agent.conversation.products import (
 from agent.conversation.state import Draft, DraftLine
 from schemas.errors import InvalidRequestError
 from schemas.identity import TenantId
-from schemas.orders import CENT, OrderLine
+from schemas.records.orders import CENT, OrderLine
 
 _ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
 

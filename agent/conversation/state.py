@@ -71,7 +71,7 @@ class Message(TypedDict):
 
 
 class DraftLine(TypedDict):
-    """`schemas.orders.OrderLine` as the state keeps it: plain JSON, without what the catalogue says anew each time."""
+    """`schemas.records.orders.OrderLine` as the state keeps it: plain JSON, without what the catalogue says anew each time."""
 
     sku: str
     title: str

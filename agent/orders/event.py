@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from agent.conversation.order import Order
 from agent.conversation.products import LONGEST_PACK, LONGEST_TITLE, LONGEST_UNIT, bounded
-from schemas.api.times import instant
+from schemas.documents import instant
 from schemas.errors import RecordTooLargeError
-from schemas.orders import OrderLine, SubmittedLine, SubmittedOrder
+from schemas.records.orders import OrderLine, SubmittedLine, SubmittedOrder
 
 _SHORTER_TITLES: Final = (LONGEST_TITLE, 80, 1)
 """Characters of a title, in the order in which they are tried: the SKU says which product it is."""

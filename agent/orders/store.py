@@ -21,7 +21,7 @@ from agent.storage.database import Database
 from agent.storage.tables import order_lines, orders, outbox
 from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.identity import TenantId
-from schemas.orders import OrderLine
+from schemas.records.orders import OrderLine
 
 
 @dataclass(frozen=True, slots=True)

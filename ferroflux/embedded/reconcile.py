@@ -27,12 +27,12 @@ from retrieval.text.tantivy_index.commit_files import holds_index
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.clock import SystemClock
-from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
-from schemas.sources import OPERATOR_SOURCE
+from schemas.product.changes import ChangeEvent
+from schemas.product.sources import OPERATOR_SOURCE
 
 _PAGE: Final = 500
 

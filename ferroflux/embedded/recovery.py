@@ -39,9 +39,9 @@ from retrieval.vectors.contents import ContentVectors
 from retrieval.vectors.port import PointPayload, VectorIndex
 from retrieval.vectors.spaces import Spaces
 from runtime.retry import Backoff, BackoffPolicy, retry
-from schemas.building import DocumentPolicy, stored_digest
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
+from schemas.product.building import DocumentPolicy, stored_digest
 
 log = structlog.get_logger(__name__)
 

@@ -73,14 +73,14 @@ from runtime.retry import Backoff
 from runtime.rights.openness import require_guarded
 from runtime.supervision import Options, Supervisor, Work
 from schemas.api.limits import MAX_CHANGES_BYTES
-from schemas.building import DocumentPolicy, build_document
 from schemas.errors import FerrofluxError
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
-from schemas.generations import MAIN, Generation
 from schemas.identity import TenantId, tenant_id
 from schemas.mapping.loading import load_mapping
-from schemas.sources import SourceHistory
+from schemas.product.building import DocumentPolicy, build_document
+from schemas.product.sources import SourceHistory
+from schemas.records.generations import MAIN, Generation
 
 log = structlog.get_logger(__name__)
 

@@ -29,10 +29,10 @@ from retrieval.encoders.port import TextEncoder
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.spaces import spaces_of
 from runtime.clock import SystemClock
-from schemas.building import build_document
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
 from schemas.events.parser import EventParser
+from schemas.product.building import build_document
 
 log = structlog.get_logger(__name__)
 

@@ -34,7 +34,7 @@ from training.systems.cached_encoders import CachedEncoder
 from training.systems.indexed_catalogue import IndexedCatalogue, MatrixIndex
 
 _DOCUMENT_CODE: Final = (
-    "schemas.building", "schemas.documents", "schemas.fields", "schemas.catalogue", "schemas.normalisers", "schemas.merge", "schemas.events", "retrieval.passages",
+    "schemas.catalogue", "schemas.normalisers", "schemas.documents", "schemas.product", "schemas.events", "retrieval.passages",
     "indexer.batch", "ferroflux.ingest", "ferroflux.evaluation.catalogue",
 )  # fmt: skip
 """What decides a document."""

@@ -19,11 +19,11 @@ from ferroflux.ingest.rows import Row, UnreadableRow
 from runtime.clock import SYSTEM_CLOCK
 from runtime.isolation import Batch, Isolation
 from schemas.catalogue import PLAIN, Kind
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.errors import FerrofluxError
 from schemas.events.canonical import encode_event
-from schemas.fields import normalise_fields
 from schemas.identity import SkuKey
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey
+from schemas.product.fields import normalise_fields
 from schemas.version import SourceVersion
 
 T = TypeVar("T")

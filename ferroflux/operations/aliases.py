@@ -8,7 +8,7 @@ from ferroflux.ingest.convert import EncodedEvent
 from ferroflux.ingest.targets import KafkaTarget
 from retrieval.aliases.shipped import read_table
 from runtime.clock import SYSTEM_CLOCK
-from schemas.aliases import AliasRecord, AliasStatus
+from schemas.records.aliases import AliasRecord, AliasStatus
 from schemas.topics import KafkaSettings
 
 _OWN: Final = "own:"

@@ -16,7 +16,7 @@ from indexer.deadletters.letter import LetterId
 from indexer.deadletters.service import DEFAULT_CEILING, LetterFilter
 from indexer.replay.selection import Selection
 from schemas.errors import InvalidRequestError
-from schemas.generations import GenerationName, Origin
+from schemas.records.generations import GenerationName, Origin
 
 Json = dict[str, Any]
 OnProgress = Callable[[Json], None]

@@ -21,10 +21,11 @@ from ferroflux.ingest.targets import ChangeTarget
 from retrieval.serving.freshness import percentiles
 from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.api.status import Percentiles
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, FieldValue
 from schemas.errors import InvalidRequestError, NotReadyError
-from schemas.fields import normalise_fields
 from schemas.identity import PROBE_TENANT, SkuKey
+from schemas.normalisers import FieldValue
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey
+from schemas.product.fields import normalise_fields
 from schemas.version import SourceVersion
 
 _LOOK_EVERY_S: Final = 0.005

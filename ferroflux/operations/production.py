@@ -32,9 +32,9 @@ from retrieval.vectors.port import VectorCounts
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.clock import SystemClock
 from schemas.errors import ConfigurationError
-from schemas.generations import Generation
 from schemas.identity import tenant_id
 from schemas.mapping.loading import load_mapping
+from schemas.records.generations import Generation
 
 _CLOCK: Final = SystemClock()
 

@@ -39,14 +39,14 @@ from retrieval.vectors.settings import VectorStoreKind
 from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from runtime.kafka.topic_identity import TopicIds
-from schemas.building import build_document
-from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
 from schemas.events.canonical import encode_event, parse_canonical
 from schemas.identity import tenant_id
 from schemas.mapping.loading import load_mapping
-from schemas.sources import OPERATOR_SOURCE
+from schemas.product.building import build_document
+from schemas.product.changes import ITEM_FACET, ChangeEvent
+from schemas.product.sources import OPERATOR_SOURCE
 from schemas.topics import KafkaSettings
 from schemas.version import SourceVersion
 

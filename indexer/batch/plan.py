@@ -21,10 +21,10 @@ from retrieval.filters import filter_values
 from retrieval.passages import text_hash
 from retrieval.vectors.port import NamedVectors, PointPayload, PointWrite
 from retrieval.vectors.spaces import TEXT_VECTOR, Provenance, Spaces
-from schemas.changes import ChangeEvent
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.identity import SkuKey
-from schemas.merge import ItemState, MergeOutcome
+from schemas.product.changes import ChangeEvent
+from schemas.product.merge import ItemState, MergeOutcome
 
 
 @dataclass(frozen=True, slots=True)

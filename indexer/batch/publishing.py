@@ -23,7 +23,7 @@ from runtime.clock import Clock
 from schemas.documents import DocumentTimes, SearchDocument
 from schemas.errors import ContentionError, StoreUnavailableError
 from schemas.identity import SkuKey
-from schemas.merge import ItemState
+from schemas.product.merge import ItemState
 
 _ROUNDS: Final = 8
 """How often a document may be overtaken before the batch is tried again as a whole."""

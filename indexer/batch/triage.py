@@ -9,8 +9,8 @@ from indexer.batch.plan import Arrival
 from indexer.records import DeadLetter, InboundRecord, taken_ms
 from runtime.isolation import Batch, Isolation, Reason
 from schemas.errors import RecordTooLargeError
+from schemas.events.admission import Changes
 from schemas.events.dead_letters import previous_attempts, tenant_named
-from schemas.events.outcome import Changes
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
 

@@ -18,7 +18,7 @@ from indexer.batch.plan import Merged, Plan, plan
 from indexer.batch.settling import Planner, Settler
 from retrieval.vectors.port import PointPayload
 from schemas.identity import SkuKey
-from schemas.merge import ItemState
+from schemas.product.merge import ItemState
 
 log = structlog.get_logger(__name__)
 

@@ -28,8 +28,8 @@ from indexer.settings import IndexerSettings
 from retrieval.vectors.port import VectorIndex
 from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import ConfigurationError, InvalidEventError
-from schemas.generations import Generation, Origin
 from schemas.identity import SkuKey
+from schemas.records.generations import Generation, Origin
 
 log = structlog.get_logger(__name__)
 

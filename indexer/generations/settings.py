@@ -7,7 +7,7 @@ from retrieval.generations.errors import GenerationRefusedError
 from retrieval.generations.fitting import configured, encoder_settings, vector_settings
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import view_of
-from schemas.generations import Generation, GenerationStage
+from schemas.records.generations import Generation, GenerationStage
 
 
 def configured_by(settings: IndexerSettings) -> Generation:

@@ -13,7 +13,7 @@ from runtime.kafka.log_writer import LogWriter, OutboundRecord
 from schemas.documents import SearchDocument
 from schemas.events.dead_letters import LetterRecord, fitting_letter, own_headers
 from schemas.identity import SkuKey
-from schemas.shortening import shortened
+from schemas.product.shortening import shortened
 
 _BESIDE_VALUE: Final = 4 * 1024
 """Of a document's record: its key, which has at most 1.1 KB, and the batch's overhead."""

@@ -58,12 +58,12 @@ from runtime.kafka.topic_identity import TopicIds
 from runtime.metrics import TaskMetrics
 from runtime.redaction import shown
 from runtime.supervision import Supervisor
-from schemas.building import build_document
 from schemas.errors import ConfigurationError
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
-from schemas.generations import Generation
 from schemas.mapping.loading import load_mapping
+from schemas.product.building import build_document
+from schemas.records.generations import Generation
 
 log = structlog.get_logger(__name__)
 

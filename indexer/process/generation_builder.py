@@ -56,11 +56,11 @@ from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, spaces_of
 from runtime.clock import Clock, SystemClock
 from runtime.kafka.log_writer import LogWriter
 from runtime.retry import Backoff, BackoffPolicy, retry
-from schemas.building import build_document
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
-from schemas.generations import Generation, Origin, StoreChoice
 from schemas.mapping.loading import load_mapping
+from schemas.product.building import build_document
+from schemas.records.generations import Generation, Origin, StoreChoice
 
 log = structlog.get_logger(__name__)
 

@@ -27,12 +27,12 @@ from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.clock import Clock, SystemClock
 from runtime.kafka.log_writer import LogWriter
-from schemas.building import build_document
 from schemas.errors import ConfigurationError
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
 from schemas.mapping.loading import load_mapping
-from schemas.sources import SourceHistory
+from schemas.product.building import build_document
+from schemas.product.sources import SourceHistory
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from runtime.clock import SYSTEM_CLOCK
 from runtime.retry import Backoff, BackoffPolicy, retry
 from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import FerrofluxError
-from schemas.generations import Generation
+from schemas.records.generations import Generation
 from schemas.topics import KafkaSettings
 
 log = structlog.get_logger(__name__)

@@ -16,12 +16,13 @@ from enum import StrEnum
 
 from indexer.records import awaits_item
 from retrieval.vectors.port import PointPayload
-from schemas.building import stored_digest
-from schemas.changes import ChangeEvent, FacetKey, FieldValue
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
-from schemas.merge import FacetState, ItemState, MergeOutcome
-from schemas.sources import MAX_OPERATOR_EPOCH
+from schemas.normalisers import FieldValue
+from schemas.product.building import stored_digest
+from schemas.product.changes import ChangeEvent, FacetKey
+from schemas.product.merge import FacetState, ItemState, MergeOutcome
+from schemas.product.sources import MAX_OPERATOR_EPOCH
 from schemas.version import MAX_SEQUENCE, POSITION_BITS, SourceVersion, canonical_digest
 
 Register = tuple[SkuKey, FacetKey]

@@ -16,13 +16,13 @@ import structlog
 from indexer.reconcile.ports import NO_DOCUMENTS
 from indexer.records import InboundRecord, taken_ms
 from runtime.clock import SYSTEM_CLOCK, Clock
-from schemas.building import DocumentPolicy
 from schemas.catalogue import PLAIN
-from schemas.changes import ITEM_FACET, ChangeEvent, facet_key
 from schemas.documents import SearchDocument
 from schemas.errors import PoisonError
-from schemas.events.outcome import Changes
+from schemas.events.admission import Changes
 from schemas.events.parser import EventParser
+from schemas.product.building import DocumentPolicy
+from schemas.product.changes import ITEM_FACET, ChangeEvent, facet_key
 from schemas.version import SourceVersion
 
 log = structlog.get_logger(__name__)

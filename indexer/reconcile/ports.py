@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
+from schemas.product.changes import ChangeEvent
 from schemas.version import SourceVersion
 
 NO_DOCUMENTS: Final[Mapping[SkuKey, SearchDocument]] = MappingProxyType({})

@@ -31,11 +31,11 @@ from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import PointPayload, VectorIndex
 from runtime.clock import Clock, Sleep
 from runtime.isolation import Batch, Isolation
-from schemas.changes import ITEM_FACET, ChangeEvent, facet_name
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
 from schemas.identity import SkuKey, TenantId
-from schemas.merge import ItemState
+from schemas.product.changes import ITEM_FACET, ChangeEvent, facet_name
+from schemas.product.merge import ItemState
 from schemas.version import SourceVersion
 
 log = structlog.get_logger(__name__)

@@ -22,13 +22,13 @@ import structlog
 
 from indexer.reconcile.ports import NO_DOCUMENTS
 from runtime.clock import SYSTEM_CLOCK
-from schemas.changes import ChangeEvent
 from schemas.errors import ConfigurationError, PoisonError, RetryableError
-from schemas.events.connect_types import plain_number
+from schemas.events.admission import Changes
 from schemas.events.debezium import parse_change
-from schemas.events.outcome import Changes
 from schemas.mapping.compiled import CompiledMapping
+from schemas.mapping.connect_types import plain_number
 from schemas.mapping.matching import TableName
+from schemas.product.changes import ChangeEvent
 from schemas.version import SourceVersion
 
 log = structlog.get_logger(__name__)

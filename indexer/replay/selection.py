@@ -14,9 +14,9 @@ from typing import Any, Final, Protocol, Self
 import orjson
 
 from indexer.records import InboundRecord, TopicPartition
-from schemas.changes import ChangeEvent, facet_key, facet_name
 from schemas.errors import InvalidRequestError
 from schemas.identity import sku_id, tenant_id
+from schemas.product.changes import ChangeEvent, facet_key, facet_name
 
 FOREVER_MS: Final = 2**62
 

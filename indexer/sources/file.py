@@ -17,7 +17,7 @@ from indexer.sources.port import Decide
 from runtime.clock import Clock
 from runtime.files import atomic_write
 from schemas.errors import IncompatibleIndexError, InvalidEventError
-from schemas.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
+from schemas.product.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
 
 
 class FileSourceStore:

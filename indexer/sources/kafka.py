@@ -17,7 +17,7 @@ from indexer.sources.port import Decide
 from runtime.clock import SYSTEM_CLOCK
 from runtime.kafka.control_topic import ControlRecord, ControlTopic, ControlTopicKind, Heard
 from schemas.errors import InvalidEventError
-from schemas.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
+from schemas.product.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
 from schemas.topics import KafkaSettings
 
 log = structlog.get_logger(__name__)

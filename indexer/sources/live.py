@@ -11,7 +11,7 @@ from typing import Final
 
 from runtime.clock import SYSTEM_CLOCK, Clock
 from schemas.errors import RetryableError
-from schemas.sources import SourceEntry, SourceHistory
+from schemas.product.sources import SourceEntry, SourceHistory
 
 FRESH_FOR_S: Final = 3.0
 """Added to the five seconds that an entry's transaction may stay open it is less than `HOLDS_AFTER_MS`, with two for the clocks."""

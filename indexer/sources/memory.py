@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from indexer.sources.port import Decide
 from runtime.clock import Clock
-from schemas.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
+from schemas.product.sources import HOLDS_AFTER_MS, SourceEntry, SourceHistory
 
 
 class MemorySourceStore:

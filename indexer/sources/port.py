@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from schemas.sources import SourceEntry, SourceHistory
+from schemas.product.sources import SourceEntry, SourceHistory
 
 Decide = Callable[[SourceHistory, int], SourceEntry]
 """Makes the next entry out of the newest history and the log time from which it will hold (milliseconds since 1970). Pure."""

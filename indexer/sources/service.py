@@ -10,10 +10,10 @@ from typing import Any, Final
 import structlog
 
 from indexer.sources.port import SourceStore
-from schemas.changes import FacetKey, facet_key
 from schemas.errors import InvalidEventError, InvalidRequestError
 from schemas.identity import TenantId, tenant_id
-from schemas.sources import (
+from schemas.product.changes import FacetKey, facet_key
+from schemas.product.sources import (
     ANY_SOURCE,
     HOLDS_AFTER_MS,
     Declared,

@@ -11,10 +11,10 @@ from retrieval.analysis.pipeline import analyse_stages
 from retrieval.filters import CatalogueFilter
 from retrieval.search.suggestions import suggest
 from runtime.rights.keys import CallerRights
-from schemas.aliases import AliasRecord, AliasStatus
 from schemas.api.explain import AnalysedLexeme, AnalyseRequest, AnalyseResponse, Suggestion, SuggestResponse
 from schemas.api.search import Tenant
 from schemas.identity import TenantId
+from schemas.records.aliases import AliasRecord, AliasStatus
 
 router = APIRouter(tags=["language"], responses=TENANT_PROBLEMS)
 

@@ -25,7 +25,7 @@ from schemas.api.status import (
     RerankerStatus,
     StatusResponse,
 )
-from schemas.api.times import instant
+from schemas.documents import instant
 from schemas.errors import NotReadyError
 
 router = APIRouter(tags=["operations"])

@@ -30,8 +30,8 @@ from schemas.api.search import (
     ValueCount,
 )
 from schemas.errors import InvalidEventError, InvalidRequestError
-from schemas.generations import MAIN
 from schemas.identity import SkuKey, TenantId
+from schemas.records.generations import MAIN
 
 log = structlog.get_logger(__name__)
 

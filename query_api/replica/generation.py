@@ -26,7 +26,7 @@ from retrieval.text.factory import open_writer
 from retrieval.text.tantivy_index.commit_files import holds_index
 from runtime.retry import Backoff, retry
 from runtime.supervision import Supervisor
-from schemas.generations import Generation
+from schemas.records.generations import Generation
 
 log = structlog.get_logger(__name__)
 

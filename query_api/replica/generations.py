@@ -37,7 +37,7 @@ from retrieval.text.tantivy_index.compatibility import current_metadata
 from runtime.clock import SYSTEM_CLOCK
 from runtime.supervision import Supervisor
 from schemas.errors import FerrofluxError
-from schemas.generations import MAIN, Generation, GenerationStage, ReplicaReport
+from schemas.records.generations import MAIN, Generation, GenerationStage, ReplicaReport
 
 log = structlog.get_logger(__name__)
 

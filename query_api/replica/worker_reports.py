@@ -14,7 +14,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from runtime.files import atomic_write
-from schemas.generations import WorkerReport
+from schemas.records.generations import WorkerReport
 
 REPORT_EVERY_S: Final = 1.0
 GONE_AFTER_US: Final = 10_000_000

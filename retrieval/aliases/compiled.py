@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 from retrieval.analysis.pipeline import analyse
 from retrieval.analysis.tokens import Token, TokenKind
 from runtime.bounded_cache import remembered
-from schemas.aliases import AliasKind, AliasRecord
+from schemas.records.aliases import AliasKind, AliasRecord
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ import structlog
 from retrieval.aliases.live import LiveAliases
 from runtime.files import atomic_write
 from runtime.isolation import Reason, concerns_one
-from schemas.aliases import AliasRecord
+from schemas.records.aliases import AliasRecord
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ import structlog
 from retrieval.aliases.compiled import CompiledAliases
 from retrieval.aliases.table import TenantAliases
 from runtime.isolation import Reason, concerns_one
-from schemas.aliases import SHARED, AliasRecord, AliasStatus
+from schemas.records.aliases import SHARED, AliasRecord, AliasStatus
 
 log = structlog.get_logger(__name__)
 

@@ -18,8 +18,8 @@ import yaml
 
 from retrieval.aliases.compiled import phrase_of
 from retrieval.analysis.folding import fold
-from schemas.aliases import AliasKind, AliasRecord
 from schemas.errors import ConfigurationError
+from schemas.records.aliases import AliasKind, AliasRecord
 
 SOURCE: Final = "shipped"
 

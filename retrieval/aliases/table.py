@@ -11,7 +11,7 @@ from typing import Self
 from retrieval.aliases.compiled import AliasMatch, CompiledAliases, Slots, compared, phrase_of, slots_of
 from retrieval.analysis.folding import fold
 from retrieval.analysis.pipeline import analyse
-from schemas.aliases import AliasKind, AliasRecord
+from schemas.records.aliases import AliasKind, AliasRecord
 
 
 @dataclass(frozen=True, slots=True)

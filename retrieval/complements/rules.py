@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from retrieval.aliases.compiled import Phrase, PhraseTrie, Rewriting, compared, phrase_of
 from retrieval.aliases.table import TenantAliases
 from retrieval.complements.things import is_sort_of, things_of
-from schemas.aliases import AliasKind, AliasRecord
 from schemas.documents import SearchDocument
+from schemas.records.aliases import AliasKind, AliasRecord
 
 
 @dataclass(frozen=True, slots=True)

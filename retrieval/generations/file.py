@@ -20,7 +20,7 @@ from retrieval.generations.transitions import Transition
 from retrieval.generations.view import GenerationView, Records, is_report, report_record, view_of
 from runtime.files import atomic_write
 from schemas.errors import IncompatibleIndexError
-from schemas.generations import ReplicaReport
+from schemas.records.generations import ReplicaReport
 
 FILE_NAME: Final = "generations.json"
 

@@ -13,9 +13,9 @@ from retrieval.generations.view import AS_CONFIGURED
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
 from runtime.redaction import without_credentials
-from schemas.building import DocumentPolicy
 from schemas.errors import ConfigurationError
-from schemas.generations import EncoderChoice, Generation, Origin, StoreChoice
+from schemas.product.building import DocumentPolicy
+from schemas.records.generations import EncoderChoice, Generation, Origin, StoreChoice
 from schemas.version import canonical_digest
 
 

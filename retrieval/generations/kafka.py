@@ -9,7 +9,7 @@ from retrieval.generations.transitions import Transition
 from retrieval.generations.view import GenerationView, Records, is_report, report_record, view_of
 from runtime.kafka.control_topic import ControlRecord, ControlTopic, ControlTopicKind, Heard
 from runtime.kafka.log_writer import LogWriter, OutboundRecord
-from schemas.generations import ReplicaReport
+from schemas.records.generations import ReplicaReport
 from schemas.topics import LARGEST_RECORD_BYTES, KafkaSettings
 
 OnRecords = Callable[[Records], Awaitable[None]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from retrieval.generations.transitions import Transition
 from retrieval.generations.view import GenerationView, Records, report_record, view_of
-from schemas.generations import ReplicaReport
+from schemas.records.generations import ReplicaReport
 
 
 class MemoryGenerationStore:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from retrieval.generations.transitions import Transition
 from retrieval.generations.view import GenerationView, Records
-from schemas.generations import ReplicaReport
+from schemas.records.generations import ReplicaReport
 
 
 class GenerationStore(Protocol):

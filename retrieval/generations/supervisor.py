@@ -15,7 +15,7 @@ import structlog
 from retrieval.generations.view import GenerationView
 from runtime.retry import BackoffPolicy
 from runtime.supervision import RunningTask, Supervisor
-from schemas.generations import Generation
+from schemas.records.generations import Generation
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from retrieval.generations.errors import GenerationRefusedError, PointerMovedError
 from retrieval.generations.view import Changes, GenerationView, keys_of, manifest_record, pointer_record, stage_record
-from schemas.generations import MAIN, Generation, GenerationStage, Pointer, StageRecord
+from schemas.records.generations import MAIN, Generation, GenerationStage, Pointer, StageRecord
 
 Transition = Callable[[GenerationView], Changes]
 """Decides on the newest view; what it raises leaves everything as it was."""

@@ -9,7 +9,15 @@ from typing import Final, TypeVar
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from schemas.generations import MAIN, EncoderChoice, Generation, GenerationStage, Pointer, ReplicaReport, StageRecord
+from schemas.records.generations import (
+    MAIN,
+    EncoderChoice,
+    Generation,
+    GenerationStage,
+    Pointer,
+    ReplicaReport,
+    StageRecord,
+)
 
 log = structlog.get_logger(__name__)
 

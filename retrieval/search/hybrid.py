@@ -42,7 +42,7 @@ from retrieval.search.trace import SearchTrace, Stopwatch
 from retrieval.text.port import TextIndexReader
 from retrieval.understanding import QueryType
 from retrieval.vectors.port import VectorIndex
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey, TenantId
 

@@ -12,7 +12,7 @@ from retrieval.search.ranking.fusion import Contribution
 from retrieval.search.ranking.reranking import RankChange
 from retrieval.search.retrievers.fanout import DegradedReason
 from retrieval.search.trace import SearchTrace
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName
 from schemas.catalogue import completed, counts_of
 from schemas.documents import SearchDocument
 

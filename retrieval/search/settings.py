@@ -11,7 +11,7 @@ from retrieval.search.planning.plan import PlanningSettings
 from retrieval.search.ranking.confidence import ConfidenceSettings
 from retrieval.search.ranking.routing import RoutingSettings
 from retrieval.understanding import QueryType
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from retrieval.search.ranking.fusion import FusedCandidate
 from retrieval.search.ranking.reranking import Reranked
 from retrieval.search.ranking.routing import RouteDecision
 from retrieval.search.retrievers.fanout import RetrieverOutcome
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName
 from schemas.identity import SkuKey
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from retrieval.filters import AnyOf, Between, CatalogueFilter, Condition, filter_value, meets
 from retrieval.search.query import SearchResult
-from schemas.api.explain import WhyNotVerdict
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName, WhyNotVerdict
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
 

@@ -26,7 +26,7 @@ from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.self_check import open_collection
 from retrieval.vectors.settings import VectorSettings
-from schemas.generations import Generation
+from schemas.records.generations import Generation
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
-from schemas.generations import MAIN
+from schemas.records.generations import MAIN
 
 log = structlog.get_logger(__name__)
 

@@ -28,7 +28,7 @@ from retrieval.serving.searcher import Searcher
 from runtime.clock import SYSTEM_CLOCK
 from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import NotReadyError
-from schemas.generations import Generation, WorkerReport
+from schemas.records.generations import Generation, WorkerReport
 
 log = structlog.get_logger(__name__)
 

@@ -18,10 +18,10 @@ from retrieval.encoders.port import Matrix, TextEncoder
 from retrieval.passages import passage_text, text_hash
 from retrieval.vectors.port import PointPayload, VectorIndex
 from retrieval.vectors.spaces import TEXT_VECTOR, spaces_of
-from schemas.building import build_document
 from schemas.errors import ModelMismatchError
 from schemas.identity import SkuKey
-from schemas.merge import ItemState
+from schemas.product.building import build_document
+from schemas.product.merge import ItemState
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.api.limits import MAX_MESSAGE, TENANT_PATTERN, THREAD_PATTERN
-from schemas.orders import OrderLine
+from schemas.records.orders import OrderLine
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 

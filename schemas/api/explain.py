@@ -1,10 +1,26 @@
-"""How a search came to its answer, and why a product is not in it."""
+"""How a search came to its answer, by which retrievers, and why a product is not in it."""
 
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.api.retrievers import RetrieverName
+
+class RetrieverName(StrEnum):
+    """The ways in which a product can be found."""
+
+    CODE = "code"
+    """Its SKU, EAN or part number is in the query."""
+    TEXT = "text"
+    """Its words match (BM25)."""
+    DENSE = "dense"
+    """Its meaning is near (vector search)."""
+    SPARSE = "sparse"
+    """Words that its text stands for weigh like the query's (learned sparse vectors)."""
+    REDIRECT = "redirect"
+    """The shop put it first for exactly this query."""
+    LIST = "list"
+    """There was no query text: it meets the filters."""
 
 
 class OrderedQuantity(BaseModel):

@@ -4,9 +4,8 @@ from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from schemas.api.times import instant
 from schemas.catalogue import completed
-from schemas.documents import DECLARED, AttributeValue, SearchDocument
+from schemas.documents import DECLARED, AttributeValue, SearchDocument, instant
 
 
 @completed(DECLARED)

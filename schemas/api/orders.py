@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.api.chat import Tenant, TurnReply
-from schemas.orders import OrderLine
+from schemas.records.orders import OrderLine
 
 
 class OrderSetApart(BaseModel):

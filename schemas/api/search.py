@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from schemas.api.explain import Explanation, OrderedQuantity, WhyNot
+from schemas.api.explain import Explanation, OrderedQuantity, RetrieverName, WhyNot
 from schemas.api.items import Item
 from schemas.api.limits import (
     MAX_FILTER_VALUE,
@@ -14,11 +14,10 @@ from schemas.api.limits import (
     MAX_TEXT,
     TENANT_PATTERN,
 )
-from schemas.api.retrievers import RetrieverName
 from schemas.catalogue import FILTERABLE, Filter, completed, counts_of
 from schemas.catalogue import Field as CatalogueField
-from schemas.generations import MAIN
 from schemas.identity import MAX_SKU_LENGTH
+from schemas.records.generations import MAIN
 
 Tenant = Annotated[str, Field(pattern=TENANT_PATTERN, description="The shop whose catalogue is searched.")]
 QueryText = Annotated[str, Field(max_length=MAX_TEXT, description="What the buyer typed; empty lists by filters.")]

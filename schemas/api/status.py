@@ -2,7 +2,7 @@
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from schemas.generations import MAIN
+from schemas.records.generations import MAIN
 
 
 class TenantList(BaseModel):

@@ -1,4 +1,4 @@
-"""Which changes are let in, and in which epoch: the last step of the parse. Pure.
+"""What a record turned out to be, which changes are let in, and in which epoch: the last step of the parse. Pure.
 
 Two questions that the merge cannot ask, since it must stay commutative: does this source feed the facet, and is its clock
 right? Both are answered from the record, the time at which the log took it, and the history of sources, so that the same
@@ -8,14 +8,13 @@ record is answered the same whenever it is read (docs/decisions/0075).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from schemas.changes import ChangeEvent
 from schemas.errors import VersionAheadError
-from schemas.events.outcome import Changes
-from schemas.sources import Declared, SourceHistory, epoch_taken
+from schemas.product.changes import ChangeEvent
+from schemas.product.sources import DEFAULT_SOURCE, Declared, SourceHistory, epoch_taken
 
 DEFAULT_MAX_AHEAD_S: Final = 600.0
 
@@ -93,3 +92,29 @@ def _duration(microseconds: int) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The record's changes, at least one; two where an update moved a row from one SKU or place to another."""
+
+    events: tuple[ChangeEvent, ...]
+    source: str = field(default=DEFAULT_SOURCE, compare=False)
+    """Whose changes they are, by the name that facets are declared with (`schemas.product.sources`)."""
+    may_be_clock: bool = field(default=True, compare=False)
+    """Whether the versions may be a clock's microseconds; False where they are known to be a count."""
+
+    @property
+    def is_delete(self) -> bool:
+        """Whether the record only deletes."""
+        return all(event.is_delete for event in self.events)
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """The record is well but holds no change of a product, and why."""
+
+    reason: str
+
+
+ParsedRecord = Changes | Ignored

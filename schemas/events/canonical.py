@@ -14,12 +14,12 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, facet_key, facet_name
 from schemas.errors import InvalidEventError, MissingKeyError
-from schemas.fields import canonical_field_name, field_rule, normalise_fields
 from schemas.identity import SkuKey, TenantId, sku_id, tenant_id
 from schemas.normalisers import shown
-from schemas.sources import DEFAULT_SOURCE, MAX_OPERATOR_EPOCH, OPERATOR_SOURCE, source_name
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey, facet_key, facet_name
+from schemas.product.fields import canonical_field_name, field_rule, normalise_fields
+from schemas.product.sources import DEFAULT_SOURCE, MAX_OPERATOR_EPOCH, OPERATOR_SOURCE, source_name
 from schemas.version import MAX_EPOCH, POSITION_PATTERN, SourceVersion
 
 MEMBERS: Final = frozenset({"tenant", "sku", "facet", "op", "version", "fields", "unavailable", "changed_at", "source"})

@@ -13,16 +13,15 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.changes import ChangeEvent
 from schemas.errors import InvalidEventError, MissingKeyError, UnmappedTableError, UnsupportedChangeError
-from schemas.events.connect_types import Decoder, row_decoders, struct_decoders
-from schemas.events.outcome import Changes, Ignored, ParsedRecord
-from schemas.events.positions import commit_time_us, is_snapshot_read, source_version
-from schemas.events.wide_positions import is_of_a_log
+from schemas.events.admission import Changes, Ignored, ParsedRecord
 from schemas.mapping.compiled import CompiledMapping, CompiledTable, RowIdentity
+from schemas.mapping.connect_types import Decoder, row_decoders, struct_decoders
 from schemas.mapping.matching import TableName
+from schemas.mapping.positions import commit_time_us, is_of_a_log, is_snapshot_read, source_version
 from schemas.mapping.spelling import respelt
 from schemas.normalisers import shown
+from schemas.product.changes import ChangeEvent
 from schemas.version import SourceVersion
 
 _UNNAMED: Final = "debezium"

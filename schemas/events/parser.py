@@ -14,13 +14,12 @@ import orjson
 
 from schemas.errors import InvalidEventError, RowTooLargeError, UnparsableEventError
 from schemas.events import debezium
-from schemas.events.admission import Admission, AdmissionRules
+from schemas.events.admission import Admission, AdmissionRules, Changes, Ignored, ParsedRecord
 from schemas.events.canonical import canonical_source, is_canonical, parse_canonical
-from schemas.events.outcome import Changes, Ignored, ParsedRecord
 from schemas.identity import tenant_id
 from schemas.mapping.compiled import CompiledMapping
 from schemas.mapping.loading import default_mapping
-from schemas.sources import OPERATOR_SOURCE
+from schemas.product.sources import OPERATOR_SOURCE
 
 __all__ = ["MAX_EVENT_BYTES", "MAX_ROW_BYTES", "TOMBSTONE", "Changes", "EventParser", "Ignored", "ParsedRecord"]
 

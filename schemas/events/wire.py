@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, StrictBool, Strict
 from schemas import normalisers as rules
 from schemas.catalogue import FIELDS, Kind, completed
 from schemas.events.canonical import MAX_UNAVAILABLE
-from schemas.fields import ATTRIBUTE_PREFIX
 from schemas.identity import MAX_SKU_LENGTH
-from schemas.sources import SOURCE_PATTERN
+from schemas.product.fields import ATTRIBUTE_PREFIX
+from schemas.product.sources import SOURCE_PATTERN
 from schemas.version import MAX_EPOCH, MAX_SEQUENCE, POSITION_PATTERN
 
 _DECIMAL_TEXT: Final = r"^\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?)?\s*$"

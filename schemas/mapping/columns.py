@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.events.connect_types import (
+from schemas.mapping.connect_types import (
     date_of_days,
     decode_decimal,
     plain_number,

@@ -6,21 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from schemas.building import DocumentPolicy
-from schemas.changes import FacetKey, FieldValue, facet_key
 from schemas.errors import InvalidEventError, InvalidMappingError, MissingKeyError
-from schemas.events.connect_types import Decoder
-from schemas.events.positions import SourceRule
-from schemas.events.unavailable import UnavailableValue
-from schemas.fields import ATTRIBUTE_PREFIX
 from schemas.identity import SkuKey, TenantId, sku_id, tenant_id
 from schemas.mapping import model
 from schemas.mapping.columns import comparable
+from schemas.mapping.connect_types import Decoder, UnavailableValue
 from schemas.mapping.matching import TableName, matcher
+from schemas.mapping.positions import SourceRule
 from schemas.mapping.readers import FieldReader, KeyPart, Row, compile_field, compile_key_part
 from schemas.mapping.spelling import ColumnSpelling
-from schemas.normalisers import MAX_ATTRIBUTE_NAME, MAX_ATTRIBUTES, attribute_value
-from schemas.sources import Declared
+from schemas.normalisers import MAX_ATTRIBUTE_NAME, MAX_ATTRIBUTES, FieldValue, attribute_value
+from schemas.product.building import DocumentPolicy
+from schemas.product.changes import FacetKey, facet_key
+from schemas.product.fields import ATTRIBUTE_PREFIX
+from schemas.product.sources import Declared
 
 _MAX_KNOWN_TABLES: Final = 10_000
 """Resolved tables that are remembered; a flood of invented names must not fill the memory."""

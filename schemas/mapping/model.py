@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from schemas.changes import facet_key
 from schemas.errors import InvalidEventError
-from schemas.events.unavailable import DEFAULT_PLACEHOLDER
 from schemas.identity import tenant_id
-from schemas.sources import MAX_SOURCE_LENGTH, source_name
+from schemas.mapping.connect_types import DEFAULT_PLACEHOLDER
+from schemas.product.changes import facet_key
+from schemas.product.sources import MAX_SOURCE_LENGTH, source_name
 from schemas.version import MAX_EPOCH
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=256)]

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.changes import FieldValue
 from schemas.errors import InvalidEventError, InvalidMappingError, MissingKeyError
-from schemas.events.connect_types import Decoder
-from schemas.events.unavailable import UnavailableValue
-from schemas.fields import LIST_FIELDS, canonical_field_name, field_rule
 from schemas.mapping import model
 from schemas.mapping.columns import Convert, converter, identity_text
-from schemas.normalisers import Normaliser
+from schemas.mapping.connect_types import Decoder, UnavailableValue
+from schemas.normalisers import FieldValue, Normaliser
+from schemas.product.fields import LIST_FIELDS, canonical_field_name, field_rule
 
 Row = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ from retrieval.generations import transitions
 from retrieval.generations.errors import GenerationRefusedError, PointerMovedError
 from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import reports_of, view_of
-from schemas.generations import MAIN, EncoderChoice, Generation, GenerationStage, Pointer, ReplicaReport
+from schemas.records.generations import MAIN, EncoderChoice, Generation, GenerationStage, Pointer, ReplicaReport
 
 
 def manifest(name: str, **changes) -> Generation:

@@ -6,9 +6,9 @@ import pytest
 
 from ferroflux.ingest.held.versions import Held, HeldVersions
 from schemas.api.limits import MAX_HELD
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.identity import SkuKey, TenantId
-from schemas.sources import FIRST_OPERATOR_EPOCH, SourceEntry, SourceHistory
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey
+from schemas.product.sources import FIRST_OPERATOR_EPOCH, SourceEntry, SourceHistory
 from schemas.version import SourceVersion
 
 PRICE = FacetKey("price")

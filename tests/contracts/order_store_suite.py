@@ -15,7 +15,7 @@ from agent.settings import DatabaseSettings
 from agent.storage.database import Database
 from runtime.isolation import Reason
 from schemas.identity import TenantId
-from schemas.orders import SubmittedOrder
+from schemas.records.orders import SubmittedOrder
 from tests.support.agent.orders import line, order
 
 NORTE, SUR = TenantId("norte"), TenantId("sur")

@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 
 from indexer.sources.port import SourceStore
-from schemas.changes import FacetKey
 from schemas.errors import InvalidRequestError
 from schemas.identity import TenantId
-from schemas.sources import SourceEntry, SourceHistory, handed_over, reset_entry
+from schemas.product.changes import FacetKey
+from schemas.product.sources import SourceEntry, SourceHistory, handed_over, reset_entry
 
 SHOP, PRICE, STOCK = TenantId("shop"), FacetKey("price"), FacetKey("stock:norte/1")
 

@@ -29,11 +29,11 @@ from runtime.rights.keys import Access
 from runtime.rights.settings import KeyGrant
 from schemas.api.limits import MAX_HELD
 from schemas.api.routes import Role
-from schemas.changes import ITEM_FACET
 from schemas.errors import InvalidRequestError, StoreUnavailableError
 from schemas.identity import SkuKey
-from schemas.merge import ItemState, merge_all
-from schemas.sources import SourceHistory
+from schemas.product.changes import ITEM_FACET
+from schemas.product.merge import ItemState, merge_all
+from schemas.product.sources import SourceHistory
 from tests.contracts.held_versions_suite import DELETED, EVENTS, LIVING, OTHERS, PRICE, SOURCES, HeldVersionsContract
 from tests.support.clock import ClockOf
 from tests.support.held_versions import MemoryHeldVersions

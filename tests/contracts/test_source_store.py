@@ -12,7 +12,7 @@ from indexer.sources.live import LiveSources, SourcesUnknownError
 from indexer.sources.memory import MemorySourceStore
 from runtime.clock import SYSTEM_CLOCK
 from schemas.errors import ConfigurationError, IncompatibleIndexError
-from schemas.sources import HOLDS_AFTER_MS
+from schemas.product.sources import HOLDS_AFTER_MS
 from schemas.topics import KafkaSettings
 from tests.contracts.source_store_suite import SourceStoreContract, hand_over
 from tests.support.clock import ClockOf

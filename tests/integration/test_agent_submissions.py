@@ -15,7 +15,7 @@ from agent.orders.publishing import EVENT_ID_HEADER
 from agent.orders.store import OrderStore
 from agent.storage.database import Database
 from schemas.identity import TenantId
-from schemas.orders import SubmittedOrder
+from schemas.records.orders import SubmittedOrder
 from tests.support.agent.databases import fresh_postgres
 from tests.support.agent.submitter import made_order
 from tests.support.processes import ManagedProcess

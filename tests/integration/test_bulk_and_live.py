@@ -11,8 +11,8 @@ import time
 import httpx
 import pytest
 
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.identity import SkuKey
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.version import SourceVersion
 from tests.support.kafka.clients import append, committed, create_topic, end_offsets
 from tests.support.processes import ManagedProcess

@@ -11,10 +11,10 @@ from indexer.deadletters.kafka import KafkaDeadLetterStore
 from indexer.deadletters.service import DeadLetterService, LetterFilter, Settled
 from retrieval.filters import CatalogueFilter
 from runtime.clock import SystemClock
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.errors import PoisonError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey, tenant_id
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.topics import KafkaSettings
 from schemas.version import SourceVersion
 from tests.support.kafka.clients import Record, append, create_topic, read_all

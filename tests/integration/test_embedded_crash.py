@@ -15,11 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas.building import build_document, state_digest
-from schemas.changes import ChangeEvent, FacetKey
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
-from schemas.merge import ItemState, merge_all
+from schemas.product.building import build_document, state_digest
+from schemas.product.changes import ChangeEvent, FacetKey
+from schemas.product.merge import ItemState, merge_all
 from schemas.version import SourceVersion
 from tests.support.processes import ManagedProcess, free_port, wait_until
 

@@ -16,9 +16,9 @@ from retrieval.generations import transitions
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import view_of
 from schemas.documents import SearchDocument
-from schemas.generations import MAIN, Generation, GenerationStage
 from schemas.identity import SkuKey
-from schemas.merge import ItemState
+from schemas.product.merge import ItemState
+from schemas.records.generations import MAIN, Generation, GenerationStage
 from schemas.topics import KafkaSettings
 from tests.support.kafka.clients import Record, admin, append, end_offsets, read_all
 from tests.support.stack.histories import history

@@ -10,7 +10,7 @@ import pytest
 from indexer.identity import Mark
 from indexer.kafka.groups import GroupAdmin
 from indexer.records import TopicPartition
-from schemas.changes import ChangeEvent, facet_key
+from schemas.product.changes import ChangeEvent, facet_key
 from schemas.topics import KafkaSettings
 from schemas.version import SourceVersion
 from tests.support.kafka.clients import Record, admin, append, create_topic

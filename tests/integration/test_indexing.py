@@ -8,8 +8,8 @@ from collections import Counter
 import orjson
 import pytest
 
-from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.identity import SkuKey, tenant_id
+from schemas.product.changes import ITEM_FACET, ChangeEvent
 from schemas.version import SourceVersion
 from tests.support.data import shared_data
 from tests.support.kafka.clients import append, create_topic, read_all

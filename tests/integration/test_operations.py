@@ -18,11 +18,11 @@ from indexer.tombstone_gc import KafkaTombstones, TombstoneGc
 from retrieval.vectors.memory import MemoryIndex
 from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter
-from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.errors import LogUnavailableError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
+from schemas.product.changes import ITEM_FACET, ChangeEvent
 from schemas.topics import KafkaSettings
 from schemas.version import SourceVersion
 from tests.support.indexing.fakes import DocumentLog, make_pipeline

@@ -15,9 +15,9 @@ from indexer.settings import IndexerSettings
 from query_api.settings import TextSettings
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
 from runtime.clock import SystemClock
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.identity import SkuKey
 from schemas.mapping.loading import load_mapping
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.topics import KafkaSettings
 from schemas.version import SourceVersion
 from tests.support.data import ROOT

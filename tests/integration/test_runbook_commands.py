@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.identity import SkuKey
+from schemas.product.changes import ITEM_FACET, ChangeEvent
 from schemas.version import SourceVersion
 from tests.support.kafka.clients import Record, append, end_offsets
 from tests.support.processes import wait_until

@@ -8,10 +8,10 @@ import pytest
 
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import view_of
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
-from schemas.sources import FIRST_OPERATOR_EPOCH, HOLDS_AFTER_MS
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey
+from schemas.product.sources import FIRST_OPERATOR_EPOCH, HOLDS_AFTER_MS
 from schemas.topics import KafkaSettings
 from schemas.version import SourceVersion
 from tests.support.kafka.clients import Record, append

@@ -59,17 +59,17 @@ from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextW
 from retrieval.text.port import Checkpoint
 from retrieval.understanding import read_negation, read_quantity
 from runtime.redaction import redacted
-from schemas.aliases import SHARED, AliasKind, AliasRecord
 from schemas.api.limits import MAX_TEXT
-from schemas.changes import facet_key
 from schemas.documents import SearchDocument
 from schemas.errors import FerrofluxError, InvalidEventError
 from schemas.events.parser import EventParser
-from schemas.fields import normalise_fields
 from schemas.identity import SkuKey, TenantId, sku_id
 from schemas.mapping.columns import comparable, identity_text
 from schemas.mapping.spelling import ColumnSpelling
 from schemas.normalisers import attribute_value
+from schemas.product.changes import facet_key
+from schemas.product.fields import normalise_fields
+from schemas.records.aliases import SHARED, AliasKind, AliasRecord
 from tests.support.clock import ClockOf
 
 TENANT: Final = TenantId("acme")

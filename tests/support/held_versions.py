@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Self
 
 from ferroflux.ingest.held.versions import Held, Look, NotLookedError, Register
-from schemas.sources import SourceHistory
+from schemas.product.sources import SourceHistory
 
 
 class MemoryHeldVersions:

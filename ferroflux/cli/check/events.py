@@ -19,11 +19,11 @@ from typing import Annotated, Final, Literal, cast
 import orjson
 import typer
 
-from schemas.changes import ChangeEvent
 from schemas.errors import ConfigurationError, InvalidEventError, PoisonError, UnparsableEventError
 from schemas.events.parser import MAX_EVENT_BYTES, EventParser, Ignored
 from schemas.identity import tenant_id
 from schemas.mapping.loading import load_mapping
+from schemas.product.changes import ChangeEvent
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -17,7 +17,7 @@ from ferroflux.operations.generations.judged import ApiUnderJudgement, compare_g
 from ferroflux.operations.port import BuildBody, Json, JudgedBody
 from runtime.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError
-from schemas.generations import Origin
+from schemas.records.generations import Origin
 from training.experiments.comparison import Comparison
 from training.judgments import load_judged
 from training.metrics import METRICS, NDCG_10, mean

@@ -29,7 +29,7 @@ from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
 from schemas.identity import tenant_id
 from schemas.mapping.loading import load_mapping
-from schemas.sources import SourceHistory
+from schemas.product.sources import SourceHistory
 
 app = typer.Typer()
 

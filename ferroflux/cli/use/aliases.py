@@ -16,8 +16,8 @@ from ferroflux.data_directory import DataDirectory, Endpoint
 from ferroflux.http_client import ApiClient, api_key, locate
 from ferroflux.operations.aliases import KafkaAliasPublisher, approved, imported, proposed
 from runtime.logs import configure_quiet_logging
-from schemas.aliases import SHARED, AliasKind, AliasRecord, AliasStatus
 from schemas.errors import ConfigurationError, NotFoundError
+from schemas.records.aliases import SHARED, AliasKind, AliasRecord, AliasStatus
 
 app = typer.Typer(no_args_is_help=True, help="List, import, propose and approve aliases: the vocabulary of a tenant.")
 

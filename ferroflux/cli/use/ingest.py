@@ -27,7 +27,7 @@ from runtime.clock import SYSTEM_CLOCK
 from runtime.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
 from schemas.identity import tenant_id
-from schemas.sources import DEFAULT_SOURCE, source_name
+from schemas.product.sources import DEFAULT_SOURCE, source_name
 from schemas.topics import KafkaSettings
 
 app = typer.Typer()

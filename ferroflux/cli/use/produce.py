@@ -24,11 +24,11 @@ from ferroflux.ingest.held.versions import VersionRefusedError
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget
 from runtime.clock import SYSTEM_CLOCK
 from runtime.logs import configure_quiet_logging
-from schemas.changes import ITEM_FACET, ChangeEvent, facet_key, facet_name
 from schemas.errors import InvalidRequestError, NotFoundError, NotReadyError
-from schemas.fields import normalise_fields
 from schemas.identity import SkuKey
-from schemas.sources import DEFAULT_SOURCE, source_name
+from schemas.product.changes import ITEM_FACET, ChangeEvent, facet_key, facet_name
+from schemas.product.fields import normalise_fields
+from schemas.product.sources import DEFAULT_SOURCE, source_name
 from schemas.version import SourceVersion
 
 app = typer.Typer()

@@ -44,11 +44,11 @@ from retrieval.vectors.self_check import open_collection
 from runtime.clock import SystemClock
 from runtime.kafka.log_writer import LogWriter
 from runtime.supervision import Options, RunningTask, Supervisor, Work
-from schemas.building import DocumentPolicy, build_document
 from schemas.errors import NotReadyError
 from schemas.events.parser import EventParser
-from schemas.generations import Generation, Origin
 from schemas.identity import SkuKey
+from schemas.product.building import DocumentPolicy, build_document
+from schemas.records.generations import Generation, Origin
 
 _LOOK_AGAIN_S: Final = 0.02
 

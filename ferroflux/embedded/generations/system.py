@@ -45,7 +45,7 @@ from retrieval.vectors.port import VectorCounts
 from retrieval.vectors.spaces import Spaces, spaces_of
 from runtime.clock import SystemClock
 from schemas.errors import NotReadyError
-from schemas.generations import MAIN, Generation, Origin, ReplicaReport
+from schemas.records.generations import MAIN, Generation, Origin, ReplicaReport
 
 log = structlog.get_logger(__name__)
 

@@ -13,9 +13,9 @@ from ferroflux.ingest.held.versions import HELD_PATH, HeldVersions, NotLookedErr
 from runtime.rights.keys import CallerRights
 from schemas.api.limits import MAX_HELD, TENANT_PATTERN
 from schemas.api.problems import PROBLEM_MEDIA_TYPE, Problem
-from schemas.changes import facet_key
 from schemas.errors import InvalidEventError, InvalidRequestError, NotReadyError
 from schemas.identity import MAX_SKU_LENGTH, SkuKey
+from schemas.product.changes import facet_key
 
 _DESCRIPTION: Final = f"""Ask which version each of up to {MAX_HELD} facets holds, before changes of them are sent.
 

@@ -19,7 +19,7 @@ from schemas.api.problems import InvalidField
 from schemas.errors import InvalidRequestError, PoisonError
 from schemas.events.canonical import canonical_source, encode_event, parse_canonical
 from schemas.identity import TenantId
-from schemas.sources import OPERATOR_SOURCE
+from schemas.product.sources import OPERATOR_SOURCE
 
 log = structlog.get_logger(__name__)
 

@@ -13,9 +13,9 @@ from typing import Final
 from ferroflux.ingest.held.verdict import MAX_AHEAD_US, Judged, Rules, Verdict, lead_us
 from ferroflux.ingest.held.versions import HeldVersions, Look, NotLookedError, VersionRefusedError
 from runtime.clock import SYSTEM_CLOCK, Clock
-from schemas.changes import ChangeEvent
 from schemas.errors import UndeclaredSourceError
-from schemas.sources import DEFAULT_SOURCE, epoch_taken
+from schemas.product.changes import ChangeEvent
+from schemas.product.sources import DEFAULT_SOURCE, epoch_taken
 
 CLOCK_DIFFERS_US: Final = 5 * 1_000_000
 """What two clocks that are kept never differ by, with the time of a request between them."""

@@ -17,12 +17,12 @@ from retrieval.vectors.factory import open_vector_index
 from retrieval.vectors.port import PointPayload, VectorIndex
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.clock import Clock
-from schemas.changes import FacetKey
 from schemas.errors import FerrofluxError, RetryableError
 from schemas.identity import SkuKey, TenantId
 from schemas.mapping.loading import load_mapping
-from schemas.merge import ItemState
-from schemas.sources import History, SourceHistory
+from schemas.product.changes import FacetKey
+from schemas.product.merge import ItemState
+from schemas.product.sources import History, SourceHistory
 
 log = structlog.get_logger(__name__)
 

@@ -13,10 +13,10 @@ import orjson
 
 from ferroflux.http_client import PatientClient, problem_sentence
 from schemas.api.limits import MAX_HELD
-from schemas.changes import FacetKey
 from schemas.errors import FerrofluxError, InvalidRequestError
 from schemas.identity import SkuId, SkuKey, TenantId
-from schemas.sources import History, SourceEntry
+from schemas.product.changes import FacetKey
+from schemas.product.sources import History, SourceEntry
 from schemas.version import Stamp
 
 Register = tuple[SkuKey, FacetKey]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from retrieval.generations.view import GenerationView
 from retrieval.vectors.port import VectorCounts
 from retrieval.vectors.spaces import TEXT_VECTOR
-from schemas.generations import GenerationStage, ReplicaReport
+from schemas.records.generations import GenerationStage, ReplicaReport
 
 HEARD_OF_US: Final = 60 * 1_000_000
 """A replica that has reported within this time is known; one that has not is taken for gone."""

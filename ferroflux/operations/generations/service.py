@@ -17,7 +17,7 @@ from retrieval.vectors.port import VectorCounts
 from runtime.clock import Clock
 from runtime.redaction import redacted_value
 from schemas.errors import NotReadyError
-from schemas.generations import Generation, GenerationStage, ReplicaReport
+from schemas.records.generations import Generation, GenerationStage, ReplicaReport
 
 log = structlog.get_logger(__name__)
 

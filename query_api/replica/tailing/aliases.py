@@ -29,8 +29,8 @@ from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.files import atomic_write
 from runtime.isolation import Batch, Isolation
 from runtime.retry import Backoff, retry
-from schemas.aliases import AliasRecord
 from schemas.errors import InvalidEventError
+from schemas.records.aliases import AliasRecord
 
 log = structlog.get_logger(__name__)
 

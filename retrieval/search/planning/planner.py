@@ -20,7 +20,7 @@ from retrieval.search.planning.plan import AppliedAlias, PlanningSettings, Query
 from retrieval.search.planning.spelled import Spelled, spell
 from retrieval.text.query import Alternative, Clause, TextQuery, Unwanted, typed_clauses
 from retrieval.understanding import DENIALS, Exclusion, Negated, Ordered, classify, read_negation, read_quantity
-from schemas.aliases import AliasKind
+from schemas.records.aliases import AliasKind
 
 Slots = Sequence[tuple[Token, ...]]
 

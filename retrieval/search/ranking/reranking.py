@@ -20,7 +20,7 @@ from retrieval.rerank.timed import TimedReranker
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.fusion import FusedCandidate
 from retrieval.text.port import TextIndexReader
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
 

@@ -13,7 +13,7 @@ import structlog
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.ranking.fusion import RankedHit
 from retrieval.search.retrievers.retriever import Retriever
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName
 from schemas.errors import OverloadedError, RetryableError
 
 log = structlog.get_logger(__name__)

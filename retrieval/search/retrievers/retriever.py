@@ -19,7 +19,7 @@ from retrieval.search.retrievers.query_encoders import QueryVectors, SparseQuery
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName
 from schemas.errors import InvalidEventError
 from schemas.identity import SkuKey, TenantId
 

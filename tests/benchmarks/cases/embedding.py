@@ -4,9 +4,9 @@ import itertools
 import time
 
 from retrieval.passages import passage_text
-from schemas.building import build_document
-from schemas.changes import ChangeEvent
-from schemas.merge import merge_all
+from schemas.product.building import build_document
+from schemas.product.changes import ChangeEvent
+from schemas.product.merge import merge_all
 from schemas.version import SourceVersion
 from tests.benchmarks.cases.context import Context
 from tests.benchmarks.report.outcome import Goal, Outcome

@@ -10,7 +10,7 @@ import httpx
 from retrieval.generations import transitions
 from retrieval.generations.kafka import KafkaGenerationStore
 from retrieval.generations.view import view_of
-from schemas.generations import MAIN
+from schemas.records.generations import MAIN
 from schemas.topics import KafkaSettings
 from tests.benchmarks.cases.cold_start import fill_log
 from tests.benchmarks.cases.context import Context

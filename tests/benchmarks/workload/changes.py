@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.version import SourceVersion
 from tests.benchmarks.workload.catalogue import Catalogue
 

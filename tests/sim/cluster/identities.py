@@ -15,12 +15,12 @@ from indexer.ports import Target
 from indexer.reconcile.log_sources import LOWEST, DocumentRows
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from indexer.records import TopicPartition
-from schemas.building import DEFAULT_POLICY, build_document
-from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.errors import LogUnavailableError, RetryableError
 from schemas.events.canonical import encode_event
-from schemas.merge import ItemState
+from schemas.product.building import DEFAULT_POLICY, build_document
+from schemas.product.changes import ChangeEvent
+from schemas.product.merge import ItemState
 from tests.sim.cluster.indexer import SimTopics
 from tests.sim.model.broker import BULK, CHANGES, DOCUMENTS, Broker
 from tests.sim.model.groups import Group

@@ -31,12 +31,12 @@ from retrieval.vectors.port import AnyVector
 from retrieval.vectors.spaces import spaces_of
 from runtime.kafka.log_writer import OutboundRecord
 from runtime.retry import BackoffPolicy
-from schemas.building import build_document
 from schemas.documents import SearchDocument
 from schemas.errors import FatalError, LogUnavailableError, PoisonError, RetryableError
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
-from schemas.merge import ItemState
+from schemas.product.building import build_document
+from schemas.product.merge import ItemState
 from schemas.topics import LARGEST_RECORD_BYTES
 from tests.sim.cluster.removed import (
     ByArrival,

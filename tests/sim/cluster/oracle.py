@@ -13,11 +13,11 @@ from retrieval.passages import passage_text, text_hash
 from retrieval.text.content import content_of
 from retrieval.text.memory import MemoryTextStore
 from retrieval.vectors.spaces import TEXT_VECTOR
-from schemas.building import build_document, state_digest
-from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
-from schemas.merge import ItemState, merge_all
+from schemas.product.building import build_document, state_digest
+from schemas.product.changes import ChangeEvent
+from schemas.product.merge import ItemState, merge_all
 from tests.sim.cluster.identities import without_restored
 from tests.sim.model.broker import BULK, CHANGES, DEAD_LETTERS, DOCUMENTS, Broker
 from tests.sim.model.histories import Arrival

@@ -16,10 +16,10 @@ from runtime.isolation import Batch, Isolation, Reason
 from runtime.kafka.log_writer import OutboundRecord
 from schemas.documents import NO_TIMES, SearchDocument
 from schemas.errors import LogUnavailableError
-from schemas.events.outcome import Changes, ParsedRecord
+from schemas.events.admission import Changes, ParsedRecord
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
-from schemas.merge import ItemState
+from schemas.product.merge import ItemState
 from schemas.version import SourceVersion
 
 

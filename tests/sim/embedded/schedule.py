@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from ferroflux.embedded.intake.intake import ChangeIntake, Lane, OutboundChange
-from schemas.changes import ITEM_FACET
 from schemas.errors import FerrofluxError
 from schemas.identity import SkuKey
-from schemas.merge import ItemState, MergeOutcome, merge_all
+from schemas.product.changes import ITEM_FACET
+from schemas.product.merge import ItemState, MergeOutcome, merge_all
 from tests.sim.cluster.oracle import in_replica, in_store, replica_apart
 from tests.sim.embedded.disk import Disk, EdgeModel, End
 from tests.sim.embedded.system import SystemRun

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Final
 from indexer.records import taken_ms
 from indexer.sources.live import LiveSources
 from indexer.sources.memory import MemorySourceStore
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.errors import PoisonError, UndeclaredSourceError
-from schemas.events.admission import AdmissionRules
+from schemas.events.admission import AdmissionRules, Changes, ParsedRecord
 from schemas.events.canonical import encode_event
-from schemas.events.outcome import Changes, ParsedRecord
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
-from schemas.merge import ItemState, merge_all
-from schemas.sources import (
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey
+from schemas.product.merge import ItemState, merge_all
+from schemas.product.sources import (
     ANY_SOURCE,
     History,
     SourceEntry,

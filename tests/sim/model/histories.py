@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from schemas.changes import ChangeEvent, facet_key
+from schemas.events.admission import Changes
 from schemas.events.canonical import encode_event
-from schemas.events.outcome import Changes
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
+from schemas.product.changes import ChangeEvent, facet_key
 from schemas.version import SourceVersion
 from tests.sim.model.broker import BULK, CHANGES
 

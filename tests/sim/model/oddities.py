@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.errors import PoisonError, RecordRefusedError, RecordTooLargeError
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
+from schemas.product.changes import ITEM_FACET, ChangeEvent
 from schemas.version import SourceVersion
 from tests.sim.model.broker import BULK, CHANGES, DEAD_LETTERS, DOCUMENTS
 from tests.sim.model.histories import Arrival, read_of

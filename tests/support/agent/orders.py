@@ -8,7 +8,7 @@ from agent.orders.outbox import OutboxRow
 from agent.orders.publishing import OrdersRefusedError
 from schemas.errors import LogUnavailableError, RecordRefusedError
 from schemas.identity import TenantId
-from schemas.orders import OrderLine
+from schemas.records.orders import OrderLine
 
 
 def line(sku: str = "TOR-M8", quantity: str = "100", price: str | None = "0.35", **changes) -> OrderLine:

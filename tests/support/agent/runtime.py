@@ -13,7 +13,7 @@ from agent.threads.leases import ThreadLeases
 from schemas.api.chat import ReplyCard, ReplyOrder, ThreadView, ToolTrace, TurnMetadata, TurnReply, TurnStep
 from schemas.errors import StoreUnavailableError
 from schemas.identity import TenantId
-from schemas.orders import OrderLine
+from schemas.records.orders import OrderLine
 
 CARDS = tuple(
     ReplyCard(

@@ -13,13 +13,13 @@ from retrieval.encoders.testing import HashingEncoder
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import AnyVector, VectorIndex
 from retrieval.vectors.spaces import spaces_of
-from schemas.building import build_document
-from schemas.changes import ChangeEvent, facet_key
 from schemas.documents import SearchDocument
 from schemas.errors import RecordTooLargeError
 from schemas.events.canonical import encode_event
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
+from schemas.product.building import build_document
+from schemas.product.changes import ChangeEvent, facet_key
 from schemas.version import SourceVersion
 
 TOPIC = "warehouse.changes"

@@ -2,9 +2,9 @@
 
 import random
 
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.version import SourceVersion
 from tests.support.kafka.clients import Record
 

@@ -6,13 +6,13 @@ all its events, and the newest document of the log and the replica's document ar
 
 from collections.abc import Iterable, Mapping
 
-from schemas.building import state_digest
-from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
-from schemas.events.outcome import Changes
+from schemas.events.admission import Changes
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
-from schemas.merge import ItemState, merge_all
+from schemas.product.building import state_digest
+from schemas.product.changes import ChangeEvent
+from schemas.product.merge import ItemState, merge_all
 from tests.support.kafka.clients import Record, read_all
 from tests.support.stack.stack import Stack
 

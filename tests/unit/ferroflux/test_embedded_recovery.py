@@ -21,12 +21,12 @@ from retrieval.vectors.contents import SqliteContentVectors
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointWrite
 from runtime.retry import Backoff, BackoffPolicy
-from schemas.building import DEFAULT_POLICY
-from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.errors import ContentionError, LogUnavailableError
 from schemas.identity import SkuKey
-from schemas.merge import merge_all
+from schemas.product.building import DEFAULT_POLICY
+from schemas.product.changes import ChangeEvent
+from schemas.product.merge import merge_all
 from tests.support.indexing.fakes import DocumentLog, event, make_pipeline, records_of
 
 LOG = LogId("log")

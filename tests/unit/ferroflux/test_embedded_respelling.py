@@ -14,8 +14,8 @@ from ferroflux.embedded.settings import EmbeddedOptions
 from ferroflux.embedded.system import EmbeddedSystem
 from indexer.batch.plan import Arrival
 from retrieval.encoders.testing import HashingEncoder
-from schemas.changes import ITEM_FACET, ChangeEvent, facet_key
 from schemas.identity import SkuId, SkuKey, TenantId
+from schemas.product.changes import ITEM_FACET, ChangeEvent, facet_key
 from schemas.version import SourceVersion
 from tests.support.indexing.fakes import record
 from tests.support.waiting import eventually

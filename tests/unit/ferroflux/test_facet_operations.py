@@ -23,7 +23,7 @@ from runtime.rights.settings import KeyGrant
 from schemas.api.routes import Role
 from schemas.mapping.compiled import compile_mapping
 from schemas.mapping.loading import parse_mapping
-from schemas.sources import ANY_SOURCE, FIRST_OPERATOR_EPOCH, HOLDS_AFTER_MS
+from schemas.product.sources import ANY_SOURCE, FIRST_OPERATOR_EPOCH, HOLDS_AFTER_MS
 
 DECLARED = compile_mapping(parse_mapping("facets: [{facet: stock, fed_by: warehouse}]")).declared
 

@@ -23,9 +23,9 @@ from ferroflux.ingest.rows import RowSource
 from ferroflux.ingest.run import IngestReport, IngestRun
 from ferroflux.ingest.targets import EncodedChange
 from schemas.api.limits import MAX_CHANGE_BYTES
-from schemas.changes import ITEM_FACET, FacetKey
 from schemas.identity import SkuKey, TenantId
-from schemas.sources import DEFAULT_SOURCE, FIRST_OPERATOR_EPOCH, SourceEntry, SourceHistory
+from schemas.product.changes import ITEM_FACET, FacetKey
+from schemas.product.sources import DEFAULT_SOURCE, FIRST_OPERATOR_EPOCH, SourceEntry, SourceHistory
 from schemas.version import SourceVersion, Stamp
 from tests.support.clock import ClockOf
 from tests.support.held_versions import MemoryHeldVersions

@@ -17,7 +17,7 @@ from ferroflux.settings_reference import PROCESSES, variables
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations.fitting import choice_of, encoder_settings
 from runtime.redaction import is_secret_name, shown
-from schemas.generations import EncoderChoice, Generation
+from schemas.records.generations import EncoderChoice, Generation
 
 pytestmark = pytest.mark.slow
 

@@ -21,8 +21,8 @@ from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
 from retrieval.vectors.spaces import spaces_of
-from schemas.changes import ChangeEvent
 from schemas.identity import SkuKey
+from schemas.product.changes import ChangeEvent
 from tests.support.indexing.fakes import DocumentLog, event, make_pipeline, records_of
 
 pytestmark = pytest.mark.slow

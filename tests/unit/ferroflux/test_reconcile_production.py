@@ -14,12 +14,12 @@ from query_api.settings import TextSettings
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointWrite
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
-from schemas.building import build_document
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError, ContentionError
 from schemas.events.canonical import encode_event
 from schemas.identity import SkuKey
-from schemas.sources import OPERATOR_SOURCE
+from schemas.product.building import build_document
+from schemas.product.sources import OPERATOR_SOURCE
 from schemas.topics import LARGEST_RECORD_BYTES
 from tests.support.indexing.fakes import FakeClock, event, make_pipeline, records_of
 

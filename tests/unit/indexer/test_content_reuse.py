@@ -23,8 +23,8 @@ from retrieval.passages import text_hash
 from retrieval.vectors.contents import ContentVectors, SqliteContentVectors
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, spaces_of
-from schemas.building import build_document
 from schemas.identity import SkuKey
+from schemas.product.building import build_document
 from tests.support.indexing.fakes import DocumentLog, FakeClock, event, make_pipeline, record, records_of
 
 A1 = SkuKey.of("acme", "A1")

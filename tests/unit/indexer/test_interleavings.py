@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from retrieval.vectors.memory import MemoryIndex
-from schemas.building import state_digest
-from schemas.changes import ChangeEvent
 from schemas.identity import SkuKey
-from schemas.merge import ItemState, merge_all
+from schemas.product.building import state_digest
+from schemas.product.changes import ChangeEvent
+from schemas.product.merge import ItemState, merge_all
 from tests.support.indexing.fakes import DocumentLog, event, make_pipeline, records_of
 from tests.support.indexing.schedule import Schedule, ScheduledIndex, ScheduledPublisher
 

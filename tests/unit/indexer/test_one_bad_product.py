@@ -12,10 +12,10 @@ from indexer.batch.settling import PipelineLimits
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import AnyVector, PointPayload, PointWrite
 from runtime.isolation import DefectError
-from schemas.building import build_document
 from schemas.errors import StoreRefusedError, StoreUnavailableError
 from schemas.identity import SkuKey
-from schemas.merge import ItemState
+from schemas.product.building import build_document
+from schemas.product.merge import ItemState
 from tests.support.indexing.fakes import CountingEncoder, DeadLetterLog, DocumentLog, event, make_pipeline, records_of
 
 BAD = "BAD"

@@ -13,11 +13,11 @@ from indexer.ports import LeaseLostError, Published
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import AnyVector, PointPayload, PointWrite
 from retrieval.vectors.spaces import TEXT_VECTOR
-from schemas.building import build_document
 from schemas.documents import SearchDocument
 from schemas.errors import ContentionError, LogUnavailableError, StoreUnavailableError
 from schemas.identity import SkuKey
-from schemas.merge import ItemState, merge_all
+from schemas.product.building import build_document
+from schemas.product.merge import ItemState, merge_all
 from tests.support.indexing.fakes import (
     CountingEncoder,
     DeadLetterLog,

@@ -9,9 +9,9 @@ from indexer.batch.plan import Action, Arrival, fold, merge, plan
 from retrieval.encoders.testing import HashingEncoder
 from retrieval.vectors.port import PointPayload
 from retrieval.vectors.spaces import TEXT_VECTOR, spaces_of
-from schemas.building import build_document
-from schemas.changes import ChangeEvent
 from schemas.identity import SkuKey
+from schemas.product.building import build_document
+from schemas.product.changes import ChangeEvent
 from tests.support.indexing.fakes import event, record
 
 SPACES = {name: spaces_of(replace(HashingEncoder().revision, model=name)) for name in ("m1", "m2")}

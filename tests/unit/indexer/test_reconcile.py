@@ -17,14 +17,14 @@ from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextW
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
-from schemas.changes import ITEM_FACET, ChangeEvent
 from schemas.errors import ConfigurationError
 from schemas.events.admission import AdmissionRules
 from schemas.events.canonical import encode_event
 from schemas.events.parser import Changes, EventParser
 from schemas.identity import SkuKey
-from schemas.merge import FacetState, merge_all
-from schemas.sources import FIRST_OPERATOR_EPOCH, MAX_OPERATOR_EPOCH, OPERATOR_SOURCE
+from schemas.product.changes import ITEM_FACET, ChangeEvent
+from schemas.product.merge import FacetState, merge_all
+from schemas.product.sources import FIRST_OPERATOR_EPOCH, MAX_OPERATOR_EPOCH, OPERATOR_SOURCE
 from schemas.version import MAX_EPOCH, MAX_SEQUENCE, SourceVersion
 from tests.support.indexing.fakes import DocumentLog, FakeClock, event, make_pipeline, no_sleep, record, records_of
 

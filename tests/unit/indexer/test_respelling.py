@@ -19,10 +19,10 @@ from indexer.respelling import Respelled, Respeller
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
 from retrieval.vectors.spaces import TEXT_VECTOR
-from schemas.building import build_document
-from schemas.changes import ChangeEvent, facet_key
 from schemas.identity import SkuId, SkuKey, TenantId
-from schemas.merge import ItemState, merge_all
+from schemas.product.building import build_document
+from schemas.product.changes import ChangeEvent, facet_key
+from schemas.product.merge import ItemState, merge_all
 from schemas.version import SourceVersion
 from tests.support.indexing.fakes import CountingEncoder, DocumentLog, FakeClock, make_pipeline, no_sleep, record
 

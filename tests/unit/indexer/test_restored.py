@@ -8,11 +8,11 @@ from indexer.reconcile.compare import Kind
 from indexer.reconcile.log_sources import DocumentRows, changes_of
 from indexer.reconcile.run import ReconcileOptions, Reconciliation
 from retrieval.vectors.memory import MemoryIndex
-from schemas.building import DocumentPolicy, build_document
-from schemas.changes import ChangeEvent
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
-from schemas.merge import merge_all
+from schemas.product.building import DocumentPolicy, build_document
+from schemas.product.changes import ChangeEvent
+from schemas.product.merge import merge_all
 from tests.support.indexing.fakes import DocumentLog, FakeClock, event, make_pipeline, no_sleep, records_of
 
 KEY = SkuKey.of("acme", "A1")

@@ -9,13 +9,13 @@ from indexer.records import InboundRecord
 from indexer.sources.live import LiveSources, SourcesUnknownError
 from indexer.sources.memory import MemorySourceStore
 from retrieval.vectors.memory import MemoryIndex
-from schemas.changes import FacetKey
 from schemas.events.admission import AdmissionRules
 from schemas.events.canonical import encode_event
 from schemas.events.parser import Changes, EventParser
 from schemas.identity import SkuKey, TenantId
-from schemas.merge import ItemState
-from schemas.sources import HOLDS_AFTER_MS, SourceHistory, handed_over, reset_entry
+from schemas.product.changes import FacetKey
+from schemas.product.merge import ItemState
+from schemas.product.sources import HOLDS_AFTER_MS, SourceHistory, handed_over, reset_entry
 from tests.support.indexing.fakes import TOPIC, DeadLetterLog, FakeClock, event, make_pipeline
 
 START_S = 1_764_532_307.0

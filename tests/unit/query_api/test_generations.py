@@ -18,7 +18,7 @@ from retrieval.serving.parts import HeldParts
 from retrieval.serving.replica_status import ReplicaStatus, write_status
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from schemas.errors import NotReadyError
-from schemas.generations import MAIN, EncoderChoice
+from schemas.records.generations import MAIN, EncoderChoice
 from tests.contracts.generation_store_suite import manifest
 from tests.support.waiting import eventually
 from tests.unit.query_api.app_under_test import CATALOGUE, Stores, document, serving

@@ -57,13 +57,13 @@ from retrieval.vectors.settings import VectorSettings  # noqa: E402
 from retrieval.vectors.spaces import Spaces  # noqa: E402
 from schemas.api.items import Item  # noqa: E402
 from schemas.api.search import SearchFacets, SearchFilters, SearchParameters, SearchRequest  # noqa: E402
-from schemas.building import build_document  # noqa: E402
 from schemas.documents import SearchDocument  # noqa: E402
 from schemas.events.parser import EventParser  # noqa: E402
 from schemas.events.wire import ChangeEventIn  # noqa: E402
 from schemas.identity import TenantId  # noqa: E402
 from schemas.mapping.loading import default_text  # noqa: E402
-from schemas.merge import merge_all  # noqa: E402
+from schemas.product.building import build_document  # noqa: E402
+from schemas.product.merge import merge_all  # noqa: E402
 from tests.unit.query_api.app_under_test import Stores, serving  # noqa: E402
 
 TENANT = TenantId("norte")

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.changes import ChangeEvent, FacetKey
 from schemas.errors import (
     InvalidEventError,
     InvalidMappingError,
@@ -15,15 +14,15 @@ from schemas.errors import (
     UndeclaredSourceError,
     VersionAheadError,
 )
-from schemas.events.admission import AdmissionRules
+from schemas.events.admission import AdmissionRules, Changes
 from schemas.events.canonical import encode_event
-from schemas.events.outcome import Changes
 from schemas.events.parser import EventParser
 from schemas.identity import PROBE_TENANT, SkuKey, TenantId
 from schemas.mapping.compiled import compile_mapping
 from schemas.mapping.loading import parse_mapping
-from schemas.merge import merge_all
-from schemas.sources import (
+from schemas.product.changes import ChangeEvent, FacetKey
+from schemas.product.merge import merge_all
+from schemas.product.sources import (
     ANY_SOURCE,
     FIRST_OPERATOR_EPOCH,
     MAX_OPERATOR_EPOCH,

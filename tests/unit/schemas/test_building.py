@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import merge
-from schemas.building import DocumentPolicy, build_document, state_digest, stored_digest
-from schemas.changes import ChangeEvent, FacetKey
 from schemas.documents import DocumentTimes, SearchDocument
-from schemas.fields import ITEM_FIELDS, normalise_fields
 from schemas.identity import SkuId, SkuKey, TenantId
-from schemas.merge import FacetState, ItemState, merge_all
+from schemas.product import merge
+from schemas.product.building import DocumentPolicy, build_document, state_digest, stored_digest
+from schemas.product.changes import ChangeEvent, FacetKey
+from schemas.product.fields import ITEM_FIELDS, normalise_fields
+from schemas.product.merge import FacetState, ItemState, merge_all
 from schemas.version import SourceVersion, Stamp
 
 KEY = SkuKey.of("ferre", "A-1")

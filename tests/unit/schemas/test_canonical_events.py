@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.changes import ChangeEvent, FacetKey
 from schemas.errors import InvalidEventError, MissingKeyError, PoisonError, UnparsableEventError
 from schemas.events.canonical import encode_event
 from schemas.events.parser import Changes, EventParser, Ignored
 from schemas.events.wire import ChangeEventIn
 from schemas.export import FOLDER
 from schemas.identity import SkuKey
+from schemas.product.changes import ChangeEvent, FacetKey
 from schemas.version import SourceVersion
 
 pytestmark = pytest.mark.slow

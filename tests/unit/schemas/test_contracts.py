@@ -9,9 +9,17 @@ import pytest
 
 from indexer.kafka.publisher import letter_record
 from indexer.records import DeadLetter, InboundRecord
-from schemas.compatibility import incompatibilities
 from schemas.events.dead_letters import DeadLetterHeaders
-from schemas.export import CONTRACTS, FOLDER, IncompatibleSchemaError, export_all, main, render, to_text
+from schemas.export import (
+    CONTRACTS,
+    FOLDER,
+    IncompatibleSchemaError,
+    export_all,
+    incompatibilities,
+    main,
+    render,
+    to_text,
+)
 
 pytestmark = pytest.mark.slow
 

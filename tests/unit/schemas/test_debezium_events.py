@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from schemas.errors import InvalidEventError, MissingKeyError, PoisonError, UnmappedTableError, UnsupportedChangeError
 from schemas.events.parser import Changes, EventParser, Ignored
-from schemas.events.positions import FIRST_BINLOG_SEQUENCE, pack_binlog
 from schemas.mapping.compiled import compile_mapping
 from schemas.mapping.loading import parse_mapping
+from schemas.mapping.positions import FIRST_BINLOG_SEQUENCE, pack_binlog
 
 PARSER = EventParser()
 PLACEHOLDER = "__debezium_unavailable_value"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import InvalidEventError
-from schemas.fields import normalise_fields
 from schemas.normalisers import MAX_TITLE
+from schemas.product.fields import normalise_fields
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.changes import facet_instance, facet_key, facet_name
 from schemas.errors import InvalidEventError
 from schemas.identity import SkuId, SkuKey, TenantId
+from schemas.product.changes import facet_instance, facet_key, facet_name
 from schemas.version import SourceVersion, Stamp, canonical_digest
 
 pytestmark = pytest.mark.slow

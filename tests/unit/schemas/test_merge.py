@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas import merge
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, facet_name
 from schemas.identity import SkuKey
-from schemas.merge import ItemState, MergeOutcome, merge_all
+from schemas.product import merge
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey, facet_name
+from schemas.product.merge import ItemState, MergeOutcome, merge_all
 from schemas.version import SourceVersion
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import PoisonError
 from schemas.events.parser import Changes, EventParser
-from schemas.merge import merge_all
+from schemas.product.merge import merge_all
 from tests.support.data import shared_data
 
 PRODUCTS = {"change": 15, "delete": 1}

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.documents import SearchDocument
-from schemas.shortening import shortened
+from schemas.product.shortening import shortened
 from schemas.topics import SMALLEST_RECORD_BYTES
 
 KEPT = ("tenant", "sku", "rev", "state", "title", "brand", "category", "part_number", "price", "currency", "stock")

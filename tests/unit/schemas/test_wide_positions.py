@@ -7,12 +7,12 @@ import orjson
 import pytest
 
 from indexer.reconcile.compare import next_version
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey
 from schemas.errors import InvalidEventError
 from schemas.events.canonical import encode_event
 from schemas.events.parser import EventParser
 from schemas.identity import SkuKey
-from schemas.merge import ItemState, MergeOutcome, merge_all
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey
+from schemas.product.merge import ItemState, MergeOutcome, merge_all
 from schemas.version import SourceVersion
 
 AT = 1_760_000_000_000

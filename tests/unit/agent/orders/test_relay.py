@@ -20,7 +20,7 @@ from runtime.retry import BackoffPolicy
 from runtime.supervision import Supervisor
 from schemas.errors import LogUnavailableError
 from schemas.identity import TenantId
-from schemas.orders import SubmittedOrder
+from schemas.records.orders import SubmittedOrder
 from tests.support.agent.orders import MemoryLog, line, order
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from retrieval.generations.memory import MemoryGenerationStore
 from retrieval.generations.view import view_of
 from retrieval.vectors.port import VectorCounts
 from schemas.errors import ConfigurationError
-from schemas.generations import MAIN, GenerationStage, ReplicaReport, WorkerReport
+from schemas.records.generations import MAIN, GenerationStage, ReplicaReport, WorkerReport
 from tests.contracts.generation_store_suite import manifest, prepared
 from tests.support.indexing.fakes import FakeClock
 

@@ -21,10 +21,10 @@ from retrieval.generations.view import GenerationView
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointWrite
 from retrieval.vectors.spaces import TEXT_VECTOR, spaces_of
-from schemas.building import build_document
 from schemas.errors import ConfigurationError
-from schemas.generations import MAIN, Origin, Pointer
 from schemas.identity import SkuKey
+from schemas.product.building import build_document
+from schemas.records.generations import MAIN, Origin, Pointer
 from tests.contracts.generation_store_suite import manifest
 from tests.support.indexing.fakes import DeadLetterLog, DocumentLog, FakeClock, event, make_pipeline, records_of
 from tests.support.stack.histories import history

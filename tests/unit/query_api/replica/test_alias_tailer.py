@@ -12,7 +12,7 @@ from retrieval.aliases.file import AliasFile, AliasWatch
 from retrieval.aliases.live import LiveAliases
 from runtime.isolation import DefectError
 from runtime.retry import Backoff, BackoffPolicy
-from schemas.aliases import AliasKind, AliasRecord
+from schemas.records.aliases import AliasKind, AliasRecord
 from tests.unit.query_api.replica.fakes import FakeBox, FakeBroker
 
 

@@ -7,8 +7,8 @@ from retrieval.aliases.file import AliasFile
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.table import compared_slots
 from retrieval.analysis.pipeline import analyse
-from schemas.aliases import AliasKind, AliasRecord, AliasStatus
 from schemas.errors import InvalidEventError
+from schemas.records.aliases import AliasKind, AliasRecord, AliasStatus
 
 
 def entry(name="e", tenant="*", version=1, kind=AliasKind.SYNONYM, terms=("broca", "mecha"), targets=(), **fields):

@@ -5,8 +5,8 @@ import pytest
 from retrieval.aliases.compiled import CompiledAliases, compared, phrase_of, slots_of
 from retrieval.aliases.shipped import read_table, shipped_aliases
 from retrieval.analysis.pipeline import analyse
-from schemas.aliases import AliasKind
 from schemas.errors import ConfigurationError
+from schemas.records.aliases import AliasKind
 
 SHIPPED = CompiledAliases(shipped_aliases())
 

@@ -11,10 +11,10 @@ from retrieval.complements.things import things_of
 from retrieval.filters import CatalogueFilter
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
-from schemas.aliases import AliasKind, AliasRecord, AliasStatus
 from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
 from schemas.identity import TenantId
+from schemas.records.aliases import AliasKind, AliasRecord, AliasStatus
 
 pytestmark = pytest.mark.slow
 

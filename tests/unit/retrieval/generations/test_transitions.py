@@ -20,9 +20,9 @@ from retrieval.generations.fitting import (
 )
 from retrieval.generations.view import GenerationView, view_of
 from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
-from schemas.building import DEFAULT_POLICY, DocumentPolicy
 from schemas.errors import ConfigurationError
-from schemas.generations import MAIN, EncoderChoice, GenerationStage, Origin, Pointer, StoreChoice
+from schemas.product.building import DEFAULT_POLICY, DocumentPolicy
+from schemas.records.generations import MAIN, EncoderChoice, GenerationStage, Origin, Pointer, StoreChoice
 from tests.contracts.generation_store_suite import manifest
 
 

@@ -19,7 +19,7 @@ from retrieval.search.ranking.fusion import RankedHit
 from retrieval.search.settings import SearchSettings
 from retrieval.text.port import TextHit
 from retrieval.vectors.port import VectorHit
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName
 from schemas.documents import SearchDocument
 from schemas.errors import StoreUnavailableError
 from schemas.identity import SkuKey, TenantId

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.search.ranking.fusion import RankedHit, weighted_rrf
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName
 from schemas.identity import SkuKey
 
 RETRIEVERS = (RetrieverName.CODE, RetrieverName.TEXT, RetrieverName.DENSE)

@@ -9,7 +9,7 @@ from retrieval.search.hybrid import normalise_query
 from retrieval.search.query import SearchQuery
 from retrieval.search.retrievers.fanout import DegradedReason, SearchUnavailableError
 from retrieval.search.settings import SearchSettings
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName
 from schemas.errors import OverloadedError
 from schemas.identity import SkuKey, TenantId
 from tests.unit.retrieval.search.doubles import (

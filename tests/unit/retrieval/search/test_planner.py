@@ -14,11 +14,11 @@ from retrieval.search.planning.planner import QueryPlanner
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.understanding import Exclusion, QueryType
-from schemas.aliases import AliasKind, AliasRecord
 from schemas.api.explain import OrderedQuantity
 from schemas.api.limits import MAX_TEXT
 from schemas.documents import SearchDocument
 from schemas.identity import TenantId
+from schemas.records.aliases import AliasKind, AliasRecord
 
 WITHIN = CatalogueFilter(TenantId("acme"))
 

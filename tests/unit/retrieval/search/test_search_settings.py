@@ -5,7 +5,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.search.settings import SearchSettings
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName
 
 
 class Settings(BaseSettings):

@@ -12,7 +12,7 @@ from retrieval.search.retrievers.query_encoders import mean
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
 from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, spaces_of
-from schemas.api.retrievers import RetrieverName
+from schemas.api.explain import RetrieverName
 from tests.unit.retrieval.search.doubles import STORE_AWAY, WITHIN, ShelfReader, document, searcher
 
 SHELF = [document("a", title="red bolt"), document("b", title="blue bolt"), document("c", title="garden hose")]

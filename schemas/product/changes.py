@@ -10,17 +10,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, NewType
+from typing import Final, NewType
 
 from schemas.errors import InvalidEventError
 from schemas.identity import SkuKey
+from schemas.normalisers import FieldValue
 from schemas.version import SourceVersion, Stamp, canonical_digest
 
 FacetKey = NewType("FacetKey", str)
 """Name of a facet, with an instance where a facet has several rows a product: `item`, `price:wholesale`, `stock:branch-2`."""
-
-FieldValue = Any
-"""A JSON value: null, bool, number, text, list or object."""
 
 ITEM_FACET: Final = FacetKey("item")
 """The facet whose life is the product's life."""

@@ -13,11 +13,11 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from schemas.catalogue import PLAIN, Kind
-from schemas.changes import ITEM_FACET, facet_instance, facet_name
 from schemas.documents import NO_TIMES, AttributeValue, DocumentTimes, SearchDocument
-from schemas.fields import ATTRIBUTE_PREFIX
 from schemas.identity import SkuKey
-from schemas.merge import FacetState, ItemState
+from schemas.product.changes import ITEM_FACET, facet_instance, facet_name
+from schemas.product.fields import ATTRIBUTE_PREFIX
+from schemas.product.merge import FacetState, ItemState
 
 _STOCK_DECIMALS: Final = 9
 

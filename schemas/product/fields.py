@@ -7,9 +7,8 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from schemas.catalogue import FIELDS, Kind
-from schemas.changes import FieldValue
 from schemas.errors import InvalidEventError
-from schemas.normalisers import MAX_ATTRIBUTES, MAX_IMAGES, Normaliser, attribute_name, attribute_value
+from schemas.normalisers import MAX_ATTRIBUTES, MAX_IMAGES, FieldValue, Normaliser, attribute_name, attribute_value
 
 ATTRIBUTE_PREFIX: Final = "attributes."
 """One attribute as a field by itself, so that a source which could not give one still replaces the others."""

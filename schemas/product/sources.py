@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.changes import FacetKey, facet_key, facet_name
 from schemas.errors import InvalidEventError, InvalidRequestError, UndeclaredSourceError
 from schemas.identity import PROBE_TENANT, TenantId, tenant_id
+from schemas.product.changes import FacetKey, facet_key, facet_name
 from schemas.version import MAX_EPOCH
 
 ANY_SOURCE: Final = "*"

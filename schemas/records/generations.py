@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from schemas.building import DocumentPolicy
+from schemas.product.building import DocumentPolicy
 
 MAIN: Final = "main"
 """The first generation: the collection, the topic and the encoder of the settings."""

@@ -29,7 +29,8 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.changes import ITEM_FACET, ChangeEvent, FacetKey, FieldValue, facet_name
+from schemas.normalisers import FieldValue
+from schemas.product.changes import ITEM_FACET, ChangeEvent, FacetKey, facet_name
 from schemas.version import Stamp
 
 MAX_INSTANCES: Final = 1_000

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from schemas.catalogue import FIELDS, Kind
 from schemas.documents import SearchDocument
-from schemas.fields import LIST_FIELDS
+from schemas.product.fields import LIST_FIELDS
 
 _FIRST_CHARACTERS: Final = 10_000
 """Of a description: more than any search uses of it."""

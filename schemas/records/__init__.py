@@ -1,0 +1,1 @@
+"""The values of the other compacted topics: alias entries, generations, confirmed orders."""
