@@ -33,7 +33,7 @@ class TopicNames(BaseModel):
     aliases: str = Field("catalog.aliases", description="Compacted: the newest version of every alias entry.")
     generations: str = Field(
         "catalog.generations",
-        description="Compacted, one partition: which generations there are and which is live; made by the first build.",
+        description="Compacted, one partition: which generations there are and which is live; made by the first indexer.",
     )
     sources: str = Field(
         "catalog.sources",

@@ -32,7 +32,7 @@ from indexer.kafka.publisher import KafkaDeadLetterSink, KafkaDocumentPublisher
 from indexer.metrics import IndexerMetrics
 from indexer.ports import DeadLetterSink, DocumentComposer, DocumentPublisher, Target, Timing
 from indexer.process.app import IndexerApp, KafkaEnds, OpenedStore, Workers, http_app
-from indexer.process.supervisor import GenerationSupervisor, Member, process_registry
+from indexer.process.supervisor import GenerationIndexers, Member, process_registry
 from indexer.readiness import ConsumerHealth
 from indexer.respelling import Respeller
 from indexer.settings import IndexerSettings
@@ -212,7 +212,7 @@ async def run_indexer(settings: IndexerSettings) -> None:
     sources = LiveSources()
     stack = AsyncExitStack()
     contents = await stack.enter_async_context(opened_contents(settings.vectors))
-    generations = GenerationSupervisor(
+    generations = GenerationIndexers(
         KafkaGenerationStore(settings.kafka),
         configured_by(settings),
         MemberFactory(settings, tasks, sources, contents),

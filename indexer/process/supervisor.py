@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
 import structlog
@@ -25,11 +24,12 @@ from indexer.process.app import IndexerApp
 from indexer.readiness import Readiness
 from retrieval.generations import transitions
 from retrieval.generations.kafka import KafkaGenerationStore
+from retrieval.generations.supervisor import GenerationSupervisor
 from retrieval.generations.view import GenerationView, Records, view_of
 from retrieval.vectors.port import VectorIndex
 from runtime.clock import SYSTEM_CLOCK
 from runtime.retry import Backoff, BackoffPolicy, retry
-from runtime.supervision import RunningTask, Supervisor
+from runtime.supervision import Supervisor
 from schemas.errors import FerrofluxError
 from schemas.records.generations import Generation
 from schemas.topics import KafkaSettings
@@ -53,7 +53,7 @@ OpenMember = Callable[[Generation, Leadership], Awaitable[Member]]
 """Puts the indexer of a generation together; raises FatalError where that cannot be, with the remedy."""
 
 
-class GenerationSupervisor(Collector):
+class GenerationIndexers(Collector):
     """The indexers of one process. As a collector of metrics it gives those of the live one, and a line for each generation."""
 
     def __init__(
@@ -62,12 +62,13 @@ class GenerationSupervisor(Collector):
         self._store = store
         self._configured = configured
         self._open_member = open_member
-        self._view: GenerationView | None = None
         self._members: dict[str, Member] = {}
         self._leaderships: dict[str, Leadership] = {}
         self._supervisor = supervisor
-        self._tasks: dict[str, RunningTask] = {}
         self._lag: dict[str, int] = {}
+        self._generations = GenerationSupervisor(
+            supervisor, "index-generation", self._index, wanted=GenerationView.prepared, backoff=_BACKOFF
+        )
 
     def start(self) -> None:
         """Follow the generations. The supervisor ends all of it, each indexer after its batch; the live one's failure is its own."""
@@ -75,14 +76,14 @@ class GenerationSupervisor(Collector):
 
     async def readiness(self) -> Readiness:
         """Whether the live generation is indexed, and what stands against the others."""
-        view = self._view
+        view, trouble = self._generations.view, self._generations.trouble
         if view is None:
             reasons = tuple(self._supervisor.waiting.values())
             return Readiness(reasons or ("Kafka has not told yet which generations there are",))
-        troubles = {name: self._trouble(name) for name in view.prepared()}
+        troubles = {name: trouble(name) for name in view.prepared()}
         member = self._members.get(view.live)
         if member is None:
-            answer = Readiness((self._trouble(view.live) or f"generation {view.live} is being opened",))
+            answer = Readiness((trouble(view.live) or f"generation {view.live} is being opened",))
         else:
             answer = await member.app.readiness()
             answer = replace(answer, reasons=(*answer.reasons, *self._supervisor.waiting.values()))
@@ -105,50 +106,31 @@ class GenerationSupervisor(Collector):
         up = GaugeMetricFamily(
             "ferroflux_indexer_generation_up", "Whether this process follows the generation.", labels=["generation"]
         )
-        for name in () if self._view is None else self._view.prepared():
-            up.add_metric([name], float(name in self._members and not self._trouble(name)))
+        view = self._generations.view
+        for name in () if view is None else view.prepared():
+            up.add_metric([name], float(name in self._members and not self._generations.trouble(name)))
             lag.add_metric([name], float(self._lag.get(name, 0)))
         yield from (lag, up)
-        live = None if self._view is None else self._members.get(self._view.live)
+        live = None if view is None else self._members.get(view.live)
         if live is not None:
             yield from live.app.metrics.registry.collect()
 
-    def _trouble(self, name: str) -> str:
-        """Why a generation is not indexed, though it should be; empty where it is."""
-        task = self._tasks.get(name)
-        return "" if task is None else task.reason
-
-    def _is_live(self, name: str) -> bool:
-        return self._view is not None and self._view.live == name
-
     async def _hear(self, records: Records) -> None:
-        view = self._view = view_of(records, self._configured)
+        view = view_of(records, self._configured)
         for leadership in self._leaderships.values():
             leadership.view = view
-        wanted = view.prepared()
-        gone = [self._tasks.pop(name) for name in list(self._tasks) if name not in wanted]
-        for name in wanted:
-            if name not in self._tasks:
-                log.info("generation is taken on", generation=name, live=view.live)
-                self._tasks[name] = self._supervisor.start(
-                    "index-generation",
-                    partial(self._index, view, name),
-                    instance=name,
-                    backoff=_BACKOFF,
-                    decides=partial(self._is_live, name),
-                )
-        await asyncio.gather(*(task.stop() for task in gone))
+        await self._generations.follow(view)
 
-    async def _index(self, view: GenerationView, name: str) -> None:
+    async def _index(self, manifest: Generation) -> None:
         """Index one generation until cancelled, or until it cannot be indexed any more: raises what ended it."""
-        leadership = self._leaderships[name] = Leadership(name, self._view)
+        name = manifest.name
+        leadership = self._leaderships[name] = Leadership(name, self._generations.view)
         try:
-            member = await self._open_member(view.manifest(name), leadership)
+            member = await self._open_member(manifest, leadership)
             self._members[name] = member
             try:
                 await _start(member)
-                if view.manifests.get(name) != member.manifest:
-                    await self._record(member.manifest)
+                await self._record(member.manifest)
                 raise await member.app.failed()
             finally:
                 self._members.pop(name, None)
@@ -159,11 +141,14 @@ class GenerationSupervisor(Collector):
             self._lag.pop(name, None)
 
     async def _record(self, manifest: Generation) -> None:
-        """Tell operators what the generation was built with: nothing waits for that, and the next start tries again."""
+        """Tell operators what the generation is built with. Nothing depends on it: where that fails, the next start tries again."""
+        view = self._generations.view
+        if view is not None and view.manifests.get(manifest.name) == manifest:
+            return
         try:
             await self._store.commit(transitions.record(manifest))
         except FerrofluxError as error:
-            log.warning("the manifest was not recorded", generation=manifest.name, reason=str(error))
+            log.info("the manifest was not recorded", generation=manifest.name, reason=str(error))
 
 
 async def _start(member: Member) -> None:
@@ -198,13 +183,13 @@ async def _whole(ending: Awaitable[None]) -> None:
     task.result()
 
 
-def process_registry(generations: GenerationSupervisor, base: CollectorRegistry) -> Collector:
+def process_registry(generations: GenerationIndexers, base: CollectorRegistry) -> Collector:
     """What /metrics renders: the process's own metrics and those of the generations."""
     return _Together(base, generations)
 
 
 class _Together(Collector):
-    def __init__(self, base: CollectorRegistry, generations: GenerationSupervisor) -> None:
+    def __init__(self, base: CollectorRegistry, generations: GenerationIndexers) -> None:
         self._base = base
         self._generations = generations
 

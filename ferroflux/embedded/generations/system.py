@@ -185,8 +185,6 @@ class EmbeddedGenerations:
 
     async def followers(self, manifest: Generation) -> int:
         """1 while queries may still be answered from it; then it is closed."""
-        if manifest.name == MAIN:
-            raise _main_stays()
         if self._is_held(manifest.name):
             return 1
         await self._following.follow(view_of(await self._file.records()))
@@ -197,6 +195,7 @@ class EmbeddedGenerations:
 
     async def remove(self, manifest: Generation) -> None:
         """Remove its folder."""
+        assert manifest.identity, "require_droppable refuses main, whose folder would be that of all"
         await asyncio.to_thread(shutil.rmtree, self._around.folder / manifest.identity, ignore_errors=True)
 
     def require_droppable(self, name: str) -> None:
@@ -206,7 +205,10 @@ class EmbeddedGenerations:
             GenerationRefusedError: it is `main`, or it is being built.
         """
         if name == MAIN:
-            raise _main_stays()
+            raise GenerationRefusedError(
+                "main journals the changes of this system and stays: to be rid of it, start another folder with the new "
+                "model's settings (`ferroflux up --data-dir`) and load the catalogue there"
+            )
         if self.is_building:
             raise GenerationRefusedError("a generation is being built: let it finish, or interrupt its command, first")
 
@@ -362,10 +364,3 @@ class EmbeddedGenerations:
             if path.name not in kept:
                 log.info("folder of a dropped generation is removed", folder=path.name)
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def _main_stays() -> GenerationRefusedError:
-    return GenerationRefusedError(
-        "main journals the changes of this system and stays: to be rid of it, start another folder with the new model's "
-        "settings (`ferroflux up --data-dir`) and load the catalogue there"
-    )

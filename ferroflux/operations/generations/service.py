@@ -49,20 +49,13 @@ class GenerationService:
     """Decides on the records of one store, with what the facts say."""
 
     def __init__(
-        self,
-        store: GenerationStore,
-        facts: GenerationFacts,
-        clock: Clock,
-        limits: Limits | None = None,
-        *,
-        configured: Generation = AS_CONFIGURED,
+        self, store: GenerationStore, facts: GenerationFacts, clock: Clock, *, configured: Generation = AS_CONFIGURED
     ) -> None:
         """`configured` is `main`."""
         self._store = store
         self._configured = configured
         self._facts = facts
         self._clock = clock
-        self._limits = limits or Limits()
 
     async def status(self) -> dict[str, Any]:
         """Every generation with its figures, and every replica that is known."""
@@ -97,7 +90,7 @@ class GenerationService:
             judged=judged,
             now_us=self._clock.now_us(),
         )
-        return objections(name, evidence, self._limits), view
+        return objections(name, evidence, Limits()), view
 
     async def promote(self, name: str, judged: JudgedFigures | None, *, force: str = "") -> GenerationView:
         """Move the pointer to the generation where the gate lets it through, or where a reason overrules the gate.
