@@ -46,7 +46,7 @@ class ValueCounted(NamedTuple):
     """A value as most products write it, and how many candidates have it."""
 
     value: str
-    count: int
+    count: int  # type: ignore[assignment] # tuple has a method of this name, which nothing calls
 
 
 @dataclass(frozen=True, slots=True)
