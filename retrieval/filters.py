@@ -26,44 +26,25 @@ UNKNOWN: Final[dict[str, FilterValue]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class AnyOf:
-    """The field's text is one of these, which are folded."""
+class Condition:
+    """What is asked of one field: one of `values`, which are folded, inclusive bounds (None is none), or that its flag is yes."""
 
     field: Field
-    values: frozenset[str]
+    values: frozenset[str] = frozenset()
+    low: float | None = None
+    high: float | None = None
 
     def met_by(self, value: FilterValue) -> bool:
-        """Whether a product with this value may be shown."""
-        return value in self.values
-
-
-@dataclass(frozen=True, slots=True)
-class Between:
-    """The field's number lies within inclusive bounds, in the shop's own unit; None is no bound."""
-
-    field: Field
-    low: float | None
-    high: float | None
-
-    def met_by(self, value: FilterValue) -> bool:
-        """Whether a product with this value may be shown; one without a number may not."""
-        if not isinstance(value, int | float):
-            return False
-        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
-
-
-@dataclass(frozen=True, slots=True)
-class Holds:
-    """The field's flag is yes."""
-
-    field: Field
-
-    def met_by(self, value: FilterValue) -> bool:
-        """Whether a product with this value may be shown."""
-        return bool(value)
-
-
-Condition = AnyOf | Between | Holds
+        """Whether a product with this value may be shown; one without a number meets no bound."""
+        match self.field.filter:
+            case Filter.ANY_OF:
+                return value in self.values
+            case Filter.RANGE if isinstance(value, int | float):
+                return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+            case Filter.RANGE:
+                return False
+            case _:
+                return bool(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +93,8 @@ def fold_keyword(value: str) -> str:
 
 
 def _condition(field: Field, given: list[Any]) -> Condition | None:
-    if field.filter is Filter.ANY_OF:
-        return AnyOf(field, frozenset(map(fold_keyword, given[0]))) if given[0] else None
     if field.filter is Filter.RANGE:
-        return Between(field, *given) if given != [None, None] else None
-    return Holds(field) if given[0] else None
+        return Condition(field, low=given[0], high=given[1]) if given != [None, None] else None
+    if not given[0]:
+        return None
+    return Condition(field, frozenset(map(fold_keyword, given[0])) if field.filter is Filter.ANY_OF else frozenset())

@@ -1,6 +1,6 @@
 """`/v1/search`: the request as a query, the answer as hits with signals, one canonical log line."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Query
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from query_api.http.context import TENANT_PROBLEMS, ApiContext, Context
 from query_api.http.explanation import explanation
 from retrieval.filters import CatalogueFilter
-from retrieval.search.query import Facets, Hit, PriceRange, SearchQuery, SearchResult
+from retrieval.search.query import Hit, SearchQuery, SearchResult
 from retrieval.search.ranking.reranking import Reranked
 from retrieval.search.why_not import explain_absence
 from retrieval.text.port import TextIndexReader
@@ -20,14 +20,12 @@ from schemas.api.search import (
     DegradedRetriever,
     HitRerank,
     HitSignal,
-    PriceBucket,
     RerankReport,
     SearchFacets,
     SearchHit,
     SearchParameters,
     SearchRequest,
     SearchResponse,
-    ValueCount,
 )
 from schemas.errors import InvalidEventError, InvalidRequestError
 from schemas.identity import SkuKey, TenantId
@@ -111,7 +109,9 @@ def to_response(
         hits=tuple(_hit(hit) for hit in result.hits),
         total=result.total,
         truncated=result.truncated,
-        facets=None if result.facets is None else _facets(result.facets),
+        facets=None
+        if result.facets is None
+        else SearchFacets.model_validate(dict(result.facets), from_attributes=True),
         degraded=tuple(
             DegradedRetriever(retriever=retriever, reason=reason.value) for retriever, reason in result.degraded.items()
         ),
@@ -143,22 +143,6 @@ def _hit(hit: Hit) -> SearchHit:
 
 def _reranked(reranked: Reranked) -> RerankReport:
     return RerankReport(model=reranked.revision.model, scored=reranked.scored, of=reranked.of, failed=reranked.failed)
-
-
-def _facets(facets: Facets) -> SearchFacets:
-    return SearchFacets(**{name: _counts(held) for name, held in facets})
-
-
-def _counts(held: Any) -> Any:
-    """A facet's counts on the wire: values and ranges with how many have them, or how many there are."""
-    if isinstance(held, int):
-        return held
-    return tuple(
-        PriceBucket(low=one.low, high=one.high, count=one.count)
-        if isinstance(one, PriceRange)
-        else ValueCount(value=one[0], count=one[1])
-        for one in held
-    )
 
 
 def _log_search(asked: SearchRequest, result: SearchResult, *, generation: str, with_text: bool) -> None:

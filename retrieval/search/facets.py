@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from retrieval.filters import fold_keyword
-from retrieval.search.query import Facets, PriceRange
+from retrieval.search.query import Facets, PriceRange, ValueCounted
 from schemas.catalogue import FILTERABLE, Filter
 from schemas.documents import SearchDocument
 
@@ -66,14 +66,14 @@ def round_price(price: float) -> float:
     return min((step * magnitude for step in _STEPS), key=lambda step: abs(math.log(step / price)))
 
 
-def _most_frequent(values: Sequence[str], limit: int) -> tuple[tuple[str, int], ...]:
+def _most_frequent(values: Sequence[str], limit: int) -> tuple[ValueCounted, ...]:
     spellings: dict[str, Counter[str]] = {}
     for value, count in Counter(values).items():  # few are distinct: each is folded once
         folded = fold_keyword(value)
         if folded:
             spellings.setdefault(folded, Counter())[" ".join(value.split())] += count
     ordered = sorted(spellings.items(), key=lambda entry: (-entry[1].total(), entry[0]))
-    return tuple((_usual(counts), counts.total()) for _, counts in ordered[:limit])
+    return tuple(ValueCounted(_usual(counts), counts.total()) for _, counts in ordered[:limit])
 
 
 def _usual(spellings: Counter[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -41,6 +42,13 @@ class Hit:
     rerank: RankChange | None = None
 
 
+class ValueCounted(NamedTuple):
+    """A value as most products write it, and how many candidates have it."""
+
+    value: str
+    count: int  # type: ignore[assignment] # tuple has a method of this name, which nothing calls
+
+
 @dataclass(frozen=True, slots=True)
 class PriceRange:
     """How many candidates cost at least `low` and less than `high`; `high` is None for the open last range."""
@@ -50,9 +58,9 @@ class PriceRange:
     count: int
 
 
-@completed(counts_of(tuple[str, int], PriceRange))
+@completed(counts_of(ValueCounted, PriceRange))
 class Facets(BaseModel):
-    """Counts over exactly the candidates of one answer, after all filters; of a text as (value as most products write it, count)."""
+    """Counts over exactly the candidates of one answer, after all filters."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from retrieval.filters import AnyOf, Between, CatalogueFilter, Condition, filter_value, meets
+from retrieval.filters import CatalogueFilter, Condition, filter_value, meets
 from retrieval.search.query import SearchResult
 from schemas.api.explain import RetrieverName, WhyNotVerdict
+from schemas.catalogue import Filter
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey
 
@@ -98,15 +99,15 @@ def _moved(key: SkuKey, result: SearchResult) -> str:
 
 def _unmet(document: SearchDocument, catalogue_filter: CatalogueFilter) -> list[str]:
     unmet = (one for one in catalogue_filter.conditions if not one.met_by(filter_value(document, one.field)))
-    return [_fault(document, one) for one in sorted(unmet, key=lambda one: isinstance(one, Between))]
+    return [_fault(document, one) for one in sorted(unmet, key=lambda one: one.field.filter is Filter.RANGE)]
 
 
 def _fault(document: SearchDocument, unmet: Condition) -> str:
     name, value = unmet.field.name, getattr(document, unmet.field.key)
-    match unmet:
-        case AnyOf():
+    match unmet.field.filter:
+        case Filter.ANY_OF:
             return f"{name} is {value or 'empty'}"
-        case Between():
+        case Filter.RANGE:
             return f"it has no {name}" if value is None else f"its {name} is {value:g}"
         case _:
             return f"it is {unmet.field.facets[-1].replace('_', ' ')}"

@@ -8,7 +8,7 @@ from typing import Final
 from tantivy import FieldType, Occur, Query
 
 from retrieval.analysis.tokens import Token
-from retrieval.filters import AnyOf, Between, CatalogueFilter, Condition, Holds
+from retrieval.filters import CatalogueFilter, Condition
 from retrieval.text.query import TextQuery
 from retrieval.text.scoring import (
     ScoredAlternative,
@@ -20,6 +20,7 @@ from retrieval.text.scoring import (
 )
 from retrieval.text.settings import FieldWeights
 from retrieval.text.tantivy_index.schema import Field, Flag, build_schema
+from schemas.catalogue import Filter
 from schemas.identity import SkuKey, TenantId
 
 # A query needs the fields' numbers only, and they are the same in every index that `require_compatible` lets pass.
@@ -63,12 +64,12 @@ def filtered(catalogue_filter: CatalogueFilter) -> Query:
 
 def _condition(condition: Condition) -> Query:
     key = condition.field.key
-    match condition:
-        case AnyOf():
+    match condition.field.filter:
+        case Filter.ANY_OF:
             return Query.term_set_query(_SCHEMA, key, sorted(condition.values))
-        case Between():
+        case Filter.RANGE:
             return Query.range_query(_SCHEMA, key, FieldType.Float, condition.low, condition.high)
-        case Holds():
+        case _:
             return term(Field.FLAGS, key)
 
 

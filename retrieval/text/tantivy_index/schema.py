@@ -28,15 +28,10 @@ _LAYOUT: Final = "2"
 """Raise it with every change of this module's fields, or of what they hold."""
 _TABLE: Final = "0b48064ae66c005c"
 """Digest of the table of catalogue fields that this layout began with; another table is another schema by itself."""
-
-
-def _schema_version() -> str:
-    indexed = [one for one in FIELDS if one.role or one.filter]
-    digest = canonical_digest([[one.key, one.kind, one.role, one.filter, one.sort] for one in indexed])
-    return _LAYOUT if digest == _TABLE else f"{_LAYOUT}+{digest}"
-
-
-SCHEMA_VERSION: Final = _schema_version()
+_DIGEST: Final = canonical_digest(
+    [[one.key, one.kind, one.role, one.filter, one.sort] for one in FIELDS if one.role or one.filter]
+)
+SCHEMA_VERSION: Final = _LAYOUT if _DIGEST == _TABLE else f"{_LAYOUT}+{_DIGEST}"
 
 _REMEMBERED_BYTES: Final = 48 * 1024 * 1024
 """Of analyses: some 8,000 titles with their descriptions' beginnings, or 150 texts of 20,000 characters."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import qdrant_edge as edge
 
-from retrieval.filters import AnyOf, Between, CatalogueFilter, Condition, Holds
+from retrieval.filters import CatalogueFilter, Condition
 from retrieval.vectors import record
+from schemas.catalogue import Filter
 from schemas.identity import TenantId
 
 
@@ -34,10 +35,10 @@ def _equals(key: str, value: str | int) -> edge.FieldCondition:
 
 def _condition(condition: Condition) -> edge.ConditionType:
     key = condition.field.key
-    match condition:
-        case AnyOf():
+    match condition.field.filter:
+        case Filter.ANY_OF:
             return edge.FieldCondition(key, match=edge.MatchAny(sorted(condition.values)))
-        case Between():
+        case Filter.RANGE:
             return edge.FieldCondition(key, range=edge.RangeFloat(gte=condition.low, lte=condition.high))
-        case Holds():
+        case _:
             return _equals(key, 1)

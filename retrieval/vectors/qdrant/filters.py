@@ -6,8 +6,9 @@ from typing import Final
 
 from qdrant_client import models
 
-from retrieval.filters import AnyOf, Between, CatalogueFilter, Condition, Holds
+from retrieval.filters import CatalogueFilter, Condition
 from retrieval.vectors import record
+from schemas.catalogue import Filter
 from schemas.identity import TenantId
 
 TENANT_CONDITION: Final = 0
@@ -68,10 +69,10 @@ def _equals(key: str, value: str | int) -> models.FieldCondition:
 
 def _condition(condition: Condition) -> models.Condition:
     key = condition.field.key
-    match condition:
-        case AnyOf():
+    match condition.field.filter:
+        case Filter.ANY_OF:
             return models.FieldCondition(key=key, match=models.MatchAny(any=sorted(condition.values)))
-        case Between():
+        case Filter.RANGE:
             return models.FieldCondition(key=key, range=models.Range(gte=condition.low, lte=condition.high))
-        case Holds():
+        case _:
             return _equals(key, 1)

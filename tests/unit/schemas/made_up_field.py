@@ -88,7 +88,7 @@ async def answers(documents: list[SearchDocument], folder: Path, asked: dict) ->
     near = stores.encoder.encode_queries(["taladro"])[0]
     wanted = to_query(SearchRequest.model_validate(asked)).catalogue_filter
     found = await stores.vectors.search(near, using=TEXT_VECTOR, catalogue_filter=wanted, limit=9)
-    async with serving(stores.app(search={"deadline_s": 60})) as client:
+    async with serving(stores.app(search={"deadline_s": 60, "hydration_deadline_s": 60})) as client:
         answer = (await client.post("/v1/search", json=asked)).json()
         page = (await client.get("/assets/fields.js")).text
     await stores.vectors.close()
