@@ -1,7 +1,6 @@
 """The mapping file: what an entry does to a row, and how an error names the entry."""
 
 import json
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -211,7 +210,7 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_mapping(tmp_path):
 
 def test_the_default_mapping_and_the_example_are_valid_by_the_schema_too():
     SCHEMA.validate(yaml.safe_load(WAREHOUSE))
-    SCHEMA.validate(yaml.safe_load(Path(loading.__file__).with_name("default.yaml").read_text(encoding="utf-8")))
+    SCHEMA.validate(yaml.safe_load(loading.default_text()))
 
 
 def test_an_empty_file_maps_nothing():
