@@ -16,7 +16,7 @@ from ferroflux.cli.evaluation.options import (
     hand_over,
     on_judged_queries,
 )
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from training.resampling import stratified_folds
 from training.tuning.calibration import Calibration, Effect, calibrate
 from training.tuning.routes import DENSE_FIRST, MARGIN, SIMILARITY, CodeEffect, observe_routes

@@ -12,7 +12,7 @@ from rich.table import Table
 from ferroflux.cli.evaluation.options import EvaluationRequest, on_judged_queries
 from ferroflux.cli.output import page_console
 from ferroflux.evaluation.evaluation import Evaluation, EvaluationPlan
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from training.experiments.experiment import Experiment, summarise
 from training.experiments.run import save_run
 from training.metrics import MRR, NDCG_10, RECALL_100, TOP_1, TOP_5

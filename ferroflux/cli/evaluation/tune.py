@@ -17,7 +17,7 @@ from ferroflux.cli.evaluation.options import (
     hand_over,
     on_judged_queries,
 )
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError
 from training.metrics import METRICS, Judge
 from training.tuning.space import configurations, default_space, parse_space, settings_snippet

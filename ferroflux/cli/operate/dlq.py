@@ -11,7 +11,7 @@ from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOptio
 from ferroflux.operations.port import FOREVER_US, Letters
 from indexer.deadletters.letter import LetterId
 from indexer.deadletters.service import DEFAULT_CEILING
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
 
 app = typer.Typer(no_args_is_help=True)

@@ -8,7 +8,7 @@ import typer
 from ferroflux.cli.operate.installation import KafkaOption, operate
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, shown
 from ferroflux.operations.port import HandoverRequest, ResetRequest
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.product.sources import ANY_SOURCE
 
 app = typer.Typer(no_args_is_help=True)

@@ -9,7 +9,7 @@ from ferroflux.cli.operate.installation import GenerationOption, KafkaOption, op
 from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, duration_s, shown
 from ferroflux.cli.output import counted
 from ferroflux.operations.port import TombstoneGcRequest
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 
 app = typer.Typer()
 

@@ -15,7 +15,7 @@ from ferroflux.cli.output import FractionProgress
 from ferroflux.http_client import api_key, locate
 from ferroflux.operations.generations.judged import ApiUnderJudgement, compare_generations, figures_of
 from ferroflux.operations.port import BuildBody, Json, JudgedBody
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError
 from schemas.records.generations import Origin
 from training.experiments.comparison import Comparison

@@ -11,7 +11,7 @@ from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOptio
 from ferroflux.cli.output import FractionProgress
 from ferroflux.operations.port import Replay
 from indexer.replay.replayer import digest_of
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 
 app = typer.Typer()
 

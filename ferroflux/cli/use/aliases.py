@@ -15,7 +15,7 @@ from ferroflux.cli.use.ingest import kafka_settings
 from ferroflux.data_directory import DataDirectory, Endpoint
 from ferroflux.http_client import ApiClient, api_key, locate
 from ferroflux.operations.aliases import KafkaAliasPublisher, approved, imported, proposed
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError, NotFoundError
 from schemas.records.aliases import SHARED, AliasKind, AliasRecord, AliasStatus
 

@@ -51,7 +51,7 @@ class Api:
 def api(monkeypatch) -> Api:
     api = Api()
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setattr("runtime.logs._configure", lambda *_, **__: None)
+    monkeypatch.setattr("runtime.observability.logs._configure", lambda *_, **__: None)
     for module in (orders, chat):
         monkeypatch.setattr(module, "ApiClient", lambda *_, **__: api)
         monkeypatch.setattr(module, "locate", lambda *_: "http://localhost")
