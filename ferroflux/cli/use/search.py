@@ -1,6 +1,5 @@
 """`ferroflux search`: a search on the command line, with the reason why each product is there."""
 
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import orjson
@@ -9,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.options import JsonOption, Server, with_options
 from ferroflux.cli.output import page_console
-from ferroflux.http_client import ApiClient, api_key, locate
+from ferroflux.http_client import ApiClient
 from schemas.errors import InvalidRequestError
 
 app = typer.Typer()
@@ -32,6 +31,7 @@ a model for them is set; code: its SKU, EAN or part number), and at which rank.
 
 
 @app.command(help=_HELP)
+@with_options
 def search(
     text: Annotated[
         str, typer.Argument(help="What a buyer would type; empty lists the catalogue.", show_default=False)
@@ -47,9 +47,7 @@ def search(
     in_stock: Annotated[bool, typer.Option("--in-stock", help="Only what is on hand.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100, help="Hits to show.")] = 10,
     offset: Annotated[int, typer.Option(min=0, max=1000, help="Hits to pass over.")] = 0,
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    server: Server,
     as_json: JsonOption = False,
 ) -> None:
     """Search a tenant's catalogue."""
@@ -57,7 +55,7 @@ def search(
     filters |= {
         name: bound for name, bound in (("price_min", price_min), ("price_max", price_max)) if bound is not None
     }
-    with _client(url, data_dir, key) as client:
+    with server.client() as client:
         tenant = tenant or only_tenant(client)
         request = {
             "tenant": tenant,
@@ -72,10 +70,6 @@ def search(
         print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
         return
     _show(page_console(), tenant, answer, offset)
-
-
-def _client(url: str, data_dir: Path | None, key: str) -> ApiClient:
-    return ApiClient(locate(url, data_dir), key=api_key(key))
 
 
 def only_tenant(client: ApiClient) -> str:
