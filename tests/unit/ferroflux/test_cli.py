@@ -103,7 +103,7 @@ def test_what_may_succeed_later_has_a_code_of_its_own(capsys, monkeypatch) -> No
     def away(*_: object) -> str:
         raise LogUnavailableError
 
-    monkeypatch.setattr("ferroflux.cli.use.status.locate", away)
+    monkeypatch.setattr("ferroflux.cli.options.locate", away)
     assert run("status") == EXIT_TRY_AGAIN
 
 
