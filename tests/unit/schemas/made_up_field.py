@@ -47,6 +47,7 @@ from retrieval.search.facets import count_facets  # noqa: E402
 from retrieval.text.factory import open_reader, open_writer  # noqa: E402
 from retrieval.text.port import Checkpoint  # noqa: E402
 from retrieval.text.settings import TextIndexSettings  # noqa: E402
+from retrieval.text.tantivy_index.compatibility import METADATA_FILE, current_metadata, require_compatible  # noqa: E402
 from retrieval.text.tantivy_index.schema import SCHEMA_VERSION  # noqa: E402
 from retrieval.vectors import record  # noqa: E402
 from retrieval.vectors.edge import filters as edge_filters  # noqa: E402
@@ -58,6 +59,7 @@ from retrieval.vectors.spaces import Spaces  # noqa: E402
 from schemas.api.items import Item  # noqa: E402
 from schemas.api.search import SearchFacets, SearchFilters, SearchParameters, SearchRequest  # noqa: E402
 from schemas.documents import SearchDocument  # noqa: E402
+from schemas.errors import IncompatibleIndexError  # noqa: E402
 from schemas.events.parser import EventParser  # noqa: E402
 from schemas.events.wire import ChangeEventIn  # noqa: E402
 from schemas.identity import TenantId  # noqa: E402
@@ -115,6 +117,12 @@ asked = {"tenant": TENANT, "text": "taladro", "filters": {"colour": ["ROJO VIVO"
 wanted = to_query(SearchRequest.model_validate(asked)).catalogue_filter
 FOUND["filter"] = [meets(one, wanted) for one in documents] == [True, False]
 FOUND["text schema"] = SCHEMA_VERSION != "2"
+with tempfile.TemporaryDirectory() as folder:
+    Path(folder, METADATA_FILE).write_text(json.dumps({**current_metadata(), "schema": "2"}))
+    try:
+        require_compatible(Path(folder))
+    except IncompatibleIndexError:
+        FOUND["text index of the table before, refused"] = True
 with tempfile.TemporaryDirectory() as folder:
     answer, page, found = asyncio.run(answers(documents, Path(folder), asked))
 FOUND["vector index"] = found == ["A"]

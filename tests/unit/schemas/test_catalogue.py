@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.filters import CatalogueFilter
+from retrieval.text.tantivy_index.schema import SCHEMA_VERSION
 from schemas.catalogue import FIELDS, FILTERABLE, Filter
 from schemas.identity import TenantId
 
@@ -22,7 +23,7 @@ def test_a_field_that_the_table_alone_names_is_found_everywhere() -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert [place for place, there in found.items() if not there] == []
-    assert len(found) == 24
+    assert len(found) == 25
 
 
 @pytest.mark.parametrize("names", ["headings", "columns"])
@@ -43,3 +44,7 @@ def test_a_filter_that_says_nothing_has_no_condition() -> None:
 def test_a_filter_by_what_is_no_field_is_refused() -> None:
     with pytest.raises(TypeError, match="colour"):
         CatalogueFilter.of(TenantId("t"), colour=["red"])
+
+
+def test_the_table_of_today_needs_no_other_text_index() -> None:
+    assert SCHEMA_VERSION == "2"
