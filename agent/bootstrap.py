@@ -49,8 +49,8 @@ from agent.turns.runtime import AgentRuntime
 from runtime.admission.middleware import Doors
 from runtime.clock import SystemClock
 from runtime.event_loop import ProcessEnd, serve_until_signal
-from runtime.metrics import MULTIPROCESS_FOLDER, TaskMetrics
-from runtime.redaction import shown
+from runtime.observability.metrics import MULTIPROCESS_FOLDER, TaskMetrics
+from runtime.observability.redaction import shown
 from runtime.rights.openness import announce
 from runtime.supervision import Supervisor
 from schemas.errors import FerrofluxError

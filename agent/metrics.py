@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from agent.orders.outbox import Backlog
 from agent.tools.dispatch import TOOLS
 from runtime.admission.metrics import ShedMetrics
-from runtime.metrics import CacheMetrics, exposition
+from runtime.observability.metrics import CacheMetrics, exposition
 from schemas.api.chat import TurnReply
 from schemas.api.routes import RouteClass
 

@@ -19,7 +19,7 @@ import httpx
 
 from ferroflux.data_directory import DataDirectory, Endpoint
 from runtime.clock import SYSTEM_CLOCK
-from runtime.redaction import redacted, without_credentials
+from runtime.observability.redaction import redacted, without_credentials
 from runtime.retry import TRIES, Backoff, BackoffPolicy, rest_s
 from schemas.errors import (
     ConfigurationError,

@@ -25,8 +25,8 @@ from retrieval.vectors.settings import VectorStoreKind
 from runtime.admission.bounds import Bound
 from runtime.admission.middleware import Doors
 from runtime.event_loop import ProcessEnd, serve_until_signal
-from runtime.metrics import MULTIPROCESS_FOLDER, TaskMetrics
-from runtime.redaction import shown
+from runtime.observability.metrics import MULTIPROCESS_FOLDER, TaskMetrics
+from runtime.observability.redaction import shown
 from runtime.rights.openness import announce
 from runtime.supervision import Supervisor
 from schemas.api.routes import RouteClass

@@ -21,7 +21,7 @@ from typing import Any, Final, TypedDict, Unpack
 import structlog
 
 from runtime.clock import SYSTEM_CLOCK, Clock, Sleep
-from runtime.metrics import TaskMetrics
+from runtime.observability.metrics import TaskMetrics
 from runtime.retry import Backoff, BackoffPolicy
 from schemas.errors import FatalError, FerrofluxError, RetryableError
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from ferroflux.cli.registry import LazyGroup
-from runtime.redaction import known_secrets, redacted, without
+from runtime.observability.redaction import known_secrets, redacted, without
 from schemas.errors import ConfigurationError, FerrofluxError, InvalidMappingError, RetryableError
 
 EXIT_FAILED: Final = 1

@@ -1,12 +1,17 @@
 """Options that several commands share, and how they read times and durations: `2h`, `15d`, `2026-11-20`, `2026-11-20T10:00+01:00`."""
 
+import functools
+import inspect
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
+from ferroflux.http_client import ApiClient, api_key, locate
 from runtime.clock import SYSTEM_CLOCK
 from schemas.errors import InvalidRequestError
 
@@ -36,6 +41,51 @@ InsecureOpenOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs instead of a table.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The running system that a command asks."""
+
+    url: UrlOption = ""
+    data_dir: DataDirOption = None
+    key: KeyOption = ""
+
+    def client(self) -> ApiClient:
+        """Requests to it.
+
+        Raises:
+            ConfigurationError: nothing names one.
+        """
+        return ApiClient(locate(self.url, self.data_dir), key=api_key(self.key))
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command as typer takes it: a parameter that is a group of options, a dataclass, stands for its members.
+
+    Typer reads a command's options off its signature, so the signature is put together from both.
+    """
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, tuple[Callable[..., object], list[str]]] = {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        group: Any = parameter.annotation
+        grouped = is_dataclass(group)
+        if grouped:
+            members = inspect.signature(group, eval_str=True).parameters
+            groups[parameter.name] = (group, list(members))
+            parameters += [member.replace(kind=inspect.Parameter.KEYWORD_ONLY) for member in members.values()]
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        for name, (group, members) in groups.items():
+            given[name] = group(**{member: given.pop(member) for member in members})
+        command(**given)
+
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # how a wrapper tells its signature
+    return run
 
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

@@ -8,7 +8,7 @@ from typing import Annotated, Final, TypeVar
 import typer
 
 from ferroflux.cli.options import InsecureOpenOption
-from runtime.logs import configure_logging
+from runtime.observability.logs import configure_logging
 from runtime.rights.settings import AccessSettings
 
 app = typer.Typer()

@@ -11,7 +11,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from runtime.redaction import redacted
+from runtime.observability.redaction import redacted
 
 RUN_PANEL: Final = "Run"
 USE_PANEL: Final = "Use"

@@ -33,7 +33,7 @@ from query_api.settings import ApiSettings
 from runtime import event_loop
 from runtime.clock import SYSTEM_CLOCK
 from runtime.event_loop import freeze_heap
-from runtime.logs import configure_logging, configure_quiet_logging
+from runtime.observability.logs import configure_logging, configure_quiet_logging
 from runtime.rights.openness import announce, bareness, openness, require_guarded
 from schemas.errors import FerrofluxError
 

@@ -68,7 +68,7 @@ from retrieval.vectors.spaces import spaces_of
 from runtime.clock import SYSTEM_CLOCK, SystemClock
 from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
-from runtime.metrics import TaskMetrics
+from runtime.observability.metrics import TaskMetrics
 from runtime.retry import Backoff
 from runtime.rights.openness import require_guarded
 from runtime.supervision import Options, Supervisor, Work

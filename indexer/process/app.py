@@ -35,7 +35,7 @@ from retrieval.vectors.spaces import spaces_of
 from runtime.clock import Clock
 from runtime.event_loop import freeze_heap
 from runtime.kafka.log_writer import LogWriter
-from runtime.metrics import TaskMetrics
+from runtime.observability.metrics import TaskMetrics
 from runtime.rights.gate import require_declared_roles
 from runtime.supervision import Supervisor
 from schemas.errors import FatalError, StoreUnavailableError

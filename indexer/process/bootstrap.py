@@ -55,8 +55,8 @@ from runtime.clock import SystemClock
 from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
 from runtime.kafka.topic_identity import TopicIds
-from runtime.metrics import TaskMetrics
-from runtime.redaction import shown
+from runtime.observability.metrics import TaskMetrics
+from runtime.observability.redaction import shown
 from runtime.supervision import Supervisor
 from schemas.errors import ConfigurationError
 from schemas.events.admission import AdmissionRules

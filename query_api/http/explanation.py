@@ -7,9 +7,9 @@ from typing import Final
 
 from retrieval.analysis.tokens import Token
 from retrieval.search.planning.plan import QueryPlan
+from retrieval.search.query import SearchTrace
 from retrieval.search.ranking.reranking import Reranked
 from retrieval.search.retrievers.fanout import RetrieverOutcome
-from retrieval.search.trace import SearchTrace
 from schemas.api.explain import (
     ExplainedAlias,
     ExplainedCorrection,

@@ -11,7 +11,7 @@ from retrieval.search.ranking.reranking import Reranked
 from retrieval.serving.freshness import VisibleDocument
 from runtime.admission.bounds import Reason
 from runtime.admission.metrics import ShedMetrics
-from runtime.metrics import CacheMetrics, exposition
+from runtime.observability.metrics import CacheMetrics, exposition
 from schemas.api.routes import RouteClass
 
 _FRESHNESS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 2.5, 5.0, 15.0, 60.0, 600.0)

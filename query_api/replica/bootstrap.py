@@ -24,7 +24,7 @@ from retrieval.text.storage import MEMORY_BACKED, file_system_of
 from runtime import event_loop
 from runtime.http.server import HttpServer
 from runtime.kafka.log_writer import LogWriter
-from runtime.metrics import TaskMetrics
+from runtime.observability.metrics import TaskMetrics
 from runtime.retry import Backoff
 from runtime.rights.gate import require_declared_roles
 from runtime.supervision import Supervisor

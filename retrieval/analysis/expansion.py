@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from retrieval.analysis import codes
+from retrieval.analysis import tokens as codes
 from retrieval.analysis.abbreviations import Abbreviations
 from retrieval.analysis.lexer import LexemeKind
 from retrieval.analysis.measures import (

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from retrieval.analysis import codes
+from retrieval.analysis import tokens as codes
 from retrieval.analysis.abbreviations import SHIPPED, Abbreviations
 from retrieval.analysis.expansion import STOP_WORDS, Slot, expand
 from retrieval.analysis.folding import fold

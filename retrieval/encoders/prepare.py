@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from retrieval.encoders.export.exporter import prepare_cross_encoder, prepare_sparse
 from retrieval.encoders.factory import prepare_servable
 from retrieval.encoders.settings import EncoderSettings, default_cache_dir
-from runtime.redaction import without_credentials
+from runtime.observability.redaction import without_credentials
 from schemas.errors import FerrofluxError
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from retrieval.generations.errors import GenerationUnfitError
 from retrieval.generations.view import AS_CONFIGURED
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
-from runtime.redaction import without_credentials
+from runtime.observability.redaction import without_credentials
 from schemas.errors import ConfigurationError
 from schemas.product.building import DocumentPolicy
 from schemas.records.generations import EncoderChoice, Generation, Origin, StoreChoice

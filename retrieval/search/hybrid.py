@@ -19,12 +19,11 @@ from retrieval.search.facets import count_facets
 from retrieval.search.planning.knowledge import ReplicaKnowledge
 from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.planning.planner import QueryPlanner
-from retrieval.search.query import Hit, SearchQuery, SearchResult
-from retrieval.search.ranking.confidence import low_confidence
+from retrieval.search.query import Hit, SearchQuery, SearchResult, SearchTrace, Stopwatch
+from retrieval.search.ranking.confidence import Route, RouteDecision, code_is_enough, dense_is_sure, low_confidence
 from retrieval.search.ranking.fusion import FusedCandidate, RankedHit, weighted_rrf, weighted_scores
 from retrieval.search.ranking.hydration import Hydrated, hydrate
 from retrieval.search.ranking.reranking import EXACT, Reranked, RerankStage
-from retrieval.search.ranking.routing import Route, RouteDecision, code_is_enough, dense_is_sure
 from retrieval.search.retrievers.encoding_queue import EncodingQueue
 from retrieval.search.retrievers.fanout import RetrieverOutcome, SearchUnavailableError, run_retrievers
 from retrieval.search.retrievers.query_encoders import QueryVectors, SparseQueryEncoder
@@ -38,7 +37,6 @@ from retrieval.search.retrievers.retriever import (
     TextRetriever,
 )
 from retrieval.search.settings import FusionMethod, SearchSettings
-from retrieval.search.trace import SearchTrace, Stopwatch
 from retrieval.text.port import TextIndexReader
 from retrieval.understanding import QueryType
 from retrieval.vectors.port import VectorIndex

@@ -1,21 +1,66 @@
-"""The values at the two ends of a search: what is asked, and what is answered."""
+"""The values at the two ends of a search: what is asked, and what is answered, with the trace of what each step did."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from retrieval.filters import CatalogueFilter
-from retrieval.search.ranking.fusion import Contribution
-from retrieval.search.ranking.reranking import RankChange
-from retrieval.search.retrievers.fanout import DegradedReason
-from retrieval.search.trace import SearchTrace
+from retrieval.search.planning.plan import QueryPlan
+from retrieval.search.ranking.confidence import RouteDecision
+from retrieval.search.ranking.fusion import Contribution, FusedCandidate
+from retrieval.search.ranking.reranking import RankChange, Reranked
+from retrieval.search.retrievers.fanout import DegradedReason, RetrieverOutcome
 from schemas.api.explain import RetrieverName
 from schemas.catalogue import completed, counts_of
 from schemas.documents import SearchDocument
+from schemas.identity import SkuKey
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTrace:
+    """The plan, every retriever's outcome, the fused list before the replica's check, and what was taken out of it.
+
+    `excluded` are candidates that hold what the query rules out; `reranked` is None where no reranker had anything to do.
+    """
+
+    plan: QueryPlan
+    decision: RouteDecision
+    outcomes: Sequence[RetrieverOutcome]
+    weights: dict[RetrieverName, float]
+    fused: Sequence[FusedCandidate]
+    excluded: frozenset[SkuKey]
+    reranked: Reranked | None = None
+
+
+class Stopwatch:
+    """Starts when it is made; `lap` closes a stage under its name."""
+
+    def __init__(self) -> None:
+        self._started = self._last = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """What has passed since the last lap belongs to this stage."""
+        now = time.perf_counter()
+        self.laps[stage] = _milliseconds(self._last, now)
+        self._last = now
+
+    def skip(self) -> None:
+        """What has passed since the last lap belongs to no stage."""
+        self._last = time.perf_counter()
+
+    def total(self) -> float:
+        """All that has passed."""
+        return _milliseconds(self._started, time.perf_counter())
+
+
+def _milliseconds(start: float, end: float) -> float:
+    return round((end - start) * 1000, 3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from retrieval.rerank.port import RerankSettings
 from retrieval.search.planning.plan import PlanningSettings
-from retrieval.search.ranking.confidence import ConfidenceSettings
-from retrieval.search.ranking.routing import RoutingSettings
+from retrieval.search.ranking.confidence import ConfidenceSettings, RoutingSettings
 from retrieval.understanding import QueryType
 from schemas.api.explain import RetrieverName
 

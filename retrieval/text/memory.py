@@ -20,9 +20,8 @@ from retrieval.text.apart.ledger import Ledger, SetApart, newly_apart
 from retrieval.text.apart.reduced import Mark, build_each
 from retrieval.text.apart.values import NO_NOTES, Flaw, LogNotes
 from retrieval.text.content import Analyse, Content, Part, TextField, content_of_words, words_of
-from retrieval.text.port import Applied, Checkpoint, TextCounts, TextHit
+from retrieval.text.port import Applied, Checkpoint, TextCounts, TextHit, newest_by_key
 from retrieval.text.query import TextQuery
-from retrieval.text.revisions import newest_by_key
 from retrieval.text.scoring import (
     ScoredAlternative,
     ScoredExclusion,

@@ -158,3 +158,13 @@ class TextIndexReader(Protocol):
     def revisions(self) -> Iterator[tuple[SkuKey, int]]:
         """Every held product, tombstones included, with its revision."""
         ...
+
+
+def newest_by_key(documents: Sequence[SearchDocument]) -> dict[SkuKey, SearchDocument]:
+    """The highest revision of each product; of equal ones the last."""
+    newest: dict[SkuKey, SearchDocument] = {}
+    for document in documents:
+        other = newest.get(document.key)
+        if other is None or document.rev >= other.rev:
+            newest[document.key] = document
+    return newest

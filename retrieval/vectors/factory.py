@@ -15,7 +15,7 @@ from retrieval.vectors.qdrant.calls import StoreCalls
 from retrieval.vectors.qdrant.contents import QdrantContentVectors
 from retrieval.vectors.qdrant.index import QdrantIndex
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
-from runtime.redaction import without_credentials
+from runtime.observability.redaction import without_credentials
 
 log = structlog.get_logger(__name__)
 

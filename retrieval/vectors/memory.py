@@ -14,9 +14,8 @@ import numpy as np
 
 from retrieval.encoders.port import SparseVector
 from retrieval.filters import CatalogueFilter, FilterValue
-from retrieval.vectors.identity import new_identity
 from retrieval.vectors.port import AnyVector, NamedVectors, PointPayload, PointWrite, Vector, VectorCounts, VectorHit
-from retrieval.vectors.record import require_distinct, without_empty
+from retrieval.vectors.record import new_identity, require_distinct, without_empty
 from retrieval.vectors.spaces import Spaces, require_same_spaces
 from schemas.catalogue import Field
 from schemas.errors import NotReadyError

@@ -1,11 +1,18 @@
-"""The stored form of a point's payload: one JSON object, the same on a Qdrant server and in Qdrant Edge.
+"""The stored form of a point's payload, and the collection's own id beside it.
 
-`tenant` and `sku` stand in it because a point id is a one-way digest of them. Flags are the integers 0 and 1: Edge's
-Python binding turns a boolean match into an integer match, which no boolean ever meets (see decision 0010). `writer`
-names the write that stored the point; a writer recognises its own work by it when it reads back (decision 0009). A space's
-provenance stands under its name with `_hash` and `_model` behind it.
+The payload is one JSON object, the same on a Qdrant server and in Qdrant Edge. `tenant` and `sku` stand in it because a point
+id is a one-way digest of them. Flags are the integers 0 and 1: Edge's Python binding turns a boolean match into an integer
+match, which no boolean ever meets (see decision 0010). `writer` names the write that stored the point; a writer recognises
+its own work by it when it reads back (decision 0009). A space's provenance stands under its name with `_hash` and `_model`
+behind it.
+
+The id is made with the collection, so that another one under its name is noticed. A collection that an earlier release made
+is given one when it is first asked for it: derived from its name, so that processes which ask at the same moment agree.
 """
 
+from __future__ import annotations
+
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -15,6 +22,22 @@ from retrieval.vectors.port import AnyVector, NamedVectors, PointPayload
 from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, Provenance, Spaces
 from schemas.catalogue import FILTERABLE, FILTERED, Field, Filter
 from schemas.identity import SkuId, SkuKey, TenantId
+
+IDENTITY_KEY: Final = "collection_id"
+"""Under this key the collection's metadata holds the id."""
+
+_ADOPTED: Final = uuid.UUID("a2f0b7f5-6b0c-4f4e-9a52-6f0f6c1f7d10")
+
+
+def new_identity() -> str:
+    """The id of a collection that is made now."""
+    return str(uuid.uuid4())
+
+
+def adopted_identity(name: str) -> str:
+    """The id of a collection that was made without one."""
+    return str(uuid.uuid5(_ADOPTED, name))
+
 
 TENANT: Final = "tenant"
 SKU: Final = "sku"

@@ -7,7 +7,7 @@ import pytest
 from retrieval.generations import transitions
 from retrieval.generations.file import FileGenerationStore, GenerationFile
 from retrieval.generations.kafka import KafkaGenerationStore
-from retrieval.generations.memory import MemoryGenerationStore
+from retrieval.generations.port import MemoryGenerationStore
 from retrieval.generations.view import view_of
 from schemas.errors import ConfigurationError, IncompatibleIndexError
 from schemas.topics import KafkaSettings

@@ -33,7 +33,7 @@ from indexer.records import DeadLetter, InboundRecord
 from indexer.sources.file import FileSourceStore
 from indexer.sources.service import SourceService
 from retrieval.encoders.settings import EncoderSettings
-from retrieval.generations.memory import MemoryGenerationStore
+from retrieval.generations.port import MemoryGenerationStore
 from retrieval.vectors.port import VectorCounts
 from runtime.clock import SYSTEM_CLOCK
 from runtime.http.problems import install_problem_handlers

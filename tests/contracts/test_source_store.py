@@ -9,7 +9,7 @@ import pytest
 from indexer.sources.file import FileSourceStore
 from indexer.sources.kafka import KafkaSourceStore
 from indexer.sources.live import LiveSources, SourcesUnknownError
-from indexer.sources.memory import MemorySourceStore
+from indexer.sources.port import MemorySourceStore
 from runtime.clock import SYSTEM_CLOCK
 from schemas.errors import ConfigurationError, IncompatibleIndexError
 from schemas.product.sources import HOLDS_AFTER_MS

@@ -50,15 +50,14 @@ from retrieval.passages import passage_text
 from retrieval.rerank.testing import OverlapReranker
 from retrieval.search.hybrid import normalise_query
 from retrieval.search.planning.knowledge import ReplicaKnowledge
-from retrieval.search.planning.planner import QueryPlanner
-from retrieval.search.planning.spelled import spell
+from retrieval.search.planning.planner import QueryPlanner, spell
 from retrieval.search.suggestions import suggest
 from retrieval.spelling import SpellingDictionary, sound_key
 from retrieval.text.content import content_of
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.understanding import read_negation, read_quantity
-from runtime.redaction import redacted
+from runtime.observability.redaction import redacted
 from schemas.api.limits import MAX_TEXT
 from schemas.documents import SearchDocument
 from schemas.errors import FerrofluxError, InvalidEventError

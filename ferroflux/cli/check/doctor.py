@@ -16,8 +16,8 @@ from ferroflux.cli.check import findings
 from ferroflux.cli.check.findings import Finding, Health
 from ferroflux.cli.options import DataDirOption, JsonOption
 from ferroflux.data_directory import DataDirectory
-from runtime.logs import configure_quiet_logging
-from runtime.redaction import redacted
+from runtime.observability.logs import configure_quiet_logging
+from runtime.observability.redaction import redacted
 
 app = typer.Typer()
 

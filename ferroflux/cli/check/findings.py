@@ -23,7 +23,7 @@ from retrieval.encoders.models.folders import read_cross_encoder, read_sparse_en
 from retrieval.encoders.models.sources import available_models
 from retrieval.vectors.factory import remote_client
 from retrieval.vectors.settings import VectorStoreKind
-from runtime.redaction import redacted, without_credentials
+from runtime.observability.redaction import redacted, without_credentials
 from schemas.errors import FerrofluxError
 
 

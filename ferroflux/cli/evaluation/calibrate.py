@@ -14,9 +14,9 @@ from ferroflux.cli.evaluation.options import (
     OutOption,
     dealt_out,
     hand_over,
-    on_judged_queries,
 )
-from runtime.logs import configure_quiet_logging
+from ferroflux.cli.options import with_options
+from runtime.observability.logs import configure_quiet_logging
 from training.resampling import stratified_folds
 from training.tuning.calibration import Calibration, Effect, calibrate
 from training.tuning.routes import DENSE_FIRST, MARGIN, SIMILARITY, CodeEffect, observe_routes
@@ -39,7 +39,7 @@ _FRONTIER_SHOWN: Final = 12
 
 
 @app.command("calibrate", help=_HELP)
-@on_judged_queries
+@with_options
 def command(
     request: EvaluationRequest,
     *,

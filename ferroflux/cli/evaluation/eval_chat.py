@@ -19,7 +19,7 @@ from ferroflux.evaluation.catalogue import CatalogueSource
 from ferroflux.evaluation.chat import PlannerChoice, agent_under_test, open_planner
 from ferroflux.evaluation.indexing import indexed_catalogue
 from retrieval.encoders.settings import EncoderSettings
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from training.systems.indexed_catalogue import IndexedCatalogue
 
 app = typer.Typer(rich_markup_mode="markdown")

@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ferroflux.cli.evaluation.options import EvaluationRequest, on_judged_queries
+from ferroflux.cli.evaluation.options import EvaluationRequest
+from ferroflux.cli.options import with_options
 from ferroflux.cli.output import page_console
 from ferroflux.evaluation.evaluation import Evaluation, EvaluationPlan
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from training.experiments.experiment import Experiment, summarise
 from training.experiments.run import save_run
 from training.metrics import MRR, NDCG_10, RECALL_100, TOP_1, TOP_5
@@ -46,7 +47,7 @@ they are made of: the first run over a catalogue takes minutes, later ones secon
 
 
 @app.command("eval", help=_HELP)
-@on_judged_queries
+@with_options
 def evaluate(
     request: EvaluationRequest,
     *,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -127,25 +125,6 @@ class EvaluationRequest:
     def steps(console: Console) -> ShowStep:
         """Progress of each step on the console."""
         return lambda what: FractionProgress(console, what)
-
-
-def on_judged_queries(command: Callable[..., None]) -> Callable[..., None]:
-    """A command of a `EvaluationRequest` and options of its own, as typer takes it: with the request's options before its own.
-
-    Typer reads a command's options off its signature, so the signature is put together from both.
-    """
-    shared = inspect.signature(EvaluationRequest, eval_str=True).parameters
-    _, *own = inspect.signature(command, eval_str=True).parameters.values()
-
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        request = EvaluationRequest(**{name: given.pop(name) for name in shared})
-        command(request, **given)
-
-    parameters = (*shared.values(), *own)
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # how a wrapper tells its signature
-    return run
 
 
 def dealt_out(queries: int, folds: int) -> None:

@@ -15,9 +15,9 @@ from ferroflux.cli.evaluation.options import (
     OutOption,
     dealt_out,
     hand_over,
-    on_judged_queries,
 )
-from runtime.logs import configure_quiet_logging
+from ferroflux.cli.options import with_options
+from runtime.observability.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError
 from training.metrics import METRICS, Judge
 from training.tuning.space import configurations, default_space, parse_space, settings_snippet
@@ -45,7 +45,7 @@ _SEED: Final = 7
 
 
 @app.command("tune", help=_HELP)
-@on_judged_queries
+@with_options
 def command(
     request: EvaluationRequest,
     *,

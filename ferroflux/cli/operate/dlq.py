@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ferroflux.cli.operate.installation import KafkaOption, operate
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, moment_us, shown
+from ferroflux.cli.operate.installation import Installation
+from ferroflux.cli.options import JsonOption, moment_us, shown, with_options
 from ferroflux.operations.port import FOREVER_US, Letters
 from indexer.deadletters.letter import LetterId
 from indexer.deadletters.service import DEFAULT_CEILING
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
 
 app = typer.Typer(no_args_is_help=True)
@@ -33,6 +33,7 @@ def group() -> None:
 
 
 @app.command("list")
+@with_options
 def list_letters(
     *,
     reason: _ReasonOption = "",
@@ -40,10 +41,7 @@ def list_letters(
     since: _SinceOption = "",
     until: _UntilOption = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most letters shown.")] = 50,
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
     as_json: JsonOption = False,
 ) -> None:
     """List open dead letters, oldest first.
@@ -54,7 +52,7 @@ def list_letters(
     """
     configure_quiet_logging()
     asked = _asked(reason, tenant, since, until, [])
-    answer = operate(lambda ops: ops.letters(asked, limit), kafka=kafka, url=url, data_dir=data_dir, key=key)
+    answer = installation.run(lambda ops: ops.letters(asked, limit))
     if as_json:
         print(json.dumps(answer, indent=2, ensure_ascii=False))
         return
@@ -62,22 +60,21 @@ def list_letters(
 
 
 @app.command()
+@with_options
 def show(
     letter: Annotated[str, typer.Argument(help="The letter's id, as `list` shows it.")],
     *,
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
 ) -> None:
     """Show one dead letter whole: reason, coordinates, key, headers, value."""
     configure_quiet_logging()
     asked = LetterId.parse(letter)
-    answer = operate(lambda ops: ops.letter(asked), kafka=kafka, url=url, data_dir=data_dir, key=key)
+    answer = installation.run(lambda ops: ops.letter(asked))
     print(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
 @app.command()
+@with_options
 def redrive(
     ids: _IdsArgument = None,
     *,
@@ -89,10 +86,7 @@ def redrive(
     max_attempts: Annotated[
         int, typer.Option(min=1, help="Leave alone what was tried so often; raise it to insist.")
     ] = DEFAULT_CEILING,
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
 ) -> None:
     """Send the records of open letters to their topics again, each once, after the cause was mended.
 
@@ -104,7 +98,7 @@ def redrive(
     """
     configure_quiet_logging()
     asked = _chosen(ids, reason, tenant, since, until, every=every, max_attempts=max_attempts)
-    done = operate(lambda ops: ops.redrive(asked), kafka=kafka, url=url, data_dir=data_dir, key=key)
+    done = installation.run(lambda ops: ops.redrive(asked))
     gone, refused = done.get("gone", []), done.get("refused", [])
     print(f"{done['settled']} redriven")
     if not (done["settled"] or done["at_ceiling"] or gone or refused):
@@ -125,6 +119,7 @@ def redrive(
 
 
 @app.command()
+@with_options
 def discard(
     ids: _IdsArgument = None,
     *,
@@ -133,10 +128,7 @@ def discard(
     since: _SinceOption = "",
     until: _UntilOption = "",
     every: _AllOption = False,
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
 ) -> None:
     """Mark open letters as done with. Their records stay in the topic until its retention ends.
 
@@ -146,7 +138,7 @@ def discard(
     """
     configure_quiet_logging()
     asked = _chosen(ids, reason, tenant, since, until, every=every)
-    done = operate(lambda ops: ops.discard(asked), kafka=kafka, url=url, data_dir=data_dir, key=key)
+    done = installation.run(lambda ops: ops.discard(asked))
     print(f"{done['settled']} discarded")
 
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ferroflux.cli.operate.installation import KafkaOption, operate
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, shown
+from ferroflux.cli.operate.installation import Installation
+from ferroflux.cli.options import JsonOption, shown, with_options
 from ferroflux.operations.port import HandoverRequest, ResetRequest
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.product.sources import ANY_SOURCE
 
 app = typer.Typer(no_args_is_help=True)
@@ -31,22 +31,21 @@ def group() -> None:
 
 
 @app.command("list")
+@with_options
 def list_facets(
     *,
     tenant: Annotated[str, typer.Option(help="Only this tenant.", show_default=False)] = "",
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
     as_json: JsonOption = False,
 ) -> None:
     """List the facets that have declared sources or were reset, with their history."""
     configure_quiet_logging()
-    answer = operate(lambda ops: ops.facets(tenant), kafka=kafka, url=url, data_dir=data_dir, key=key)
+    answer = installation.run(lambda ops: ops.facets(tenant))
     print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else "\n".join(listing(answer)))
 
 
 @app.command()
+@with_options
 def handover(
     *,
     tenant: _TenantOption,
@@ -54,10 +53,7 @@ def handover(
     to: Annotated[str, typer.Option("--to", help="The source that feeds it from now on.", metavar="SOURCE")],
     note: _NoteOption = "",
     yes: _YesOption = False,
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
     as_json: JsonOption = False,
 ) -> None:
     """Hand a facet over to another source: its rows win over all that was written before, whatever its versions count.
@@ -70,20 +66,18 @@ def handover(
     """
     configure_quiet_logging()
     asked = HandoverRequest.of(tenant=tenant, facet=facet, to=to, note=note, apply=yes)
-    _tell(operate(lambda ops: ops.hand_over(asked), kafka=kafka, url=url, data_dir=data_dir, key=key), as_json=as_json)
+    _tell(installation.run(lambda ops: ops.hand_over(asked)), as_json=as_json)
 
 
 @app.command()
+@with_options
 def reset(
     *,
     tenant: _TenantOption,
     facet: _FacetOption,
     note: _NoteOption = "",
     yes: _YesOption = False,
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
     as_json: JsonOption = False,
 ) -> None:
     """Free a facet's rows that a version too high keeps as they are: the next change of each row wins, whatever is stored.
@@ -96,7 +90,7 @@ def reset(
     """
     configure_quiet_logging()
     asked = ResetRequest.of(tenant=tenant, facet=facet, note=note, apply=yes)
-    _tell(operate(lambda ops: ops.reset(asked), kafka=kafka, url=url, data_dir=data_dir, key=key), as_json=as_json)
+    _tell(installation.run(lambda ops: ops.reset(asked)), as_json=as_json)
 
 
 _NOTHING: Final = "no facet has declared sources: changes of every source come in"

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 
-from ferroflux.cli.operate.installation import GenerationOption, KafkaOption, operate
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, duration_s, shown
+from ferroflux.cli.operate.installation import GenerationOption, Installation
+from ferroflux.cli.options import JsonOption, duration_s, shown, with_options
 from ferroflux.cli.output import counted
 from ferroflux.operations.port import TombstoneGcRequest
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 
 app = typer.Typer()
 
@@ -29,6 +29,7 @@ its own.
 
 
 @app.command(help=_HELP)
+@with_options
 def gc(
     *,
     older_than: Annotated[
@@ -43,11 +44,8 @@ def gc(
             help="Without --kafka: forget journalled changes of that age first. A rebuild no longer sees them.",
         ),
     ] = False,
-    kafka: KafkaOption = "",
     generation: GenerationOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
     as_json: JsonOption = False,
 ) -> None:
     """Remove tombstones that no replay can reach."""
@@ -55,9 +53,7 @@ def gc(
     asked = TombstoneGcRequest.of(
         older_than_s=duration_s(older_than), tenant=tenant, apply=yes, prune_journal=prune_journal
     )
-    counts = operate(
-        lambda ops: ops.tombstone_gc(asked), kafka=kafka, generation=generation, url=url, data_dir=data_dir, key=key
-    )
+    counts = installation.run(lambda ops: ops.tombstone_gc(asked), generation=generation)
     if as_json:
         print(orjson.dumps(counts, option=orjson.OPT_INDENT_2).decode())
     else:

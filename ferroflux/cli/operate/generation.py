@@ -9,13 +9,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ferroflux.cli.operate.installation import KafkaOption, operate
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, shown
+from ferroflux.cli.operate.installation import Installation
+from ferroflux.cli.options import JsonOption, shown, with_options
 from ferroflux.cli.output import FractionProgress
-from ferroflux.http_client import api_key, locate
+from ferroflux.http_client import api_key
 from ferroflux.operations.generations.judged import ApiUnderJudgement, compare_generations, figures_of
 from ferroflux.operations.port import BuildBody, Json, JudgedBody
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError
 from schemas.records.generations import Origin
 from training.experiments.comparison import Comparison
@@ -55,6 +55,7 @@ def group() -> None:
 
 
 @app.command()
+@with_options
 def build(
     name: _NameArgument,
     *,
@@ -80,10 +81,7 @@ def build(
     take_over: Annotated[
         bool, typer.Option("--take-over/--encode-all", help="Take vectors over whose text and model are the same.")
     ] = True,
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
     as_json: JsonOption = False,
 ) -> None:
     """Build a generation until it follows live changes. Interrupted, the same command goes on where it stopped."""
@@ -92,13 +90,7 @@ def build(
         asked = BuildBody.of(
             name=name, model=model, assignments=tuple(assignments or ()), origin=origin, take_over=take_over
         )
-        built = operate(
-            lambda ops: ops.build(asked, lambda told: _show(bar, told)),
-            kafka=kafka,
-            url=url,
-            data_dir=data_dir,
-            key=key,
-        )
+        built = installation.run(lambda ops: ops.build(asked, lambda told: _show(bar, told)))
     if as_json:
         _print_json(built)
         return
@@ -115,17 +107,15 @@ def build(
 
 
 @app.command()
+@with_options
 def status(
     *,
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
     as_json: JsonOption = False,
 ) -> None:
     """Show every generation, which is live, how far each is, and which replicas and workers are ready for it."""
     configure_quiet_logging()
-    found = operate(lambda ops: ops.generations(), kafka=kafka, url=url, data_dir=data_dir, key=key)
+    found = installation.run(lambda ops: ops.generations())
     if as_json:
         _print_json(found)
         return
@@ -156,6 +146,7 @@ def status(
 
 
 @app.command()
+@with_options
 def compare(
     name: _NameArgument,
     judged: Annotated[
@@ -164,10 +155,7 @@ def compare(
     ],
     *,
     tenant: _TenantOption = "",
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
     as_json: JsonOption = False,
 ) -> None:
     """Ask judged queries of a generation and of the live one, through the search API, and say what the gate would.
@@ -175,13 +163,10 @@ def compare(
     Exit code 0: it could be promoted; 1: something speaks against it.
     """
     configure_quiet_logging()
-    found = operate(lambda ops: ops.generations(), kafka=kafka, url=url, data_dir=data_dir, key=key)
-    comparison = _compared(name, found["live"], judged, tenant, url, data_dir, key)
+    found = installation.run(lambda ops: ops.generations())
+    comparison = _compared(name, found["live"], judged, tenant, installation)
     figures = figures_of(comparison)
-    against = operate(
-        lambda ops: ops.objections(name, JudgedBody.of(judged=figures.to_json())),
-        kafka=kafka, url=url, data_dir=data_dir, key=key,
-    )["objections"]  # fmt: skip
+    against = installation.run(lambda ops: ops.objections(name, JudgedBody.of(judged=figures.to_json())))["objections"]
     if as_json:
         _print_json({"generation": name, "live": found["live"], **figures.to_json(), "objections": against})
     else:
@@ -192,6 +177,7 @@ def compare(
 
 
 @app.command()
+@with_options
 def promote(
     name: _NameArgument,
     *,
@@ -200,41 +186,34 @@ def promote(
     force: Annotated[
         str, typer.Option(help="Promote against the gate, for this reason, which is recorded.", show_default=False)
     ] = "",
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
     as_json: JsonOption = False,
 ) -> None:
     """Make a prepared generation the live one, where the gate lets it through."""
     configure_quiet_logging()
     figures: dict[str, Any] | None = None
     if judged is not None:
-        found = operate(lambda ops: ops.generations(), kafka=kafka, url=url, data_dir=data_dir, key=key)
-        figures = figures_of(_compared(name, found["live"], judged, tenant, url, data_dir, key)).to_json()
-    moved = operate(
-        lambda ops: ops.promote(name, JudgedBody.of(judged=figures, force=force)),
-        kafka=kafka, url=url, data_dir=data_dir, key=key,
-    )  # fmt: skip
+        found = installation.run(lambda ops: ops.generations())
+        figures = figures_of(_compared(name, found["live"], judged, tenant, installation)).to_json()
+    moved = installation.run(lambda ops: ops.promote(name, JudgedBody.of(judged=figures, force=force)))
     _tell_moved(moved, as_json=as_json)
 
 
 @app.command()
+@with_options
 def rollback(
     *,
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
     as_json: JsonOption = False,
 ) -> None:
     """Make the generation before the live one again. No gate stands before it."""
     configure_quiet_logging()
-    moved = operate(lambda ops: ops.roll_back(), kafka=kafka, url=url, data_dir=data_dir, key=key)
+    moved = installation.run(lambda ops: ops.roll_back())
     _tell_moved(moved, as_json=as_json)
 
 
 @app.command()
+@with_options
 def drop(
     name: _NameArgument,
     *,
@@ -247,21 +226,18 @@ def drop(
             help="Drop it although a worker answers from it or it is behind, for this reason.", show_default=False
         ),
     ] = "",
-    kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
 ) -> None:
     """Remove a generation that is not live, for good. Until then it is kept up to date."""
     configure_quiet_logging()
     if not yes:
         raise ConfigurationError(f"{name} would be removed for good; add --yes to do it")
-    operate(lambda ops: ops.drop(name, JudgedBody.of(force=force)), kafka=kafka, url=url, data_dir=data_dir, key=key)
+    installation.run(lambda ops: ops.drop(name, JudgedBody.of(force=force)))
     print(f"{name} is dropped")
 
 
-def _compared(name: str, live: str, judged: Path, tenant: str, url: str, data_dir: Path | None, key: str) -> Comparison:
-    api = ApiUnderJudgement(locate(url, data_dir), api_key(key), tenant)
+def _compared(name: str, live: str, judged: Path, tenant: str, installation: Installation) -> Comparison:
+    api = ApiUnderJudgement(installation.url_of(), api_key(installation.key), tenant)
     with FractionProgress(Console(stderr=True), "asking both generations") as bar:
         return asyncio.run(
             compare_generations(api, load_judged(judged), live=live, candidate=name, on_progress=bar.update)

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import typer
 
+from ferroflux.cli.options import DataDirOption, KeyOption, UrlOption
 from ferroflux.data_directory import DataDirectory
 from ferroflux.http_client import api_key, locate
 from ferroflux.operations.over_http import HttpOperations
@@ -38,25 +39,34 @@ def indexer_settings(kafka: str) -> IndexerSettings:
     return settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"bootstrap": kafka})})
 
 
-def operate(
-    work: Callable[[Operations], Coroutine[Any, Any, T]],
-    *,
-    kafka: str,
-    url: str,
-    data_dir: Path | None,
-    key: str,
-    generation: str = "",
-) -> T:
-    """Do one thing to the installation that the options name, and wait for it.
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What the options of an operator's command name."""
 
-    Raises:
-        ConfigurationError: they name none.
-    """
-    if kafka:
-        checkpoints = DataDirectory.resolve(data_dir).replays
-        chosen: Operations = ProductionOperations(
-            indexer_settings(kafka), generation=generation, checkpoints=checkpoints
-        )
-    else:
-        chosen = HttpOperations(locate(url, data_dir), api_key(key))
-    return asyncio.run(work(chosen))
+    kafka: KafkaOption = ""
+    url: UrlOption = ""
+    data_dir: DataDirOption = None
+    key: KeyOption = ""
+
+    def url_of(self) -> str:
+        """Base URL of the running `up`.
+
+        Raises:
+            ConfigurationError: the options name none.
+        """
+        return locate(self.url, self.data_dir)
+
+    def run(self, work: Callable[[Operations], Coroutine[Any, Any, T]], *, generation: str = "") -> T:
+        """Do one thing to it, and wait for it.
+
+        Raises:
+            ConfigurationError: the options name none.
+        """
+        if self.kafka:
+            checkpoints = DataDirectory.resolve(self.data_dir).replays
+            chosen: Operations = ProductionOperations(
+                indexer_settings(self.kafka), generation=generation, checkpoints=checkpoints
+            )
+        else:
+            chosen = HttpOperations(self.url_of(), api_key(self.key))
+        return asyncio.run(work(chosen))

@@ -24,7 +24,7 @@ from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
 from retrieval.generations.fitting import text_folder
 from runtime.clock import SystemClock
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.events.admission import AdmissionRules
 from schemas.events.parser import EventParser
 from schemas.identity import tenant_id

@@ -6,12 +6,12 @@ import orjson
 import typer
 from rich.console import Console
 
-from ferroflux.cli.operate.installation import GenerationOption, KafkaOption, operate
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption, moment_us, shown
+from ferroflux.cli.operate.installation import GenerationOption, Installation
+from ferroflux.cli.options import JsonOption, moment_us, shown, with_options
 from ferroflux.cli.output import FractionProgress
 from ferroflux.operations.port import Replay
 from indexer.replay.replayer import digest_of
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 
 app = typer.Typer()
 
@@ -32,6 +32,7 @@ An interrupted replay goes on where it stopped when the same command is given ag
 
 
 @app.command(help=_HELP)
+@with_options
 def replay(
     *,
     since: Annotated[str, typer.Option(help="Logged since: 2h (ago), or 2026-11-20T10:00.", show_default=False)] = "",
@@ -46,11 +47,8 @@ def replay(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only count.")] = False,
     rate: Annotated[float | None, typer.Option(min=0.1, help="Most records a second.", show_default=False)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Forget an interrupted run of the same command.")] = False,
-    kafka: KafkaOption = "",
     generation: GenerationOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    installation: Installation,
     as_json: JsonOption = False,
 ) -> None:
     """Take a stretch of the change log in again."""
@@ -68,12 +66,12 @@ def replay(
     words = digest_of({**raw, "since_ms": since, "until_ms": until})
     asked = Replay.of(**raw, asked=words, restart=restart, apply=yes, records_per_s=rate)
     with FractionProgress(Console(stderr=True), "replaying" if yes else "counting") as bar:
-        counts = operate(
+        counts = installation.run(
             lambda ops: ops.replay(
                 asked, lambda told: bar.update(told.get("fraction", 0.0), f"{told.get('read', 0):,} records")
             ),
-            kafka=kafka, generation=generation, url=url, data_dir=data_dir, key=key,
-        )  # fmt: skip
+            generation=generation,
+        )
     if as_json:
         print(orjson.dumps(counts, option=orjson.OPT_INDENT_2).decode())
     else:

@@ -32,7 +32,7 @@ from retrieval.generations.file import GenerationFile
 from retrieval.generations.fitting import configured, text_folder
 from retrieval.generations.view import view_of
 from retrieval.text.tantivy_index.commit_files import holds_index
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.errors import NotFoundError
 
 app = typer.Typer(no_args_is_help=True)

@@ -9,13 +9,12 @@ import typer
 import yaml
 from rich.table import Table
 
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.options import DataDirOption, JsonOption, Server, with_options
 from ferroflux.cli.output import counted, page_console
 from ferroflux.cli.use.ingest import kafka_settings
 from ferroflux.data_directory import DataDirectory, Endpoint
-from ferroflux.http_client import ApiClient, api_key, locate
 from ferroflux.operations.aliases import KafkaAliasPublisher, approved, imported, proposed
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.errors import ConfigurationError, NotFoundError
 from schemas.records.aliases import SHARED, AliasKind, AliasRecord, AliasStatus
 
@@ -28,19 +27,18 @@ KafkaOption = Annotated[
 
 
 @app.command("list")
+@with_options
 def list_entries(
     *,
     tenant: TenantOption,
     status: Annotated[AliasStatus | None, typer.Option(help="Only these.", show_default=False)] = None,
     own: Annotated[bool, typer.Option("--own", help="Without the shared entries.")] = False,
     json: JsonOption = False,
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    server: Server,
 ) -> None:
     """Show the entries that a tenant's searches use now."""
     configure_quiet_logging()
-    records = [one for one in _held(url, data_dir, key, tenant) if status in (None, one.status)]
+    records = [one for one in _held(server, tenant) if status in (None, one.status)]
     shown = [one for one in records if not own or one.tenant != SHARED]
     if json:
         print("[" + ",\n ".join(record.model_dump_json() for record in shown) + "]")
@@ -93,29 +91,28 @@ def propose(
 
 
 @app.command()
+@with_options
 def approve(
     names: Annotated[list[str], typer.Argument(help="Ids of proposed entries.")],
     *,
     tenant: TenantOption,
     reject: Annotated[bool, typer.Option("--reject", help="Switch them off instead.")] = False,
     kafka: KafkaOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    server: Server,
 ) -> None:
     """Approve entries, so that searches use them within a second; with --reject, switch them off."""
     configure_quiet_logging()
-    held = {record.id: record for record in _held(url, data_dir, key, tenant)}
+    held = {record.id: record for record in _held(server, tenant)}
     missing = [name for name in names if name not in held]
     if missing:
         raise NotFoundError(f"{tenant} has no entry {', '.join(missing)}; `ferroflux aliases list` shows them")
     status = AliasStatus.REJECTED if reject else AliasStatus.APPROVED
-    _send([approved(held[name], tenant, status) for name in names], kafka, data_dir)
+    _send([approved(held[name], tenant, status) for name in names], kafka, server.data_dir)
     print(f"{counted(len(names), 'entry', 'entries')} {status}")
 
 
-def _held(url: str, data_dir: Path | None, key: str, tenant: str) -> list[AliasRecord]:
-    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+def _held(server: Server, tenant: str) -> list[AliasRecord]:
+    with server.client() as client:
         found: list[dict[str, Any]] = client.get("/v1/aliases", tenant=tenant)
     return [AliasRecord.model_validate(entry) for entry in found]
 

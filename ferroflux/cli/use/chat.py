@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.options import JsonOption, Server, with_options
 from ferroflux.cli.output import page_console
 from ferroflux.cli.use.search import only_tenant
-from ferroflux.http_client import ApiClient, api_key, locate
 from schemas.errors import FerrofluxError
 
 app = typer.Typer(invoke_without_command=True)
@@ -21,14 +20,13 @@ TenantOption = Annotated[str, typer.Option(help="The tenant; not needed where th
 
 
 @app.callback()
+@with_options
 def chat(
     context: typer.Context,
     *,
     tenant: TenantOption = "",
     thread: Annotated[str, typer.Option(help="Go on with this conversation.", show_default=False)] = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    server: Server,
 ) -> None:
     """Order in the terminal: write what you need, then confirm. An empty line or Ctrl-D ends it.
 
@@ -37,7 +35,7 @@ def chat(
     if context.invoked_subcommand is not None:
         return
     console = Console(highlight=False)
-    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+    with server.client() as client:
         tenant = tenant or only_tenant(client)
         conversation = thread
         console.print(f"[bold]{tenant}[/], {f'conversation {conversation}' if conversation else 'a new conversation'}")
@@ -55,17 +53,16 @@ def chat(
 
 
 @app.command()
+@with_options
 def trace(
     thread: Annotated[str, typer.Argument(help="The conversation.")],
     *,
     tenant: TenantOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    server: Server,
     as_json: JsonOption = False,
 ) -> None:
     """Show how each turn went: planner, tools with arguments and outcomes, tokens, time by step."""
-    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+    with server.client() as client:
         turns = client.get(f"/v1/chat/{thread}/trace", tenant=tenant or only_tenant(client))
     if as_json:
         print(orjson.dumps(turns, option=orjson.OPT_INDENT_2).decode())
@@ -76,17 +73,16 @@ def trace(
 
 
 @app.command(name="set-apart")
+@with_options
 def set_apart(
     *,
     tenant: TenantOption = "",
     limit: Annotated[int, typer.Option(min=1, max=200, help="Conversations to show.")] = 50,
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    server: Server,
     as_json: JsonOption = False,
 ) -> None:
     """List the conversations at which something failed by a fault of ours, the newest failure first."""
-    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+    with server.client() as client:
         tenant = tenant or only_tenant(client)
         found = client.get("/v1/chat", tenant=tenant, limit=limit)
     if as_json:
@@ -106,16 +102,15 @@ def set_apart(
 
 
 @app.command()
+@with_options
 def retry(
     thread: Annotated[str, typer.Argument(help="The conversation.")],
     *,
     tenant: TenantOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    server: Server,
 ) -> None:
     """Have a conversation that was set apart tried again: after a new version, or when its failure has been looked at."""
-    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+    with server.client() as client:
         client.post(f"/v1/chat/{thread}/retry", {"tenant": tenant or only_tenant(client)})
     page_console(highlight=False).print(f"conversation {thread} is tried again", markup=False)
 

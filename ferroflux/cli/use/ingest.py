@@ -24,7 +24,7 @@ from ferroflux.ingest.rows import Row, RowSource
 from ferroflux.ingest.run import IngestReport, IngestRun
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget, KafkaTarget
 from runtime.clock import SYSTEM_CLOCK
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError
 from schemas.identity import tenant_id
 from schemas.product.sources import DEFAULT_SOURCE, source_name

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.options import JsonOption, Server, with_options
 from ferroflux.cli.output import counted, page_console
 from ferroflux.cli.use.chat import TenantOption
 from ferroflux.cli.use.search import only_tenant
-from ferroflux.http_client import ApiClient, api_key, locate
+from ferroflux.http_client import ApiClient
 from schemas.errors import FerrofluxError
 
 app = typer.Typer(no_args_is_help=True)
@@ -35,6 +35,7 @@ def group() -> None:
 
 
 @app.command("list")
+@with_options
 def list_orders(
     *,
     tenant: TenantOption = "",
@@ -45,13 +46,11 @@ def list_orders(
     ] = False,
     after: Annotated[str, typer.Option(help="Go on after this order.", show_default=False)] = "",
     limit: Annotated[int, typer.Option(min=1, max=200, help="Orders to show.")] = 20,
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    server: Server,
     as_json: JsonOption = False,
 ) -> None:
     """List a tenant's orders, newest first."""
-    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+    with server.client() as client:
         tenant = tenant or only_tenant(client)
         page = client.get(
             "/v1/orders",
@@ -81,17 +80,16 @@ def list_orders(
 
 
 @app.command()
+@with_options
 def show(
     order: Annotated[str, typer.Argument(help="The order's id.")],
     *,
     tenant: TenantOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    server: Server,
     as_json: JsonOption = False,
 ) -> None:
     """Show one order with its lines."""
-    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+    with server.client() as client:
         found = client.get(f"/v1/orders/{order}", tenant=tenant or only_tenant(client))
     if as_json:
         print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
@@ -100,20 +98,19 @@ def show(
 
 
 @app.command()
+@with_options
 def retry(
     order: Annotated[str, typer.Argument(help="The order's id; not needed with --all.")] = "",
     *,
     every: Annotated[bool, typer.Option("--all", help="All of the tenant's orders that are set apart.")] = False,
     tenant: TenantOption = "",
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    server: Server,
 ) -> None:
     """Have orders that were set apart published after all: after a new version, or once the topic takes larger records."""
     if bool(order) == every:
         raise typer.BadParameter("name one order, or give --all")
     console = page_console(highlight=False)
-    with ApiClient(locate(url, data_dir), key=api_key(key)) as client:
+    with server.client() as client:
         tenant = tenant or only_tenant(client)
         wanted = [order] if order else _apart(client, tenant)
         failed = 0

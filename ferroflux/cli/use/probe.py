@@ -15,7 +15,7 @@ from ferroflux.cli.use.ingest import live_target
 from ferroflux.http_client import api_key, locate
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget
 from ferroflux.operations.probe import STAGES, Passage, Prober, UnseenError, summarise
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.api.status import Percentiles
 from schemas.errors import ConfigurationError
 

@@ -23,7 +23,7 @@ from ferroflux.ingest.held.verdict import Judged, Verdict
 from ferroflux.ingest.held.versions import VersionRefusedError
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget
 from runtime.clock import SYSTEM_CLOCK
-from runtime.logs import configure_quiet_logging
+from runtime.observability.logs import configure_quiet_logging
 from schemas.errors import InvalidRequestError, NotFoundError, NotReadyError
 from schemas.identity import SkuKey
 from schemas.product.changes import ITEM_FACET, ChangeEvent, facet_key, facet_name

@@ -1,8 +1,7 @@
 """`ferroflux search`: a search on the command line, with the reason why each product is there."""
 
-import inspect
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import asdict, make_dataclass
 from typing import Annotated, Any, Final
 
 import orjson
@@ -11,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.options import JsonOption, Server, with_options
 from ferroflux.cli.output import page_console
-from ferroflux.http_client import ApiClient, api_key, locate
+from ferroflux.http_client import ApiClient
 from schemas.catalogue import FILTERABLE, Filter
 from schemas.errors import InvalidRequestError
 
@@ -50,23 +49,12 @@ def _filter_options() -> Iterator[tuple[str, Any]]:
             yield field.key, Annotated[list[str] | None, typer.Option(help=f"Only this {words}. May be repeated.")]
 
 
-def _with_filters(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with those options, which it takes as keywords; typer reads them from its signature."""
-    own = {one.name: one for one in inspect.signature(command).parameters.values() if one.kind is not one.VAR_KEYWORD}
-    options = dict(_filter_options())
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in options.items()
-    ]
-    first = list(own).index("limit")
-    parameters = [*own.values()][:first] + added + [*own.values()][first:]
-    command.__annotations__.update(options)
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return command
+Filters = make_dataclass("Filters", [(name, kind, None) for name, kind in _filter_options()], frozen=True)
+"""The conditions as a group of options."""
 
 
 @app.command(help=_HELP)
-@_with_filters
+@with_options
 def search(
     text: Annotated[
         str, typer.Argument(help="What a buyer would type; empty lists the catalogue.", show_default=False)
@@ -75,21 +63,19 @@ def search(
     tenant: Annotated[
         str, typer.Option(help="The tenant; not needed where there is one only.", show_default=False)
     ] = "",
+    filters: Filters,  # type: ignore[valid-type] # made from the table
     limit: Annotated[int, typer.Option(min=1, max=100, help="Hits to show.")] = 10,
     offset: Annotated[int, typer.Option(min=0, max=1000, help="Hits to pass over.")] = 0,
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    server: Server,
     as_json: JsonOption = False,
-    **filters: Any,
 ) -> None:
     """Search a tenant's catalogue."""
-    with _client(url, data_dir, key) as client:
+    with server.client() as client:
         tenant = tenant or only_tenant(client)
         request = {
             "tenant": tenant,
             "text": text,
-            "filters": {name: value for name, value in filters.items() if value is not None},
+            "filters": {name: value for name, value in asdict(filters).items() if value is not None},
             "limit": limit,
             "offset": offset,
             "facets": False,
@@ -99,10 +85,6 @@ def search(
         print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
         return
     _show(page_console(), tenant, answer, offset)
-
-
-def _client(url: str, data_dir: Path | None, key: str) -> ApiClient:
-    return ApiClient(locate(url, data_dir), key=api_key(key))
 
 
 def only_tenant(client: ApiClient) -> str:

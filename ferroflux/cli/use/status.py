@@ -7,8 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
-from ferroflux.http_client import ApiClient, api_key, locate
+from ferroflux.cli.options import JsonOption, Server, with_options
 
 app = typer.Typer()
 
@@ -29,21 +28,19 @@ Exits with 1 where the system is not ready, so a script can wait for it.
 
 
 @app.command(help=_HELP)
+@with_options
 def status(
     *,
-    url: UrlOption = "",
-    data_dir: DataDirOption = None,
-    key: KeyOption = "",
+    server: Server,
     as_json: JsonOption = False,
 ) -> None:
     """Show how a running system is."""
-    base = locate(url, data_dir)
-    with ApiClient(base, key=api_key(key)) as client:
+    with server.client() as client:
         answer = client.get("/v1/status")
     if as_json:
         print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
     else:
-        _show(Console(), base, answer)
+        _show(Console(), client.url, answer)
     if not answer["ready"]:
         raise typer.Exit(EXIT_NOT_READY)
 

@@ -15,7 +15,7 @@ from retrieval.generations.port import GenerationStore
 from retrieval.generations.view import AS_CONFIGURED, GenerationView, Records, reports_of, view_of
 from retrieval.vectors.port import VectorCounts
 from runtime.clock import Clock
-from runtime.redaction import redacted_value
+from runtime.observability.redaction import redacted_value
 from schemas.errors import NotReadyError
 from schemas.records.generations import Generation, GenerationStage, ReplicaReport
 

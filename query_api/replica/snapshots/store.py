@@ -24,7 +24,7 @@ from query_api.replica.snapshots.manifest import (
     SnapshotStoreError,
 )
 from runtime.files import atomic_writer
-from runtime.redaction import redacted, without_credentials
+from runtime.observability.redaction import redacted, without_credentials
 from schemas.errors import ConfigurationError, FerrofluxError
 
 _CHUNK: Final = 1024 * 1024

@@ -11,7 +11,7 @@ import fsspec
 import structlog
 
 from retrieval.encoders.models.cache import publish
-from runtime.redaction import redacted, without_credentials
+from runtime.observability.redaction import redacted, without_credentials
 from schemas.errors import ConfigurationError, ModelNotFoundError
 
 log = structlog.get_logger(__name__)

@@ -1,4 +1,4 @@
-"""The planner: reads a query as a person behind the counter would, and says what each retriever is to look for.
+"""The planner: reads a query as a person behind the counter would, and says what each retriever is to look for. Pure over what is known of the tenant.
 
     typed ─ units ─ exclusions ─ quantity ─ spelling ─ analysis ─ aliases ─▶ clauses for BM25, texts for the dense retriever
 
@@ -8,19 +8,68 @@ Every step only adds to what was typed or takes off what names no product; the t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from retrieval.aliases.compiled import AliasMatch, Phrase, compared, phrase_of, slots_of
 from retrieval.aliases.table import compared_slots
+from retrieval.analysis.expansion import STOP_WORDS
 from retrieval.analysis.folding import bounded_query
+from retrieval.analysis.lexer import LexemeKind
 from retrieval.analysis.pipeline import placed
+from retrieval.analysis.stemming import stem
 from retrieval.analysis.tokens import AnalysedText, Token
 from retrieval.filters import CatalogueFilter
 from retrieval.search.planning.knowledge import Knowledge, TenantKnowledge
 from retrieval.search.planning.plan import AppliedAlias, PlanningSettings, QueryPlan
-from retrieval.search.planning.spelled import Spelled, spell
+from retrieval.spelling import Correction
 from retrieval.text.query import Alternative, Clause, TextQuery, Unwanted, typed_clauses
 from retrieval.understanding import DENIALS, Exclusion, Negated, Ordered, classify, read_negation, read_quantity
 from schemas.records.aliases import AliasKind
+
+_MOST_COST: Final = 1.25
+_MOST_COST_LONG: Final = 1.8
+_LONG: Final = 7
+"""Of a longer word more letters may be wrong before it becomes another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """A text with corrections made, the corrections, and the words that stay unknown."""
+
+    text: str
+    corrections: tuple[Correction, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def spell(text: str, known: TenantKnowledge) -> Spelled:
+    """Correct the words that the tenant's catalogue and tables do not know; a text without any comes back as it is.
+
+    Abbreviations (with their point, or expanded by the analysis), sizes and codes are left alone.
+    """
+    spelled, lexemes = placed(text)
+    corrections: list[Correction] = []
+    unknown: list[str] = []
+    pieces: list[str] = []
+    end = 0
+    for piece in (one.lexeme for one in lexemes):
+        if piece.kind is not LexemeKind.WORD or piece.text.endswith(".") or _known(piece.text, known):
+            continue
+        correction = known.correct(piece.text)
+        if correction is None or correction.cost > (_MOST_COST_LONG if len(piece.text) >= _LONG else _MOST_COST):
+            unknown.append(piece.text)
+            continue
+        corrections.append(correction)
+        pieces += [spelled[end : piece.start], correction.text]
+        end = piece.end
+    if not corrections:
+        return Spelled(text, (), tuple(unknown))
+    return Spelled("".join([*pieces, spelled[end:]]), tuple(corrections), tuple(unknown))
+
+
+def _known(word: str, known: TenantKnowledge) -> bool:
+    return word in STOP_WORDS or known.knows(word) or known.aliases.knows(stem(word))
+
 
 Slots = Sequence[tuple[Token, ...]]
 

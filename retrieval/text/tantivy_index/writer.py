@@ -12,8 +12,7 @@ import tantivy
 from retrieval.text.apart.ledger import SetApart, newly_apart
 from retrieval.text.apart.reduced import build_each
 from retrieval.text.apart.values import NO_NOTES, Apart, LogNotes
-from retrieval.text.port import Applied, Checkpoint
-from retrieval.text.revisions import newest_by_key
+from retrieval.text.port import Applied, Checkpoint, newest_by_key
 from retrieval.text.settings import TextIndexSettings
 from retrieval.text.storage import require_room
 from retrieval.text.tantivy_index.compatibility import require_compatible, write_metadata

@@ -25,8 +25,7 @@ from retrieval.encoders.port import SparseVector
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
 from retrieval.vectors.edge import filters
-from retrieval.vectors.edge.ownership import DirectoryOwner
-from retrieval.vectors.edge.shard import ShardFiles
+from retrieval.vectors.edge.shard import DirectoryOwner, ShardFiles
 from retrieval.vectors.port import AnyVector, NamedVectors, PointPayload, PointWrite, VectorCounts, VectorHit
 from retrieval.vectors.record import from_record, page_of, require_distinct, rev_of, to_record, without_empty
 from retrieval.vectors.settings import VectorSettings

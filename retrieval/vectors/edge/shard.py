@@ -1,28 +1,64 @@
-"""The files of an Edge index: the shard, and beside it the record of the model that wrote it.
+"""The files of an Edge index: the lock, the shard, and beside it the record of the model that wrote it.
 
     directory/owner.lock   who owns it now
     directory/model.json   the record of the vector spaces, and the index's own id
     directory/shard/       Edge's own files
 
 The shard is built under another name and moved into place when it is whole, and the record is written before that: a
-process that dies in between leaves nothing that the next one would misread.
+process that dies in between leaves nothing that the next one would misread. One process owns a directory, and says so in a
+lock that dies with it; Edge refuses a second owner, too, but with an error about its write-ahead log that helps nobody.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import orjson
 import qdrant_edge as edge
 
 from retrieval.vectors import record
-from retrieval.vectors.identity import IDENTITY_KEY, new_identity
+from retrieval.vectors.record import IDENTITY_KEY, new_identity
 from retrieval.vectors.settings import Quantisation, VectorSettings
 from retrieval.vectors.spaces import RECORD_KEY, TEXT_VECTOR, SpaceKind, Spaces, require_same_spaces
 from runtime.files import atomic_write
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, IndexInUseError
+
+LOCK_FILE: Final = "owner.lock"
+
+
+class DirectoryOwner:
+    """Holds the lock of one directory from construction to `release`, at the latest until the process ends."""
+
+    def __init__(self, directory: Path) -> None:
+        """Create the directory where it is absent and take it.
+
+        Raises:
+            IndexInUseError: another owner holds it, in this or another process.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        self._file = (directory / LOCK_FILE).open("a+", encoding="ascii")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.seek(0)
+            owner = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise IndexInUseError(
+                f"the vector index in {directory} is in use by process {owner}; stop it first, or choose another directory"
+            ) from error
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let the next owner in; the file stays, since removing it would race with one who has just opened it."""
+        self._file.close()
+
 
 BYTES_PER_NUMBER = 4
 """Vectors are float32."""

@@ -11,8 +11,8 @@ import structlog
 from qdrant_client import AsyncQdrantClient, models
 
 from retrieval.vectors import record
-from retrieval.vectors.identity import IDENTITY_KEY, adopted_identity, new_identity
 from retrieval.vectors.qdrant.calls import StoreCalls
+from retrieval.vectors.record import IDENTITY_KEY, adopted_identity, new_identity
 from retrieval.vectors.settings import Quantisation, VectorSettings
 from retrieval.vectors.spaces import RECORD_KEY, SpaceKind, Spaces, require_same_spaces
 from schemas.errors import ConfigurationError, NotReadyError

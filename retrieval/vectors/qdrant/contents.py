@@ -17,7 +17,7 @@ from retrieval.vectors.contents import ContentVectors
 from retrieval.vectors.qdrant.calls import StoreCalls
 from retrieval.vectors.settings import RetrySettings, VectorSettings
 from runtime.clock import SYSTEM_CLOCK, Clock
-from runtime.redaction import without_credentials
+from runtime.observability.redaction import without_credentials
 from schemas.errors import ConfigurationError
 
 T = TypeVar("T")

@@ -20,7 +20,6 @@ from qdrant_client import AsyncQdrantClient, models
 from retrieval.encoders.port import SparseVector
 from retrieval.filters import CatalogueFilter
 from retrieval.vectors import record
-from retrieval.vectors.identity import IDENTITY_KEY
 from retrieval.vectors.port import AnyVector, PointPayload, PointWrite, VectorCounts, VectorHit
 from retrieval.vectors.qdrant import filters
 from retrieval.vectors.qdrant.calls import MessageTooLargeError, StoreCalls
@@ -34,10 +33,18 @@ from retrieval.vectors.qdrant.collection import (
 )
 from retrieval.vectors.qdrant.grpc_wire import GrpcWire
 from retrieval.vectors.qdrant.wire import Neighbours, NewPoint, PointWire, Selection, StoredPoint, StoredVector, Upsert
-from retrieval.vectors.record import from_record, page_of, require_distinct, rev_of, to_record, without_empty
+from retrieval.vectors.record import (
+    IDENTITY_KEY,
+    from_record,
+    page_of,
+    require_distinct,
+    rev_of,
+    to_record,
+    without_empty,
+)
 from retrieval.vectors.settings import VectorSettings
 from retrieval.vectors.spaces import RECORD_KEY, Spaces
-from runtime.redaction import without_credentials
+from runtime.observability.redaction import without_credentials
 from schemas.identity import SkuId, SkuKey, TenantId
 
 Item = TypeVar("Item")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from indexer.records import taken_ms
 from indexer.sources.live import LiveSources
-from indexer.sources.memory import MemorySourceStore
+from indexer.sources.port import MemorySourceStore
 from schemas.errors import PoisonError, UndeclaredSourceError
 from schemas.events.admission import AdmissionRules, Changes, ParsedRecord
 from schemas.events.canonical import encode_event

@@ -31,7 +31,7 @@ def no_surroundings(monkeypatch, tmp_path):
     monkeypatch.setenv("FERROFLUX_DATA_DIR", str(tmp_path / "nowhere"))
     monkeypatch.setenv("COLUMNS", "160")
     # Logging belongs to a process: configured in this one it would hold on to the captured streams of this test.
-    monkeypatch.setattr("runtime.logs._configure", lambda *_, **__: None)
+    monkeypatch.setattr("runtime.observability.logs._configure", lambda *_, **__: None)
 
 
 def run(*arguments: str) -> int:
@@ -103,7 +103,7 @@ def test_what_may_succeed_later_has_a_code_of_its_own(capsys, monkeypatch) -> No
     def away(*_: object) -> str:
         raise LogUnavailableError
 
-    monkeypatch.setattr("ferroflux.cli.use.status.locate", away)
+    monkeypatch.setattr("ferroflux.cli.options.locate", away)
     assert run("status") == EXIT_TRY_AGAIN
 
 

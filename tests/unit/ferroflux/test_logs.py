@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from runtime.logs import configure_logging
+from runtime.observability.logs import configure_logging
 
 CANARY = "canary-of-a-secret"
 

@@ -16,7 +16,7 @@ from ferroflux.cli.main import main
 from ferroflux.settings_reference import PROCESSES, variables
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations.fitting import choice_of, encoder_settings
-from runtime.redaction import is_secret_name, shown
+from runtime.observability.redaction import is_secret_name, shown
 from schemas.records.generations import EncoderChoice, Generation
 
 pytestmark = pytest.mark.slow
@@ -177,7 +177,7 @@ def _until(process: subprocess.Popen[bytes], done, most_s: float = 60.0) -> None
 def test_a_command_that_fails_shows_none(command, tmp_path, monkeypatch, capfd):
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("runtime.logs._configure", lambda *_, **__: None)
+    monkeypatch.setattr("runtime.observability.logs._configure", lambda *_, **__: None)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     with pytest.raises(SystemExit) as end:
         main(command)

@@ -62,9 +62,9 @@ def test_a_listing_of_letters_cuts_nothing_that_the_next_command_needs() -> None
         "record": "warehouse.changes.bulk/11@123456789", "detail": "none of the columns that may hold the sku is in the row",
     }  # fmt: skip
     head, first, last = _listing({"open": 7, "letters": [letter]})
-    assert head.split() == ["id", "time", "(UTC)", "reason", "shop", "tries", "record"]
+    assert head.split() == ["id", "time", "(UTC)", "reason", "tenant", "tries", "record"]
     assert first.splitlines() == [
-        "3-1042  1970-01-02 00:00:00  missing_key        2      warehouse.changes.bulk/11@123456789",
+        "3-1042  1970-01-02 00:00:00  missing_key          2      warehouse.changes.bulk/11@123456789",
         "    none of the columns that may hold the sku is in the row",
     ]
     assert last == "7 open, 1 shown"

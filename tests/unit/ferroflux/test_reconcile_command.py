@@ -72,7 +72,7 @@ class Installation:
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Installation:
     # Logging belongs to a process: configured in this one it would hold on to the captured streams of this test.
-    monkeypatch.setattr("runtime.logs._configure", lambda *_, **__: None)
+    monkeypatch.setattr("runtime.observability.logs._configure", lambda *_, **__: None)
     return Installation(tmp_path / "data")
 
 

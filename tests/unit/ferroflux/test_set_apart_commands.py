@@ -4,8 +4,8 @@ from typing import Any, Self
 
 import pytest
 
+from ferroflux.cli import options
 from ferroflux.cli.main import main
-from ferroflux.cli.use import chat, orders
 from schemas.errors import InvalidRequestError
 
 APART = {"reason": "record_too_large", "detail": "raise [max.message.bytes]", "since": "2026-11-30T10:00:00Z"}
@@ -51,10 +51,9 @@ class Api:
 def api(monkeypatch) -> Api:
     api = Api()
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setattr("runtime.logs._configure", lambda *_, **__: None)
-    for module in (orders, chat):
-        monkeypatch.setattr(module, "ApiClient", lambda *_, **__: api)
-        monkeypatch.setattr(module, "locate", lambda *_: "http://localhost")
+    monkeypatch.setattr("runtime.observability.logs._configure", lambda *_, **__: None)
+    monkeypatch.setattr(options, "ApiClient", lambda *_, **__: api)
+    monkeypatch.setattr(options, "locate", lambda *_: "http://localhost")
     return api
 
 

@@ -17,7 +17,7 @@ from tests.unit.query_api.replica.fakes import document
 @pytest.fixture
 def replica(monkeypatch, tmp_path) -> Path:
     # Logging belongs to a process: configured in this one it would hold on to the captured streams of this test.
-    monkeypatch.setattr("runtime.logs._configure", lambda *_, **__: None)
+    monkeypatch.setattr("runtime.observability.logs._configure", lambda *_, **__: None)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("FERROFLUX_TEXT__DIRECTORY", str(tmp_path / "text"))
     monkeypatch.setenv("FERROFLUX_SNAPSHOTS__URL", f"file://{tmp_path}/snapshots")

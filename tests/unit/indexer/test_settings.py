@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from indexer.settings import ConsumerSettings, IndexerSettings
-from runtime.redaction import shown
+from runtime.observability.redaction import shown
 from schemas.topics import KafkaSettings, TopicNames
 
 

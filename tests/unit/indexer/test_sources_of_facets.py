@@ -7,7 +7,7 @@ import pytest
 from indexer.batch.plan import Arrival
 from indexer.records import InboundRecord
 from indexer.sources.live import LiveSources, SourcesUnknownError
-from indexer.sources.memory import MemorySourceStore
+from indexer.sources.port import MemorySourceStore
 from retrieval.vectors.memory import MemoryIndex
 from schemas.events.admission import AdmissionRules
 from schemas.events.canonical import encode_event

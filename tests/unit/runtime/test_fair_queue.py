@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from retrieval.encoders.fair_queue import FairQueue
+from retrieval.encoders.sharing import FairQueue
 
 WEIGHTS = {"query": 4.0, "live": 2.0, "bulk": 1.0}
 

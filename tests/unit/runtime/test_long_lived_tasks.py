@@ -32,7 +32,6 @@ ALLOWED: Final = {
     "query_api/replica/generation.py GenerationFollower._unless_stopping": "a restore: awaited or cancelled before it returns",
     "query_api/replica/tailing/letters.py LetterDispatch.turn": "one sending at a time: the tailer's next turn reads how it ended, readiness tells why letters wait",
     "query_api/replica/tailing/kafka.py KafkaDocumentLog._check_topic": "one look at a time: the next poll reads how it ended, or the end of the log cancels it",
-    "query_api/replica/tailing/kafka.py KafkaDocumentLog.close": "an end with a time limit: awaited",
     "retrieval/serving/searchers.py Searchers._let_go": "an end with a time limit: told in the log where it fails, awaited by the stop",
     "retrieval/search/retrievers/fanout.py run_retrievers": "retrievers of one query: all are awaited or cancelled by it",
     "retrieval/search/retrievers/encoding_queue.py EncodingQueue._ask": "encodes what queries wait for: a failure goes to each of them, the next query begins another",

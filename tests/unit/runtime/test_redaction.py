@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from runtime.redaction import (
+from runtime.observability.redaction import (
     is_secret_name,
     known_secrets,
     redacted,

@@ -32,7 +32,7 @@ from query_api.worker import Worker
 from retrieval.encoders.testing import HashingEncoder
 from retrieval.serving.searchers import Searchers
 from retrieval.vectors.memory import MemoryIndex
-from runtime.metrics import TaskMetrics
+from runtime.observability.metrics import TaskMetrics
 from runtime.supervision import TaskFailedError
 from schemas.errors import ConfigurationError, FatalError, LogUnavailableError
 from tests.support.faults import Faults

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from runtime.metrics import TaskMetrics
+from runtime.observability.metrics import TaskMetrics
 from runtime.retry import BackoffPolicy
 from runtime.supervision import Endurance, Supervisor, TaskFailedError
 from schemas.errors import ConfigurationError, FatalError, LogUnavailableError

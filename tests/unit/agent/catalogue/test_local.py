@@ -12,7 +12,7 @@ from agent.errors import CatalogueUnavailableError
 from agent.settings import AgentSettings
 from retrieval.generations import transitions
 from retrieval.generations.fitting import text_folder
-from runtime.metrics import TaskMetrics
+from runtime.observability.metrics import TaskMetrics
 from runtime.supervision import Supervisor
 from schemas.identity import TenantId
 from tests.support.waiting import eventually

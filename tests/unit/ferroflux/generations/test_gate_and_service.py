@@ -8,7 +8,7 @@ from ferroflux.operations.generations.service import GenerationService
 from retrieval.encoders.settings import EncoderSettings, LayerPrecision
 from retrieval.generations import transitions
 from retrieval.generations.errors import GateFailedError, GenerationRefusedError
-from retrieval.generations.memory import MemoryGenerationStore
+from retrieval.generations.port import MemoryGenerationStore
 from retrieval.generations.view import view_of
 from retrieval.vectors.port import VectorCounts
 from schemas.errors import ConfigurationError

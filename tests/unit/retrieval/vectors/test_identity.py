@@ -8,8 +8,8 @@ from qdrant_client import models
 
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.factory import drop_collection, open_vector_index, remote_client
-from retrieval.vectors.identity import IDENTITY_KEY
 from retrieval.vectors.memory import MemoryIndex
+from retrieval.vectors.record import IDENTITY_KEY
 from retrieval.vectors.settings import VectorSettings, VectorStoreKind
 from retrieval.vectors.spaces import RECORD_KEY, spaces_of
 from schemas.errors import NotReadyError

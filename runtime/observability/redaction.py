@@ -2,7 +2,7 @@
 
 Settings hold secrets as `SecretStr`, which shows as asterisks. What remains are texts that carry one inside: a URL with a
 password or a signature, a DSN, a library's error that quotes either. So whoever puts an address into a message or a record
-passes it through `redacted`, and every line that is logged goes through it once more (`runtime.logs`), since not every
+passes it through `redacted`, and every line that is logged goes through it once more (`runtime.observability.logs`), since not every
 message is ours.
 
 Rather too much is hidden than too little: of a URL the user and password and the values of all query parameters go,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from runtime.redaction import known_secrets, redacted, redacted_value, without
+from runtime.observability.redaction import known_secrets, redacted, redacted_value, without
 
 # Without local variables: settings with keys, and bodies of customers, pass through ours. And a value of ours may be
 # megabytes, nested hundreds deep: to print one took minutes of the loop that met it. And what a library's
