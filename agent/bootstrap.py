@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Final
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from uvicorn.supervisors import Multiprocess
 
 from agent.api.app import create_app
 from agent.catalogue.opening import open_catalogue
@@ -48,8 +42,9 @@ from agent.turns.graph import build_graph
 from agent.turns.runtime import AgentRuntime
 from runtime.admission.middleware import Doors
 from runtime.clock import SystemClock
-from runtime.event_loop import ProcessEnd, serve_until_signal
-from runtime.observability.metrics import MULTIPROCESS_FOLDER, TaskMetrics
+from runtime.event_loop import ProcessEnd
+from runtime.http.server import serve_workers
+from runtime.observability.metrics import TaskMetrics
 from runtime.observability.redaction import shown
 from runtime.rights.openness import announce
 from runtime.supervision import Supervisor
@@ -195,31 +190,9 @@ def run_agent(settings: AgentSettings, workers: int = 1, *, prepare_process: Cal
     """
     end = ProcessEnd()
     http = settings.agent.http
-    config = uvicorn.Config(
-        functools.partial(_worker_app, settings, prepare_process, end),
-        factory=True,
-        host=http.host,
-        port=http.port,
-        workers=workers,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        timeout_graceful_shutdown=http.shutdown_s,
-    )
     announce(http, VARIABLES)
     log.info("agent starts", workers=workers, settings=shown(settings.agent))
-    if workers == 1:
-        serve_until_signal(config, end)
-        return
-    folder = Path(tempfile.mkdtemp(prefix="ferroflux-agent-metrics-"))
-    # The library reads this variable as it is imported: the workers are new processes and find it set.
-    os.environ[MULTIPROCESS_FOLDER] = str(folder)
-    try:
-        Multiprocess(config, sockets=[config.bind_socket()]).run()
-    finally:
-        del os.environ[MULTIPROCESS_FOLDER]
-        shutil.rmtree(folder, ignore_errors=True)
+    serve_workers(functools.partial(_worker_app, settings, prepare_process, end), http, workers, end, name="agent")
 
 
 def _worker_app(settings: AgentSettings, prepare_process: Callable[[], None] | None, end: ProcessEnd) -> FastAPI:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 from agent.conversation.order import Order
 from agent.conversation.products import Found, Product
@@ -15,19 +15,18 @@ from runtime.isolation import Reason
 from schemas.identity import TenantId
 
 
+class Narrowing(TypedDict, total=False):
+    """What a search is narrowed to."""
+
+    brands: Sequence[str]
+    price_max: Decimal | None
+    in_stock: bool
+
+
 class CatalogueSearch(Protocol):
     """The catalogue of every tenant, in process or over HTTP. Every call names the tenant and sees no other's products."""
 
-    async def find(
-        self,
-        tenant: TenantId,
-        text: str,
-        *,
-        limit: int,
-        brands: Sequence[str] = (),
-        price_max: Decimal | None = None,
-        in_stock: bool = False,
-    ) -> Found:
+    async def find(self, tenant: TenantId, text: str, *, limit: int, **narrowed: Unpack[Narrowing]) -> Found:
         """Search.
 
         Raises:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -15,7 +14,7 @@ from retrieval.encoders.settings import EncoderSettings
 from retrieval.search.settings import SearchSettings
 from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.settings import VectorSettings
-from runtime.rights.settings import AccessSettings
+from runtime.rights.settings import AccessSettings, ProcessSettings
 from schemas.topics import KafkaSettings
 
 
@@ -280,17 +279,8 @@ class AgentSection(BaseModel):
     observation: ObservationSettings = Field(default_factory=ObservationSettings)
 
 
-class AgentSettings(BaseSettings):
+class AgentSettings(ProcessSettings):
     """All settings of an agent process; those beside `agent` are the ones that search and indexer read too."""
-
-    model_config = SettingsConfigDict(
-        hide_input_in_errors=True,
-        env_prefix="FERROFLUX_",
-        env_nested_delimiter="__",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-    )
 
     agent: AgentSection = Field(default_factory=AgentSection)
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)

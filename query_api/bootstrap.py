@@ -1,18 +1,12 @@
 """The query worker's composition root: from settings to the application, and to one or several serving processes."""
 
 import functools
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from uvicorn.supervisors import Multiprocess
 
 from query_api.http.app import create_app
 from query_api.http.metrics import ApiMetrics
@@ -24,8 +18,9 @@ from retrieval.serving.searchers import HeldOf, Searchers
 from retrieval.vectors.settings import VectorStoreKind
 from runtime.admission.bounds import Bound
 from runtime.admission.middleware import Doors
-from runtime.event_loop import ProcessEnd, serve_until_signal
-from runtime.observability.metrics import MULTIPROCESS_FOLDER, TaskMetrics
+from runtime.event_loop import ProcessEnd
+from runtime.http.server import serve_workers
+from runtime.observability.metrics import TaskMetrics
 from runtime.observability.redaction import shown
 from runtime.rights.openness import announce
 from runtime.supervision import Supervisor
@@ -108,20 +103,6 @@ def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callabl
         FatalError: the one worker's background task failed for good.
     """
     end = ProcessEnd()
-    factory = functools.partial(_worker_app, settings, prepare_process, end)
-    config = uvicorn.Config(
-        factory,
-        factory=True,
-        host=settings.http.host,
-        port=settings.http.port,
-        workers=workers,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        timeout_graceful_shutdown=settings.http.shutdown_s,
-        timeout_worker_healthcheck=_WORKER_ANSWERS_WITHIN_S,
-    )
     announce(settings.http, VARIABLES)
     log.info(
         "api starts",
@@ -130,17 +111,8 @@ def run_api(settings: ApiSettings, workers: int = 1, *, prepare_process: Callabl
         port=settings.http.port,
         settings=shown(settings),
     )
-    if workers == 1:
-        serve_until_signal(config, end)
-        return
-    folder = Path(tempfile.mkdtemp(prefix="ferroflux-metrics-"))
-    # The library reads this variable as it is imported: the workers are new processes and find it set.
-    os.environ[MULTIPROCESS_FOLDER] = str(folder)
-    try:
-        Multiprocess(config, sockets=[config.bind_socket()]).run()
-    finally:
-        del os.environ[MULTIPROCESS_FOLDER]
-        shutil.rmtree(folder, ignore_errors=True)
+    app = functools.partial(_worker_app, settings, prepare_process, end)
+    serve_workers(app, settings.http, workers, end, name="api", answers_within_s=_WORKER_ANSWERS_WITHIN_S)
 
 
 def _worker_app(settings: ApiSettings, prepare_process: Callable[[], None] | None, end: ProcessEnd) -> FastAPI:

@@ -6,14 +6,13 @@
 from pathlib import Path
 
 from pydantic import ConfigDict, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.search.settings import SearchSettings
 from retrieval.text.settings import TextIndexSettings
 from retrieval.vectors.settings import VectorSettings
 from runtime.rights.fetching import FetchSettings
-from runtime.rights.settings import AccessSettings
+from runtime.rights.settings import AccessSettings, ProcessSettings
 
 
 class TextSettings(TextIndexSettings):
@@ -69,17 +68,8 @@ class HttpSettings(AccessSettings):
     shutdown_s: int = Field(10, ge=1, description="Seconds that running requests get at a stop.")
 
 
-class ApiSettings(BaseSettings):
+class ApiSettings(ProcessSettings):
     """All settings of a query worker."""
-
-    model_config = SettingsConfigDict(
-        hide_input_in_errors=True,
-        env_prefix="FERROFLUX_",
-        env_nested_delimiter="__",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-    )
 
     vectors: VectorSettings = Field(default_factory=VectorSettings)
     encoder: EncoderSettings = Field(default_factory=EncoderSettings)

@@ -1,4 +1,4 @@
-"""The one atomic file write: beside the file, synced, renamed over it, and the folder synced."""
+"""Files that are replaced whole: the one atomic write, and what tells a reader of another content for the price of a `stat`."""
 
 from __future__ import annotations
 
@@ -51,3 +51,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+Stamp = tuple[int, int, int]
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """What changes whenever the content of a file that is replaced whole does; None where there is no file."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size

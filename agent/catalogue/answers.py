@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Final, Generic, TypeVar
 
-from agent.conversation.products import FoundProduct
+from agent.conversation.products import FoundProduct, Product
 from agent.errors import CatalogueUnavailableError
 from agent.resolve.matching import coverage, slots, terms
 from runtime.isolation import Batch, DefectError, Isolation
+from schemas.api.items import Item
 from schemas.api.limits import MAX_PRICE
+from schemas.documents import SearchDocument
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -97,6 +99,22 @@ def is_confident(text: str, found: Sequence[FoundProduct], *, low_confidence: bo
         if share >= WELL_COVERED or near >= NEAR or (share >= SOMEWHAT_COVERED and near >= RATHER_NEAR):
             return True
     return False
+
+
+def product_of(document: SearchDocument | Item) -> Product:
+    """A stored document, or an item of an answer, as the agent's product. Tenants write 0 where they have no price, so 0 is none."""
+    return Product(
+        sku=document.sku,
+        title=document.title,
+        brand=document.brand,
+        category=document.category,
+        unit=document.unit,
+        price=money(document.price),
+        currency=document.currency,
+        stock=on_hand(document.stock),
+        image=document.images[0] if document.images else "",
+        attributes={name: str(value) for name, value in document.attributes.items()},
+    )
 
 
 def money(price: float | None) -> Decimal | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from decimal import Decimal
-from typing import Final
+from typing import Final, Unpack
 
-from agent.catalogue.answers import STAGE, Counted, Readings, is_confident, money, on_hand, uncounted
+from agent.catalogue.answers import STAGE, Counted, Readings, is_confident, product_of, uncounted
 from agent.conversation.products import Found, FoundProduct, Product
 from agent.errors import CatalogueUnavailableError
+from agent.ports import Narrowing
 from retrieval.analysis.pipeline import surface_words
 from retrieval.filters import CatalogueFilter
 from retrieval.search.query import Hit, SearchQuery, SearchResult
@@ -35,22 +35,14 @@ class LocalCatalogue:
         self._isolation = Isolation(STAGE)
         self._counted = counted
 
-    async def find(
-        self,
-        tenant: TenantId,
-        text: str,
-        *,
-        limit: int,
-        brands: Sequence[str] = (),
-        price_max: Decimal | None = None,
-        in_stock: bool = False,
-    ) -> Found:
+    async def find(self, tenant: TenantId, text: str, *, limit: int, **narrowed: Unpack[Narrowing]) -> Found:
         """Search in process; the page carries no facets, which cost more than the search."""
+        price_max = narrowed.get("price_max")
         catalogue_filter = CatalogueFilter.of(
             tenant,
-            brand=brands,
+            brand=narrowed.get("brands", ()),
             price_max=None if price_max is None else float(price_max),
-            in_stock=in_stock,
+            in_stock=narrowed.get("in_stock", False),
         )
         try:
             result = await self._found(SearchQuery(text, catalogue_filter, limit=limit, facets=False))
@@ -108,22 +100,6 @@ class LocalCatalogue:
                 raise
         each = Readings(self._isolation, keys, name=lambda key: key.sku, counted=self._counted)
         return [document for found in each.read(lambda key: reader.fetch([key])) for document in found.values()]
-
-
-def product_of(document: SearchDocument) -> Product:
-    """A stored document as the agent's product. Tenants write 0 where they have no price, so 0 is none."""
-    return Product(
-        sku=document.sku,
-        title=document.title,
-        brand=document.brand,
-        category=document.category,
-        unit=document.unit,
-        price=money(document.price),
-        currency=document.currency,
-        stock=on_hand(document.stock),
-        image=document.images[0] if document.images else "",
-        attributes={name: str(value) for name, value in document.attributes.items()},
-    )
 
 
 def _found(hit: Hit) -> FoundProduct:

@@ -11,17 +11,17 @@ import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Unpack
 from urllib.parse import quote
 
 import httpx
 import structlog
 from pydantic import SecretStr, ValidationError
 
-from agent.catalogue.answers import STAGE, Counted, Readings, is_confident, money, on_hand, uncounted
+from agent.catalogue.answers import STAGE, Counted, Readings, is_confident, product_of, uncounted
 from agent.conversation.products import Found, FoundProduct, Product
 from agent.errors import CatalogueUnavailableError
+from agent.ports import Narrowing
 from retrieval.analysis.pipeline import surface_words
 from runtime.clock import Sleep
 from runtime.isolation import Isolation
@@ -64,19 +64,13 @@ class RemoteCatalogue:
         self._counted = counted
         self._items_at_a_time = asyncio.Semaphore(_AT_A_TIME)
 
-    async def find(
-        self,
-        tenant: TenantId,
-        text: str,
-        *,
-        limit: int,
-        brands: Sequence[str] = (),
-        price_max: Decimal | None = None,
-        in_stock: bool = False,
-    ) -> Found:
+    async def find(self, tenant: TenantId, text: str, *, limit: int, **narrowed: Unpack[Narrowing]) -> Found:
         """Ask the search API, without facets."""
-        filters: dict[str, Any] = {"brand": list(brands), "in_stock": in_stock}
-        if price_max is not None:
+        filters: dict[str, Any] = {
+            "brand": list(narrowed.get("brands", ())),
+            "in_stock": narrowed.get("in_stock", False),
+        }
+        if (price_max := narrowed.get("price_max")) is not None:
             filters["price_max"] = float(price_max)
         body = {"tenant": tenant, "text": text[:MAX_TEXT], "filters": filters, "limit": limit, "facets": False}
         answer = await self._call("POST", "/v1/search", tenant, json=body)
@@ -182,27 +176,12 @@ def _hit_name(hit: object) -> str:
 
 def _item_product(answer: bytes) -> Product:
     try:
-        return _product(Item.model_validate_json(answer))
+        return product_of(Item.model_validate_json(answer))
     except ValidationError as error:
         raise UnreadableProductError from error
 
 
 def _found(hit: SearchHit) -> FoundProduct:
     return FoundProduct(
-        _product(hit.item), hit.score, {str(signal.retriever): signal.raw_score for signal in hit.signals}
-    )
-
-
-def _product(item: Item) -> Product:
-    return Product(
-        sku=item.sku,
-        title=item.title,
-        brand=item.brand,
-        category=item.category,
-        unit=item.unit,
-        price=money(item.price),
-        currency=item.currency,
-        stock=on_hand(item.stock),
-        image=item.images[0] if item.images else "",
-        attributes={name: str(value) for name, value in item.attributes.items()},
+        product_of(hit.item), hit.score, {str(signal.retriever): signal.raw_score for signal in hit.signals}
     )

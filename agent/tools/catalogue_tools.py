@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Final, cast
+from typing import Annotated, Final, Unpack, cast
 
 from pydantic import Field, StringConstraints
 
 from agent.conversation.products import Found, FoundProduct, Product, card_of
 from agent.conversation.state import Card, JsonValue, ShownCards, ThreadState
-from agent.ports import CatalogueSearch
+from agent.ports import CatalogueSearch, Narrowing
 from agent.resolve.exploring import Explored, explore
 from agent.resolve.matching import held, slots, terms
 from agent.resolve.resolver import ReferenceContext, Resolved, Resolver
@@ -132,23 +132,13 @@ class CachedSearch:
         self._search: Final = search
         self._found: dict[_Question, Found] = {}
 
-    async def find(
-        self,
-        tenant: TenantId,
-        text: str,
-        *,
-        limit: int,
-        brands: Sequence[str] = (),
-        price_max: Decimal | None = None,
-        in_stock: bool = False,
-    ) -> Found:
+    async def find(self, tenant: TenantId, text: str, *, limit: int, **narrowed: Unpack[Narrowing]) -> Found:
         """Search, or give the answer that this very question had."""
-        question = (tenant, text, limit, tuple(brands), price_max, in_stock)
+        brands, price_max = tuple(narrowed.get("brands", ())), narrowed.get("price_max")
+        question = (tenant, text, limit, brands, price_max, narrowed.get("in_stock", False))
         found = self._found.get(question)
         if found is None:
-            found = await self._search.find(
-                tenant, text, limit=limit, brands=brands, price_max=price_max, in_stock=in_stock
-            )
+            found = await self._search.find(tenant, text, limit=limit, **narrowed)
             self._found[question] = found
         return found
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
-from typing import Final
+from typing import Final, Unpack
 
 from agent.conversation.order import Order
 from agent.conversation.products import Found, Product
-from agent.ports import CatalogueSearch, OrderReceipt, OrderSink
+from agent.ports import CatalogueSearch, Narrowing, OrderReceipt, OrderSink
 from schemas.errors import PoisonError
 from schemas.identity import TenantId
 
@@ -41,21 +40,10 @@ class DependencySearch:
     def __init__(self, search: CatalogueSearch) -> None:
         self._search = search
 
-    async def find(
-        self,
-        tenant: TenantId,
-        text: str,
-        *,
-        limit: int,
-        brands: Sequence[str] = (),
-        price_max: Decimal | None = None,
-        in_stock: bool = False,
-    ) -> Found:
+    async def find(self, tenant: TenantId, text: str, *, limit: int, **narrowed: Unpack[Narrowing]) -> Found:
         """Search."""
         with _marked():
-            return await self._search.find(
-                tenant, text, limit=limit, brands=brands, price_max=price_max, in_stock=in_stock
-            )
+            return await self._search.find(tenant, text, limit=limit, **narrowed)
 
     async def items(self, tenant: TenantId, skus: Sequence[str]) -> Mapping[str, Product]:
         """The products as they are now."""

@@ -40,6 +40,13 @@ InsecureOpenOption = Annotated[
         "--insecure-open", help="Listen on any address without keys: whoever reaches the port may change everything."
     ),
 ]
+SendToOption = Annotated[
+    str, typer.Option(help="Send to the Kafka cluster at HOST:PORT instead of a running `up`.", show_default=False)
+]
+TopicOption = Annotated[
+    str,
+    typer.Option(help="With --kafka: the topic. Default: the first of `FERROFLUX_KAFKA__TOPICS`.", show_default=False),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs instead of a table.")]
 
 

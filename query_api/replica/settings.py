@@ -1,10 +1,10 @@
 """Settings of the replica process, from the environment: `FERROFLUX_KAFKA__BOOTSTRAP`, `FERROFLUX_TEXT__DIRECTORY` and so on."""
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from query_api.settings import TextSettings
 from runtime.retry import BackoffPolicy
+from runtime.rights.settings import ProcessSettings
 from schemas.topics import KafkaSettings
 
 
@@ -77,17 +77,8 @@ class SnapshotSettings(BaseModel):
     )
 
 
-class ReplicaSettings(BaseSettings):
+class ReplicaSettings(ProcessSettings):
     """All settings of `ferroflux replica`."""
-
-    model_config = SettingsConfigDict(
-        hide_input_in_errors=True,
-        env_prefix="FERROFLUX_",
-        env_nested_delimiter="__",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-    )
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     text: TextSettings = Field(default_factory=TextSettings)

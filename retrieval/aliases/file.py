@@ -14,15 +14,13 @@ from typing import Final
 import structlog
 
 from retrieval.aliases.live import LiveAliases
-from runtime.files import atomic_write
+from runtime.files import Stamp, atomic_write, stamp_of
 from runtime.isolation import Reason, concerns_one
 from schemas.records.aliases import AliasRecord
 
 log = structlog.get_logger(__name__)
 
 FILE_NAME: Final = "aliases.jsonl"
-
-Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +36,7 @@ class AliasFile:
 
     def stamp(self) -> Stamp | None:
         """What changes whenever the content does; None where there is no file."""
-        try:
-            facts = self.path.stat()
-        except FileNotFoundError:
-            return None
-        return facts.st_ino, facts.st_mtime_ns, facts.st_size
+        return stamp_of(self.path)
 
     def read(self) -> tuple[AliasRecord, ...]:
         """The entries; none where there is no file. A line that is no entry is logged and passed over."""

@@ -18,13 +18,11 @@ import orjson
 
 from retrieval.generations.transitions import Transition
 from retrieval.generations.view import GenerationView, Records, is_report, report_record, view_of
-from runtime.files import atomic_write
+from runtime.files import Stamp, atomic_write, stamp_of
 from schemas.errors import IncompatibleIndexError
 from schemas.records.generations import ReplicaReport
 
 FILE_NAME: Final = "generations.json"
-
-Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +38,7 @@ class GenerationFile:
 
     def stamp(self) -> Stamp | None:
         """What changes whenever the content does; None where there is no file."""
-        try:
-            facts = self.path.stat()
-        except FileNotFoundError:
-            return None
-        return facts.st_ino, facts.st_mtime_ns, facts.st_size
+        return stamp_of(self.path)
 
     def read(self) -> Records:
         """The records; none where there is no file.

@@ -29,17 +29,17 @@ from retrieval.search.retrievers.fanout import RetrieverOutcome, SearchUnavailab
 from retrieval.search.retrievers.query_encoders import QueryVectors, SparseQueryEncoder
 from retrieval.search.retrievers.retriever import (
     CodeRetriever,
-    DenseRetriever,
     ListRetriever,
     RedirectRetriever,
     Retriever,
-    SparseRetriever,
     TextRetriever,
+    VectorRetriever,
 )
 from retrieval.search.settings import FusionMethod, SearchSettings
 from retrieval.text.port import TextIndexReader
 from retrieval.understanding import QueryType
 from retrieval.vectors.port import VectorIndex
+from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR
 from schemas.api.explain import RetrieverName
 from schemas.documents import SearchDocument
 from schemas.identity import SkuKey, TenantId
@@ -108,12 +108,12 @@ class HybridSearcher:
             RedirectRetriever(reader, reading, depth=settings.code_depth),
             CodeRetriever(reader, reading, depth=settings.code_depth),
             TextRetriever(reader, reading, depth=settings.depth),
-            DenseRetriever(vectors, queries, depth=settings.depth),
+            VectorRetriever(RetrieverName.DENSE, TEXT_VECTOR, vectors, queries, settings.depth),
             ListRetriever(reader, reading, depth=settings.list_depth),
         ]
         if encoder.sparse is not None:
             words = SparseQueryEncoder(encoder.sparse, encoding, max_bytes=settings.query_cache_bytes)
-            retrievers.append(SparseRetriever(vectors, words, depth=settings.depth))
+            retrievers.append(VectorRetriever(RetrieverName.SPARSE, SPARSE_VECTOR, vectors, words, settings.depth))
         weighted = [retriever for retriever in retrievers if settings.weight(retriever.name) > 0]
         knowledge = ReplicaKnowledge(reader, aliases if aliases is not None else LiveAliases(shipped_aliases()))
         planner = QueryPlanner(knowledge, analyse, settings.planning)

@@ -22,6 +22,7 @@ from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from runtime.clock import SYSTEM_CLOCK
 from runtime.event_loop import freeze_heap
+from runtime.files import Stamp, stamp_of
 from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import FatalError, FerrofluxError, NotReadyError, RetryableError
 
@@ -82,7 +83,7 @@ class OpenGeneration:
         self._tasks: list[RunningTask] = []
         self.replica_status: ReplicaStatus | None = None
         """The tailer's newest report; None where none was written."""
-        self._status_stamp: tuple[int, int] = (0, 0)
+        self._status_stamp: Stamp | None = None
         self._status_read_at = 0.0
         self.freshness = FreshnessWindow(settings.freshness_window_s)
 
@@ -276,12 +277,8 @@ class OpenGeneration:
         if folder is None or SYSTEM_CLOCK.monotonic() - self._status_read_at < _STATUS_EVERY_S:
             return
         self._status_read_at = SYSTEM_CLOCK.monotonic()
-        try:
-            facts = (folder / STATUS_FILE).stat()
-        except FileNotFoundError:
-            return
-        stamp = (facts.st_mtime_ns, facts.st_ino)
-        if stamp == self._status_stamp:
+        stamp = stamp_of(folder / STATUS_FILE)
+        if stamp is None or stamp == self._status_stamp:
             return
         status = await self._parts.off_loop(lambda: read_status(folder))
         self._status_stamp = stamp

@@ -17,7 +17,7 @@ import structlog
 from retrieval.aliases.file import AliasFile, AliasWatch
 from retrieval.aliases.live import LiveAliases
 from retrieval.aliases.shipped import shipped_aliases
-from retrieval.generations.file import GenerationFile, Stamp
+from retrieval.generations.file import GenerationFile
 from retrieval.generations.fitting import configured
 from retrieval.generations.view import view_of
 from retrieval.rerank.port import Reranker
@@ -26,6 +26,7 @@ from retrieval.serving.opening import OpenGeneration
 from retrieval.serving.parts import GenerationParts, HeldParts, ServingSettings, SharedModels
 from retrieval.serving.searcher import Searcher
 from runtime.clock import SYSTEM_CLOCK
+from runtime.files import Stamp
 from runtime.supervision import RunningTask, Supervisor
 from schemas.errors import NotReadyError
 from schemas.records.generations import Generation, WorkerReport

@@ -1,16 +1,24 @@
-"""An HTTP server beside other work on one event loop: uvicorn, its signals left to the process, its end never unseen."""
+"""HTTP servers, on uvicorn: beside other work on one event loop, its end never unseen; or a process of workers of its own."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import socket
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.supervisors import Multiprocess
 
+from runtime.event_loop import ProcessEnd, serve_until_signal
+from runtime.observability.metrics import MULTIPROCESS_FOLDER
 from schemas.errors import ConfigurationError, FatalError
 
 log = structlog.get_logger(__name__)
@@ -98,6 +106,56 @@ class HttpServer:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+
+
+class _ServedAt(Protocol):
+    """An address, and the seconds that running requests get at a stop."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def shutdown_s(self) -> int: ...
+
+
+def serve_workers(
+    app: Callable[[], ASGIApp], at: _ServedAt, workers: int, end: ProcessEnd, *, name: str, answers_within_s: int = 5
+) -> None:
+    """Serve until SIGTERM or SIGINT: in this process, or in several that share the port and their metrics.
+
+    `app` makes each worker's application; with several it must be a module's function. A worker that does not answer its
+    supervisor in `answers_within_s` is replaced; `name` tells the metrics' folder from others.
+
+    Raises:
+        FatalError: the one worker's background task failed for good.
+    """
+    config = uvicorn.Config(
+        app,
+        factory=True,
+        host=at.host,
+        port=at.port,
+        workers=workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=at.shutdown_s,
+        timeout_worker_healthcheck=answers_within_s,
+    )
+    if workers == 1:
+        serve_until_signal(config, end)
+        return
+    folder = Path(tempfile.mkdtemp(prefix=f"ferroflux-{name}-metrics-"))
+    # The library reads this variable as it is imported: the workers are new processes and find it set.
+    os.environ[MULTIPROCESS_FOLDER] = str(folder)
+    try:
+        Multiprocess(config, sockets=[config.bind_socket()]).run()
+    finally:
+        del os.environ[MULTIPROCESS_FOLDER]
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _SignalFreeServer(uvicorn.Server):

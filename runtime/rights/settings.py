@@ -1,10 +1,11 @@
-"""The settings of who may call an HTTP face of ours, the same for search and chat."""
+"""Settings that our processes share: how they are read, and who may call an HTTP face, the same for search and chat."""
 
 from __future__ import annotations
 
 from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.api.routes import BARE, OF_A_TENANT, Role
 from schemas.identity import tenant_id
@@ -24,6 +25,19 @@ ASYMMETRIC: Final = (
     "ES512",
     "EdDSA",
 )
+
+
+class ProcessSettings(BaseSettings):
+    """All settings of a process, from variables that begin with `FERROFLUX_`, with `__` between levels."""
+
+    model_config = SettingsConfigDict(
+        hide_input_in_errors=True,
+        env_prefix="FERROFLUX_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+    )
 
 
 class KeyGrant(BaseModel):

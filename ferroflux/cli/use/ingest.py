@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ferroflux.cli.options import DataDirOption, KeyOption, UrlOption
+from ferroflux.cli.options import DataDirOption, KeyOption, SendToOption, UrlOption
 from ferroflux.cli.output import FractionProgress, counted
 from ferroflux.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, SourceOption, gate_of
 from ferroflux.data_directory import DataDirectory
@@ -65,9 +65,7 @@ def ingest(
     mapping: Annotated[
         Path | None, typer.Option(help="YAML file of `field: column` lines.", show_default=False)
     ] = None,
-    kafka: Annotated[
-        str, typer.Option(help="Send to the Kafka cluster at HOST:PORT instead of a running `up`.", show_default=False)
-    ] = "",
+    kafka: SendToOption = "",
     topic: Annotated[
         str,
         typer.Option(

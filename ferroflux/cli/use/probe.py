@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, UrlOption
+from ferroflux.cli.options import DataDirOption, JsonOption, KeyOption, SendToOption, TopicOption, UrlOption
 from ferroflux.cli.use.ingest import live_target
 from ferroflux.http_client import api_key, locate
 from ferroflux.ingest.targets import ChangeTarget, HttpTarget
@@ -57,15 +57,8 @@ def probe(
     sku: Annotated[
         str, typer.Option(help="The synthetic product. Default: one of this machine.", show_default=False)
     ] = "",
-    kafka: Annotated[
-        str, typer.Option(help="Send to the Kafka cluster at HOST:PORT instead of a running `up`.", show_default=False)
-    ] = "",
-    topic: Annotated[
-        str,
-        typer.Option(
-            help="With --kafka: the topic. Default: the first of `FERROFLUX_KAFKA__TOPICS`.", show_default=False
-        ),
-    ] = "",
+    kafka: SendToOption = "",
+    topic: TopicOption = "",
     url: UrlOption = "",
     data_dir: DataDirOption = None,
     key: KeyOption = "",

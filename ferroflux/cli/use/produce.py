@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, NoReturn
 import orjson
 import typer
 
-from ferroflux.cli.options import DataDirOption, KeyOption, UrlOption
+from ferroflux.cli.options import DataDirOption, KeyOption, SendToOption, TopicOption, UrlOption
 from ferroflux.cli.use.ingest import live_target
 from ferroflux.cli.use.looking import EXIT_OLDER, ForceOption, LookOption, SourceOption, gate_of
 from ferroflux.http_client import ApiClient, api_key, locate
@@ -79,15 +79,8 @@ def produce(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until a search sees it, and say how long that took.")
     ] = False,
-    kafka: Annotated[
-        str, typer.Option(help="Send to the Kafka cluster at HOST:PORT instead of a running `up`.", show_default=False)
-    ] = "",
-    topic: Annotated[
-        str,
-        typer.Option(
-            help="With --kafka: the topic. Default: the first of `FERROFLUX_KAFKA__TOPICS`.", show_default=False
-        ),
-    ] = "",
+    kafka: SendToOption = "",
+    topic: TopicOption = "",
     url: UrlOption = "",
     data_dir: DataDirOption = None,
     key: KeyOption = "",

@@ -7,10 +7,11 @@ business of `retrieval.search.retrievers.fanout`. A further way of finding is an
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from retrieval.analysis.tokens import TokenKind
 from retrieval.search.planning.plan import QueryPlan
@@ -18,7 +19,6 @@ from retrieval.search.ranking.fusion import RankedHit
 from retrieval.search.retrievers.query_encoders import QueryVectors, SparseQueryEncoder
 from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
-from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR
 from schemas.api.explain import RetrieverName
 from schemas.errors import InvalidEventError
 from schemas.identity import SkuKey, TenantId
@@ -54,12 +54,20 @@ class Retriever(Protocol):
         ...
 
 
-class DenseRetriever:
-    """Nearest neighbours of the query's vector."""
+class VectorRetriever:
+    """Nearest neighbours of the query's vector in one space: by meaning in a dense one, by learned word weights in a sparse one."""
 
-    def __init__(self, vectors: VectorIndex, queries: QueryVectors, *, depth: int) -> None:
-        self.name = RetrieverName.DENSE
+    def __init__(
+        self,
+        name: RetrieverName,
+        space: str,
+        vectors: VectorIndex,
+        queries: QueryVectors | SparseQueryEncoder,
+        depth: int,
+    ) -> None:
+        self.name = name
         self.depth = depth
+        self._space = space
         self._vectors = vectors
         self._queries = queries
 
@@ -71,71 +79,55 @@ class DenseRetriever:
         """Encode off the loop, then search the vector store with the mean of the plan's texts."""
         vector = await self._queries.mean_vector(query.dense_texts)
         neighbours = await self._vectors.search(
-            vector, using=TEXT_VECTOR, catalogue_filter=query.catalogue_filter, limit=self.depth
+            vector, using=self._space, catalogue_filter=query.catalogue_filter, limit=self.depth
         )
         return [RankedHit(hit.key, hit.score) for hit in neighbours]
 
 
-class SparseRetriever:
-    """The products whose learned word weights agree best with the query's."""
+class ReplicaRetriever(ABC):
+    """One that reads the text replica, off the loop."""
 
-    def __init__(self, vectors: VectorIndex, queries: SparseQueryEncoder, *, depth: int) -> None:
-        self.name = RetrieverName.SPARSE
-        self.depth = depth
-        self._vectors = vectors
-        self._queries = queries
-
-    def applies(self, query: QueryPlan) -> bool:
-        """To every text, as the dense retriever does; it reads the same texts."""
-        return bool(query.dense_texts)
-
-    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
-        """Encode off the loop, then search the sparse space with the mean of the plan's texts."""
-        vector = await self._queries.mean_vector(query.dense_texts)
-        found = await self._vectors.search(
-            vector, using=SPARSE_VECTOR, catalogue_filter=query.catalogue_filter, limit=self.depth
-        )
-        return [RankedHit(hit.key, hit.score) for hit in found]
-
-
-class TextRetriever:
-    """BM25 over the analysed fields."""
+    name: ClassVar[RetrieverName]
 
     def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
-        self.name = RetrieverName.TEXT
         self.depth = depth
         self._reader = reader
         self._executor = executor
 
+    @abstractmethod
+    def applies(self, query: QueryPlan) -> bool:
+        """As of a `Retriever`."""
+
+    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
+        """As of a `Retriever`."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
+
+    @abstractmethod
+    def _find(self, query: QueryPlan) -> list[RankedHit]: ...
+
+
+class TextRetriever(ReplicaRetriever):
+    """BM25 over the analysed fields."""
+
+    name = RetrieverName.TEXT
+
     def applies(self, query: QueryPlan) -> bool:
         """A text of which the analysis leaves nothing (punctuation) matches nothing."""
         return bool(query.text_query.clauses)
-
-    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
-        """Search off the loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
 
     def _find(self, query: QueryPlan) -> list[RankedHit]:
         hits = self._reader.search(query.text_query, catalogue_filter=query.catalogue_filter, limit=self.depth)
         return [RankedHit(hit.key, hit.score) for hit in hits]
 
 
-class CodeRetriever:
+class CodeRetriever(ReplicaRetriever):
     """The shortcut for a SKU, EAN or part number: the whole query, or a code among its words."""
 
-    def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
-        self.name = RetrieverName.CODE
-        self.depth = depth
-        self._reader = reader
-        self._executor = executor
+    name = RetrieverName.CODE
 
     def applies(self, query: QueryPlan) -> bool:
         """Only where there is something that may be a code."""
         return bool(code_candidates(query))
-
-    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
-        """Look the codes up off the loop; the whole text comes before its words."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
 
     def _find(self, query: QueryPlan) -> list[RankedHit]:
         found: dict[SkuKey, RankedHit] = {}
@@ -145,25 +137,18 @@ class CodeRetriever:
         return list(found.values())[: self.depth]
 
 
-class RedirectRetriever:
+class RedirectRetriever(ReplicaRetriever):
     """The products that the shop's alias table puts first for exactly this query."""
 
-    def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
-        self.name = RetrieverName.REDIRECT
-        self.depth = depth
-        self._reader = reader
-        self._executor = executor
+    name = RetrieverName.REDIRECT
 
     def applies(self, query: QueryPlan) -> bool:
         """Only where an entry redirects the query."""
         return bool(query.redirects)
 
-    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
-        """The targets that live and meet the filter, in the entry's order."""
+    def _find(self, query: QueryPlan) -> list[RankedHit]:
         keys = list(_named(query.catalogue_filter.tenant, query.redirects[: self.depth]))
-        living = await asyncio.get_running_loop().run_in_executor(
-            self._executor, self._reader.matching, keys, query.catalogue_filter
-        )
+        living = self._reader.matching(keys, query.catalogue_filter)
         return [RankedHit(key, 1.0) for key in keys if key in living]
 
 
@@ -174,22 +159,14 @@ def _named(tenant: TenantId, skus: Iterable[str]) -> Iterator[SkuKey]:
             yield SkuKey.of(tenant, sku)
 
 
-class ListRetriever:
+class ListRetriever(ReplicaRetriever):
     """What meets the filter, where there is no query text."""
 
-    def __init__(self, reader: TextIndexReader, executor: Executor, *, depth: int) -> None:
-        self.name = RetrieverName.LIST
-        self.depth = depth
-        self._reader = reader
-        self._executor = executor
+    name = RetrieverName.LIST
 
     def applies(self, query: QueryPlan) -> bool:
         """Only without text."""
         return not query.text
-
-    async def find(self, query: QueryPlan) -> Sequence[RankedHit]:
-        """List off the loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, query)
 
     def _find(self, query: QueryPlan) -> list[RankedHit]:
         return [RankedHit(key, 0.0) for key in self._reader.listed(query.catalogue_filter, limit=self.depth)]

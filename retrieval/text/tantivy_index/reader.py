@@ -19,19 +19,18 @@ from retrieval.text.tantivy_index import queries
 from retrieval.text.tantivy_index.compatibility import METADATA_FILE, require_compatible
 from retrieval.text.tantivy_index.schema import VOCABULARY_SEPARATOR, Field, Flag
 from retrieval.text.tantivy_index.snapshot import Snapshot
+from runtime.files import Stamp, stamp_of
 from schemas.documents import SearchDocument
 from schemas.errors import NotReadyError
 from schemas.identity import SkuKey, TenantId
-
-_Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     """A commit and the state of the files on disk that it was read from."""
 
-    commit: _Stamp
-    origin: _Stamp
+    commit: Stamp
+    origin: Stamp
     index: tantivy.Index
     snapshot: Snapshot
 
@@ -64,7 +63,7 @@ class TantivyReader:
         """
         with self._refreshing:
             # Stamps first: a commit between them and the load only causes one more load.
-            commit, origin = _stamp(self._directory / "meta.json"), _stamp(self._directory / METADATA_FILE)
+            commit, origin = stamp_of(self._directory / "meta.json"), stamp_of(self._directory / METADATA_FILE)
             if commit is None or origin is None:
                 return False
             before = self._loaded
@@ -180,12 +179,3 @@ def _open(directory: Path) -> tantivy.Index:
     index.config_reader(reload_policy="manual")
     index.reload()
     return index
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    # Both files are replaced by renaming, so that a new content is a new inode.
-    return status.st_ino, status.st_mtime_ns, status.st_size

@@ -145,7 +145,7 @@ async def test_no_process_listens_elsewhere_without_keys(process, tmp_path, monk
 @pytest.mark.parametrize("process", ["api", "agent"])
 def test_a_process_without_keys_says_so_first(process, monkeypatch) -> None:
     module = query_api.bootstrap if process == "api" else agent.bootstrap
-    monkeypatch.setattr(module, "serve_until_signal", lambda *_: None)
+    monkeypatch.setattr(module, "serve_workers", lambda *_, **__: None)
     with capture_logs() as lines:
         query_api.bootstrap.run_api(ApiSettings()) if process == "api" else agent.bootstrap.run_agent(AgentSettings())
     assert lines[0]["event"].startswith("open: no keys are set")
