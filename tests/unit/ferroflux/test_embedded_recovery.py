@@ -20,6 +20,7 @@ from retrieval.text.port import Checkpoint
 from retrieval.vectors.contents import SqliteContentVectors
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointWrite
+from retrieval.vectors.spaces import spaces_of
 from runtime.retry import Backoff, BackoffPolicy
 from schemas.documents import SearchDocument
 from schemas.errors import ContentionError, LogUnavailableError
@@ -280,14 +281,14 @@ async def test_a_log_that_is_away_for_a_moment_does_not_end_the_recovery(journal
 async def test_the_content_store_is_filled_once_with_what_an_older_release_computed() -> None:
     index, contents, encoder = MemoryIndex(), SqliteContentVectors(":memory:", 1 << 20), HashingEncoder()
     await make_pipeline(index).process(records_of(HISTORY))
-    await fill_contents(contents, index, encoder.revision)
+    await fill_contents(contents, index, spaces_of(encoder.revision))
     texts = ["Clavo 2 pulgadas", "Taquete"]
     held = await contents.get("text", encoder.revision.id, [text_hash(text) for text in [*texts, "Pija"]])
     vectors = encoder.encode_passages(texts)
     assert np.allclose([held[text_hash(text)] for text in texts], vectors)
     assert len(held) == 2, "and no others: a batch computes a product's last text"
     await make_pipeline(index).process(records_of([event("D", "item", 1, {"title": "Lija"})]))
-    await fill_contents(contents, index, encoder.revision)
+    await fill_contents(contents, index, spaces_of(encoder.revision))
     assert not await contents.get("text", encoder.revision.id, [text_hash("Lija")]), "not again"
     await contents.close()
 
@@ -300,7 +301,7 @@ async def test_a_text_that_changes_while_the_store_is_filled_leaves_no_vector_of
 
     index, contents, revision = Changing(), SqliteContentVectors(":memory:", 1 << 20), HashingEncoder().revision
     await make_pipeline(index).process(records_of(HISTORY))
-    await fill_contents(contents, index, revision)
+    await fill_contents(contents, index, spaces_of(revision))
     assert set(await contents.get("text", revision.id, list(map(text_hash, ["Clavo 2 pulgadas", "Taquete"])))) == {
         text_hash("Taquete")
     }
@@ -310,6 +311,6 @@ async def test_a_text_that_changes_while_the_store_is_filled_leaves_no_vector_of
 async def test_a_content_store_that_cannot_be_filled_stops_nothing(tmp_path: Path) -> None:
     contents = SqliteContentVectors(tmp_path / "absent" / "contents.db", 1 << 20)
     with capture_logs() as logs:
-        await fill_contents(contents, MemoryIndex(), HashingEncoder().revision)
+        await fill_contents(contents, MemoryIndex(), spaces_of(HashingEncoder().revision))
     assert [entry["log_level"] for entry in logs] == ["warning"]
     await contents.close()

@@ -23,9 +23,10 @@ pytestmark = pytest.mark.slow
 TASKS = {
     "replica", "alias-tailer", "indexer-thread", "indexer", "http",
     "watch-files", "open-generation", "refresh-replica", "open-agent", "order-relay", "thread-pruner",
+    "fill-contents",
 }  # fmt: skip
-ENDED = {"open-generation", "open-agent"}
-"""Done once the system is ready."""
+ENDED = {"open-generation", "open-agent", "fill-contents"}
+"""Done once the system is ready, or soon after."""
 UNREADY = {"replica", "indexer-thread", "indexer", "http"}
 """Without these, the page must not be served as though all were well."""
 

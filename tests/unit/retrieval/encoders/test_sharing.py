@@ -11,6 +11,7 @@ from indexer.batch.embedding import OffLoopEncoder
 from retrieval.encoders.settings import EncoderShares
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder, Urgency, on_behalf_of, urgency
 from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
+from retrieval.vectors.spaces import TEXT_VECTOR
 
 
 class Gated(HashingEncoder):
@@ -60,9 +61,9 @@ async def test_a_query_and_a_change_go_before_the_rest_of_a_load():
     with ThreadPoolExecutor(4) as threads:
         encoder, loop = OffLoopEncoder(shared, threads), asyncio.get_running_loop()
         with on_behalf_of(Urgency.BULK):
-            load = asyncio.create_task(encoder.encode([f"load {number}" for number in range(24)]))
+            load = asyncio.create_task(encoder.encode(TEXT_VECTOR, [f"load {number}" for number in range(24)]))
         await until(lambda: len(gated.began) == 1)
-        change = asyncio.create_task(encoder.encode(["change"]))
+        change = asyncio.create_task(encoder.encode(TEXT_VECTOR, ["change"]))
         query = loop.run_in_executor(threads, shared.encode_queries, ["query"])
         await until(lambda: len(shared._shares._queue._kinds[Urgency.LIVE].waiting) == 1)
         await until(lambda: len(shared._shares._queue._kinds[Urgency.QUERY].waiting) == 1)
