@@ -34,7 +34,7 @@ from ferroflux.operations.port import (
 from indexer.deadletters.letter import LetterId
 from indexer.deadletters.service import no_such_letter
 from indexer.sources.service import tenant_of
-from retrieval.generations.errors import GenerationRefusedError
+from retrieval.generations.view import GenerationRefusedError
 from runtime.rights.keys import CallerRights, Rights
 from schemas.api.routes import Role
 from schemas.errors import ConfigurationError, FerrofluxError, InvalidRequestError

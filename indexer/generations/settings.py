@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from indexer.settings import IndexerSettings
-from retrieval.generations.errors import GenerationRefusedError
 from retrieval.generations.fitting import configured, encoder_settings, vector_settings
 from retrieval.generations.kafka import KafkaGenerationStore
-from retrieval.generations.view import view_of
+from retrieval.generations.view import GenerationRefusedError, view_of
 from schemas.records.generations import Generation, GenerationStage
 
 

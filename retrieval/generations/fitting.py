@@ -8,8 +8,7 @@ from pathlib import Path
 from retrieval.aliases.shipped import shipped_aliases
 from retrieval.encoders.port import ModelRevision, TextEncoder
 from retrieval.encoders.settings import EncoderSettings, LayerChoice
-from retrieval.generations.errors import GenerationUnfitError
-from retrieval.generations.view import AS_CONFIGURED
+from retrieval.generations.view import AS_CONFIGURED, GenerationUnfitError
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
 from runtime.observability.redaction import without_credentials

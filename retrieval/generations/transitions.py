@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from retrieval.generations.errors import GenerationRefusedError, PointerMovedError
-from retrieval.generations.view import Changes, GenerationView, keys_of, manifest_record, pointer_record, stage_record
+from retrieval.generations.view import (
+    Changes,
+    GenerationRefusedError,
+    GenerationView,
+    PointerMovedError,
+    keys_of,
+    manifest_record,
+    pointer_record,
+    stage_record,
+)
 from schemas.records.generations import MAIN, Generation, GenerationStage, Pointer, StageRecord
 
 Transition = Callable[[GenerationView], Changes]

@@ -1,4 +1,4 @@
-"""All generations and the pointer at one moment, folded from the records of the control log. Pure."""
+"""All generations and the pointer at one moment, folded from the records of the control log, and why a change of them is refused. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from schemas.errors import ConfigurationError, FerrofluxError
 from schemas.records.generations import (
     MAIN,
     EncoderChoice,
@@ -18,6 +19,31 @@ from schemas.records.generations import (
     ReplicaReport,
     StageRecord,
 )
+
+
+class GenerationRefusedError(FerrofluxError):
+    """This cannot be done to that generation now. `ferroflux generation status` shows where each stands; the message says the remedy."""
+
+    code = "generation_refused"
+
+
+class GateFailedError(GenerationRefusedError):
+    """The gate does not let the generation through. Mend what the message names, or overrule it with --force and a reason."""
+
+    code = "gate_failed"
+
+
+class PointerMovedError(GenerationRefusedError):
+    """Somebody else moved the pointer since this was decided. Look at `ferroflux generation status`, compare again, then decide again."""
+
+    code = "pointer_moved"
+
+
+class GenerationUnfitError(ConfigurationError):
+    """This version or configuration cannot serve the generation. Run the version that built it, or build one with this version."""
+
+    code = "generation_unfit"
+
 
 log = structlog.get_logger(__name__)
 

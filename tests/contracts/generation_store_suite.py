@@ -5,9 +5,8 @@ import asyncio
 import pytest
 
 from retrieval.generations import transitions
-from retrieval.generations.errors import GenerationRefusedError, PointerMovedError
 from retrieval.generations.port import GenerationStore
-from retrieval.generations.view import reports_of, view_of
+from retrieval.generations.view import GenerationRefusedError, PointerMovedError, reports_of, view_of
 from schemas.records.generations import MAIN, EncoderChoice, Generation, GenerationStage, Pointer, ReplicaReport
 
 

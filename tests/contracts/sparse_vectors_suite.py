@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from retrieval.encoders.port import SparseVector
-from retrieval.encoders.testing import HashingSparseEncoder
 from retrieval.filters import CatalogueFilter
+from retrieval.testing import HashingSparseEncoder
 from retrieval.vectors.port import PointWrite
 from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, Provenance, spaces_of
 from schemas.errors import ModelMismatchError

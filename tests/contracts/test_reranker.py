@@ -8,7 +8,7 @@ import pytest
 
 from retrieval.rerank.onnx import load_reranker
 from retrieval.rerank.port import Reranker, RerankSettings
-from retrieval.rerank.testing import OverlapReranker
+from retrieval.testing import OverlapReranker
 from tests.support.tiny_models import cross_encoder_folder
 
 PASSAGES = [

@@ -9,7 +9,7 @@ import pytest
 from retrieval.encoders.factory import load_sparse
 from retrieval.encoders.port import SparseEncoder, SparseVector
 from retrieval.encoders.settings import EncoderSettings, SparseSettings
-from retrieval.encoders.testing import HashingSparseEncoder
+from retrieval.testing import HashingSparseEncoder
 from tests.support.tiny_models import masked_language_folder
 
 TEXTS = [

@@ -10,7 +10,7 @@ import pytest
 from retrieval.encoders.factory import load_encoder
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings
-from retrieval.encoders.testing import HashingEncoder
+from retrieval.testing import HashingEncoder
 
 TEXTS = [
     "Martillo de uña 16 oz",

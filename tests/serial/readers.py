@@ -44,15 +44,14 @@ from retrieval.analysis.measures import spell_fractions
 from retrieval.analysis.pipeline import analyse, placed, surface_words
 from retrieval.analysis.stemming import stem
 from retrieval.complements.rules import ComplementRules
-from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import CatalogueFilter
 from retrieval.passages import passage_text
-from retrieval.rerank.testing import OverlapReranker
 from retrieval.search.hybrid import normalise_query
 from retrieval.search.planning.knowledge import ReplicaKnowledge
 from retrieval.search.planning.planner import QueryPlanner, spell
 from retrieval.search.suggestions import suggest
 from retrieval.spelling import SpellingDictionary, sound_key
+from retrieval.testing import HashingEncoder, OverlapReranker
 from retrieval.text.content import content_of
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint

@@ -13,8 +13,7 @@ from retrieval.text.port import TextIndexReader
 from retrieval.vectors.port import VectorIndex
 from schemas.identity import TenantId
 from training.systems.indexed_catalogue import IndexedCatalogue
-from training.systems.memo import remembered_reranker
-from training.systems.port import RankedAnswer
+from training.systems.port import RankedAnswer, remembered_reranker
 from training.systems.settings import EvaluationSettings
 
 

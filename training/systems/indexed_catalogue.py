@@ -23,7 +23,7 @@ from schemas.documents import SearchDocument
 from schemas.errors import ConfigurationError
 from schemas.identity import SkuKey, TenantId
 from training.systems.cached_encoders import CachedEncoder
-from training.systems.memo import memoised
+from training.systems.port import memoised
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from retrieval.encoders.models.architecture import settle_layers
 from retrieval.encoders.port import TextEncoder
 from retrieval.encoders.settings import EncoderSettings
 from retrieval.generations import transitions
-from retrieval.generations.errors import GenerationRefusedError
 from retrieval.generations.file import FileGenerationStore
 from retrieval.generations.fitting import (
     built_with,
@@ -37,7 +36,7 @@ from retrieval.generations.fitting import (
 )
 from retrieval.generations.supervisor import GenerationSupervisor
 from retrieval.generations.transitions import Transition
-from retrieval.generations.view import GenerationView, Records, view_of
+from retrieval.generations.view import GenerationRefusedError, GenerationView, Records, view_of
 from retrieval.serving.parts import HeldParts
 from retrieval.serving.searchers import Searchers
 from retrieval.text.tantivy_index.compatibility import current_metadata

@@ -10,9 +10,16 @@ import structlog
 
 from ferroflux.operations.generations.gate import Evidence, JudgedFigures, Limits, known, objections
 from retrieval.generations import transitions
-from retrieval.generations.errors import GateFailedError, GenerationRefusedError
 from retrieval.generations.port import GenerationStore
-from retrieval.generations.view import AS_CONFIGURED, GenerationView, Records, reports_of, view_of
+from retrieval.generations.view import (
+    AS_CONFIGURED,
+    GateFailedError,
+    GenerationRefusedError,
+    GenerationView,
+    Records,
+    reports_of,
+    view_of,
+)
 from retrieval.vectors.port import VectorCounts
 from runtime.clock import Clock
 from runtime.observability.redaction import redacted_value

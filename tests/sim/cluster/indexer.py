@@ -26,7 +26,7 @@ from indexer.readiness import ConsumerHealth
 from indexer.records import InboundRecord, TopicPartition
 from indexer.verification.feed import FedRecord
 from indexer.verification.verifier import DocumentVerifier
-from retrieval.encoders.testing import HashingEncoder
+from retrieval.testing import HashingEncoder
 from retrieval.vectors.port import AnyVector
 from retrieval.vectors.spaces import spaces_of
 from runtime.kafka.log_writer import OutboundRecord

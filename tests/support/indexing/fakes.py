@@ -9,7 +9,7 @@ from indexer.batch.pipeline import Intake, Pipeline
 from indexer.batch.settling import PipelineLimits
 from indexer.ports import LeaseLostError, Published, Target, Timing
 from indexer.records import DeadLetter, InboundRecord, TopicPartition
-from retrieval.encoders.testing import HashingEncoder
+from retrieval.testing import HashingEncoder
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import AnyVector, VectorIndex
 from retrieval.vectors.spaces import spaces_of

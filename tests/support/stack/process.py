@@ -22,7 +22,7 @@ from query_api.replica.bootstrap import run_replica
 from query_api.replica.settings import ReplicaSettings
 from query_api.settings import ApiSettings
 from retrieval.encoders.port import Matrix
-from retrieval.encoders.testing import HashingEncoder
+from retrieval.testing import HashingEncoder
 from tests.support.stack import task_faults
 
 _SECONDS_PER_TEXT = 0.02

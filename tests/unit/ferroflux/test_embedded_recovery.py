@@ -13,8 +13,8 @@ from ferroflux.data_directory import PreviousStop
 from ferroflux.embedded.recovery import Found, fill_contents, reconcile, replay, restore
 from indexer.journal import SqliteChangeJournal
 from indexer.records import LogId
-from retrieval.encoders.testing import HashingEncoder
 from retrieval.passages import text_hash
+from retrieval.testing import HashingEncoder
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.contents import SqliteContentVectors

@@ -13,7 +13,7 @@ from ferroflux.embedded.progress_reporter import LoggingProgressReporter
 from ferroflux.embedded.settings import EmbeddedOptions
 from ferroflux.embedded.system import EmbeddedSystem
 from indexer.batch.plan import Arrival
-from retrieval.encoders.testing import HashingEncoder
+from retrieval.testing import HashingEncoder
 from schemas.identity import SkuId, SkuKey, TenantId
 from schemas.product.changes import ITEM_FACET, ChangeEvent, facet_key
 from schemas.version import SourceVersion

@@ -13,7 +13,7 @@ from ferroflux.embedded.loop_thread import LoopThread, LoopThreadEndedError
 from ferroflux.embedded.progress_reporter import LoggingProgressReporter
 from ferroflux.embedded.settings import EmbeddedOptions
 from ferroflux.embedded.system import EmbeddedSystem
-from retrieval.encoders.testing import HashingEncoder
+from retrieval.testing import HashingEncoder
 from schemas.errors import ConfigurationError, LogUnavailableError
 from tests.support.faults import Faults
 from tests.support.waiting import eventually

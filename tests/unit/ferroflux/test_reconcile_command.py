@@ -14,7 +14,7 @@ from ferroflux.ingest.columns import ColumnMapping
 from ferroflux.operations.reconcile import CatalogueRows
 from indexer.journal import SqliteChangeJournal
 from indexer.records import LogId, next_offsets
-from retrieval.encoders.testing import HashingEncoder
+from retrieval.testing import HashingEncoder
 from retrieval.text.factory import open_writer
 from retrieval.text.port import Checkpoint
 from retrieval.text.settings import TextIndexSettings

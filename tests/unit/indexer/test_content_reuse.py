@@ -18,8 +18,8 @@ from indexer.batch.settling import Settler
 from indexer.generations.backfill import Backfill
 from indexer.metrics import IndexerMetrics
 from indexer.ports import Target, Timing
-from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.passages import text_hash
+from retrieval.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.vectors.contents import ContentVectors, SqliteContentVectors
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, spaces_of

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from indexer.batch.plan import Action, Arrival, fold, merge, plan
-from retrieval.encoders.testing import HashingEncoder
+from retrieval.testing import HashingEncoder
 from retrieval.vectors.port import PointPayload
 from retrieval.vectors.spaces import TEXT_VECTOR, spaces_of
 from schemas.identity import SkuKey

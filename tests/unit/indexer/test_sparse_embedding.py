@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from indexer.batch.embedding import OffLoopEncoder
-from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.filters import CatalogueFilter
+from retrieval.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import AnyVector
 from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, encoders_of, spaces_of

@@ -8,8 +8,8 @@ import pytest
 
 from indexer.batch.embedding import CollectionReuse, OffLoopEncoder
 from retrieval.encoders.port import Matrix, SparseVector
-from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.filters import CatalogueFilter
+from retrieval.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.vectors.edge.index import EdgeIndex
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointWrite, VectorIndex

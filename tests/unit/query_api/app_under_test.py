@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
 from retrieval.encoders.port import SparseEncoder
-from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import filter_values
 from retrieval.passages import passage_text
 from retrieval.rerank.port import Reranker
 from retrieval.serving.parts import HeldParts
+from retrieval.testing import HashingEncoder
 from retrieval.text.memory import MemoryTextReader, MemoryTextStore, MemoryTextWriter
 from retrieval.text.port import Checkpoint
 from retrieval.vectors.memory import MemoryIndex

@@ -9,13 +9,12 @@ import pytest
 
 from query_api.bootstrap import build_app
 from query_api.settings import ApiSettings
-from retrieval.encoders.testing import HashingEncoder
 from retrieval.generations import transitions
 from retrieval.generations.file import FileGenerationStore
 from retrieval.rerank.port import Reranker
-from retrieval.rerank.testing import OverlapReranker
 from retrieval.serving.parts import HeldParts
 from retrieval.serving.replica_status import ReplicaStatus, write_status
+from retrieval.testing import HashingEncoder, OverlapReranker
 from retrieval.text.tantivy_index.compatibility import current_metadata
 from schemas.errors import NotReadyError
 from schemas.records.generations import MAIN, EncoderChoice

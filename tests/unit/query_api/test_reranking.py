@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from retrieval.rerank.testing import OverlapReranker
+from retrieval.testing import OverlapReranker
 from schemas.api.search import SearchResponse
 from schemas.api.status import StatusResponse
 from tests.unit.query_api.app_under_test import Stores, serving

@@ -1,6 +1,6 @@
 """A sparse encoder behind the API: signals, explain, status, and a collection that was written with another one."""
 
-from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
+from retrieval.testing import HashingEncoder, HashingSparseEncoder
 from schemas.api.search import SearchResponse
 from schemas.api.status import StatusResponse
 from tests.unit.query_api.app_under_test import Stores, serving

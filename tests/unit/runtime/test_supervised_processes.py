@@ -29,8 +29,8 @@ from indexer.readiness import ConsumerHealth, Readiness
 from indexer.settings import IndexerSettings
 from query_api.replica.settings import ReplicaSettings
 from query_api.worker import Worker
-from retrieval.encoders.testing import HashingEncoder
 from retrieval.serving.searchers import Searchers
+from retrieval.testing import HashingEncoder
 from retrieval.vectors.memory import MemoryIndex
 from runtime.observability.metrics import TaskMetrics
 from runtime.supervision import TaskFailedError

@@ -9,7 +9,7 @@ import orjson
 from ferroflux.evaluation.catalogue import CatalogueSource
 from ferroflux.evaluation.indexing import indexed_catalogue
 from retrieval.encoders.settings import EncoderSettings
-from retrieval.encoders.testing import HashingEncoder
+from retrieval.testing import HashingEncoder
 from training.experiments.run import Run
 from training.judgments import Gain, GainKind, JudgedQuery, JudgedSet
 from training.metrics import Judge

@@ -8,7 +8,7 @@ from ferroflux.cli.main import app
 from ferroflux.evaluation import indexing
 from ferroflux.evaluation.cache import built_once, source_digest
 from ferroflux.evaluation.catalogue import CatalogueSource
-from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
+from retrieval.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.text.settings import FieldWeights
 from schemas.errors import ConfigurationError
 from schemas.identity import SkuKey

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import UNKNOWN, CatalogueFilter
+from retrieval.testing import HashingEncoder
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
 from retrieval.vectors.spaces import TEXT_VECTOR
@@ -19,7 +19,7 @@ from tests.unit.training.doubles import tiny_catalogue
 from training.systems.baselines import BaselineKind, PlainBm25, baseline, language_of, plain_analysis
 from training.systems.cached_encoders import CachedEncoder
 from training.systems.indexed_catalogue import MatrixIndex
-from training.systems.memo import memoised
+from training.systems.port import memoised
 from training.systems.settings import EvaluationSettings, parse_overrides, setting_values
 
 

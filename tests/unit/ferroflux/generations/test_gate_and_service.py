@@ -7,9 +7,8 @@ from ferroflux.operations.generations.gate import HEARD_OF_US, Evidence, JudgedF
 from ferroflux.operations.generations.service import GenerationService
 from retrieval.encoders.settings import EncoderSettings, LayerPrecision
 from retrieval.generations import transitions
-from retrieval.generations.errors import GateFailedError, GenerationRefusedError
 from retrieval.generations.port import MemoryGenerationStore
-from retrieval.generations.view import view_of
+from retrieval.generations.view import GateFailedError, GenerationRefusedError, view_of
 from retrieval.vectors.port import VectorCounts
 from schemas.errors import ConfigurationError
 from schemas.records.generations import MAIN, GenerationStage, ReplicaReport, WorkerReport

@@ -16,8 +16,8 @@ from indexer.kafka.diversion import SnapshotDiversion
 from indexer.ports import Target, Timing
 from indexer.records import DeadLetter, InboundRecord
 from indexer.settings import IndexerSettings
-from retrieval.encoders.testing import HashingEncoder
 from retrieval.generations.view import GenerationView
+from retrieval.testing import HashingEncoder
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointWrite
 from retrieval.vectors.spaces import TEXT_VECTOR, spaces_of

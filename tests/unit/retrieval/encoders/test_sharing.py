@@ -10,7 +10,7 @@ import pytest
 from indexer.batch.embedding import OffLoopEncoder
 from retrieval.encoders.settings import EncoderShares
 from retrieval.encoders.sharing import InferenceShares, SharedEncoder, Urgency, on_behalf_of, urgency
-from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
+from retrieval.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.vectors.spaces import TEXT_VECTOR
 
 

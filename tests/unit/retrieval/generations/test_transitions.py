@@ -3,9 +3,7 @@
 import pytest
 
 from retrieval.encoders.settings import EncoderSettings
-from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.generations import transitions
-from retrieval.generations.errors import GenerationRefusedError, GenerationUnfitError, PointerMovedError
 from retrieval.generations.fitting import (
     built_with,
     choice_of,
@@ -18,7 +16,14 @@ from retrieval.generations.fitting import (
     text_folder,
     vector_settings,
 )
-from retrieval.generations.view import GenerationView, view_of
+from retrieval.generations.view import (
+    GenerationRefusedError,
+    GenerationUnfitError,
+    GenerationView,
+    PointerMovedError,
+    view_of,
+)
+from retrieval.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.vectors.settings import HnswSettings, Quantisation, VectorSettings
 from schemas.errors import ConfigurationError
 from schemas.product.building import DEFAULT_POLICY, DocumentPolicy

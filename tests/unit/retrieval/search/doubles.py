@@ -9,7 +9,6 @@ import numpy as np
 
 from retrieval.aliases.live import LiveAliases
 from retrieval.analysis.tokens import AnalysedText, Token, TokenKind
-from retrieval.encoders.testing import HashingEncoder
 from retrieval.filters import CatalogueFilter, meets
 from retrieval.search.hybrid import HybridSearcher
 from retrieval.search.planning.knowledge import ReplicaKnowledge
@@ -17,6 +16,7 @@ from retrieval.search.planning.plan import QueryPlan
 from retrieval.search.planning.planner import QueryPlanner
 from retrieval.search.ranking.fusion import RankedHit
 from retrieval.search.settings import SearchSettings
+from retrieval.testing import HashingEncoder
 from retrieval.text.port import TextHit
 from retrieval.vectors.port import VectorHit
 from schemas.api.explain import RetrieverName

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from retrieval.filters import CatalogueFilter
-from retrieval.rerank.testing import OverlapReranker
 from retrieval.search.query import SearchQuery
 from retrieval.search.why_not import explain_absence
+from retrieval.testing import OverlapReranker
 from schemas.identity import SkuKey, TenantId
 from tests.unit.retrieval.search.doubles import WITHIN, ListedVectors, ShelfReader, document, searcher
 

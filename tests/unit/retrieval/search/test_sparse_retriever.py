@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from retrieval.encoders.port import SparseVector
-from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.passages import passage_text
 from retrieval.search.query import SearchQuery
 from retrieval.search.retrievers.fanout import DegradedReason
 from retrieval.search.retrievers.query_encoders import mean
+from retrieval.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.port import PointPayload, PointWrite
 from retrieval.vectors.spaces import SPARSE_VECTOR, TEXT_VECTOR, spaces_of

@@ -8,7 +8,7 @@ import pytest
 
 from indexer.batch.embedding import OffLoopEncoder
 from retrieval.encoders.port import Matrix, ModelRevision
-from retrieval.encoders.testing import HashingEncoder
+from retrieval.testing import HashingEncoder
 from retrieval.vectors import self_check
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.self_check import QUANTISED, SAMPLE, agreement, open_collection

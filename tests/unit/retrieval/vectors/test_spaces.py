@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from retrieval.encoders.testing import HashingEncoder, HashingSparseEncoder
+from retrieval.testing import HashingEncoder, HashingSparseEncoder
 from retrieval.vectors.memory import MemoryIndex
 from retrieval.vectors.record import from_record, to_record
 from retrieval.vectors.spaces import (

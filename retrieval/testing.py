@@ -1,6 +1,6 @@
-"""Encoders without a model, dense and sparse, by hashed words: test doubles for everything around an encoder.
+"""Test doubles of the models: encoders that hash tokens, and a reranker that counts shared words.
 
-No setting names them; tests and demonstrations construct them.
+No setting names one; tests, and whoever builds on the library, construct them.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from retrieval.encoders.port import Matrix, ModelRevision, SparseEncoder, SparseVector
+from retrieval.rerank.port import RerankerRevision, Scores
 
 _WORD: Final = re.compile(r"\w+")
 
@@ -121,3 +122,27 @@ class HashingSparseEncoder:
     def _place(self, word: str) -> int:
         digest = blake2b(word.encode("utf-8", "replace"), digest_size=8).digest()
         return int.from_bytes(digest, "little") % self._dimension
+
+
+class OverlapReranker:
+    """The share of the query's words that a passage has, case-folded, less a little for every word that was not asked for.
+
+    Deterministic on every platform, needs no file, and costs microseconds a pair; it says nothing about search quality.
+    """
+
+    @property
+    def revision(self) -> RerankerRevision:
+        """A revision of its own."""
+        return RerankerRevision("overlap", "none", 0, "ferroflux-overlap-1")
+
+    def score(self, query: str, passages: Sequence[str]) -> Scores:
+        """One score a passage, between 0 and 1, float32 [len(passages)]."""
+        asked = set(_WORD.findall(query.casefold()))
+        scores = np.zeros(len(passages), np.float32)
+        for place, passage in enumerate(passages):
+            words = set(_WORD.findall(passage.casefold()))
+            union = len(asked | words)
+            scores[place] = (
+                len(asked & words) / max(1, len(asked)) * 0.9 + (len(asked & words) / union if union else 0) * 0.1
+            )
+        return scores
