@@ -12,15 +12,14 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Final, TypeVar
 
-import numpy as np
 import structlog
 
-from indexer.batch.embedding import OffLoopEncoder
+from indexer.batch.embedding import NOTHING_BESIDE, OffLoopEncoder, is_finite
 from retrieval.encoders.port import SparseVector, TextEncoder
 from retrieval.passages import text_hash
 from retrieval.vectors.contents import ContentVectors
 from retrieval.vectors.port import AnyVector
-from retrieval.vectors.spaces import VectorSpace
+from retrieval.vectors.spaces import Encode, VectorSpace
 
 log = structlog.get_logger(__name__)
 
@@ -35,9 +34,11 @@ Observe = Callable[[str, int, int], None]
 
 def fits(space: VectorSpace, vector: AnyVector | None) -> bool:
     """Whether this is a vector of the space; one with infinite or undefined members is none."""
+    if vector is None or not is_finite(vector):
+        return False
     if isinstance(vector, SparseVector):
-        return bool((vector.indices < space.dimension).all() and np.isfinite(vector.values).all())
-    return vector is not None and vector.shape == (space.dimension,) and bool(np.isfinite(vector).all())
+        return bool((vector.indices < space.dimension).all())
+    return vector.shape == (space.dimension,)
 
 
 class CachingEncoder(OffLoopEncoder):
@@ -49,8 +50,10 @@ class CachingEncoder(OffLoopEncoder):
         executor: Executor,
         contents: ContentVectors | None = None,
         observe: Observe | None = None,
+        *,
+        beside: Mapping[VectorSpace, Encode] = NOTHING_BESIDE,
     ) -> None:
-        super().__init__(encoder, executor)
+        super().__init__(encoder, executor, beside)
         self._contents = contents
         self._observe = observe
         self._under_way: dict[tuple[str, str], asyncio.Future[None]] = {}

@@ -23,7 +23,7 @@ from retrieval.vectors.port import AnyVector, PointPayload
 from retrieval.vectors.spaces import Encode, Provenance, Spaces, VectorSpace, encoders_of, spaces_of
 from schemas.identity import SkuKey
 
-_NOTHING: Final[Mapping[VectorSpace, Encode]] = MappingProxyType({})
+NOTHING_BESIDE: Final[Mapping[VectorSpace, Encode]] = MappingProxyType({})
 
 
 class StoredPoints(Protocol):
@@ -99,12 +99,16 @@ class Embedding:
                     vectors[row][space] = vector
         for plan, named in zip(plans, vectors, strict=True):
             for space, vector in named.items():
-                numbers = vector.values if isinstance(vector, SparseVector) else vector
-                if not np.isfinite(numbers).all():
+                if not is_finite(vector):
                     raise ValueError(
                         f"the encoder of {space} gave {plan.key} a vector with infinite or undefined members"
                     )
         return [plan.with_vectors(each) for plan, each in zip(plans, vectors, strict=True)]
+
+
+def is_finite(vector: AnyVector) -> bool:
+    """Whether a vector, dense or sparse, holds numbers only."""
+    return bool(np.isfinite(vector.values if isinstance(vector, SparseVector) else vector).all())
 
 
 class OffLoopEncoder:
@@ -114,7 +118,7 @@ class OffLoopEncoder:
     """
 
     def __init__(
-        self, encoder: TextEncoder, executor: Executor | None, beside: Mapping[VectorSpace, Encode] = _NOTHING
+        self, encoder: TextEncoder, executor: Executor | None, beside: Mapping[VectorSpace, Encode] = NOTHING_BESIDE
     ) -> None:
         """`beside` are further spaces, each with what fills it."""
         self.spaces = Spaces.of([*spaces_of(encoder.revision).values(), *beside])

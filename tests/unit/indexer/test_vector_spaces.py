@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from indexer.batch.caching import CachingEncoder
 from indexer.batch.embedding import CollectionReuse, OffLoopEncoder
 from retrieval.encoders.port import Matrix, SparseVector
 from retrieval.filters import CatalogueFilter
@@ -75,10 +76,11 @@ async def brands(index: VectorIndex, brand: str) -> list[str]:
     return [str(hit.key.sku) for hit in found if hit.score > 0.99]
 
 
-async def test_a_second_dense_space_goes_all_the_way(indexes):
+@pytest.mark.parametrize("encoders_with", [OffLoopEncoder, CachingEncoder])
+async def test_a_second_dense_space_goes_all_the_way(indexes, encoders_with):
     index, other = indexes
     text, brand = CountingText(), Counting(BRAND_ENCODER.encode_passages)
-    encoders = OffLoopEncoder(text, None, {BRAND: brand})
+    encoders = encoders_with(text, None, beside={BRAND: brand})
     await index.prepare(encoders.spaces)
     pipeline = make_pipeline(index, encoder=encoders)
     await pipeline.process(records_of([HAMMER, HOSE]))
